@@ -1,0 +1,178 @@
+use std::ops::Range;
+
+use super::event::{Event, Payload};
+use crate::close::{CloseFrame, ReservedCloseCodes};
+use crate::error::ProtocolError;
+use crate::frame::{FrameDecoder, Role};
+use crate::message::{Assembled, MessageAssembler, MessageKind};
+
+/// What a [`Receiver`] has to know.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverConfig {
+    /// Which endpoint we are.
+    pub role: Role,
+    /// The largest message, and the largest control frame, in payload bytes.
+    pub max_message_size: u64,
+    /// Which close codes the peer may send.
+    pub reserved_close_codes: ReservedCloseCodes,
+}
+
+/// The incoming half of an endpoint: bytes → events.
+///
+/// Drive it so: hand each piece of input to [`receive`](Self::receive), again and again with what
+/// it has not consumed, until the piece is used up:
+///
+/// ```
+/// # use websocket_proto::{Receiver, ReceiverConfig, ReservedCloseCodes, Role};
+/// # let mut receiver = Receiver::new(ReceiverConfig {
+/// #     role: Role::Client,
+/// #     max_message_size: 1000,
+/// #     reserved_close_codes: ReservedCloseCodes::Refuse,
+/// # });
+/// # let mut piece = *b"\x81\x01a\x81\x01b";
+/// # let mut events = 0;
+/// let mut rest = &mut piece[..];
+/// while !rest.is_empty() {
+///     let (consumed, event) = receiver.receive(rest);
+///     if let Some(event) = event {
+///         // act on it
+/// #       drop(event);
+/// #       events += 1;
+///     }
+///     rest = &mut rest[consumed..];
+/// }
+/// # assert_eq!(events, 2);
+/// ```
+///
+/// The input is unmasked in its place and so changes. After [`Event::Close`] or [`Event::Failed`]
+/// the rest is discarded and no event comes any more. When the transport ends, there is nothing to
+/// call: what is incomplete then will stay so.
+#[derive(Debug)]
+pub struct Receiver {
+    decoder: FrameDecoder,
+    assembler: MessageAssembler,
+    reserved_close_codes: ReservedCloseCodes,
+    is_finished: bool,
+}
+
+/// An event, with the place of its payload in the input instead of a borrow.
+enum Found {
+    Whole(MessageKind, Range<usize>),
+    Assembled(Assembled),
+}
+
+impl Receiver {
+    /// A receiver for a connection whose opening handshake is done.
+    pub fn new(config: ReceiverConfig) -> Receiver {
+        Receiver {
+            decoder: FrameDecoder::new(config.role),
+            assembler: MessageAssembler::new(config.max_message_size),
+            reserved_close_codes: config.reserved_close_codes,
+            is_finished: false,
+        }
+    }
+
+    /// Consumes input until an event is ready or the input is used up; gives how many bytes it
+    /// consumed.
+    ///
+    /// The event borrows from `input` alone, so the receiver may be used while the event lives.
+    pub fn receive<'a>(&mut self, input: &'a mut [u8]) -> (usize, Option<Event<'a>>) {
+        // RFC 6455 §1.4 and §7.1.7: what follows a Close or a failure is discarded.
+        if self.is_finished {
+            return (input.len(), None);
+        }
+        match self.advance(input) {
+            Ok((consumed, None)) => (consumed, None),
+            Ok((consumed, Some(Found::Whole(kind, range)))) => {
+                let payload = Payload::Borrowed(&mut input[range]);
+                (consumed, Some(Event::Message { kind, payload }))
+            }
+            Ok((consumed, Some(Found::Assembled(assembled)))) => match self.event_from(assembled) {
+                Ok(event) => (consumed, Some(event)),
+                Err(error) => self.fail(input.len(), error),
+            },
+            Err(error) => self.fail(input.len(), error),
+        }
+    }
+
+    /// Takes the buffer of a [`Payload::Owned`] back for the next message. One that has more
+    /// capacity than [`MessageAssembler::MAX_RECYCLED`] (16 KiB) is freed, so that an idle
+    /// connection holds no more than that.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if !self.is_finished {
+            self.assembler.recycle(buffer);
+        }
+    }
+
+    /// Whether a message has begun, with the header of its first frame, and is not complete.
+    pub fn is_mid_message(&self) -> bool {
+        self.assembler.is_mid_message()
+    }
+
+    /// Whether the last event, [`Event::Close`] or [`Event::Failed`], has been given.
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    fn advance(&mut self, input: &mut [u8]) -> Result<(usize, Option<Found>), ProtocolError> {
+        let mut consumed = 0;
+        loop {
+            if self.decoder.is_in_header() {
+                let (taken, header) = self
+                    .decoder
+                    .read_header(&input[consumed..], &self.assembler)?;
+                consumed += taken;
+                let Some(header) = header else {
+                    return Ok((consumed, None));
+                };
+                // The short way: a message that lies whole in the input stays there.
+                let is_all_there = header.payload_length <= (input.len() - consumed) as u64;
+                let whole = MessageAssembler::is_whole_message(&header);
+                if let Some(kind) = whole.filter(|_| is_all_there) {
+                    let stretch = self.decoder.read_payload(&mut input[consumed..]);
+                    MessageAssembler::check_whole(kind, stretch.bytes)?;
+                    let range = consumed..consumed + stretch.bytes.len();
+                    return Ok((range.end, Some(Found::Whole(kind, range))));
+                }
+                self.assembler.begin_frame(&header);
+            }
+            let stretch = self.decoder.read_payload(&mut input[consumed..]);
+            consumed += stretch.bytes.len();
+            self.assembler.push(stretch.bytes)?;
+            if !stretch.ends_frame {
+                return Ok((consumed, None));
+            }
+            if let Some(assembled) = self.assembler.end_frame()? {
+                return Ok((consumed, Some(Found::Assembled(assembled))));
+            }
+        }
+    }
+
+    fn event_from(&mut self, assembled: Assembled) -> Result<Event<'static>, ProtocolError> {
+        Ok(match assembled {
+            Assembled::Message(kind, buffer) => Event::Message {
+                kind,
+                payload: Payload::Owned(buffer),
+            },
+            Assembled::Ping(payload) => Event::Ping(payload),
+            Assembled::Pong(payload) => Event::Pong(payload),
+            Assembled::Close(payload) => {
+                let frame = CloseFrame::parse(&payload, self.reserved_close_codes)?;
+                self.finish();
+                Event::Close(frame)
+            }
+        })
+    }
+
+    /// The one way out for every fault of the peer.
+    fn fail(&mut self, consumed: usize, error: ProtocolError) -> (usize, Option<Event<'static>>) {
+        self.finish();
+        (consumed, Some(Event::Failed(error)))
+    }
+
+    /// No event comes any more; frees what is kept of a message.
+    fn finish(&mut self) {
+        self.is_finished = true;
+        self.assembler = MessageAssembler::new(0);
+    }
+}

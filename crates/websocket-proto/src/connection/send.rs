@@ -1,0 +1,276 @@
+use crate::close::CloseFrame;
+use crate::error::LocalError;
+use crate::frame::{FrameHeader, FrameHeaderBytes, Opcode, Role, apply_mask, encode_header};
+use crate::message::{ControlPayload, MessageKind};
+use crate::utf8;
+
+/// The outgoing half of an endpoint: messages → bytes.
+///
+/// Each `send_*` appends one whole frame to the buffer of bytes for the transport, or fails and
+/// appends nothing. Drive it so: any number of messages, Pings and Pongs, then one Close, then
+/// nothing any more.
+#[derive(Debug)]
+pub struct Sender {
+    /// The masking key, for a client.
+    mask: Option<[u8; 4]>,
+    is_close_sent: bool,
+}
+
+impl Sender {
+    /// A sender for a connection whose opening handshake is done.
+    ///
+    /// A client masks with the key 0 until it [sets another one](Self::set_mask_key).
+    pub fn new(role: Role) -> Sender {
+        Sender {
+            mask: match role {
+                Role::Server => None,
+                Role::Client => Some([0; 4]),
+            },
+            is_close_sent: false,
+        }
+    }
+
+    /// This sender with a masking key; see [`set_mask_key`](Self::set_mask_key).
+    pub fn with_mask_key(mut self, key: [u8; 4]) -> Sender {
+        self.set_mask_key(key);
+        self
+    }
+
+    /// Sets the masking key of a client's next frames; a server's frames stay unmasked.
+    ///
+    /// A client that faces real peers sets a fresh, unpredictable key before each frame (RFC 6455
+    /// §5.3); this crate has no source of such keys.
+    pub fn set_mask_key(&mut self, key: [u8; 4]) {
+        // RFC 6455 §5.1: a server must not mask.
+        if self.mask.is_some() {
+            self.mask = Some(key);
+        }
+    }
+
+    /// Sends a message as one frame. Text has to be UTF-8.
+    pub fn send_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), LocalError> {
+        let header = self.message_header(kind, payload.len())?;
+        // RFC 6455 §5.6.
+        if kind == MessageKind::Text {
+            utf8::check_whole(payload).map_err(|_| LocalError::InvalidUtf8)?;
+        }
+        self.append(&header, payload, out);
+        Ok(())
+    }
+
+    /// Only the frame header of a message, for a caller that has the payload in a buffer of its
+    /// own.
+    ///
+    /// The caller sends exactly `payload_len` bytes after it; that a text is UTF-8, and that a
+    /// client's payload is masked, is the caller's to ensure.
+    pub fn message_header(
+        &self,
+        kind: MessageKind,
+        payload_len: usize,
+    ) -> Result<FrameHeaderBytes, LocalError> {
+        self.header(kind.opcode(), payload_len)
+    }
+
+    /// Sends a Ping.
+    pub fn send_ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), LocalError> {
+        self.send_control(Opcode::Ping, payload, out)
+    }
+
+    /// Sends a Pong: the answer to a Ping has the Ping's payload (RFC 6455 §5.5.3).
+    pub fn send_pong(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), LocalError> {
+        self.send_control(Opcode::Pong, payload, out)
+    }
+
+    /// Sends the Close frame, the last of this endpoint: to start the closing handshake, to answer
+    /// the peer's Close, or to tell the peer why the connection failed.
+    pub fn send_close(
+        &mut self,
+        frame: Option<&CloseFrame>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LocalError> {
+        let mut payload = Vec::new();
+        if let Some(frame) = frame {
+            frame.encode(&mut payload);
+        }
+        self.send_control(Opcode::Close, &payload, out)?;
+        self.is_close_sent = true;
+        Ok(())
+    }
+
+    /// Whether the Close frame has been sent.
+    pub fn is_close_sent(&self) -> bool {
+        self.is_close_sent
+    }
+
+    fn send_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), LocalError> {
+        let header = self.header(opcode, payload.len())?;
+        // RFC 6455 §5.5.
+        if payload.len() > ControlPayload::MAX_LEN {
+            return Err(LocalError::ControlTooLong);
+        }
+        self.append(&header, payload, out);
+        Ok(())
+    }
+
+    fn header(&self, opcode: Opcode, payload_len: usize) -> Result<FrameHeaderBytes, LocalError> {
+        // RFC 6455 §5.5.1: no frame follows a Close frame.
+        if self.is_close_sent {
+            return Err(LocalError::CloseSent);
+        }
+        let payload_length = payload_len as u64;
+        // RFC 6455 §5.2: 63 bits.
+        if payload_length > FrameHeader::MAX_PAYLOAD_LENGTH {
+            return Err(LocalError::MessageTooLong);
+        }
+        Ok(encode_header(&FrameHeader {
+            mask: self.mask,
+            ..FrameHeader::new(opcode, payload_length)
+        }))
+    }
+
+    fn append(&self, header: &[u8], payload: &[u8], out: &mut Vec<u8>) {
+        out.reserve(header.len() + payload.len());
+        out.extend_from_slice(header);
+        let start = out.len();
+        out.extend_from_slice(payload);
+        if let Some(key) = self.mask {
+            apply_mask(&mut out[start..], key, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::CloseCode;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    fn server() -> (Sender, Vec<u8>) {
+        (Sender::new(Role::Server), Vec::new())
+    }
+
+    #[test]
+    fn a_server_sends_the_unmasked_hello_of_section_5_7() {
+        let (mut sender, mut out) = server();
+        sender
+            .send_message(MessageKind::Text, b"Hello", &mut out)
+            .unwrap();
+        assert_eq!(out, b"\x81\x05Hello");
+    }
+
+    #[test]
+    fn a_client_sends_the_masked_hello_of_section_5_7() {
+        let mut sender = Sender::new(Role::Client).with_mask_key(KEY);
+        let mut out = Vec::new();
+        sender
+            .send_message(MessageKind::Text, b"Hello", &mut out)
+            .unwrap();
+        assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    }
+
+    #[test]
+    fn a_server_never_masks_whatever_key_it_is_given() {
+        let mut sender = Sender::new(Role::Server).with_mask_key(KEY);
+        let mut out = Vec::new();
+        sender.send_pong(b"Hello", &mut out).unwrap();
+        assert_eq!(out, b"\x8a\x05Hello");
+    }
+
+    #[test]
+    fn a_client_masks_each_frame_from_the_start_of_its_key() {
+        let mut sender = Sender::new(Role::Client).with_mask_key(KEY);
+        let mut out = Vec::new();
+        sender.send_ping(b"Hello", &mut out).unwrap();
+        sender.send_pong(b"Hello", &mut out).unwrap();
+        assert_eq!(out[2..11], out[13..22]);
+    }
+
+    #[test]
+    fn the_header_alone_is_the_beginning_of_the_frame() {
+        for len in [0, 125, 126, 65535, 65536] {
+            let (mut sender, mut out) = server();
+            let header = sender.message_header(MessageKind::Binary, len).unwrap();
+            let payload = vec![7; len];
+            sender
+                .send_message(MessageKind::Binary, &payload, &mut out)
+                .unwrap();
+            assert_eq!(out, [&*header, &payload].concat());
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_refused_and_nothing_is_appended() {
+        let (mut sender, mut out) = server();
+        let result = sender.send_message(MessageKind::Text, b"\xce", &mut out);
+        assert_eq!(result, Err(LocalError::InvalidUtf8));
+        assert_eq!(out, b"");
+        sender
+            .send_message(MessageKind::Binary, b"\xce", &mut out)
+            .unwrap();
+        assert_eq!(out, b"\x82\x01\xce");
+    }
+
+    #[test]
+    fn control_frames_of_125_bytes_are_sent_and_longer_ones_refused() {
+        let (mut sender, mut out) = server();
+        sender.send_ping(&[0; 125], &mut out).unwrap();
+        sender.send_pong(&[0; 125], &mut out).unwrap();
+        assert_eq!(out.len(), 2 * 127);
+        let too_long = Err(LocalError::ControlTooLong);
+        assert_eq!(sender.send_ping(&[0; 126], &mut out), too_long);
+        assert_eq!(sender.send_pong(&[0; 126], &mut out), too_long);
+        assert_eq!(out.len(), 2 * 127);
+    }
+
+    #[test]
+    fn a_close_frame_is_sent_with_and_without_a_code() {
+        let (mut sender, mut out) = server();
+        sender.send_close(None, &mut out).unwrap();
+        assert_eq!(out, b"\x88\x00");
+
+        let (mut sender, mut out) = server();
+        let frame = CloseFrame::new(CloseCode::GOING_AWAY, "bye");
+        sender.send_close(Some(&frame), &mut out).unwrap();
+        assert_eq!(out, b"\x88\x05\x03\xe9bye");
+    }
+
+    #[test]
+    fn the_longest_close_reason_fits_one_frame() {
+        let (mut sender, mut out) = server();
+        let frame = CloseFrame::new(CloseCode::GOING_AWAY, &"x".repeat(1000));
+        sender.send_close(Some(&frame), &mut out).unwrap();
+        assert_eq!(out.len(), 127);
+    }
+
+    #[test]
+    fn nothing_is_sent_after_a_close_frame() {
+        let (mut sender, mut out) = server();
+        assert!(!sender.is_close_sent());
+        sender.send_close(None, &mut out).unwrap();
+        assert!(sender.is_close_sent());
+
+        let sent = out.clone();
+        let refused = Err(LocalError::CloseSent);
+        assert_eq!(
+            sender.send_message(MessageKind::Text, b"", &mut out),
+            refused
+        );
+        assert_eq!(sender.send_ping(b"", &mut out), refused);
+        assert_eq!(sender.send_pong(b"", &mut out), refused);
+        assert_eq!(sender.send_close(None, &mut out), refused);
+        let header = sender.message_header(MessageKind::Text, 0);
+        assert_eq!(header.err(), Some(LocalError::CloseSent));
+        assert_eq!(out, sent);
+    }
+}

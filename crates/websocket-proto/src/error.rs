@@ -1,0 +1,170 @@
+//! Whose fault it is: [`ProtocolError`] is the peer's, [`LocalError`] our own side's.
+
+use std::fmt;
+
+use crate::close::CloseCode;
+use crate::handshake::ProtocolVersion;
+
+/// The peer broke the protocol; the connection has to be failed (RFC 6455 §7.1.7).
+///
+/// `Display` gives the reason for a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// RSV1, RSV2 or RSV3 is set and no extension was agreed on (RFC 6455 §5.2).
+    ReservedBits,
+    /// The opcode is one of 0x3–0x7 or 0xb–0xf (RFC 6455 §5.2).
+    UnknownOpcode(u8),
+    /// A control frame without FIN (RFC 6455 §5.5).
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (RFC 6455 §5.5).
+    ControlTooLong,
+    /// A frame from a client without a masking key (RFC 6455 §5.1).
+    Unmasked,
+    /// A frame from a server with a masking key (RFC 6455 §5.1).
+    Masked,
+    /// A payload length that fits fewer bytes than were used (RFC 6455 §5.2).
+    NonMinimalLength,
+    /// A payload length with its most significant bit set (RFC 6455 §5.2).
+    LengthOverflow,
+    /// A continuation frame without a message to continue (RFC 6455 §5.4).
+    UnexpectedContinuation,
+    /// A new message inside an unfinished one (RFC 6455 §5.4).
+    ExpectedContinuation,
+    /// A message or a control frame larger than the limit (RFC 6455 §7.4.1, 1009).
+    MessageTooBig,
+    /// Text or a close reason that is not UTF-8 (RFC 6455 §8.1).
+    InvalidUtf8,
+    /// A Close frame of one byte (RFC 6455 §5.5.1).
+    TruncatedClose,
+    /// A close code that may not be on the wire (RFC 6455 §7.4).
+    BadCloseCode(u16),
+}
+
+impl ProtocolError {
+    /// The close code that tells the peer, in the words of its protocol version.
+    pub fn close_code(self, version: ProtocolVersion) -> CloseCode {
+        match (self, version) {
+            (ProtocolError::InvalidUtf8, _) => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            (ProtocolError::MessageTooBig, ProtocolVersion::V13) => CloseCode::MESSAGE_TOO_BIG,
+            // Versions 7 and 8 call it "frame too large"; 1009 came later.
+            (ProtocolError::MessageTooBig, ProtocolVersion::V8 | ProtocolVersion::V7) => {
+                CloseCode::FRAME_TOO_LARGE
+            }
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            ProtocolError::ReservedBits => "a frame has a reserved bit set",
+            ProtocolError::UnknownOpcode(opcode) => {
+                return write!(f, "a frame has the unknown opcode {opcode:#x}");
+            }
+            ProtocolError::FragmentedControl => "a control frame is fragmented",
+            ProtocolError::ControlTooLong => "a control frame is longer than 125 bytes",
+            ProtocolError::Unmasked => "a frame from the client is not masked",
+            ProtocolError::Masked => "a frame from the server is masked",
+            ProtocolError::NonMinimalLength => "a payload length is not minimally encoded",
+            ProtocolError::LengthOverflow => "a payload length does not fit 63 bits",
+            ProtocolError::UnexpectedContinuation => {
+                "a continuation frame has no message to continue"
+            }
+            ProtocolError::ExpectedContinuation => {
+                "a new message begins before the last one is complete"
+            }
+            ProtocolError::MessageTooBig => "a message is larger than the limit",
+            ProtocolError::InvalidUtf8 => "text is not UTF-8",
+            ProtocolError::TruncatedClose => "a Close frame has one byte only",
+            ProtocolError::BadCloseCode(number) => {
+                return write!(
+                    f,
+                    "a Close frame has the close code {number}, which may not be sent"
+                );
+            }
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// Our own side asked for what must not be sent; nothing was put on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// A text message that is not UTF-8 (RFC 6455 §5.6).
+    InvalidUtf8,
+    /// A control frame of more than 125 bytes, or a close reason of more than 123 (RFC 6455 §5.5).
+    ControlTooLong,
+    /// Nothing may follow the Close frame (RFC 6455 §5.5.1).
+    CloseSent,
+    /// A message whose length does not fit 63 bits (RFC 6455 §5.2).
+    MessageTooLong,
+}
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LocalError::InvalidUtf8 => "a text message to be sent is not UTF-8",
+            LocalError::ControlTooLong => "a control frame to be sent is longer than 125 bytes",
+            LocalError::CloseSent => "nothing can be sent after the Close frame",
+            LocalError::MessageTooLong => "a message to be sent is longer than 2^63 - 1 bytes",
+        })
+    }
+}
+
+impl std::error::Error for LocalError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_stay_small() {
+        assert!(size_of::<ProtocolError>() <= 4);
+        assert!(size_of::<LocalError>() == 1);
+        assert!(size_of::<Result<(), ProtocolError>>() <= 4);
+    }
+
+    #[test]
+    fn a_message_too_big_is_1009_in_version_13_and_1004_before() {
+        let code = |version| ProtocolError::MessageTooBig.close_code(version).as_u16();
+        assert_eq!(code(ProtocolVersion::V13), 1009);
+        assert_eq!(code(ProtocolVersion::V8), 1004);
+        assert_eq!(code(ProtocolVersion::V7), 1004);
+    }
+
+    #[test]
+    fn invalid_utf8_is_1007_and_the_rest_1002_in_every_version() {
+        for version in [
+            ProtocolVersion::V13,
+            ProtocolVersion::V8,
+            ProtocolVersion::V7,
+        ] {
+            assert_eq!(
+                ProtocolError::InvalidUtf8.close_code(version).as_u16(),
+                1007
+            );
+            assert_eq!(ProtocolError::Unmasked.close_code(version).as_u16(), 1002);
+            assert_eq!(
+                ProtocolError::BadCloseCode(1005)
+                    .close_code(version)
+                    .as_u16(),
+                1002
+            );
+        }
+    }
+
+    #[test]
+    fn errors_display_the_value_at_fault() {
+        assert!(
+            ProtocolError::UnknownOpcode(0xb)
+                .to_string()
+                .contains("0xb")
+        );
+        assert!(ProtocolError::BadCloseCode(999).to_string().contains("999"));
+    }
+}

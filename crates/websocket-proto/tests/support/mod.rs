@@ -1,0 +1,93 @@
+//! The peer's frames, and events that can be kept and compared.
+
+use websocket_proto::frame::{FrameHeader, Opcode, apply_mask, encode_header};
+use websocket_proto::{
+    CloseFrame, Event, MessageKind, Payload, ProtocolError, Receiver, ReceiverConfig,
+    ReservedCloseCodes, Role,
+};
+
+pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub const BOTH: [Role; 2] = [Role::Server, Role::Client];
+
+/// An event that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<CloseFrame>),
+    Failed(ProtocolError),
+}
+
+pub fn text(text: &str) -> Seen {
+    Seen::Text(text.to_owned())
+}
+
+pub fn receiver(role: Role, max_message_size: u64) -> Receiver {
+    Receiver::new(ReceiverConfig {
+        role,
+        max_message_size,
+        reserved_close_codes: ReservedCloseCodes::Refuse,
+    })
+}
+
+/// A frame as the peer of `role` sends it.
+pub fn frame(role: Role, fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mask = (role == Role::Server).then_some(KEY);
+    let header = FrameHeader {
+        fin,
+        mask,
+        ..FrameHeader::new(opcode, payload.len() as u64)
+    };
+    let mut bytes = encode_header(&header).to_vec();
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
+    if let Some(key) = mask {
+        apply_mask(&mut bytes[start..], key, 0);
+    }
+    bytes
+}
+
+/// Hands one piece of input over; all its events.
+pub fn feed(receiver: &mut Receiver, piece: &[u8]) -> Vec<Seen> {
+    let mut piece = piece.to_vec();
+    let mut rest = &mut piece[..];
+    let mut events = Vec::new();
+    while !rest.is_empty() {
+        let (consumed, event) = receiver.receive(rest);
+        assert!(consumed > 0, "no progress");
+        events.extend(event.map(|event| match event {
+            Event::Message { kind, payload } => {
+                let bytes = payload.to_vec();
+                if let Payload::Owned(buffer) = payload {
+                    receiver.recycle(buffer);
+                }
+                match kind {
+                    MessageKind::Text => Seen::Text(String::from_utf8(bytes).expect("UTF-8")),
+                    MessageKind::Binary => Seen::Binary(bytes),
+                }
+            }
+            Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+            Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+            Event::Close(frame) => Seen::Close(frame),
+            Event::Failed(error) => Seen::Failed(error),
+        }));
+        rest = &mut rest[consumed..];
+    }
+    events
+}
+
+/// Asserts the events of a stream in one piece and cut into pieces of each small size.
+#[track_caller]
+pub fn assert_events(role: Role, max_message_size: u64, stream: &[u8], expected: &[Seen]) {
+    let sizes = (1..=stream.len().min(20)).chain([stream.len().max(1)]);
+    for size in sizes {
+        let mut receiver = receiver(role, max_message_size);
+        let events: Vec<Seen> = stream
+            .chunks(size)
+            .flat_map(|piece| feed(&mut receiver, piece))
+            .collect();
+        assert_eq!(events, expected, "{role:?}, pieces of {size}");
+    }
+}
