@@ -1,0 +1,186 @@
+//! The plugin ABI as `include/websocket_plugin.h` declares it.
+//!
+//! That header is the truth, and it says for each member who owns what, which thread may call
+//! and what the results mean; this is its mirror. `tests/layout.rs` compiles the header and
+//! compares sizes, offsets and constants.
+//!
+//! Both tables may be longer or shorter than the structs here: they carry their `size`. Never
+//! make a reference to a table that somebody else filled in; read its members through the pointer,
+//! and those after [`WebSocketServer::close`] only if [`WebSocketServer::has`] says so.
+
+use core::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+use core::mem::offset_of;
+use core::ptr;
+
+/// No message type; `send` takes it for a close.
+pub const MESSAGE_TYPE_INVALID: c_int = -1;
+/// A text message.
+pub const MESSAGE_TYPE_TEXT: c_int = 0;
+/// A binary message.
+pub const MESSAGE_TYPE_BINARY: c_int = 128;
+/// A Close frame; only for `send`.
+pub const MESSAGE_TYPE_CLOSE: c_int = 255;
+/// A Ping frame; only for `send`.
+pub const MESSAGE_TYPE_PING: c_int = 256;
+/// A Pong frame; only for `send`.
+pub const MESSAGE_TYPE_PONG: c_int = 257;
+
+/// [`WebSocketServer::version`].
+pub const WEBSOCKET_SERVER_VERSION_1: c_uint = 1;
+/// [`WebSocketPlugin::version`].
+pub const WEBSOCKET_PLUGIN_VERSION_0: c_uint = 0;
+
+/// [`WebSocketServer::size`] of a server with no appended member (the C module).
+pub const WEBSOCKET_SERVER_SIZE_C_MODULE: usize = offset_of!(WebSocketServer, close_with);
+
+/// Result of `on_connect` that refuses with 500 Internal Server Error; only for a server that has
+/// `close_with`.
+pub const WEBSOCKET_CONNECT_ERROR: *mut c_void = ptr::without_provenance_mut(usize::MAX);
+
+/// httpd's `request_rec`, known here by address only.
+#[repr(C)]
+pub struct RequestRec {
+    _private: [u8; 0],
+}
+
+/// `struct _WebSocketState`: the server's own, known here by address only.
+#[repr(C)]
+pub struct WebSocketState {
+    _private: [u8; 0],
+}
+
+/// `WS_Request`
+pub type WsRequest =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer) -> *mut RequestRec>;
+/// `WS_Header_Get`
+pub type WsHeaderGet = Option<
+    unsafe extern "C" fn(server: *const WebSocketServer, key: *const c_char) -> *const c_char,
+>;
+/// `WS_Header_Set`
+pub type WsHeaderSet = Option<
+    unsafe extern "C" fn(server: *const WebSocketServer, key: *const c_char, value: *const c_char),
+>;
+/// `WS_Protocol_Count`
+pub type WsProtocolCount = Option<unsafe extern "C" fn(server: *const WebSocketServer) -> usize>;
+/// `WS_Protocol_Index`
+pub type WsProtocolIndex =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer, index: usize) -> *const c_char>;
+/// `WS_Protocol_Set`
+pub type WsProtocolSet =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer, protocol: *const c_char)>;
+/// `WS_Send`
+pub type WsSend = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        message_type: c_int,
+        buffer: *const c_uchar,
+        buffer_size: usize,
+    ) -> usize,
+>;
+/// `WS_Close`
+pub type WsClose = Option<unsafe extern "C" fn(server: *const WebSocketServer)>;
+/// `WS_Close_With`
+pub type WsCloseWith = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        code: c_uint,
+        reason: *const c_char,
+        reason_size: usize,
+    ) -> c_int,
+>;
+
+/// The server functions of one connection. The server fills it in.
+#[repr(C)]
+pub struct WebSocketServer {
+    /// In bytes; tells which appended members exist.
+    pub size: c_uint,
+    /// [`WEBSOCKET_SERVER_VERSION_1`].
+    pub version: c_uint,
+    /// The server's own.
+    pub state: *mut WebSocketState,
+    /// httpd's request.
+    pub request: WsRequest,
+    /// Reads a header field of the handshake request.
+    pub header_get: WsHeaderGet,
+    /// Sets a header field of the handshake response.
+    pub header_set: WsHeaderSet,
+    /// How many subprotocols the client offers.
+    pub protocol_count: WsProtocolCount,
+    /// One offered subprotocol.
+    pub protocol_index: WsProtocolIndex,
+    /// Chooses the subprotocol.
+    pub protocol_set: WsProtocolSet,
+    /// Sends a message or a control frame.
+    pub send: WsSend,
+    /// Starts the closing handshake with 1000.
+    pub close: WsClose,
+    /// Appended. Starts the closing handshake with a status code and a reason.
+    pub close_with: WsCloseWith,
+}
+
+impl WebSocketServer {
+    /// `WEBSOCKET_SERVER_HAS`: whether the table at `server` is long enough for a member that ends
+    /// at `end` (its offset plus its size).
+    ///
+    /// # Safety
+    /// `server` points to a live table, which need not be longer than `size` and `version`.
+    pub const unsafe fn has(server: *const Self, end: usize) -> bool {
+        // SAFETY: the caller says that at least `size` is there. No reference is made.
+        unsafe { (*server).size as usize >= end }
+    }
+
+    /// The member `close_with`, when the server has it.
+    ///
+    /// # Safety
+    /// `server` points to a live table.
+    pub const unsafe fn close_with_of(server: *const Self) -> WsCloseWith {
+        // SAFETY: as the caller says; the member is read only if it is there.
+        unsafe {
+            if Self::has(
+                server,
+                offset_of!(Self, close_with) + size_of::<WsCloseWith>(),
+            ) {
+                (*server).close_with
+            } else {
+                None
+            }
+        }
+    }
+}
+
+/// `WS_Init`
+pub type WsInit = Option<unsafe extern "C" fn() -> *mut WebSocketPlugin>;
+/// `WS_Destroy`
+pub type WsDestroy = Option<unsafe extern "C" fn(plugin: *mut WebSocketPlugin)>;
+/// `WS_OnConnect`
+pub type WsOnConnect = Option<unsafe extern "C" fn(server: *const WebSocketServer) -> *mut c_void>;
+/// `WS_OnMessage`
+pub type WsOnMessage = Option<
+    unsafe extern "C" fn(
+        plugin_private: *mut c_void,
+        server: *const WebSocketServer,
+        message_type: c_int,
+        buffer: *mut c_uchar,
+        buffer_size: usize,
+    ) -> usize,
+>;
+/// `WS_OnDisconnect`
+pub type WsOnDisconnect =
+    Option<unsafe extern "C" fn(plugin_private: *mut c_void, server: *const WebSocketServer)>;
+
+/// The callbacks of a plugin. The plugin fills it in.
+#[repr(C)]
+pub struct WebSocketPlugin {
+    /// In bytes.
+    pub size: c_uint,
+    /// [`WEBSOCKET_PLUGIN_VERSION_0`].
+    pub version: c_uint,
+    /// The configuration goes away.
+    pub destroy: WsDestroy,
+    /// A client asks for a WebSocket.
+    pub on_connect: WsOnConnect,
+    /// A whole message has arrived. Never `None` in a good plugin.
+    pub on_message: WsOnMessage,
+    /// The connection has ended.
+    pub on_disconnect: WsOnDisconnect,
+}
