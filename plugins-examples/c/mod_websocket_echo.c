@@ -1,0 +1,35 @@
+/*
+ * mod_websocket_echo: sends every message back to the client that it came from.
+ *
+ *     <Location /echo>
+ *         SetHandler websocket-handler
+ *         WebSocketHandler modules/mod_websocket_echo.so echo_init
+ *     </Location>
+ *
+ * Licensed under the Apache License, Version 2.0; see LICENSE.
+ */
+
+#include "websocket_plugin.h"
+
+static size_t CALLBACK echo_on_message(void *plugin_private, const WebSocketServer *server,
+                                       const int type, unsigned char *buffer,
+                                       const size_t buffer_size)
+{
+    (void)plugin_private;
+
+    return server->send(server, type, buffer, buffer_size);
+}
+
+static WebSocketPlugin echo_plugin = {
+    sizeof(WebSocketPlugin),
+    WEBSOCKET_PLUGIN_VERSION_0,
+    NULL, /* destroy: the table is static */
+    NULL, /* on_connect: everybody may connect */
+    echo_on_message,
+    NULL, /* on_disconnect: there is no state */
+};
+
+extern EXPORT WebSocketPlugin *CALLBACK echo_init(void)
+{
+    return &echo_plugin;
+}

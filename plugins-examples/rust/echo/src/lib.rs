@@ -1,0 +1,22 @@
+//! Sends every message back to the client that it came from.
+
+#![forbid(unsafe_code)]
+
+use websocket_plugin::{Handshake, Message, Plugin, Sender, export_plugin};
+
+struct Echo;
+
+impl Plugin for Echo {
+    type Connection = ();
+
+    fn connect(&self, _handshake: &Handshake<'_>) -> Option<()> {
+        Some(())
+    }
+
+    fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
+        // An error says that the connection is closing; there is nobody to echo to then.
+        let _ = peer.send(message);
+    }
+}
+
+export_plugin!(echo_init, Echo);
