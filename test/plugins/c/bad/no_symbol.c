@@ -1,0 +1,21 @@
+/* A bad plugin with one defect: it has no function bad_init. */
+
+#include "websocket_plugin.h"
+
+static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *server,
+                                  const int type, unsigned char *buffer,
+                                  const size_t buffer_size)
+{
+    (void)plugin_private;
+
+    return server->send(server, type, buffer, buffer_size);
+}
+
+static WebSocketPlugin plugin = {
+    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, NULL, NULL, on_message, NULL
+};
+
+extern EXPORT WebSocketPlugin *CALLBACK good_init(void)
+{
+    return &plugin;
+}

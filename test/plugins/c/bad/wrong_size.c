@@ -1,0 +1,21 @@
+/* A bad plugin with one defect: its table is too short to hold all of version 0. */
+
+#include "websocket_plugin.h"
+
+static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *server,
+                                  const int type, unsigned char *buffer,
+                                  const size_t buffer_size)
+{
+    (void)plugin_private;
+
+    return server->send(server, type, buffer, buffer_size);
+}
+
+static WebSocketPlugin plugin = {
+    sizeof(WebSocketPlugin) - 1, WEBSOCKET_PLUGIN_VERSION_0, NULL, NULL, on_message, NULL
+};
+
+extern EXPORT WebSocketPlugin *CALLBACK bad_init(void)
+{
+    return &plugin;
+}
