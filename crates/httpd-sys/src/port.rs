@@ -1,0 +1,93 @@
+//! httpd and APR macros that bindgen cannot see, ported by hand, each below its `#define`.
+
+use std::ffi::{c_int, c_ulong};
+use std::ptr;
+
+use crate::{
+    APLOG_LEVELMASK, APLOG_NOTICE, apr_bucket, apr_bucket_brigade, apr_bucket_type_eos,
+    apr_bucket_type_t_APR_BUCKET_METADATA,
+};
+
+/// `#define MODULE_MAGIC_COOKIE 0x41503234UL /* "AP24" */` (`ap_mmn.h`)
+pub const MODULE_MAGIC_COOKIE: c_ulong = 0x4150_3234;
+
+/// `#define HTTP_VERSION(major,minor) (1000*(major)+(minor))` (`httpd.h`)
+pub const fn http_version(major: c_int, minor: c_int) -> c_int {
+    1000 * major + minor
+}
+
+/// `#define APR_BRIGADE_SENTINEL(b) APR_RING_SENTINEL(&(b)->list, apr_bucket, link)` (`apr_buckets.h`)
+///
+/// The ring's sentinel is the address at which a bucket would lie whose `link` were the list head.
+///
+/// # Safety
+/// `brigade` points to a live brigade.
+pub unsafe fn brigade_sentinel(brigade: *mut apr_bucket_brigade) -> *mut apr_bucket {
+    const LINK: usize = std::mem::offset_of!(apr_bucket, link);
+    // SAFETY: the caller's promise; the address is only compared, never read through as a bucket.
+    let list = unsafe { ptr::addr_of_mut!((*brigade).list) };
+    list.cast::<u8>().wrapping_sub(LINK).cast()
+}
+
+/// `#define APR_BRIGADE_FIRST(b) APR_RING_FIRST(&(b)->list)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `brigade` points to a live brigade.
+pub unsafe fn brigade_first(brigade: *mut apr_bucket_brigade) -> *mut apr_bucket {
+    // SAFETY: the caller's promise.
+    unsafe { (*brigade).list.next }
+}
+
+/// `#define APR_BUCKET_NEXT(e) APR_RING_NEXT((e), link)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is linked into a live brigade.
+pub unsafe fn bucket_next(bucket: *mut apr_bucket) -> *mut apr_bucket {
+    // SAFETY: the caller's promise.
+    unsafe { (*bucket).link.next }
+}
+
+/// `#define APR_BRIGADE_INSERT_TAIL(b, e)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `brigade` is live; `bucket` is live and in no brigade.
+pub unsafe fn brigade_insert_tail(brigade: *mut apr_bucket_brigade, bucket: *mut apr_bucket) {
+    // SAFETY: the caller's promise; `list.prev` is the last bucket, or the sentinel, whose `link` is the list head
+    // itself, so that writing through it is writing the head.
+    unsafe {
+        let sentinel = brigade_sentinel(brigade);
+        let last = (*brigade).list.prev;
+        (*bucket).link.prev = last;
+        (*bucket).link.next = sentinel;
+        if last == sentinel {
+            (*brigade).list.next = bucket;
+        } else {
+            (*last).link.next = bucket;
+        }
+        (*brigade).list.prev = bucket;
+    }
+}
+
+/// `#define APR_BUCKET_IS_METADATA(e) ((e)->type->is_metadata)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is live.
+pub unsafe fn bucket_is_metadata(bucket: *const apr_bucket) -> bool {
+    // SAFETY: the caller's promise; a bucket's type is static.
+    unsafe { (*(*bucket).type_).is_metadata == apr_bucket_type_t_APR_BUCKET_METADATA }
+}
+
+/// `#define APR_BUCKET_IS_EOS(e) ((e)->type == &apr_bucket_type_eos)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is live.
+pub unsafe fn bucket_is_eos(bucket: *const apr_bucket) -> bool {
+    // SAFETY: the caller's promise; only the static's address is taken.
+    unsafe { ptr::eq((*bucket).type_, &raw const apr_bucket_type_eos) }
+}
+
+/// The level test that begins each of `APLOG_MODULE_IS_LEVEL` and its kin (`http_log.h`): levels up to notice
+/// are logged whatever LogLevel says.
+pub const fn level_is_always_logged(level: c_int) -> bool {
+    level & (APLOG_LEVELMASK as c_int) <= APLOG_NOTICE as c_int
+}

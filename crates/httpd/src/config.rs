@@ -1,0 +1,347 @@
+//! Per-directory configuration and the directives that fill it.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use httpd_sys as sys;
+
+use crate::apr::Pool;
+use crate::guard::guard;
+use crate::module::NO_DATA;
+use crate::server::Server;
+
+/// A module's per-directory configuration: one value for each `<Location>`, `<Directory>` and server scope,
+/// merged from the outside in.
+pub trait DirConfig: Sized + 'static {
+    /// What a scope has before any directive: every field unset.
+    fn create() -> Self;
+    /// `add` where it is set, `base` elsewhere. Called for each request, so it is cheap.
+    fn merge(base: &Self, add: &Self) -> Self;
+}
+
+/// Where a directive may stand.
+#[derive(Clone, Copy)]
+pub enum Context {
+    /// Server config, virtual host and directory sections, not `.htaccess`.
+    Configuration,
+    /// Those, and `.htaccess` where `AllowOverride AuthConfig` lets it.
+    ConfigurationAndHtaccess,
+}
+
+/// One row of a module's command table.
+#[repr(transparent)]
+pub struct Command(sys::command_rec);
+
+// SAFETY: a command_rec is static data: function pointers, strings and flags that nobody writes.
+unsafe impl Sync for Command {}
+
+impl Command {
+    /// The end of a command table.
+    pub const END: Command = Command(sys::command_rec {
+        name: std::ptr::null(),
+        func: sys::cmd_func { no_args: None },
+        cmd_data: NO_DATA,
+        req_override: 0,
+        args_how: sys::cmd_how_RAW_ARGS,
+        errmsg: std::ptr::null(),
+    });
+
+    /// A directive with one argument.
+    pub const fn take1<D: Take1>(
+        name: &'static CStr,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let func = sys::cmd_func {
+            take1: Some(take1::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_TAKE1, context, help)
+    }
+
+    /// A directive with two arguments.
+    pub const fn take2<D: Take2>(
+        name: &'static CStr,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let func = sys::cmd_func {
+            take2: Some(take2::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_TAKE2, context, help)
+    }
+
+    /// A directive with one or two arguments.
+    pub const fn take12<D: Take12>(
+        name: &'static CStr,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let func = sys::cmd_func {
+            take2: Some(take12::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_TAKE12, context, help)
+    }
+
+    /// A directive that is called once for each of its one or more arguments.
+    pub const fn iterate<D: Take1>(
+        name: &'static CStr,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let func = sys::cmd_func {
+            take1: Some(take1::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_ITERATE, context, help)
+    }
+
+    /// A directive that is On or Off.
+    pub const fn flag<D: Flag>(name: &'static CStr, context: Context, help: &'static CStr) -> Self {
+        let func = sys::cmd_func {
+            flag: Some(flag::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_FLAG, context, help)
+    }
+
+    const fn new(
+        name: &'static CStr,
+        func: sys::cmd_func,
+        args_how: sys::cmd_how,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let req_override = match context {
+            Context::Configuration => sys::RSRC_CONF | sys::ACCESS_CONF,
+            Context::ConfigurationAndHtaccess => sys::RSRC_CONF | sys::OR_AUTHCFG,
+        };
+        Command(sys::command_rec {
+            name: name.as_ptr(),
+            func,
+            cmd_data: NO_DATA,
+            req_override: req_override as c_int,
+            args_how,
+            errmsg: help.as_ptr(),
+        })
+    }
+}
+
+/// The parser of a directive with one argument.
+pub trait Take1 {
+    /// The configuration that it fills.
+    type Config: DirConfig;
+    /// Stores the argument; an error is what `httpd -t` says after the directive's name.
+    fn set(directive: &Directive<'_>, config: &mut Self::Config, value: &str)
+    -> Result<(), String>;
+}
+
+/// The parser of a directive with two arguments.
+pub trait Take2 {
+    /// The configuration that it fills.
+    type Config: DirConfig;
+    /// Stores the arguments; an error is what `httpd -t` says after the directive's name.
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Self::Config,
+        first: &str,
+        second: &str,
+    ) -> Result<(), String>;
+}
+
+/// The parser of a directive with one or two arguments.
+pub trait Take12 {
+    /// The configuration that it fills.
+    type Config: DirConfig;
+    /// Stores the arguments; an error is what `httpd -t` says after the directive's name.
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Self::Config,
+        first: &str,
+        second: Option<&str>,
+    ) -> Result<(), String>;
+}
+
+/// The parser of a directive that is On or Off.
+pub trait Flag {
+    /// The configuration that it fills.
+    type Config: DirConfig;
+    /// Stores the argument; an error is what `httpd -t` says after the directive's name.
+    fn set(directive: &Directive<'_>, config: &mut Self::Config, on: bool) -> Result<(), String>;
+}
+
+/// A directive as it stands in the configuration.
+pub struct Directive<'c> {
+    parms: &'c sys::cmd_parms,
+}
+
+impl<'c> Directive<'c> {
+    /// The pool of the configuration: it goes when the configuration is read anew or the server ends.
+    pub fn pool(&self) -> Pool<'c> {
+        // SAFETY: httpd's cmd_parms hold the configuration's pool.
+        unsafe { Pool::from_raw(self.parms.pool) }
+    }
+
+    /// The directive's name, as the command table spells it.
+    pub fn name(&self) -> &'c str {
+        // SAFETY: the directive's command is a row of the module's own table.
+        unsafe { CStr::from_ptr((*self.parms.cmd).name) }
+            .to_str()
+            .unwrap_or_default()
+    }
+
+    /// File and line, for a message.
+    pub fn place(&self) -> String {
+        // SAFETY: while a directive is processed, its place is in the tree node that httpd passes.
+        unsafe {
+            let file = CStr::from_ptr((*self.parms.directive).filename);
+            format!(
+                "{}:{}",
+                file.to_string_lossy(),
+                (*self.parms.directive).line_num
+            )
+        }
+    }
+
+    /// A path below ServerRoot when it is relative (`ap_server_root_relative`).
+    pub fn server_root_relative(&self, path: &str) -> String {
+        let path = self.pool().strdup(path);
+        // SAFETY: pool and path are live; NULL says that the path makes no sense.
+        unsafe {
+            let full = sys::ap_server_root_relative(self.parms.pool, path.as_ptr());
+            if full.is_null() {
+                path
+            } else {
+                CStr::from_ptr(full)
+            }
+        }
+        .to_string_lossy()
+        .into_owned()
+    }
+
+    /// The server that the directive configures.
+    pub fn server(&self) -> Server<'c> {
+        // SAFETY: httpd's cmd_parms name the server that is being configured.
+        unsafe { Server::from_raw(self.parms.server) }
+    }
+
+    /// Runs a parser and makes its error httpd's: `Name: reason`, in the configuration's pool.
+    fn run(&self, parse: impl FnOnce() -> Result<(), String>) -> *const c_char {
+        let outcome = guard(Err("the module failed on it".to_owned()), parse);
+        match outcome {
+            Ok(()) => std::ptr::null(),
+            Err(reason) => self
+                .pool()
+                .strdup(&format!("{}: {reason}", self.name()))
+                .as_ptr(),
+        }
+    }
+}
+
+/// What httpd hands to a directive's function, made safe.
+///
+/// # Safety
+/// `parms` and `config` are what httpd passes to a function of the module's command table, so that `config` is
+/// what [`create_dir_config`] made.
+unsafe fn arguments<'c, C>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+) -> (Directive<'c>, &'c mut C) {
+    // SAFETY: the caller's promise.
+    unsafe { (Directive { parms: &*parms }, &mut *config.cast::<C>()) }
+}
+
+/// # Safety
+/// `text` is a terminated string that lives for `'t`, or NULL.
+unsafe fn text<'t>(text: *const c_char) -> Option<&'t CStr> {
+    // SAFETY: the caller's promise.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+unsafe extern "C" fn take1<D: Take1>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    value: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls it as its command table says.
+    let ((directive, config), value) = unsafe { (arguments(parms, config), text(value)) };
+    directive.run(|| D::set(&directive, config, &lossy(value)))
+}
+
+unsafe extern "C" fn take2<D: Take2>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    first: *const c_char,
+    second: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls it as its command table says.
+    let ((directive, config), first, second) =
+        unsafe { (arguments(parms, config), text(first), text(second)) };
+    directive.run(|| D::set(&directive, config, &lossy(first), &lossy(second)))
+}
+
+unsafe extern "C" fn take12<D: Take12>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    first: *const c_char,
+    second: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls it as its command table says; a missing argument is NULL.
+    let ((directive, config), first, second) =
+        unsafe { (arguments(parms, config), text(first), text(second)) };
+    let second = second.map(|text| text.to_string_lossy().into_owned());
+    directive.run(|| D::set(&directive, config, &lossy(first), second.as_deref()))
+}
+
+unsafe extern "C" fn flag<D: Flag>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    on: c_int,
+) -> *const c_char {
+    // SAFETY: httpd calls it as its command table says.
+    let (directive, config) = unsafe { arguments(parms, config) };
+    directive.run(|| D::set(&directive, config, on != 0))
+}
+
+fn lossy(text: Option<&CStr>) -> String {
+    text.map(|text| text.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// The module's `create_dir_config`.
+pub(crate) unsafe extern "C" fn create_dir_config<C: DirConfig>(
+    pool: *mut sys::apr_pool_t,
+    _dir: *mut c_char,
+) -> *mut c_void {
+    // SAFETY: httpd passes a live pool.
+    let pool = unsafe { Pool::from_raw(pool) };
+    guard(std::ptr::null_mut(), || {
+        pool.own(C::create()).as_ptr().cast()
+    })
+}
+
+/// The module's `merge_dir_config`.
+pub(crate) unsafe extern "C" fn merge_dir_config<C: DirConfig>(
+    pool: *mut sys::apr_pool_t,
+    base: *mut c_void,
+    add: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: httpd passes a live pool and two values that create or merge made.
+    let (pool, base, add) =
+        unsafe { (Pool::from_raw(pool), &*base.cast::<C>(), &*add.cast::<C>()) };
+    guard(std::ptr::null_mut(), || {
+        pool.own(C::merge(base, add)).as_ptr().cast()
+    })
+}
+
+/// Parses a time as httpd's own directives do: a number with `ms`, `s`, `min` or `h`, seconds without a unit
+/// (`ap_timeout_parameter_parse`).
+pub fn parse_time(text: &str) -> Option<std::time::Duration> {
+    let text = CString::new(text).ok()?;
+    let mut microseconds: sys::apr_interval_time_t = 0;
+    // SAFETY: all strings are live and terminated; the result is one 64-bit number.
+    let status =
+        unsafe { sys::ap_timeout_parameter_parse(text.as_ptr(), &mut microseconds, c"s".as_ptr()) };
+    if status != 0 {
+        return None;
+    }
+    Some(std::time::Duration::from_micros(
+        u64::try_from(microseconds).ok()?,
+    ))
+}

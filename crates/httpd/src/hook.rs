@@ -1,0 +1,102 @@
+//! The hooks that a module registers. Each takes a trait's function, so that the entry from C is written once,
+//! guarded, here.
+
+use std::ffi::c_int;
+
+use httpd_sys as sys;
+
+use crate::apr::Pool;
+use crate::guard::guard;
+use crate::request::{HandlerResult, Request};
+use crate::server::Server;
+
+/// A content handler.
+pub trait Handler {
+    /// Answers a request. A panic becomes HTTP 500.
+    fn handle(request: Request<'_>) -> HandlerResult;
+}
+
+/// Registers a content handler, before all ordinary ones.
+pub fn handler<H: Handler>() {
+    // SAFETY: registering is what a register_hooks function may do; the function stays while the DSO is loaded.
+    unsafe {
+        sys::ap_hook_handler(
+            Some(handler_entry::<H>),
+            std::ptr::null(),
+            std::ptr::null(),
+            (sys::APR_HOOK_FIRST as c_int) - 1,
+        );
+    }
+}
+
+unsafe extern "C" fn handler_entry<H: Handler>(r: *mut sys::request_rec) -> c_int {
+    guard(sys::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
+        // SAFETY: httpd runs the handler hook with a live request, on one thread.
+        H::handle(unsafe { Request::from_raw(r) }).as_raw()
+    })
+}
+
+/// What a module does when a child starts.
+pub trait ChildInit {
+    /// `pool` goes when the child ends.
+    fn child_init(pool: Pool<'static>, server: Server<'static>);
+}
+
+/// Registers a function for the start of each child.
+pub fn child_init<C: ChildInit>() {
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_child_init(
+            Some(child_init_entry::<C>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_MIDDLE as c_int,
+        );
+    }
+}
+
+unsafe extern "C" fn child_init_entry<C: ChildInit>(
+    pool: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) {
+    guard((), || {
+        // SAFETY: httpd passes the child's pool and the main server, which both live as long as the child.
+        unsafe { C::child_init(Pool::from_raw(pool), Server::from_raw(server)) }
+    });
+}
+
+/// What a module checks when the configuration is whole.
+pub trait PostConfig {
+    /// `false` ends the start-up.
+    fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool;
+}
+
+/// Registers a function for the end of reading the configuration.
+pub fn post_config<C: PostConfig>() {
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_post_config(
+            Some(post_config_entry::<C>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_MIDDLE as c_int,
+        );
+    }
+}
+
+unsafe extern "C" fn post_config_entry<C: PostConfig>(
+    pool: *mut sys::apr_pool_t,
+    _log: *mut sys::apr_pool_t,
+    _temporary: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    guard(sys::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
+        // SAFETY: httpd passes the configuration's pool and the main server.
+        let go_on = unsafe { C::post_config(Pool::from_raw(pool), Server::from_raw(server)) };
+        if go_on {
+            sys::OK as c_int
+        } else {
+            sys::HTTP_INTERNAL_SERVER_ERROR as c_int
+        }
+    })
+}

@@ -1,0 +1,40 @@
+//! What the running MPM is and allows (`ap_mpm_query`).
+
+use std::ffi::{CStr, c_int};
+
+use httpd_sys as sys;
+
+/// Whether the MPM is asynchronous: a suspended connection holds no worker thread (`AP_MPMQ_IS_ASYNC`).
+pub fn is_async() -> bool {
+    query(sys::AP_MPMQ_IS_ASYNC) == Some(1)
+}
+
+/// ThreadsPerChild (`AP_MPMQ_MAX_THREADS`); 1 or 0 for prefork.
+pub fn max_threads() -> Option<usize> {
+    query(sys::AP_MPMQ_MAX_THREADS).and_then(|threads| usize::try_from(threads).ok())
+}
+
+/// The most children that there can be (`AP_MPMQ_MAX_DAEMONS`).
+pub fn max_daemons() -> Option<usize> {
+    query(sys::AP_MPMQ_MAX_DAEMONS).and_then(|daemons| usize::try_from(daemons).ok())
+}
+
+/// Whether the server, or this child, is on its way out (`AP_MPMQ_MPM_STATE`).
+pub fn is_stopping() -> bool {
+    query(sys::AP_MPMQ_MPM_STATE) == Some(sys::AP_MPMQ_STOPPING as c_int)
+}
+
+/// The MPM's name, as in `event`.
+pub fn name() -> String {
+    // SAFETY: ap_show_mpm returns a static string.
+    unsafe { CStr::from_ptr(sys::ap_show_mpm()) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn query(code: u32) -> Option<c_int> {
+    let mut answer: c_int = 0;
+    // SAFETY: ap_mpm_query writes one int.
+    let status = unsafe { sys::ap_mpm_query(code as c_int, &mut answer) };
+    (status == 0).then_some(answer)
+}

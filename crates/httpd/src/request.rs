@@ -1,0 +1,273 @@
+//! `request_rec`, while a handler runs.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use httpd_sys as sys;
+use sys::port::http_version;
+
+use crate::apr::{Pool, Table};
+use crate::config::DirConfig;
+use crate::module::Module;
+
+/// What a handler answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HandlerResult {
+    /// Not this handler's request (`DECLINED`).
+    Declined,
+    /// Answered (`OK`).
+    Done,
+    /// httpd makes an error response with this HTTP status.
+    HttpStatus(u16),
+    /// The connection goes on without a worker thread (`SUSPENDED`).
+    Suspended,
+}
+
+impl HandlerResult {
+    pub(crate) fn as_raw(self) -> c_int {
+        match self {
+            HandlerResult::Declined => sys::DECLINED,
+            HandlerResult::Done => sys::OK as c_int,
+            HandlerResult::HttpStatus(status) => c_int::from(status),
+            HandlerResult::Suspended => sys::SUSPENDED,
+        }
+    }
+}
+
+/// A request, borrowed from httpd for as long as the call that it made with it.
+pub struct Request<'r> {
+    raw: NonNull<sys::request_rec>,
+    _call: PhantomData<&'r sys::request_rec>,
+}
+
+impl<'r> Request<'r> {
+    /// Wraps a raw request.
+    ///
+    /// # Safety
+    /// `raw` is live for `'r` and used by this thread alone.
+    pub unsafe fn from_raw(raw: *mut sys::request_rec) -> Self {
+        // SAFETY: the caller's promise.
+        let raw = unsafe { NonNull::new_unchecked(raw) };
+        Request {
+            raw,
+            _call: PhantomData,
+        }
+    }
+
+    /// The raw request, as a plugin gets it.
+    pub fn as_raw(&self) -> *mut sys::request_rec {
+        self.raw.as_ptr()
+    }
+
+    fn rec(&self) -> &'r sys::request_rec {
+        // SAFETY: live for 'r (from_raw); this thread is its only user and holds no other Rust reference into it
+        // while it writes through the pointer.
+        unsafe { &*self.raw.as_ptr() }
+    }
+
+    fn conn(&self) -> &'r sys::conn_rec {
+        // SAFETY: a request's connection outlives it.
+        unsafe { &*self.rec().connection }
+    }
+
+    /// The request's pool.
+    pub fn pool(&self) -> Pool<'r> {
+        // SAFETY: a request's pool lives as long as the request.
+        unsafe { Pool::from_raw(self.rec().pool) }
+    }
+
+    /// What `SetHandler` says.
+    pub fn handler(&self) -> Option<&'r CStr> {
+        c_text(self.rec().handler)
+    }
+
+    /// The path of the request, for messages: no query string.
+    pub fn uri(&self) -> String {
+        c_text(self.rec().uri)
+            .map(|uri| uri.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Whether the method is GET; HEAD is not.
+    pub fn is_get(&self) -> bool {
+        self.rec().method_number == sys::M_GET as c_int && self.rec().header_only == 0
+    }
+
+    /// Whether the method is OPTIONS.
+    pub fn is_options(&self) -> bool {
+        self.rec().method_number == sys::M_OPTIONS as c_int
+    }
+
+    /// Whether the request is HTTP/1.1 or later.
+    pub fn is_http_1_1_or_later(&self) -> bool {
+        self.rec().proto_num >= http_version(1, 1)
+    }
+
+    /// Whether the server made the request itself, to look something up.
+    pub fn is_subrequest(&self) -> bool {
+        !self.rec().main.is_null()
+    }
+
+    /// Whether it came on a stream of another connection (HTTP/2).
+    pub fn is_on_secondary_connection(&self) -> bool {
+        !self.conn().master.is_null()
+    }
+
+    /// Whether something in the file system answers to it.
+    pub fn maps_to_file(&self) -> bool {
+        self.rec().finfo.filetype != sys::apr_filetype_e_APR_NOFILE
+    }
+
+    /// Whether it announces a body.
+    pub fn has_body(&self) -> bool {
+        let length = self.headers_in().get(c"Content-Length");
+        self.headers_in().get(c"Transfer-Encoding").is_some()
+            || length.is_some_and(|length| length.to_bytes().iter().any(|&digit| digit != b'0'))
+    }
+
+    /// The request's header fields.
+    pub fn headers_in(&self) -> Table<'r> {
+        // SAFETY: the table lives as long as the request.
+        unsafe { Table::from_raw(self.rec().headers_in) }
+    }
+
+    /// One of the request's header fields as text; bytes that are not UTF-8 become U+FFFD.
+    pub fn header_in(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        Some(self.headers_in().get(&name)?.to_string_lossy().into_owned())
+    }
+
+    /// The response's header fields.
+    pub fn headers_out(&self) -> Table<'r> {
+        // SAFETY: as above.
+        unsafe { Table::from_raw(self.rec().headers_out) }
+    }
+
+    /// The header fields that go on an error response too.
+    pub fn err_headers_out(&self) -> Table<'r> {
+        // SAFETY: as above.
+        unsafe { Table::from_raw(self.rec().err_headers_out) }
+    }
+
+    /// Notes from module to module.
+    pub fn notes(&self) -> Table<'r> {
+        // SAFETY: as above.
+        unsafe { Table::from_raw(self.rec().notes) }
+    }
+
+    /// Scheme, host and port that the request was made to: the Host field, or ServerName, as UseCanonicalName
+    /// and the like want it. `None` when there is no host.
+    pub fn origin(&self) -> Option<(String, String, u16)> {
+        // SAFETY: the functions read the live request; the scheme is a static string.
+        let (scheme, port) = unsafe {
+            let scheme = CStr::from_ptr(sys::ap_run_http_scheme(self.as_raw()));
+            (
+                scheme.to_string_lossy(),
+                sys::ap_get_server_port(self.as_raw()),
+            )
+        };
+        let host = c_text(self.rec().hostname)?.to_string_lossy();
+        Some((scheme.into_owned(), host.into_owned(), port))
+    }
+
+    /// The module's configuration for this request.
+    pub fn config<C: DirConfig>(&self, module: &Module) -> Option<&'r C> {
+        // SAFETY: a request's per-directory vector lives as long as it, and holds what the module's functions made.
+        unsafe { module.config(self.rec().per_dir_config) }
+    }
+
+    /// No further request on this connection.
+    pub fn close_connection(&self) {
+        // SAFETY: this thread is the connection's only user while a handler runs.
+        unsafe { (*self.rec().connection).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE };
+    }
+
+    /// Whether an ErrorDocument is configured for a status.
+    pub fn has_error_document(&self, status: u16) -> bool {
+        // SAFETY: the functions read the live request.
+        unsafe {
+            let index = sys::ap_index_of_response(c_int::from(status));
+            !sys::ap_response_code_string(self.as_raw(), index).is_null()
+        }
+    }
+
+    /// Answers with a body of our own.
+    pub fn respond(&self, status: u16, content_type: &'static CStr, body: &str) {
+        let body = CString::new(body).unwrap_or_default();
+        // SAFETY: this thread is the live request's only user; the content type is static, the body is copied.
+        unsafe {
+            (*self.as_raw()).status = c_int::from(status);
+            sys::ap_set_content_type(self.as_raw(), content_type.as_ptr());
+            sys::ap_rwrite(
+                body.as_ptr().cast(),
+                body.as_bytes().len() as c_int,
+                self.as_raw(),
+            );
+        }
+    }
+
+    /// Sends `101 Switching Protocols` with the response's header fields, those for error responses included, and
+    /// takes HTTP's own filters off the connection: from here on its bytes are the caller's.
+    pub fn switch_protocols(&self) {
+        let r = self.as_raw();
+        // SAFETY: this thread is the only user of the live request and its connection; the filters are found by
+        // name and removed the way httpd does it, and afterwards request and connection have the same chains.
+        unsafe {
+            let c = (*r).connection;
+            sys::ap_remove_input_filter_byhandle((*r).input_filters, c"http_in".as_ptr());
+            // It would take the WebSocket for the request's body and cut it when that is late.
+            sys::ap_remove_input_filter_byhandle((*r).input_filters, c"reqtimeout".as_ptr());
+            (*r).input_filters = (*c).input_filters;
+            (*r).proto_input_filters = (*c).input_filters;
+
+            (*r).status = sys::HTTP_SWITCHING_PROTOCOLS as c_int;
+            (*r).status_line = sys::ap_get_status_line((*r).status);
+            (*r).headers_out =
+                sys::apr_table_overlay((*r).pool, (*r).err_headers_out, (*r).headers_out);
+            sys::ap_send_interim_response(r, 1);
+
+            // HTTP's header filter has seen nothing of the 101 and would write a whole response at the end.
+            (*r).output_filters = (*c).output_filters;
+            (*r).proto_output_filters = (*c).output_filters;
+            (*r).eos_sent = 1;
+            (*c).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE;
+        }
+    }
+}
+
+/// A request that is kept from one call to the next, on whatever thread.
+pub struct RequestHandle(NonNull<sys::request_rec>);
+
+// SAFETY: the handle itself is an address; what makes it a request again is an unsafe function.
+unsafe impl Send for RequestHandle {}
+// SAFETY: as above.
+unsafe impl Sync for RequestHandle {}
+
+impl RequestHandle {
+    /// Keeps a request.
+    pub fn new(request: &Request<'_>) -> Self {
+        RequestHandle(request.raw)
+    }
+
+    /// The raw request, as a plugin gets it.
+    pub fn as_raw(&self) -> *mut sys::request_rec {
+        self.0.as_ptr()
+    }
+
+    /// The request again.
+    ///
+    /// # Safety
+    /// It still lives, and this thread alone uses what it uses of it.
+    pub unsafe fn get(&self) -> Request<'_> {
+        Request {
+            raw: self.0,
+            _call: PhantomData,
+        }
+    }
+}
+
+fn c_text<'t>(text: *const c_char) -> Option<&'t CStr> {
+    // SAFETY: a string field of a live httpd record is NULL or terminated, and lives as long as the record.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}

@@ -1,0 +1,56 @@
+//! `server_rec`.
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use httpd_sys as sys;
+
+/// A server or virtual host.
+#[derive(Clone, Copy)]
+pub struct Server<'s> {
+    raw: NonNull<sys::server_rec>,
+    _owner: PhantomData<&'s sys::server_rec>,
+}
+
+impl<'s> Server<'s> {
+    /// Wraps a raw server.
+    ///
+    /// # Safety
+    /// `raw` is not NULL and lives for `'s`.
+    pub unsafe fn from_raw(raw: *mut sys::server_rec) -> Self {
+        // SAFETY: the caller's promise.
+        let raw = unsafe { NonNull::new_unchecked(raw) };
+        Server {
+            raw,
+            _owner: PhantomData,
+        }
+    }
+
+    /// The main server of this process (`ap_server_conf`), once the configuration has been read.
+    pub fn main() -> Option<Server<'static>> {
+        // SAFETY: httpd sets ap_server_conf before the first post_config hook and keeps it; in a child it never changes.
+        unsafe {
+            let raw = sys::ap_server_conf;
+            (!raw.is_null()).then(|| Server::from_raw(raw))
+        }
+    }
+
+    /// The raw server.
+    pub fn as_raw(self) -> *mut sys::server_rec {
+        self.raw.as_ptr()
+    }
+
+    /// `ServerName`, for messages.
+    pub fn name(self) -> String {
+        // SAFETY: server_hostname is NULL or a terminated string of the configuration.
+        unsafe {
+            let name: *const c_char = (*self.as_raw()).server_hostname;
+            if name.is_null() {
+                String::new()
+            } else {
+                CStr::from_ptr(name).to_string_lossy().into_owned()
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! System calls on a connection's socket, never blocking unless they say so.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::time::Duration;
+
+/// What [`wait`] found.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// Input, or the end of it.
+    pub readable: bool,
+    /// Room for output, or an error to be found by writing.
+    pub writable: bool,
+    /// The waker was used.
+    pub woken: bool,
+}
+
+/// Blocks until the socket is ready for what is asked, the waker is used or the time is over (`None`: for ever).
+pub fn wait(
+    socket: RawFd,
+    waker: RawFd,
+    read: bool,
+    write: bool,
+    timeout: Option<Duration>,
+) -> io::Result<Ready> {
+    let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
+    let mut descriptors = [
+        libc::pollfd {
+            fd: socket,
+            events,
+            revents: 0,
+        },
+        libc::pollfd {
+            fd: waker,
+            events: libc::POLLIN,
+            revents: 0,
+        },
+    ];
+    // Rounded up: a wait that ends early would only be repeated.
+    let milliseconds = timeout.map_or(-1, |timeout| {
+        i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+    });
+    // SAFETY: poll reads and writes the two entries of the array.
+    let count = unsafe { libc::poll(descriptors.as_mut_ptr(), 2, milliseconds) };
+    if count < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() == io::ErrorKind::Interrupted {
+            return Ok(Ready::default());
+        }
+        return Err(error);
+    }
+    let failed = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+    let [socket, waker] = descriptors;
+    Ok(Ready {
+        readable: socket.revents & (libc::POLLIN | failed) != 0,
+        writable: socket.revents & (libc::POLLOUT | failed) != 0,
+        woken: waker.revents != 0,
+    })
+}
+
+/// Reads what there is, at most `buffer.len()` bytes; 0 is the end.
+pub fn receive(socket: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: recv writes at most the given length into the buffer.
+    let count = unsafe {
+        libc::recv(
+            socket,
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            libc::MSG_DONTWAIT,
+        )
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes what the socket takes; says how many bytes.
+pub fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: send reads at most the given length from the bytes.
+    let count = unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Ends our direction (FIN): the peer reads what was sent, then the end.
+pub fn shutdown_write(socket: RawFd) {
+    // SAFETY: shutdown takes no memory; a socket that is gone already is an error that changes nothing.
+    unsafe { libc::shutdown(socket, libc::SHUT_WR) };
+}
+
+/// Ends a [`wait`] on another thread.
+pub struct Waker(OwnedFd);
+
+impl Waker {
+    /// An eventfd of its own.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: eventfd takes no memory.
+        let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        Ok(Waker(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    }
+
+    /// For [`wait`].
+    pub fn descriptor(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Ends the present wait, or the next one.
+    pub fn wake(&self) {
+        const ONE: u64 = 1;
+        // SAFETY: write reads eight bytes; a full counter is as good as a written one.
+        unsafe {
+            libc::write(
+                self.descriptor(),
+                ptr::from_ref(&ONE).cast(),
+                size_of::<u64>(),
+            )
+        };
+    }
+
+    /// Forgets the wakes so far.
+    pub fn clear(&self) {
+        let mut count = 0_u64;
+        // SAFETY: read writes at most eight bytes; an empty counter is an error that changes nothing.
+        unsafe { libc::read(self.descriptor(), (&raw mut count).cast(), size_of::<u64>()) };
+    }
+}
+
+/// Which thread this is, to be compared only. Unlike `std::thread::current` it leaves nothing in the thread.
+pub fn current_thread() -> usize {
+    // SAFETY: pthread_self cannot fail.
+    unsafe { libc::pthread_self() as usize }
+}

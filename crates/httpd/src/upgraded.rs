@@ -1,0 +1,216 @@
+//! A connection after its 101: bytes in and out through httpd's filters, and its end.
+
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+
+use httpd_sys as sys;
+
+use crate::apr::{Brigade, Pool, Status};
+use crate::request::Request;
+
+/// The most that one pass through the filters carries, in bytes: below FlushMaxThreshold (64 KiB unless
+/// configured), past which the core output filter blocks.
+const MAX_PASS: usize = 48 * 1024;
+
+/// What [`Upgraded::read`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Read {
+    /// So many bytes, at least one.
+    Data(usize),
+    /// Nothing now.
+    WouldBlock,
+    /// The peer has ended its direction.
+    Eof,
+}
+
+/// The connection of a request that has switched protocols.
+///
+/// May move between threads, but one thread at a time uses it: mod_ssl reads while it writes and writes while it
+/// reads, and the bucket allocator has no lock. The owner keeps it under one.
+pub struct Upgraded {
+    r: NonNull<sys::request_rec>,
+    c: NonNull<sys::conn_rec>,
+    socket: RawFd,
+    max_pass: usize,
+    /// Empty between calls.
+    input: Brigade,
+    /// Empty between calls.
+    output: Brigade,
+}
+
+// SAFETY: httpd's connection has no ties to a thread once its handler has given it away, or while the handler's
+// thread waits for it; one thread at a time uses it, which `&mut self` on every method that touches it says.
+unsafe impl Send for Upgraded {}
+
+impl Upgraded {
+    /// Takes over the connection of a request, after [`Request::switch_protocols`].
+    ///
+    /// # Safety
+    /// The request and its connection stay until this value is dropped: the handler does not return before, or
+    /// has suspended the connection.
+    pub unsafe fn new(request: &Request<'_>) -> Result<Self, Status> {
+        // SAFETY: the request is live and used by this thread alone; the brigades go with the connection's pool.
+        unsafe {
+            let r = NonNull::new_unchecked(request.as_raw());
+            let c = NonNull::new_unchecked(r.as_ref().connection);
+            let (pool, bucket_alloc) = (c.as_ref().pool, c.as_ref().bucket_alloc);
+            let mut socket: sys::apr_os_sock_t = -1;
+            Status(sys::apr_os_sock_get(
+                &mut socket,
+                sys::ap_get_conn_socket(c.as_ptr()),
+            ))
+            .ok()?;
+            share_allocator(pool)?;
+            Ok(Upgraded {
+                r,
+                c,
+                socket,
+                max_pass: max_pass(c.as_ptr()),
+                input: Brigade::new(pool, bucket_alloc),
+                output: Brigade::new(pool, bucket_alloc),
+            })
+        }
+    }
+
+    /// The socket, to wait for.
+    pub fn socket(&self) -> RawFd {
+        self.socket
+    }
+
+    pub(crate) fn request_raw(&self) -> *mut sys::request_rec {
+        self.r.as_ptr()
+    }
+
+    /// Reads through the input filters, without blocking.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
+        let status = Status(unsafe {
+            sys::ap_get_brigade(
+                self.c.as_ref().input_filters,
+                self.input.as_raw(),
+                sys::ap_input_mode_t_AP_MODE_READBYTES,
+                sys::apr_read_type_e_APR_NONBLOCK_READ,
+                buffer.len() as sys::apr_off_t,
+            )
+        });
+        let read = status.ok().and_then(|()| self.input.flatten(buffer));
+        let eos = self.input.has_eos();
+        self.input.clear();
+        match read {
+            Ok(0) if eos => Ok(Read::Eof),
+            Ok(0) => Ok(Read::WouldBlock),
+            Ok(count) => Ok(Read::Data(count)),
+            Err(status) if status.is_would_block() => Ok(Read::WouldBlock),
+            Err(status) if status.is_eof() => Ok(Read::Eof),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Whether the filters still hold output that the socket has not taken: then [`Upgraded::write`] takes none.
+    pub fn has_output(&self) -> bool {
+        // SAFETY: the connection is live.
+        unsafe { self.c.as_ref().data_in_output_filters != 0 }
+    }
+
+    /// Writes through the output filters, without blocking: takes some of `bytes`, or none while the socket takes
+    /// none. Says how many bytes were taken; they are copied if the socket does not take them at once.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
+        if self.has_output() {
+            self.flush()?;
+            if self.has_output() {
+                return Ok(0);
+            }
+        }
+        let bytes = &bytes[..bytes.len().min(self.max_pass)];
+        // SAFETY: the connection is live and this thread's; `bytes` outlive the pass, and the brigade is cleared
+        // behind it.
+        let status = Status(unsafe {
+            self.output.append_transient(bytes);
+            self.output.append_boundary();
+            sys::ap_pass_brigade(self.c.as_ref().output_filters, self.output.as_raw())
+        });
+        self.output.clear();
+        status.ok()?;
+        self.flush()?;
+        Ok(bytes.len())
+    }
+
+    /// Has the filters write what they hold and the socket takes; whether something is left says
+    /// [`Upgraded::has_output`].
+    pub fn flush(&mut self) -> Result<(), Status> {
+        // SAFETY: the connection is live and this thread's. The last filter of a connection is the core output
+        // filter, which takes NULL for "write what is set aside, without blocking", as the MPM itself calls it.
+        unsafe {
+            let mut filter = self.c.as_ref().output_filters;
+            while !(*filter).next.is_null() {
+                filter = (*filter).next;
+            }
+            let write = (*(*filter).frec)
+                .filter_func
+                .out_func
+                .expect("an output filter has a function");
+            let status = write(filter, std::ptr::null_mut());
+            if self.c.as_ref().aborted != 0 {
+                return Err(Status(libc::ECONNABORTED));
+            }
+            Status(status).ok()
+        }
+    }
+
+    /// What the access log shows as bytes sent (`%b`).
+    pub fn set_bytes_sent(&mut self, bytes: u64) {
+        // SAFETY: the request is live and this thread's.
+        unsafe {
+            self.r.as_mut().bytes_sent =
+                sys::apr_off_t::try_from(bytes).unwrap_or(sys::apr_off_t::MAX);
+        }
+    }
+
+    /// The connection is gone: nothing more is written to it, not even by httpd.
+    pub fn abort(&mut self) {
+        // SAFETY: the connection is live and this thread's.
+        unsafe { self.c.as_mut().aborted = 1 };
+    }
+}
+
+/// Lets several threads use pools of one allocator, as a plugin does that uses the request's pool while another of
+/// its threads sends. The MPM uses the allocator again for later connections, so the lock is taken away before the
+/// pool that holds it goes.
+///
+/// # Safety
+/// `pool` is a live connection pool.
+unsafe fn share_allocator(pool: *mut sys::apr_pool_t) -> Result<(), Status> {
+    // SAFETY: the mutex lives in the pool, and the allocator forgets it in a pre-cleanup of that pool.
+    unsafe {
+        let allocator = sys::apr_pool_allocator_get(pool);
+        let mut mutex = std::ptr::null_mut();
+        Status(sys::apr_thread_mutex_create(
+            &mut mutex,
+            sys::APR_THREAD_MUTEX_DEFAULT,
+            pool,
+        ))
+        .ok()?;
+        sys::apr_allocator_mutex_set(allocator, mutex);
+        Pool::from_raw(pool).before_cleanup(move || {
+            sys::apr_allocator_mutex_set(allocator, std::ptr::null_mut());
+        });
+    }
+    Ok(())
+}
+
+/// [`MAX_PASS`], or less when FlushMaxThreshold is lower.
+///
+/// # Safety
+/// `c` is a live connection.
+unsafe fn max_pass(c: *mut sys::conn_rec) -> usize {
+    // SAFETY: the core module's configuration of a connection's server is always there.
+    let threshold = unsafe {
+        let config = (*(*c).base_server).module_config;
+        let core = sys::ap_get_module_config(config, &raw const sys::core_module);
+        (*core.cast::<sys::core_server_config>()).flush_max_threshold as usize
+    };
+    match threshold {
+        0 => MAX_PASS,
+        threshold => MAX_PASS.min(threshold * 3 / 4).max(1),
+    }
+}
