@@ -1,0 +1,82 @@
+//! What the directives of one scope say, and how scopes merge.
+
+use std::sync::Arc;
+
+use httpd::config::DirConfig;
+use websocket_proto::close::ReservedCloseCodes;
+use websocket_proto::origin::TrustedOrigin;
+
+use crate::plugin::Plugin;
+
+/// Per-directory configuration. `None` is "not set here": merging keeps the outer scope's value, and only the
+/// accessors know defaults.
+#[derive(Clone, Default)]
+pub struct Config {
+    pub(crate) plugin: Option<Arc<Plugin>>,
+    pub(crate) origin_check: Option<OriginCheck>,
+    pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
+    pub(crate) max_message_size: Option<u64>,
+    pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
+}
+
+/// `WebSocketOriginCheck`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OriginCheck {
+    /// Every origin may connect.
+    Off,
+    /// Only the request's own.
+    Same,
+    /// Only those of WebSocketTrustedOrigin.
+    Trusted,
+}
+
+impl Config {
+    /// WebSocketMaxMessageSize's default, in bytes.
+    pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 32 << 20;
+
+    /// `WebSocketHandler`.
+    pub fn plugin(&self) -> Option<&Arc<Plugin>> {
+        self.plugin.as_ref()
+    }
+
+    /// `WebSocketOriginCheck`.
+    pub fn origin_check(&self) -> OriginCheck {
+        self.origin_check.unwrap_or(OriginCheck::Same)
+    }
+
+    /// `WebSocketTrustedOrigin`.
+    pub fn trusted_origins(&self) -> &[TrustedOrigin] {
+        self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// `WebSocketMaxMessageSize`, in bytes.
+    pub fn max_message_size(&self) -> u64 {
+        self.max_message_size
+            .unwrap_or(Self::DEFAULT_MAX_MESSAGE_SIZE)
+    }
+
+    /// `WebSocketAllowReservedStatusCodes`.
+    pub fn reserved_close_codes(&self) -> ReservedCloseCodes {
+        self.reserved_close_codes
+            .unwrap_or(ReservedCloseCodes::Refuse)
+    }
+}
+
+impl DirConfig for Config {
+    fn create() -> Self {
+        Config::default()
+    }
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        Config {
+            plugin: add.plugin.clone().or_else(|| base.plugin.clone()),
+            origin_check: add.origin_check.or(base.origin_check),
+            trusted_origins: add
+                .trusted_origins
+                .clone()
+                .or_else(|| base.trusted_origins.clone()),
+            max_message_size: add.max_message_size.or(base.max_message_size),
+            reserved_close_codes: add.reserved_close_codes.or(base.reserved_close_codes),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The command table: one type for each directive, with its parser.
+
+use std::sync::Arc;
+
+use httpd::config::{Command, Context, Directive, Flag, Take1, Take2};
+use httpd::log::Subject;
+use websocket_proto::close::ReservedCloseCodes;
+use websocket_proto::origin::TrustedOrigin;
+
+use crate::config::{Config, OriginCheck};
+use crate::log::{self, Level, Tag};
+use crate::plugin;
+
+/// Every directive of the module.
+pub const COMMANDS: &[Command] = &[
+    // It loads code, so it is not for .htaccess.
+    Command::take2::<WebSocketHandler>(
+        c"WebSocketHandler",
+        Context::Configuration,
+        c"a plugin's shared object, and its init function",
+    ),
+    Command::take1::<WebSocketOriginCheck>(
+        c"WebSocketOriginCheck",
+        Context::ConfigurationAndHtaccess,
+        c"Same (default), Trusted or Off: which Origins may open a WebSocket",
+    ),
+    Command::iterate::<WebSocketTrustedOrigin>(
+        c"WebSocketTrustedOrigin",
+        Context::ConfigurationAndHtaccess,
+        c"one or more origins, as https://example.com or https://*.example.com:8443, for WebSocketOriginCheck Trusted",
+    ),
+    Command::take1::<WebSocketMaxMessageSize>(
+        c"WebSocketMaxMessageSize",
+        Context::ConfigurationAndHtaccess,
+        c"the largest message to accept, in bytes or with K, M or G (default 32M)",
+    ),
+    Command::take1::<WebSocketMaxMessageSize>(
+        c"MaxMessageSize",
+        Context::ConfigurationAndHtaccess,
+        c"deprecated; the directive is WebSocketMaxMessageSize",
+    ),
+    Command::flag::<WebSocketAllowReservedStatusCodes>(
+        c"WebSocketAllowReservedStatusCodes",
+        Context::ConfigurationAndHtaccess,
+        c"On to accept close codes from 1000 to 2999 that are not registered (default Off)",
+    ),
+    Command::END,
+];
+
+struct WebSocketHandler;
+
+impl Take2 for WebSocketHandler {
+    type Config = Config;
+
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Config,
+        path: &str,
+        init: &str,
+    ) -> Result<(), String> {
+        let file = directive.server_root_relative(path);
+        config.plugin = Some(plugin::load_once(directive.pool(), &file, init)?);
+        Ok(())
+    }
+}
+
+struct WebSocketOriginCheck;
+
+impl Take1 for WebSocketOriginCheck {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.origin_check = Some(match value {
+            _ if value.eq_ignore_ascii_case("Off") => OriginCheck::Off,
+            _ if value.eq_ignore_ascii_case("Same") => OriginCheck::Same,
+            _ if value.eq_ignore_ascii_case("Trusted") => OriginCheck::Trusted,
+            _ => return Err(format!("'{value}' is not Same, Trusted or Off")),
+        });
+        Ok(())
+    }
+}
+
+struct WebSocketTrustedOrigin;
+
+impl Take1 for WebSocketTrustedOrigin {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        let origin =
+            TrustedOrigin::parse(value).map_err(|reason| format!("'{value}': {reason}"))?;
+        let origins = config.trusted_origins.get_or_insert_default();
+        Arc::make_mut(origins).push(origin);
+        Ok(())
+    }
+}
+
+struct WebSocketMaxMessageSize;
+
+impl Take1 for WebSocketMaxMessageSize {
+    type Config = Config;
+
+    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        if directive.name() == "MaxMessageSize" {
+            let subject = Subject::Server(directive.server());
+            log::log(&subject, Level::Warn, Tag::DeprecatedDirective, || {
+                let place = directive.place();
+                format!("MaxMessageSize ({place}) is deprecated; use WebSocketMaxMessageSize")
+            });
+        }
+        config.max_message_size = Some(parse_size(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketAllowReservedStatusCodes;
+
+impl Flag for WebSocketAllowReservedStatusCodes {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+        config.reserved_close_codes = Some(if on {
+            ReservedCloseCodes::Allow
+        } else {
+            ReservedCloseCodes::Refuse
+        });
+        Ok(())
+    }
+}
+
+/// A number of bytes, at least 1, that memory could hold: digits, then K, M, G or nothing.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => Some(0),
+        "K" => Some(10),
+        "M" => Some(20),
+        "G" => Some(30),
+        _ => None,
+    };
+    let wrong =
+        || format!("'{text}' is not a size: a number of bytes, at least 1, or one with K, M or G");
+    let number: u64 = match digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        true => digits.parse().map_err(|_| wrong())?,
+        false => return Err(wrong()),
+    };
+    let size = shift
+        .and_then(|shift| number.checked_mul(1 << shift))
+        .ok_or_else(wrong)?;
+    match size {
+        0 => Err(wrong()),
+        // A message is one buffer, and no buffer of Rust or C is longer.
+        size if isize::try_from(size).is_err() => Err(format!(
+            "'{text}' is more than a message can have ({} bytes)",
+            isize::MAX
+        )),
+        size => Ok(size),
+    }
+}

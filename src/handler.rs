@@ -1,0 +1,287 @@
+//! The content handler: decline, an HTTP error, or an upgrade (RFC 6455 §4.2).
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use httpd::log::Subject;
+use httpd::request::{HandlerResult, Request, RequestHandle};
+use httpd::upgraded::Upgraded;
+use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::driver::blocking::BlockingDriver;
+use crate::log::{self, Level, Tag};
+use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::{origin, websocket_module};
+
+const BAD_REQUEST: u16 = 400;
+const FORBIDDEN: u16 = 403;
+const UPGRADE_REQUIRED: u16 = 426;
+const INTERNAL_SERVER_ERROR: u16 = 500;
+const NOT_IMPLEMENTED: u16 = 501;
+
+/// Answers a request for which `SetHandler websocket-handler` holds, and declines every other.
+pub fn handle(request: &Request<'_>) -> HandlerResult {
+    if request.handler() != Some(c"websocket-handler") {
+        return HandlerResult::Declined;
+    }
+    let fields = Fields::of(request);
+    if !fields.as_request().is_upgrade() {
+        return answer_without_upgrade(request);
+    }
+    match upgrade(request, &fields) {
+        Ok(result) => result,
+        Err(refusal) => refusal.answer(request),
+    }
+}
+
+/// The header fields of an opening handshake, as text.
+struct Fields {
+    method_is_get: bool,
+    http_1_1_or_later: bool,
+    host: Option<String>,
+    upgrade: Option<String>,
+    connection: Option<String>,
+    key: Option<String>,
+    version: Option<String>,
+    protocol: Option<String>,
+}
+
+impl Fields {
+    fn of(request: &Request<'_>) -> Self {
+        // A byte that is not UTF-8 becomes U+FFFD, which no field of a handshake may have.
+        let field = |name| {
+            request
+                .headers_in()
+                .get_text(name)
+                .map(|value| value.into_owned())
+        };
+        Fields {
+            method_is_get: request.is_get(),
+            http_1_1_or_later: request.is_http_1_1_or_later(),
+            host: field(c"Host"),
+            upgrade: field(c"Upgrade"),
+            connection: field(c"Connection"),
+            key: field(c"Sec-WebSocket-Key"),
+            version: field(c"Sec-WebSocket-Version"),
+            protocol: field(c"Sec-WebSocket-Protocol"),
+        }
+    }
+
+    fn as_request(&self) -> handshake::Request<'_> {
+        handshake::Request {
+            method_is_get: self.method_is_get,
+            http_1_1_or_later: self.http_1_1_or_later,
+            host: self.host.as_deref(),
+            upgrade: self.upgrade.as_deref(),
+            connection: self.connection.as_deref(),
+            key: self.key.as_deref(),
+            version: self.version.as_deref(),
+            protocol: self.protocol.as_deref(),
+        }
+    }
+}
+
+/// Why an upgrade is refused.
+struct Refusal {
+    status: u16,
+    level: Level,
+    tag: Tag,
+    reason: String,
+}
+
+impl Refusal {
+    fn new(status: u16, tag: Tag, reason: impl Into<String>) -> Self {
+        let level = if status < INTERNAL_SERVER_ERROR {
+            Level::Info
+        } else {
+            Level::Error
+        };
+        Refusal {
+            status,
+            level,
+            tag,
+            reason: reason.into(),
+        }
+    }
+
+    /// Logs the reason and has httpd answer. The connection is closed behind it: a client, or a proxy in
+    /// between, may take it for upgraded already.
+    fn answer(self, request: &Request<'_>) -> HandlerResult {
+        log::log(&Subject::Request(request), self.level, self.tag, || {
+            format!("no WebSocket for {}: {}", request.uri(), self.reason)
+        });
+        if self.status == BAD_REQUEST {
+            // httpd's own error page for 400 shows it.
+            request
+                .notes()
+                .set_text(c"error-notes", &escape_html(&self.reason));
+        }
+        request.close_connection();
+        HandlerResult::HttpStatus(self.status)
+    }
+}
+
+/// A request that asks for no WebSocket: httpd's, when there is a file to answer with; else 426.
+fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
+    if request.maps_to_file() || request.is_subrequest() || request.is_options() {
+        return HandlerResult::Declined;
+    }
+    log::log(
+        &Subject::Request(request),
+        Level::Debug,
+        Tag::NotAnUpgrade,
+        || {
+            format!(
+                "{} is a WebSocket, and the request is no upgrade",
+                request.uri()
+            )
+        },
+    );
+    request.err_headers_out().set(c"Upgrade", c"websocket");
+    request.err_headers_out().set(c"Connection", c"Upgrade");
+    if request.has_error_document(UPGRADE_REQUIRED) {
+        return HandlerResult::HttpStatus(UPGRADE_REQUIRED);
+    }
+    // httpd's own page for this status speaks of SSL.
+    request.respond(
+        UPGRADE_REQUIRED,
+        c"text/html; charset=utf-8",
+        "<!DOCTYPE html>\n<html><head><title>426 Upgrade Required</title></head><body>\n\
+         <h1>Upgrade Required</h1>\n<p>This address is a WebSocket: open it with a WebSocket client.</p>\n\
+         </body></html>\n",
+    );
+    HandlerResult::Done
+}
+
+fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refusal> {
+    if request.is_on_secondary_connection() {
+        let reason = "WebSockets over HTTP/2 are not supported";
+        return Err(Refusal {
+            level: Level::Info,
+            ..Refusal::new(NOT_IMPLEMENTED, Tag::SecondaryConnection, reason)
+        });
+    }
+    let accepted = accept(request, fields)?;
+    let Some(config) = request.config::<Config>(&websocket_module) else {
+        return Err(Refusal::new(
+            INTERNAL_SERVER_ERROR,
+            Tag::NoPlugin,
+            "there is no configuration",
+        ));
+    };
+    let Some(plugin) = config.plugin() else {
+        let reason = "no plugin is configured (is a WebSocketHandler directive missing?)";
+        return Err(Refusal::new(INTERNAL_SERVER_ERROR, Tag::NoPlugin, reason));
+    };
+    origin::check(request, config, accepted.version)
+        .map_err(|reason| Refusal::new(FORBIDDEN, Tag::OriginRefused, reason))?;
+
+    // A subprotocol is a token: it has no NUL.
+    let subprotocols = accepted
+        .subprotocols
+        .iter()
+        .filter_map(|&name| CString::new(name).ok());
+    let connection = Connection::new(
+        RequestHandle::new(request),
+        Arc::clone(plugin),
+        config,
+        accepted.version,
+        subprotocols.collect(),
+    );
+    let private = ask_plugin(plugin, &connection)?;
+    switch_protocols(request, &accepted);
+    run_blocking(request, &connection, private)
+}
+
+/// Judges the opening handshake.
+fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>, Refusal> {
+    let bad = |reason: String| Refusal::new(BAD_REQUEST, Tag::BadHandshake, reason);
+    let accepted = fields.as_request().accept().map_err(|error| {
+        if error.is_unsupported_version() {
+            // RFC 6455 §4.4.
+            request
+                .err_headers_out()
+                .set_text(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS);
+        }
+        bad(error.to_string())
+    })?;
+    if request.has_body() {
+        // Where it ends and the first frame begins would be anybody's guess.
+        return Err(bad("the request has a body".to_owned()));
+    }
+    Ok(accepted)
+}
+
+fn ask_plugin(plugin: &Plugin, connection: &Connection) -> Result<PluginPrivate, Refusal> {
+    // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
+    match unsafe { plugin.on_connect(connection.server()) } {
+        Verdict::Accepted(private) => Ok(private),
+        Verdict::Refused => {
+            connection.refuse();
+            Err(Refusal::new(
+                FORBIDDEN,
+                Tag::RefusedByPlugin,
+                "the plugin refused it",
+            ))
+        }
+        Verdict::Failed => {
+            connection.refuse();
+            Err(Refusal::new(
+                INTERNAL_SERVER_ERROR,
+                Tag::PluginFailed,
+                "the plugin failed",
+            ))
+        }
+    }
+}
+
+/// RFC 6455 §4.2.2, item 5.
+fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
+    let headers = request.headers_out();
+    headers.set(c"Upgrade", c"websocket");
+    headers.set(c"Connection", c"Upgrade");
+    headers.set_text(c"Sec-WebSocket-Accept", &accepted.accept);
+    request.switch_protocols();
+}
+
+/// Drives the connection on this thread until the WebSocket has ended; the MPM closes what is below.
+fn run_blocking(
+    request: &Request<'_>,
+    connection: &Arc<Connection>,
+    private: PluginPrivate,
+) -> Result<HandlerResult, Refusal> {
+    // SAFETY: the connection is gone from `connection` before this function, and so the handler, returns.
+    let upgraded = unsafe { Upgraded::new(request) };
+    let driver = upgraded
+        .as_ref()
+        .ok()
+        .map(|upgraded| BlockingDriver::new(upgraded.socket()));
+    match (upgraded, driver) {
+        (Ok(upgraded), Some(Ok(driver))) => {
+            let driver = Arc::new(driver);
+            connection.open(private, upgraded, Arc::clone(&driver) as _);
+            driver.run(connection);
+        }
+        (upgraded, driver) => {
+            let status = upgraded.err().or_else(|| Some(driver?.err()?.into()));
+            log::log(
+                &Subject::Request(request),
+                Level::Error,
+                Tag::UpgradeFailed,
+                || format!("the WebSocket could not be opened: {status:?}"),
+            );
+            connection.fail_to_open(private);
+        }
+    }
+    // What is left of the connection is httpd's again.
+    connection.take_upgraded();
+    Ok(HandlerResult::Done)
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

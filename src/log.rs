@@ -1,0 +1,83 @@
+//! Logging with stable tags: `[websocket:level] … WSnnnn: text`.
+//!
+//! A tag means one thing for ever; a number is never used again for another. Payload and query strings are
+//! never logged.
+
+use std::fmt;
+
+use httpd::apr::Status;
+pub use httpd::log::Level;
+use httpd::log::Subject;
+
+use crate::websocket_module;
+
+macro_rules! tags {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
+        /// What a log line is about.
+        #[derive(Clone, Copy)]
+        pub enum Tag {
+            $($(#[$doc])* $name = $number,)+
+        }
+    };
+}
+
+tags! {
+    /// A panic of the module itself was caught.
+    ModulePanicked = 1,
+    /// A deprecated directive.
+    DeprecatedDirective = 101,
+    /// A request was answered instead of upgraded.
+    NotAnUpgrade = 201,
+    /// A bad opening handshake: 400.
+    BadHandshake = 202,
+    /// A refused Origin: 403.
+    OriginRefused = 203,
+    /// No plugin is configured: 500.
+    NoPlugin = 204,
+    /// The plugin's on_connect refused: 403.
+    RefusedByPlugin = 205,
+    /// The plugin failed in on_connect: 500.
+    PluginFailed = 206,
+    /// A WebSocket on a secondary connection (HTTP/2): 501.
+    SecondaryConnection = 207,
+    /// The connection could not be taken over: 500.
+    UpgradeFailed = 208,
+    /// A WebSocket was opened.
+    Opened = 301,
+    /// A WebSocket has ended.
+    Ended = 302,
+    /// A plugin sent what may not be sent.
+    SendRefused = 401,
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WS{:04}", *self as u16)
+    }
+}
+
+/// Logs one line. `text` is made only when LogLevel lets it through.
+pub fn log(subject: &Subject<'_>, level: Level, tag: Tag, text: impl FnOnce() -> String) {
+    log_status(subject, level, Status::SUCCESS, tag, text);
+}
+
+/// [`log`], with APR's status code and its text.
+pub fn log_status(
+    subject: &Subject<'_>,
+    level: Level,
+    status: Status,
+    tag: Tag,
+    text: impl FnOnce() -> String,
+) {
+    httpd::log::log(&websocket_module, subject, level, status, || {
+        format!("{tag}: {}", text())
+    });
+}
+
+/// The module's own panics, from [`httpd::guard::log_panics`].
+pub fn panicked(text: &str) {
+    let subject = httpd::server::Server::main().map_or(Subject::Process, Subject::Server);
+    log(&subject, Level::Crit, Tag::ModulePanicked, || {
+        format!("the module panicked: {text}")
+    });
+}

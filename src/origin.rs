@@ -1,0 +1,45 @@
+//! Which Origins may open a WebSocket (RFC 6455 §10.2).
+
+use httpd::request::Request;
+use websocket_proto::handshake::ProtocolVersion;
+use websocket_proto::origin::Origin;
+
+use crate::config::{Config, OriginCheck};
+
+/// Checks the request's Origin; the error is the reason of the refusal, for the log.
+///
+/// A request without one was not made by a page in a browser, so that there is nobody to protect from it.
+pub fn check(
+    request: &Request<'_>,
+    config: &Config,
+    version: ProtocolVersion,
+) -> Result<(), String> {
+    let Some(sent) = request.header_in(version.origin_field()) else {
+        return Ok(());
+    };
+    match config.origin_check() {
+        OriginCheck::Off => Ok(()),
+        OriginCheck::Same => {
+            let own = request.origin();
+            let own =
+                own.and_then(|(scheme, host, port)| Origin::from_parts(&scheme, &host, port).ok());
+            match own {
+                Some(own) if Origin::parse(&sent).is_ok_and(|sent| sent == own) => Ok(()),
+                Some(own) => Err(format!("Origin '{sent}' is not the server's own '{own}'")),
+                None => Err(format!("Origin '{sent}' has no host to be compared with")),
+            }
+        }
+        OriginCheck::Trusted => {
+            let trusted = Origin::parse(&sent).is_ok_and(|sent| {
+                config
+                    .trusted_origins()
+                    .iter()
+                    .any(|trusted| trusted.matches(&sent))
+            });
+            match trusted {
+                true => Ok(()),
+                false => Err(format!("Origin '{sent}' is not in WebSocketTrustedOrigin")),
+            }
+        }
+    }
+}

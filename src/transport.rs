@@ -1,0 +1,115 @@
+//! Bytes in and out of a connection, through httpd's filters, and the one frame that is on its way out.
+
+use std::time::{Duration, Instant};
+
+use httpd::apr::Status;
+use httpd::upgraded::{Read, Upgraded};
+
+/// How long output may wait for a peer that takes none.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
+pub struct Transport {
+    upgraded: Upgraded,
+    /// Whole frames that are being written.
+    pending: Vec<u8>,
+    /// How much of `pending` has been taken.
+    taken: usize,
+    /// Since when the socket has taken nothing although there is output.
+    stalled_since: Option<Instant>,
+    failure: Option<Status>,
+    bytes_sent: u64,
+}
+
+impl Transport {
+    /// The transport of a connection that has been upgraded.
+    pub fn new(upgraded: Upgraded) -> Self {
+        Transport {
+            upgraded,
+            pending: Vec::new(),
+            taken: 0,
+            stalled_since: None,
+            failure: None,
+            bytes_sent: 0,
+        }
+    }
+
+    /// The connection below, to log under and to end.
+    pub fn upgraded(&mut self) -> &mut Upgraded {
+        &mut self.upgraded
+    }
+
+    /// Reads what there is, at most `buffer.len()` bytes.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        self.upgraded.read(buffer)
+    }
+
+    /// Whether the next frames can be given to [`Transport::write`].
+    pub fn is_idle(&self) -> bool {
+        self.failure.is_none() && self.pending.is_empty() && !self.upgraded.has_output()
+    }
+
+    /// When the peer must have taken some of the output that waits for it.
+    pub fn send_deadline(&self) -> Option<Instant> {
+        self.stalled_since.map(|since| since + SEND_TIMEOUT)
+    }
+
+    /// How many bytes have gone out.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+
+    /// What broke the connection while it was written to.
+    pub fn failure(&self) -> Option<Status> {
+        self.failure
+    }
+
+    /// Begins to write whole frames, when the transport is idle. Says how many bytes were taken; when the
+    /// transport is not idle afterwards, the socket is full or broken.
+    pub fn write(&mut self, frames: Vec<u8>) -> usize {
+        debug_assert!(self.is_idle());
+        self.pending = frames;
+        self.taken = 0;
+        self.resume()
+    }
+
+    /// Goes on with what could not be written before. Says how many bytes of the frames were taken.
+    pub fn resume(&mut self) -> usize {
+        let before = self.taken;
+        let had_output = self.upgraded.has_output();
+        if let Err(status) = self.write_some() {
+            self.failure.get_or_insert(status);
+        }
+        let count = self.taken - before;
+        self.bytes_sent += count as u64;
+        if self.taken == self.pending.len() {
+            self.pending = Vec::new();
+            self.taken = 0;
+        }
+        let has_moved = count > 0 || (had_output && !self.upgraded.has_output());
+        if self.is_idle() {
+            self.stalled_since = None;
+        } else if has_moved || self.stalled_since.is_none() {
+            self.stalled_since = Some(Instant::now());
+        }
+        count
+    }
+
+    fn write_some(&mut self) -> Result<(), Status> {
+        if self.upgraded.has_output() {
+            self.upgraded.flush()?;
+        }
+        while self.taken < self.pending.len() {
+            match self.upgraded.write(&self.pending[self.taken..])? {
+                0 => break,
+                count => self.taken += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection below, when the WebSocket has ended.
+    pub fn into_upgraded(self) -> Upgraded {
+        self.upgraded
+    }
+}
