@@ -1,0 +1,237 @@
+//! What all threads of a reactor share.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{io, mem};
+
+use crate::poller::Poller;
+use crate::pool::Pool;
+use crate::registry::{Registry, Token, UNSCHEDULED};
+use crate::supervisor::Supervisor;
+use crate::timer::{Clock, Timers};
+use crate::worker::{Job, Worker};
+use crate::{Config, Source, lock};
+
+/// The state behind a [`Reactor`](crate::Reactor) and its handles.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) poller: Poller,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Mutex<Timers>,
+    pub(crate) jobs: Jobs,
+    /// One place for each thread there may be.
+    pub(crate) workers: Box<[Worker]>,
+    pub(crate) pool: Pool,
+    pub(crate) supervisor: Supervisor,
+    /// Workers in `Poller::wait`, or about to be.
+    pub(crate) waiting: Padded<AtomicUsize>,
+    pub(crate) stopping: AtomicBool,
+}
+
+/// Keeps its content off the cache lines of its neighbours.
+#[repr(align(128))]
+#[derive(Default)]
+pub(crate) struct Padded<T>(pub(crate) T);
+
+impl Core {
+    pub(crate) fn new(config: Config) -> io::Result<Self> {
+        Ok(Self {
+            poller: Poller::new()?,
+            registry: Registry::new(),
+            clock: Clock::new(),
+            timers: Mutex::default(),
+            jobs: Jobs::default(),
+            workers: std::iter::repeat_with(Worker::new)
+                .take(config.max_threads)
+                .collect(),
+            pool: Pool::new(&config),
+            supervisor: Supervisor::default(),
+            waiting: Padded::default(),
+            stopping: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends `token`: its descriptor is no longer watched, its timer cleared, its source let go.
+    pub(crate) fn remove(&self, token: Token) {
+        let Some(source) = self.registry.remove(token, |fd| self.poller.remove(fd)) else {
+            return;
+        };
+        let index = token.index();
+        let scheduled = self.registry.slot(index).map_or(UNSCHEDULED, |slot| {
+            slot.timer.scheduled.load(Ordering::SeqCst)
+        });
+        if scheduled != UNSCHEDULED {
+            let wake = lock(&self.timers).forget(&self.registry, index);
+            if wake {
+                self.supervisor.wake();
+            }
+        }
+        // May run the source's destructor, which may call back in: no lock is held here.
+        drop(source);
+    }
+
+    /// Sets or pushes the timer of `token`.
+    pub(crate) fn set_timer(&self, token: Token, after: Duration) {
+        let Some(slot) = self.registry.slot(token.index()) else {
+            return;
+        };
+        let tick = self.clock.tick_after(after);
+        if !slot.timer.set(token.generation(), tick) {
+            return;
+        }
+        // An entry that comes up earlier will find the new deadline then.
+        if slot.timer.scheduled.load(Ordering::SeqCst) <= tick {
+            return;
+        }
+        let wake = lock(&self.timers).schedule(&self.registry, token.index());
+        if wake {
+            self.supervisor.wake();
+        }
+    }
+
+    /// Takes the timer of `token` away; its entry goes when it comes up.
+    pub(crate) fn clear_timer(&self, token: Token) {
+        if let Some(slot) = self.registry.slot(token.index()) {
+            slot.timer.set(token.generation(), 0);
+        }
+    }
+
+    /// Has a worker run `job` when `after` has passed; gives it back if the reactor has stopped.
+    pub(crate) fn submit_after(&self, after: Duration, job: Job) -> Result<(), Job> {
+        let wake = lock(&self.timers).add_job(self.clock.tick_after(after), job)?;
+        if wake {
+            self.supervisor.wake();
+        }
+        Ok(())
+    }
+
+    /// Has a worker run `job`; gives it back if the reactor has stopped.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Job> {
+        self.jobs.push(job)?;
+        self.call_for_help();
+        Ok(())
+    }
+
+    /// Wakes a waiting worker for work that it has to look for. If none waits, the workers look
+    /// before they next wait; and the supervisor, awake while no worker waits, sees to it that one
+    /// does soon.
+    pub(crate) fn call_for_help(&self) {
+        if self.waiting.0.load(Ordering::SeqCst) > 0 {
+            self.poller.wake();
+        }
+    }
+
+    /// Runs foreign code. A panic ends here.
+    pub(crate) fn guarded(&self, what: &str, f: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+            self.fault(&format!("panic in {what}: {}", panic_text(&*payload)));
+            // A payload may panic when it is dropped; once more is enough.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                mem::forget(again);
+            }
+        }
+    }
+
+    /// Reports something that should not have happened.
+    pub(crate) fn fault(&self, text: &str) {
+        let Some(report) = &self.config.on_fault else {
+            return;
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| report(text))) {
+            mem::forget(payload);
+        }
+    }
+
+    /// Lets go of everything that was handed in. Called when no thread runs any more.
+    pub(crate) fn discard(&self) {
+        let sources: Vec<Arc<dyn Source>> = self.registry.clear();
+        let timed = lock(&self.timers).close();
+        let jobs = self.jobs.close();
+        for source in sources {
+            self.guarded("a source's destructor", || drop(source));
+        }
+        for job in timed.into_iter().chain(jobs) {
+            self.guarded("a job's destructor", || drop(job));
+        }
+    }
+}
+
+/// Work that no event stands for, first come, first served.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    queue: Mutex<JobQueue>,
+    /// The length of the queue, to look at without the lock.
+    len: AtomicUsize,
+}
+
+#[derive(Default)]
+struct JobQueue {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Jobs {
+    fn push(&self, job: Job) -> Result<(), Job> {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return Err(job);
+        }
+        queue.jobs.push_back(job);
+        // Before the caller looks whether a worker waits; a worker looks here after it has counted
+        // itself as waiting.
+        self.len.store(queue.jobs.len(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Adds jobs that the queue drops if it is closed.
+    pub(crate) fn extend(&self, jobs: &mut Vec<Job>) {
+        let mut queue = lock(&self.queue);
+        if !queue.closed {
+            queue.jobs.extend(jobs.drain(..));
+            self.len.store(queue.jobs.len(), Ordering::SeqCst);
+        }
+        drop(queue);
+        jobs.clear();
+    }
+
+    pub(crate) fn pop(&self) -> Option<Job> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut queue = lock(&self.queue);
+        let job = queue.jobs.pop_front();
+        self.len.store(queue.jobs.len(), Ordering::SeqCst);
+        job
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::SeqCst) == 0
+    }
+
+    fn close(&self) -> VecDeque<Job> {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        self.len.store(0, Ordering::SeqCst);
+        mem::take(&mut queue.jobs)
+    }
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        return text;
+    }
+    match payload.downcast_ref::<String>() {
+        Some(text) => text,
+        None => "(no text)",
+    }
+}
