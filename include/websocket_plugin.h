@@ -175,7 +175,8 @@ typedef size_t (CALLBACK *WS_Send)(
     const unsigned char *buffer, const size_t buffer_size);
 
 /*
- * Starts the closing handshake with status code 1000 (normal closure). Messages
+ * Starts the closing handshake with a Close frame that has no status code, as the
+ * C module does (the client sees 1005; close_with says more). Messages
  * accepted before are written first; later calls of send return 0. Messages
  * from the peer are no longer delivered. on_disconnect follows, on whichever
  * thread ends the connection, never inside this call. The second call and

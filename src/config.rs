@@ -1,6 +1,7 @@
 //! What the directives of one scope say, and how scopes merge.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use httpd::config::DirConfig;
 use websocket_proto::close::ReservedCloseCodes;
@@ -17,6 +18,8 @@ pub struct Config {
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
     pub(crate) max_message_size: Option<u64>,
     pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
+    pub(crate) threads: Option<(usize, usize)>,
+    pub(crate) drain_timeout: Option<Duration>,
 }
 
 /// `WebSocketOriginCheck`.
@@ -60,6 +63,21 @@ impl Config {
         self.reserved_close_codes
             .unwrap_or(ReservedCloseCodes::Refuse)
     }
+
+    /// `WebSocketThreads`: the reactor's threads in each child, at least and at most.
+    pub fn threads(&self) -> (usize, usize) {
+        self.threads.unwrap_or_else(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let cores = cores.min(reactor::Config::THREADS_LIMIT);
+            let most = httpd::mpm::max_threads().unwrap_or(cores);
+            (cores, most.clamp(cores, reactor::Config::THREADS_LIMIT))
+        })
+    }
+
+    /// `WebSocketDrainTimeout`; zero: wait for the clients.
+    pub fn drain_timeout(&self) -> Duration {
+        self.drain_timeout.unwrap_or(Duration::from_secs(30))
+    }
 }
 
 impl DirConfig for Config {
@@ -77,6 +95,8 @@ impl DirConfig for Config {
                 .or_else(|| base.trusted_origins.clone()),
             max_message_size: add.max_message_size.or(base.max_message_size),
             reserved_close_codes: add.reserved_close_codes.or(base.reserved_close_codes),
+            threads: add.threads.or(base.threads),
+            drain_timeout: add.drain_timeout.or(base.drain_timeout),
         }
     }
 }

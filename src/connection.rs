@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::apr::Status;
@@ -16,13 +16,14 @@ use websocket_proto::{
     ReservedCloseCodes, Role,
 };
 
+use crate::child::Child;
 use crate::config::Config;
 use crate::driver::{Driver, Wait};
 use crate::ending::Ending;
 use crate::log::{self, Level, Tag};
 use crate::outbox::{Outbox, Outgoing, Refused};
 use crate::plugin::{Plugin, PluginPrivate};
-use crate::server_api;
+use crate::server_api::ServerTable;
 use crate::transport::Transport;
 
 /// How long to wait for the peer's Close after ours.
@@ -35,14 +36,18 @@ const READS_PER_TURN: usize = 64;
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
     /// What the plugin sees; its `state` is this connection.
-    server: abi::WebSocketServer,
+    server: ServerTable,
     plugin: Arc<Plugin>,
     private: OnceLock<PluginPrivate>,
     request: RequestHandle,
     subprotocols: Vec<CString>,
     version: ProtocolVersion,
     reserved_close_codes: ReservedCloseCodes,
-    driver: OnceLock<Arc<dyn Driver>>,
+    driver: OnceLock<Weak<dyn Driver>>,
+    /// The child that it is counted in, and under which number.
+    membership: OnceLock<(Weak<Child>, u64)>,
+    /// When the child wants it closed.
+    drain_at: Mutex<Option<Instant>>,
     outbox: Outbox,
     /// Read and written under one lock: TLS reads while it writes. `None` before the 101.
     transport: Mutex<Option<Transport>>,
@@ -76,7 +81,7 @@ impl Connection {
         subprotocols: Vec<CString>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Connection {
-            server: server_api::table(this.as_ptr()),
+            server: ServerTable::new(this.as_ptr()),
             plugin,
             private: OnceLock::new(),
             request,
@@ -84,6 +89,8 @@ impl Connection {
             version,
             reserved_close_codes: config.reserved_close_codes(),
             driver: OnceLock::new(),
+            membership: OnceLock::new(),
+            drain_at: Mutex::new(None),
             outbox: Outbox::new(SEND_BUFFER),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
@@ -106,7 +113,7 @@ impl Connection {
 
     /// What the plugin sees of it.
     pub fn server(&self) -> *const abi::WebSocketServer {
-        &raw const self.server
+        self.server.as_ptr()
     }
 
     /// The request that opened it. It lives as long as the connection.
@@ -119,15 +126,37 @@ impl Connection {
         &self.subprotocols
     }
 
-    /// Whether the 101 has been sent.
-    pub fn is_open(&self) -> bool {
-        self.driver.get().is_some()
+    /// The plugin has accepted the connection.
+    pub fn accept(&self, private: PluginPrivate) {
+        // Called once, so that it is not set already.
+        let _ = self.private.set(private);
+    }
+
+    /// Whether the plugin has accepted the connection.
+    pub fn is_accepted(&self) -> bool {
+        self.private.get().is_some()
+    }
+
+    /// The plugin has refused: nobody sends any more.
+    pub fn refuse(&self) {
+        self.outbox.end();
+    }
+
+    /// The plugin has accepted, but there is no connection to open.
+    pub fn fail_to_open(&self) {
+        self.outbox.end();
+        if let Some(reader) = lock(&self.reader).take() {
+            self.disconnect(&reader);
+        }
     }
 
     /// The 101 has been sent: from here on the driver takes turns, and what was sent meanwhile goes out.
-    pub fn open(&self, private: PluginPrivate, upgraded: Upgraded, driver: Arc<dyn Driver>) {
-        // Called once, so that neither is set already.
-        let _ = self.private.set(private);
+    pub fn open(
+        self: &Arc<Self>,
+        upgraded: Upgraded,
+        driver: Weak<dyn Driver>,
+        child: &Arc<Child>,
+    ) {
         let mut transport = Transport::new(upgraded);
         log::log(
             &Subject::Upgraded(transport.upgraded()),
@@ -135,25 +164,46 @@ impl Connection {
             Tag::Opened,
             || format!("WebSocket opened, version {}", self.version),
         );
-        *lock(&self.transport) = Some(transport);
+        // Called once, so that it is not set already.
         let _ = self.driver.set(driver);
-    }
-
-    /// The plugin, or something else, has refused: nobody sends any more.
-    pub fn refuse(&self) {
-        self.outbox.end();
-    }
-
-    /// The plugin has accepted, but there is no connection to open.
-    pub fn fail_to_open(&self, private: PluginPrivate) {
-        self.outbox.end();
-        // SAFETY: the plugin's acceptance is this connection's, and no turn will ever end it.
-        unsafe { self.plugin.on_disconnect(private, self.server()) };
+        *lock(&self.transport) = Some(transport);
+        let _ = self
+            .membership
+            .set((Arc::downgrade(child), child.add(self)));
     }
 
     /// Gives the connection below back, after the WebSocket has ended.
     pub fn take_upgraded(&self) -> Option<Upgraded> {
         lock(&self.transport).take().map(Transport::into_upgraded)
+    }
+
+    // The child's side.
+
+    /// Has the WebSocket closed with 1001 at `time`, because its child stops.
+    pub fn drain_at(&self, time: Instant) {
+        *lock(&self.drain_at) = Some(time);
+        self.wake();
+    }
+
+    /// Whether no turn is under way on the thread that asks, so that nothing is locked or half done there.
+    pub fn is_at_rest(&self) -> bool {
+        self.driver().is_none_or(|driver| driver.is_at_rest())
+    }
+
+    /// Releases every thread that is blocked in `send`.
+    pub fn stop_sending(&self) {
+        self.outbox.end();
+    }
+
+    /// Ends the WebSocket when there will be no more turns.
+    pub fn terminate(&self) {
+        if let Some(mut reader) = lock(&self.reader).take() {
+            reader.ending.get_or_insert(Ending::ChildStopped);
+            self.end(&reader);
+            if let Some(driver) = self.driver() {
+                driver.terminated();
+            }
+        }
     }
 
     // What a plugin does, on any thread.
@@ -169,11 +219,9 @@ impl Connection {
                     self.transmit();
                     return true;
                 }
-                Err(Refused::Full) => match self.driver.get() {
-                    Some(driver) => self.wait_for_room(&**driver),
-                    // Nobody takes anything out before the 101.
-                    None => return false,
-                },
+                Err(Refused::Full) if self.is_accepted() => self.wait_for_room(),
+                // Nobody takes anything out before the 101.
+                Err(Refused::Full) => return false,
                 Err(Refused::Ended) => return false,
                 Err(Refused::Invalid(reason)) => {
                     self.log_misuse(&reason);
@@ -204,25 +252,37 @@ impl Connection {
         }
     }
 
-    fn wait_for_room(&self, driver: &dyn Driver) {
-        let deadline = lock(&self.transport)
-            .as_ref()
-            .and_then(Transport::send_deadline);
-        if !driver.wait_to_write(deadline) {
+    fn wait_for_room(&self) {
+        let deadline = self.send_deadline();
+        let has_waited = self
+            .driver()
+            .is_some_and(|driver| driver.wait_to_write(deadline));
+        if !has_waited {
             self.outbox.wait_for_room();
             return;
         }
         self.resume();
+        self.expire(Instant::now());
+    }
+
+    /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
+    /// because the turn's own may be one of them. The turn finds the same afterwards.
+    pub fn expire(&self, now: Instant) {
         let is_over = |transport: &Transport| {
             transport.failure().is_some()
                 || transport
                     .send_deadline()
-                    .is_some_and(|deadline| deadline <= Instant::now())
+                    .is_some_and(|deadline| deadline <= now)
         };
         if lock(&self.transport).as_ref().is_some_and(is_over) {
-            // The turn that this thread is in the middle of will find the same.
             self.outbox.end();
         }
+    }
+
+    fn send_deadline(&self) -> Option<Instant> {
+        lock(&self.transport)
+            .as_ref()
+            .and_then(Transport::send_deadline)
     }
 
     /// Says once for each connection what a plugin does wrong.
@@ -255,9 +315,9 @@ impl Connection {
                 return;
             };
             if !self.write_out(transport)
-                && let Some(driver) = self.driver.get()
+                && let Some(driver) = self.driver()
             {
-                driver.stalled();
+                driver.stalled(transport.send_deadline());
             }
         }
     }
@@ -287,21 +347,29 @@ impl Connection {
     }
 
     fn wake(&self) {
-        if let Some(driver) = self.driver.get() {
+        if let Some(driver) = self.driver() {
             driver.wake();
         }
+    }
+
+    /// Who waits for the socket, once the connection is open and while it is driven.
+    pub fn driver(&self) -> Option<Arc<dyn Driver>> {
+        self.driver.get().and_then(Weak::upgrade)
     }
 
     // The turn's side: one thread at a time.
 
     /// Does what there is to do: reads, decodes, calls the plugin, writes. The driver takes one turn after the
     /// other, never two at once, until one says [`Wait::Ended`]. `buffer` is where input passes through.
-    pub fn turn(&self, buffer: &mut [u8]) -> Wait {
+    ///
+    /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
+    /// non-blocking read that meets the end as one that would block, and says EOF at the next.
+    pub fn turn(&self, buffer: &mut [u8], is_hung_up: bool) -> Wait {
         let Some(mut reader) = lock(&self.reader).take() else {
             return Wait::Ended;
         };
         let went_well = httpd::guard::guard(false, || {
-            self.advance(&mut reader, buffer);
+            self.advance(&mut reader, buffer, is_hung_up);
             true
         });
         if !went_well {
@@ -317,7 +385,7 @@ impl Connection {
     }
 
     /// Reads and handles input until there is none, or the output has to go first.
-    fn advance(&self, reader: &mut Reader, buffer: &mut [u8]) {
+    fn advance(&self, reader: &mut Reader, buffer: &mut [u8], mut is_hung_up: bool) {
         self.resume();
         for _ in 0..READS_PER_TURN {
             if reader.ending.is_some() || !self.outbox.has_room() {
@@ -325,6 +393,7 @@ impl Connection {
             }
             match self.read(buffer) {
                 Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count]),
+                Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
                 Ok(Read::WouldBlock) => return,
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
@@ -415,6 +484,12 @@ impl Connection {
         {
             return Wait::Ended;
         }
+        let drain_at = *lock(&self.drain_at);
+        if drain_at.is_some_and(|time| time <= now) && !self.outbox.is_close_sent() {
+            self.close(Some(&CloseFrame::from(CloseCode::GOING_AWAY)));
+            // What comes of it: is it written, and when must it be answered?
+            return Wait::Again;
+        }
         if reader
             .close_deadline
             .is_some_and(|deadline| deadline <= now)
@@ -432,19 +507,25 @@ impl Connection {
         Wait::For {
             input: reader.ending.is_none() && self.outbox.has_room(),
             output: !is_idle,
-            deadline: [reader.close_deadline, send_deadline]
-                .into_iter()
-                .flatten()
-                .min(),
+            deadline: [
+                reader.close_deadline,
+                send_deadline,
+                drain_at.filter(|&time| time > now),
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
         }
     }
 
     /// The WebSocket has ended: releases threads in `send`, tells the plugin, logs.
     fn end(&self, reader: &Reader) {
         self.outbox.end();
-        if let Some(&private) = self.private.get() {
-            // SAFETY: as in `on_message`; `end` is called by the last turn, once.
-            unsafe { self.plugin.on_disconnect(private, self.server()) };
+        self.disconnect(reader);
+        if let Some((child, number)) = self.membership.get()
+            && let Some(child) = child.upgrade()
+        {
+            child.remove(*number);
         }
         let Some(ending) = &reader.ending else { return };
         if let Some(transport) = lock(&self.transport).as_mut() {
@@ -467,6 +548,16 @@ impl Connection {
                     )
                 },
             );
+        }
+    }
+}
+
+impl Connection {
+    /// Tells the plugin that it is over. Whoever has the reader calls this, and nobody gets it again.
+    fn disconnect(&self, _reader: &Reader) {
+        if let Some(&private) = self.private.get() {
+            // SAFETY: as in `on_message`; the reader is taken for good, so that this is the last callback, once.
+            unsafe { self.plugin.on_disconnect(private, self.server()) };
         }
     }
 }

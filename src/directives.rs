@@ -1,8 +1,9 @@
 //! The command table: one type for each directive, with its parser.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use httpd::config::{Command, Context, Directive, Flag, Take1, Take2};
+use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take12};
 use httpd::log::Subject;
 use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::origin::TrustedOrigin;
@@ -43,6 +44,16 @@ pub const COMMANDS: &[Command] = &[
         c"WebSocketAllowReservedStatusCodes",
         Context::ConfigurationAndHtaccess,
         c"On to accept close codes from 1000 to 2999 that are not registered (default Off)",
+    ),
+    Command::take12::<WebSocketThreads>(
+        c"WebSocketThreads",
+        Context::Configuration,
+        c"threads that serve the WebSockets of a child, at least and at most (event MPM; default: the number of cores, and ThreadsPerChild)",
+    ),
+    Command::take1::<WebSocketDrainTimeout>(
+        c"WebSocketDrainTimeout",
+        Context::Configuration,
+        c"the time over which a stopping child closes its WebSockets (default 30s; 0 waits for the clients)",
     ),
     Command::END,
 ];
@@ -124,6 +135,57 @@ impl Flag for WebSocketAllowReservedStatusCodes {
             ReservedCloseCodes::Refuse
         });
         Ok(())
+    }
+}
+
+struct WebSocketThreads;
+
+impl Take12 for WebSocketThreads {
+    type Config = Config;
+
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Config,
+        min: &str,
+        max: Option<&str>,
+    ) -> Result<(), String> {
+        directive.require_global()?;
+        let most = reactor::Config::THREADS_LIMIT;
+        let number = |text: &str| match text.parse::<usize>() {
+            Ok(number) if (1..=most).contains(&number) => Ok(number),
+            _ => Err(format!("'{text}' is not a number of threads, 1 to {most}")),
+        };
+        let min = number(min)?;
+        let max = max.map_or(Ok(min.max(Config::default().threads().1)), number)?;
+        if max < min {
+            return Err(format!("the most, {max}, is less than the least, {min}"));
+        }
+        config.threads = Some((min, max));
+        Ok(())
+    }
+}
+
+struct WebSocketDrainTimeout;
+
+impl Take1 for WebSocketDrainTimeout {
+    type Config = Config;
+
+    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        directive.require_global()?;
+        config.drain_timeout = Some(parse_time(value)?);
+        Ok(())
+    }
+}
+
+/// A time of at most a day, as httpd's own directives have it.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(24 * 60 * 60);
+    match httpd::config::parse_time(text) {
+        Some(time) if time <= MOST => Ok(time),
+        Some(_) => Err(format!("'{text}' is more than a day")),
+        None => Err(format!(
+            "'{text}' is not a time: a number of seconds, or one with ms, s, min or h"
+        )),
     }
 }
 

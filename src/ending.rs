@@ -22,6 +22,8 @@ pub enum Ending {
     CloseTimeout,
     /// The peer has taken no output in time.
     SendTimeout,
+    /// The child ended before the closing handshake did.
+    ChildStopped,
     /// The module itself has failed.
     Internal,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Ending {
             Ending::Broken(status) => write!(f, "the connection broke: {status}"),
             Ending::CloseTimeout => f.write_str("the peer did not answer the Close frame in time"),
             Ending::SendTimeout => f.write_str("the peer took no output in time"),
+            Ending::ChildStopped => f.write_str("the child process stopped"),
             Ending::Internal => f.write_str("an internal error"),
         }
     }

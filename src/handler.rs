@@ -3,14 +3,18 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
+use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::request::{HandlerResult, Request, RequestHandle};
 use httpd::upgraded::Upgraded;
 use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
 
+use crate::child::Child;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::driver::Driver;
 use crate::driver::blocking::BlockingDriver;
+use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::{origin, websocket_module};
@@ -190,9 +194,9 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         accepted.version,
         subprotocols.collect(),
     );
-    let private = ask_plugin(plugin, &connection)?;
+    connection.accept(ask_plugin(plugin, &connection)?);
     switch_protocols(request, &accepted);
-    run_blocking(request, &connection, private)
+    Ok(run(request, &connection))
 }
 
 /// Judges the opening handshake.
@@ -246,38 +250,47 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
     request.switch_protocols();
 }
 
+/// Gives the connection to a driver: the child's reactor, or this thread.
+fn run(request: &Request<'_>, connection: &Arc<Connection>) -> HandlerResult {
+    let outcome = match Child::current() {
+        // The MPM would close it, not suspend it.
+        _ if request.is_aborted() => Err("the client vanished".to_owned()),
+        None => Err("the child has not been started".to_owned()),
+        Some(child) if child.reactor().is_some() => {
+            EventDriver::suspend(request, &child, connection)
+                .map(|()| HandlerResult::Suspended)
+                .map_err(|status| status.to_string())
+        }
+        Some(child) => run_blocking(request, connection, &child)
+            .map(|()| HandlerResult::Done)
+            .map_err(|error| error.to_string()),
+    };
+    outcome.unwrap_or_else(|reason| {
+        log::log(
+            &Subject::Request(request),
+            Level::Info,
+            Tag::OpenFailed,
+            || format!("the WebSocket ended before it was open: {reason}"),
+        );
+        connection.fail_to_open();
+        HandlerResult::Done
+    })
+}
+
 /// Drives the connection on this thread until the WebSocket has ended; the MPM closes what is below.
 fn run_blocking(
     request: &Request<'_>,
     connection: &Arc<Connection>,
-    private: PluginPrivate,
-) -> Result<HandlerResult, Refusal> {
-    // SAFETY: the connection is gone from `connection` before this function, and so the handler, returns.
-    let upgraded = unsafe { Upgraded::new(request) };
-    let driver = upgraded
-        .as_ref()
-        .ok()
-        .map(|upgraded| BlockingDriver::new(upgraded.socket()));
-    match (upgraded, driver) {
-        (Ok(upgraded), Some(Ok(driver))) => {
-            let driver = Arc::new(driver);
-            connection.open(private, upgraded, Arc::clone(&driver) as _);
-            driver.run(connection);
-        }
-        (upgraded, driver) => {
-            let status = upgraded.err().or_else(|| Some(driver?.err()?.into()));
-            log::log(
-                &Subject::Request(request),
-                Level::Error,
-                Tag::UpgradeFailed,
-                || format!("the WebSocket could not be opened: {status:?}"),
-            );
-            connection.fail_to_open(private);
-        }
-    }
-    // What is left of the connection is httpd's again.
+    child: &Arc<Child>,
+) -> Result<(), Status> {
+    // SAFETY: it is gone from `connection` before this function, and so the handler, returns.
+    let upgraded = unsafe { Upgraded::new(request) }?;
+    let driver = Arc::new(BlockingDriver::new(upgraded.socket())?);
+    let as_driver: Arc<dyn Driver> = driver.clone();
+    connection.open(upgraded, Arc::downgrade(&as_driver), child);
+    driver.run(connection, child);
     connection.take_upgraded();
-    Ok(HandlerResult::Done)
+    Ok(())
 }
 
 fn escape_html(text: &str) -> String {

@@ -13,6 +13,7 @@
 //! * [`connection`] is one WebSocket, and the only place where protocol state, transport and outbox meet.
 //! * [`transport`] turns bucket brigades into bytes and back. [`outbox`] holds what waits to be sent.
 //! * [`driver`] waits for the socket, and calls [`connection::Connection::turn`] when there is something to do.
+//! * [`child`] is what one process holds: the reactor, the open WebSockets, and how they end with it.
 //! * [`plugin`] loads and owns plugins; [`server_api`] has the functions that plugins call.
 //! * [`directives`] and [`config`] are what an operator writes and what becomes of it.
 //! * [`module`] says to httpd what there is; [`log`] what happened.
@@ -23,6 +24,7 @@
 //! transport is under one lock, for reading and for writing, because TLS reads while it writes. Its outbox is
 //! under another. No lock is held while a plugin runs, because the plugin calls back in.
 
+mod child;
 mod config;
 mod connection;
 mod directives;

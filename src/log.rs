@@ -24,6 +24,8 @@ macro_rules! tags {
 tags! {
     /// A panic of the module itself was caught.
     ModulePanicked = 1,
+    /// A reactor thread met what should not happen.
+    ReactorFault = 2,
     /// A deprecated directive.
     DeprecatedDirective = 101,
     /// A request was answered instead of upgraded.
@@ -40,8 +42,8 @@ tags! {
     PluginFailed = 206,
     /// A WebSocket on a secondary connection (HTTP/2): 501.
     SecondaryConnection = 207,
-    /// The connection could not be taken over: 500.
-    UpgradeFailed = 208,
+    /// The connection was lost between the 101 and the first frame.
+    OpenFailed = 208,
     /// A WebSocket was opened.
     Opened = 301,
     /// A WebSocket has ended.

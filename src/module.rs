@@ -1,11 +1,16 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
-use httpd::apr::Pool;
-use httpd::hook::{self, Handler};
-use httpd::module::RegisterHooks;
-use httpd::request::{HandlerResult, Request};
+use std::sync::Arc;
 
-use crate::{handler, log};
+use httpd::apr::Pool;
+use httpd::hook::{self, ChildInit, ChildStopping, Handler, SuspendConnection};
+use httpd::module::{Module, RegisterHooks};
+use httpd::request::{HandlerResult, Request};
+use httpd::server::Server;
+
+use crate::child::Child;
+use crate::driver::event::EventDriver;
+use crate::{handler, log, websocket_module};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -14,11 +19,40 @@ impl RegisterHooks for Hooks {
     fn register(_pool: Pool<'_>) {
         httpd::guard::log_panics(log::panicked);
         hook::handler::<Hooks>();
+        hook::child_init::<Hooks>();
+        hook::child_stopping::<Hooks>();
+        hook::suspend_connection::<Hooks>();
     }
 }
 
 impl Handler for Hooks {
     fn handle(request: Request<'_>) -> HandlerResult {
         handler::handle(&request)
+    }
+}
+
+impl ChildInit for Hooks {
+    fn child_init(pool: Pool<'static>, server: Server<'static>) {
+        Child::start(pool, server);
+    }
+}
+
+impl ChildStopping for Hooks {
+    fn child_stopping(is_graceful: bool) {
+        if let Some(child) = Child::current() {
+            child.drain(is_graceful);
+        }
+    }
+}
+
+impl SuspendConnection for Hooks {
+    type Value = EventDriver;
+
+    fn module() -> &'static Module {
+        &websocket_module
+    }
+
+    fn suspended(driver: Arc<EventDriver>) {
+        driver.arm();
     }
 }

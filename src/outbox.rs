@@ -204,7 +204,11 @@ impl Outbox {
             frames.pop_back();
         }
         self.queued.fetch_add(count, Ordering::AcqRel);
-        outcome.map_err(Refused::Invalid)
+        outcome.map_err(|error| match error {
+            // A thread that sends while another closes has done nothing wrong.
+            LocalError::CloseSent => Refused::Ended,
+            error => Refused::Invalid(error),
+        })
     }
 
     fn wake(&self, state: &MutexGuard<'_, State>) {

@@ -7,13 +7,33 @@ use std::ptr;
 use httpd::guard::guard;
 use httpd::request::Request;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
-use websocket_proto::{CloseCode, CloseFrame, MessageKind};
+use websocket_proto::MessageKind;
 
 use crate::connection::Connection;
 use crate::outbox::Outgoing;
 
-/// The table that a plugin gets for `connection`, which lives as long as the table is used.
-pub fn table(connection: *const Connection) -> WebSocketServer {
+/// The table that a plugin gets for its connection.
+pub struct ServerTable(WebSocketServer);
+
+// SAFETY: nobody writes the table once it is made, and its functions may be called on any thread; the pointer in it
+// is to a connection, which is `Sync`.
+unsafe impl Send for ServerTable {}
+// SAFETY: as above.
+unsafe impl Sync for ServerTable {}
+
+impl ServerTable {
+    /// The table of `connection`, which lives as long as the table is used.
+    pub fn new(connection: *const Connection) -> Self {
+        ServerTable(table(connection))
+    }
+
+    /// What the plugin sees.
+    pub fn as_ptr(&self) -> *const WebSocketServer {
+        &raw const self.0
+    }
+}
+
+fn table(connection: *const Connection) -> WebSocketServer {
     WebSocketServer {
         size: size_of::<WebSocketServer>() as c_uint,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
@@ -107,7 +127,8 @@ unsafe extern "C" fn header_set(
     // SAFETY: as in `header_get`.
     unsafe {
         with(server, (), |connection| {
-            if let (false, Some(key), Some(value)) = (connection.is_open(), text(key), text(value))
+            if let (false, Some(key), Some(value)) =
+                (connection.is_accepted(), text(key), text(value))
             {
                 request_of(connection).headers_out().set(key, value);
             }
@@ -170,7 +191,7 @@ unsafe extern "C" fn close(server: *const WebSocketServer) {
     // SAFETY: a plugin passes the table that it was given.
     unsafe {
         with(server, (), |connection| {
-            connection.close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+            connection.close(None);
         });
     }
 }

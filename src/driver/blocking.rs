@@ -2,22 +2,21 @@
 //! connection (worker, prefork).
 
 use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use httpd::socket::{self, Waker};
 
 use super::{Driver, Wait};
+use crate::child::Child;
 use crate::connection::Connection;
-
-/// The most that one turn reads at a time, in bytes.
-const BUFFER: usize = 64 * 1024;
 
 /// Drives one connection on the thread that made it.
 pub struct BlockingDriver {
     socket: RawFd,
     waker: Waker,
     thread: usize,
+    is_waiting: AtomicBool,
 }
 
 impl BlockingDriver {
@@ -27,23 +26,37 @@ impl BlockingDriver {
             socket,
             waker: Waker::new()?,
             thread: socket::current_thread(),
+            is_waiting: AtomicBool::new(false),
         })
     }
 
     /// Runs the connection to its end.
-    pub fn run(self: &Arc<Self>, connection: &Connection) {
-        let mut buffer = vec![0; BUFFER];
+    pub fn run(&self, connection: &Connection, child: &Child) {
+        let mut buffer = child.take_buffer();
+        let mut is_draining = false;
         loop {
-            match connection.turn(&mut buffer) {
+            match connection.turn(&mut buffer, false) {
                 Wait::Again => {}
                 Wait::For {
                     input,
                     output,
                     deadline,
-                } => self.wait(input, output, deadline),
-                Wait::Ended => return,
+                } => {
+                    self.is_waiting.store(true, Ordering::Relaxed);
+                    self.wait(input, output, deadline);
+                    self.is_waiting.store(false, Ordering::Relaxed);
+                }
+                Wait::Ended => break,
+            }
+            // prefork says so by a signal, which has ended the wait.
+            if !is_draining && httpd::mpm::is_stopping() {
+                is_draining = true;
+                if let Some(time) = child.drain_alone() {
+                    connection.drain_at(time);
+                }
             }
         }
+        child.give_buffer(buffer);
     }
 
     fn wait(&self, input: bool, output: bool, deadline: Option<Instant>) {
@@ -63,7 +76,7 @@ impl Driver for BlockingDriver {
         }
     }
 
-    fn stalled(&self) {
+    fn stalled(&self, _deadline: Option<Instant>) {
         // The wait has to begin anew, for output too.
         self.wake();
     }
@@ -75,5 +88,9 @@ impl Driver for BlockingDriver {
             self.wait(false, true, deadline);
         }
         is_own
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed) || socket::current_thread() != self.thread
     }
 }

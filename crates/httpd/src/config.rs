@@ -215,6 +215,24 @@ impl<'c> Directive<'c> {
         .into_owned()
     }
 
+    /// An error when the directive stands anywhere but at the main server's scope: what it says counts for the
+    /// whole process.
+    pub fn require_global(&self) -> Result<(), String> {
+        // SAFETY: the parms are httpd's; the answer is NULL or a string of the configuration's pool.
+        let is_forbidden = unsafe {
+            let parms = std::ptr::from_ref(self.parms).cast_mut();
+            !sys::ap_check_cmd_context(parms, sys::GLOBAL_ONLY).is_null()
+        };
+        match is_forbidden {
+            true => Err(
+                "it counts for whole processes, so it belongs outside <VirtualHost>, \
+                         <Location> and the like"
+                    .to_owned(),
+            ),
+            false => Ok(()),
+        }
+    }
+
     /// The server that the directive configures.
     pub fn server(&self) -> Server<'c> {
         // SAFETY: httpd's cmd_parms name the server that is being configured.
@@ -328,6 +346,27 @@ pub(crate) unsafe extern "C" fn merge_dir_config<C: DirConfig>(
     guard(std::ptr::null_mut(), || {
         pool.own(C::merge(base, add)).as_ptr().cast()
     })
+}
+
+/// The arguments of a directive of whatever module, as the configuration has it at its outermost level; the last
+/// one counts. For settings that have no other way to be asked for.
+pub fn find_global_directive(name: &str) -> Option<String> {
+    let mut found = None;
+    // SAFETY: ap_conftree is the tree of the configuration that has been read; it is read only and lives as long as
+    // that. Its strings are terminated.
+    unsafe {
+        let mut directive = sys::ap_conftree;
+        while let Some(node) = directive.as_ref() {
+            let is_it = CStr::from_ptr(node.directive)
+                .to_bytes()
+                .eq_ignore_ascii_case(name.as_bytes());
+            if is_it && !node.args.is_null() {
+                found = Some(CStr::from_ptr(node.args).to_string_lossy().into_owned());
+            }
+            directive = node.next;
+        }
+    }
+    found
 }
 
 /// Parses a time as httpd's own directives do: a number with `ms`, `s`, `min` or `h`, seconds without a unit

@@ -15,7 +15,9 @@ pub fn log_panics(log: fn(&str)) {
         let payload = panic.payload();
         let text = match payload.downcast_ref::<&str>() {
             Some(text) => text,
-            None => payload.downcast_ref::<String>().map_or("(no text)", String::as_str),
+            None => payload
+                .downcast_ref::<String>()
+                .map_or("(no text)", String::as_str),
         };
         match panic.location() {
             Some(place) => log(&format!("{text} at {}:{}", place.file(), place.line())),

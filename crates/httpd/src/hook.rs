@@ -2,11 +2,13 @@
 //! guarded, here.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use httpd_sys as sys;
 
 use crate::apr::Pool;
 use crate::guard::guard;
+use crate::module::Module;
 use crate::request::{HandlerResult, Request};
 use crate::server::Server;
 
@@ -99,4 +101,72 @@ unsafe extern "C" fn post_config_entry<C: PostConfig>(
             sys::HTTP_INTERNAL_SERVER_ERROR as c_int
         }
     })
+}
+
+/// What a module does with a connection that its handler has suspended.
+pub trait SuspendConnection {
+    /// What the handler has left on the connection ([`Request::suspend`]).
+    type Value: Send + Sync + 'static;
+
+    /// The module that left it.
+    fn module() -> &'static Module;
+
+    /// The connection has been given up by its worker thread.
+    fn suspended(value: Arc<Self::Value>);
+}
+
+/// Registers a function for suspended connections. It is the last of its hook: only the MPM's own two stores
+/// into the connection come after it ([`crate::upgraded::Closing::destroy`] has more).
+pub fn suspend_connection<S: SuspendConnection>() {
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_suspend_connection(
+            Some(suspend_entry::<S>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_REALLY_LAST as c_int,
+        );
+    }
+}
+
+unsafe extern "C" fn suspend_entry<S: SuspendConnection>(
+    c: *mut sys::conn_rec,
+    _r: *mut sys::request_rec,
+) {
+    guard((), || {
+        // SAFETY: httpd passes a live connection; what the module keeps on it is what `Request::suspend` left, of
+        // the type that the trait's one implementation has.
+        let value = unsafe { S::module().take_connection_value::<S::Value>((*c).conn_config) };
+        if let Some(value) = value {
+            S::suspended(value);
+        }
+    });
+}
+
+/// What a module does when a child is told to stop.
+pub trait ChildStopping {
+    /// `is_graceful`: requests under way are to be finished.
+    fn child_stopping(is_graceful: bool);
+}
+
+/// Registers a function for the beginning of a child's end. An httpd before 2.4.49 never calls it.
+pub fn child_stopping<C: ChildStopping>() {
+    #[cfg(has_child_stopping)]
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_child_stopping(
+            Some(child_stopping_entry::<C>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_MIDDLE as c_int,
+        );
+    }
+}
+
+#[cfg(has_child_stopping)]
+unsafe extern "C" fn child_stopping_entry<C: ChildStopping>(
+    _pool: *mut sys::apr_pool_t,
+    graceful: c_int,
+) {
+    guard((), || C::child_stopping(graceful != 0));
 }

@@ -9,6 +9,11 @@ pub fn is_async() -> bool {
     query(sys::AP_MPMQ_IS_ASYNC) == Some(1)
 }
 
+/// Whether a child has more than one thread (`AP_MPMQ_IS_THREADED`).
+pub fn is_threaded() -> bool {
+    query(sys::AP_MPMQ_IS_THREADED).is_some_and(|kind| kind != sys::AP_MPMQ_NOT_SUPPORTED as c_int)
+}
+
 /// ThreadsPerChild (`AP_MPMQ_MAX_THREADS`); 1 or 0 for prefork.
 pub fn max_threads() -> Option<usize> {
     query(sys::AP_MPMQ_MAX_THREADS).and_then(|threads| usize::try_from(threads).ok())

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use httpd_sys as sys;
 use sys::port::http_version;
@@ -181,6 +182,21 @@ impl<'r> Request<'r> {
     pub fn close_connection(&self) {
         // SAFETY: this thread is the connection's only user while a handler runs.
         unsafe { (*self.rec().connection).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE };
+    }
+
+    /// Whether the client is known to be gone.
+    pub fn is_aborted(&self) -> bool {
+        self.conn().aborted != 0
+    }
+
+    /// Leaves `value` on the connection for the suspend_connection hook, which gets it when the handler has
+    /// returned [`HandlerResult::Suspended`].
+    ///
+    /// # Safety
+    /// The handler does return that, and the module leaves values of one type only.
+    pub unsafe fn suspend<T: Send + Sync + 'static>(&self, module: &Module, value: Arc<T>) {
+        // SAFETY: the caller's promise; the connection is live.
+        unsafe { module.leave_connection_value(self.conn().conn_config, value) }
     }
 
     /// Whether an ErrorDocument is configured for a status.

@@ -6,6 +6,9 @@ use std::ptr::NonNull;
 
 use httpd_sys as sys;
 
+use crate::config::DirConfig;
+use crate::module::Module;
+
 /// A server or virtual host.
 #[derive(Clone, Copy)]
 pub struct Server<'s> {
@@ -39,6 +42,13 @@ impl<'s> Server<'s> {
     /// The raw server.
     pub fn as_raw(self) -> *mut sys::server_rec {
         self.raw.as_ptr()
+    }
+
+    /// The module's configuration at this server's scope, outside every `<Location>` and its like.
+    pub fn config<C: DirConfig>(self, module: &Module) -> Option<&'s C> {
+        // SAFETY: a server's default per-directory vector lives as long as it, and holds what the module's functions
+        // made.
+        unsafe { module.config((*self.as_raw()).lookup_defaults.cast()) }
     }
 
     /// `ServerName`, for messages.

@@ -7,6 +7,7 @@ use httpd_sys as sys;
 
 use crate::apr::{Brigade, Pool, Status};
 use crate::request::Request;
+use crate::socket;
 
 /// The most that one pass through the filters carries, in bytes: below FlushMaxThreshold (64 KiB unless
 /// configured), past which the core output filter blocks.
@@ -170,6 +171,86 @@ impl Upgraded {
     pub fn abort(&mut self) {
         // SAFETY: the connection is live and this thread's.
         unsafe { self.c.as_mut().aborted = 1 };
+    }
+
+    /// Ends the request of a suspended connection: writes the access log, tells TLS's peer that this is the end, and
+    /// shuts the socket for writing, none of which blocks.
+    ///
+    /// # Safety
+    /// The connection has been suspended, and its handler has returned. Nothing uses the request any more.
+    pub unsafe fn end_request(mut self) -> Closing {
+        // SAFETY: the connection is live and this thread's. The bucket takes the request with it when it is
+        // destroyed, by the last filter that sees it or by `clear`; filters before it get what they need to say
+        // goodbye, and the core filter writes it.
+        unsafe {
+            let c = self.c.as_ptr();
+            let request = sys::ap_bucket_eor_create((*c).bucket_alloc, self.r.as_ptr());
+            sys::port::brigade_insert_tail(self.output.as_raw(), request);
+            sys::ap_pass_brigade((*c).output_filters, self.output.as_raw());
+            self.output.clear();
+            if (*c).aborted == 0 {
+                sys::ap_prep_lingering_close(c);
+                sys::ap_shutdown_conn(c, 0);
+                // What the socket does not take now, it will not have to.
+                let _ = self.flush();
+            }
+        }
+        socket::shutdown_write(self.socket);
+        Closing {
+            c: self.c,
+            socket: self.socket,
+        }
+    }
+}
+
+/// A suspended connection whose request has ended: what is left is its socket and its memory.
+pub struct Closing {
+    c: NonNull<sys::conn_rec>,
+    socket: RawFd,
+}
+
+// SAFETY: as for `Upgraded`.
+unsafe impl Send for Closing {}
+
+impl Closing {
+    /// The socket, to wait for.
+    pub fn socket(&self) -> RawFd {
+        self.socket
+    }
+
+    /// Throws away what the peer still sends, so that the kernel does not answer it with a reset, which would
+    /// destroy what the peer has not read yet. Says whether the peer has ended, too.
+    pub fn drain(&mut self) -> bool {
+        let mut scrap = [0; 4096];
+        loop {
+            match socket::receive(self.socket, &mut scrap) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    /// Whether the MPM has made the first of the two stores that it makes after the suspend_connection hook.
+    pub fn is_released(&self) -> bool {
+        // SAFETY: the connection is live; the store is another thread's, so that it is read as it is in memory.
+        unsafe {
+            std::ptr::addr_of!((*self.c.as_ptr()).sbh)
+                .read_volatile()
+                .is_null()
+        }
+    }
+
+    /// Closes the socket and frees the connection; the MPM's counters follow by its cleanups.
+    ///
+    /// # Safety
+    /// The worker thread that suspended the connection is done with it. After the suspend_connection hook the MPM
+    /// still stores two fields, `c->sbh` ([`Closing::is_released`]) and then a flag of its own, so that this must come
+    /// some time after that.
+    pub unsafe fn destroy(self) {
+        // SAFETY: nobody uses the connection any more, as the caller says; its pool holds all of it.
+        unsafe { sys::apr_pool_destroy((*self.c.as_ptr()).pool) }
     }
 }
 

@@ -112,7 +112,7 @@ pub struct WebSocketServer {
     pub protocol_set: WsProtocolSet,
     /// Sends a message or a control frame.
     pub send: WsSend,
-    /// Starts the closing handshake with 1000.
+    /// Starts the closing handshake without a status code.
     pub close: WsClose,
     /// Appended. Starts the closing handshake with a status code and a reason.
     pub close_with: WsCloseWith,

@@ -54,7 +54,7 @@ impl Sender {
         self.transmit_control(MESSAGE_TYPE_PONG, payload)
     }
 
-    /// Starts the closing handshake with code 1000. Has no effect on a connection that is closing
+    /// Starts the closing handshake with a Close frame that has no status code. Has no effect on a connection that is closing
     /// or has ended.
     pub fn close(&self) {
         let _ = self.shared.call(|host| {

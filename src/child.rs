@@ -1,0 +1,211 @@
+//! What one child process holds: its reactor, its open WebSockets, and how they end with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use httpd::apr::Pool;
+use httpd::log::Subject;
+use httpd::server::Server;
+use reactor::Reactor;
+use websocket_proto::{CloseCode, CloseFrame};
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::log::{self, Level, Tag};
+use crate::websocket_module;
+
+/// How long a reactor thread that is not needed any more stays.
+const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that one read takes, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// The child that this process is; `None` in the parent, and while there is no module in it.
+static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
+
+/// One child process.
+pub struct Child {
+    /// On an asynchronous MPM.
+    reactor: Option<Reactor>,
+    connections: Mutex<Connections>,
+    /// Input passes through these; none stays with a connection that waits.
+    buffers: Mutex<Vec<Box<[u8]>>>,
+    /// `WebSocketDrainTimeout`.
+    drain_timeout: Duration,
+}
+
+#[derive(Default)]
+struct Connections {
+    open: BTreeMap<u64, Weak<Connection>>,
+    next: u64,
+    /// When the last WebSocket is to be closed, once the child has been told to stop.
+    drained_at: Option<Instant>,
+}
+
+impl Child {
+    /// Makes this process's child, which ends with `pool`.
+    pub fn start(pool: Pool<'static>, server: Server<'static>) {
+        let config = server.config::<Config>(&websocket_module);
+        let config = config.cloned().unwrap_or_default();
+        let reactor = httpd::mpm::is_async().then(|| {
+            let (min_threads, max_threads) = config.threads();
+            Reactor::start(reactor::Config {
+                min_threads,
+                max_threads,
+                idle_timeout: THREAD_IDLE_TIMEOUT,
+                name: "websocket".to_owned(),
+                stack_size: 0,
+                on_fault: Some(Box::new(log_fault)),
+            })
+        });
+        let reactor = match reactor.transpose() {
+            Ok(reactor) => reactor,
+            Err(error) => {
+                log::log(
+                    &Subject::Server(server),
+                    Level::Error,
+                    Tag::ReactorFault,
+                    || {
+                        format!(
+                            "no reactor in this child, so that each WebSocket takes a worker thread: {error}"
+                        )
+                    },
+                );
+                None
+            }
+        };
+        let child = Arc::new(Child {
+            reactor,
+            connections: Mutex::default(),
+            buffers: Mutex::default(),
+            drain_timeout: config.drain_timeout(),
+        });
+        *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        // Before the pool's own children and cleanups go: threads must not outlive what they use.
+        pool.before_cleanup(Child::stop);
+    }
+
+    /// This process's child.
+    pub fn current() -> Option<Arc<Child>> {
+        CHILD.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The reactor, on an asynchronous MPM.
+    pub fn reactor(&self) -> Option<&Reactor> {
+        self.reactor.as_ref()
+    }
+
+    /// A buffer for input, to be given back.
+    pub fn take_buffer(&self) -> Box<[u8]> {
+        lock(&self.buffers)
+            .pop()
+            .unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice())
+    }
+
+    /// Takes a buffer back.
+    pub fn give_buffer(&self, buffer: Box<[u8]>) {
+        lock(&self.buffers).push(buffer);
+    }
+
+    /// Counts a WebSocket in; the number takes it out again.
+    pub fn add(&self, connection: &Arc<Connection>) -> u64 {
+        let mut connections = lock(&self.connections);
+        let number = connections.next;
+        connections.next += 1;
+        connections.open.insert(number, Arc::downgrade(connection));
+        if let Some(drained_at) = connections.drained_at {
+            connection.drain_at(drained_at);
+        }
+        number
+    }
+
+    /// Counts a WebSocket out.
+    pub fn remove(&self, number: u64) {
+        lock(&self.connections).open.remove(&number);
+    }
+
+    /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
+    /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
+    pub fn drain(&self, is_graceful: bool) {
+        if !httpd::mpm::is_threaded() {
+            // prefork says so on the thread that would have to act on it, in a signal handler.
+            return;
+        }
+        let timeout = if is_graceful {
+            self.drain_timeout
+        } else {
+            Duration::ZERO
+        };
+        if is_graceful && timeout.is_zero() {
+            return;
+        }
+        let now = Instant::now();
+        let open = {
+            let mut connections = lock(&self.connections);
+            connections.drained_at = Some(now + timeout);
+            connections.open()
+        };
+        let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        for (index, connection) in (0..).zip(&open) {
+            connection.drain_at(now + timeout.mul_f64(f64::from(index) / f64::from(count)));
+        }
+    }
+
+    /// When a WebSocket that has a process to itself (prefork) is to be closed. Its fellows in the other
+    /// processes do not know of it; the process id spreads them.
+    pub fn drain_alone(&self) -> Option<Instant> {
+        let spread =
+            f64::from(std::process::id().wrapping_mul(2_654_435_761)) / f64::from(u32::MAX);
+        (!self.drain_timeout.is_zero()).then(|| Instant::now() + self.drain_timeout.mul_f64(spread))
+    }
+
+    /// Ends every WebSocket that is still open, and the reactor's threads.
+    ///
+    /// prefork calls this from a signal handler, on the thread that drives the connection: so nothing here waits
+    /// for a lock that this thread may hold, and a connection that is not at rest is left alone.
+    fn stop() {
+        let child = CHILD.try_write().ok().and_then(|mut child| child.take());
+        let Some(child) = child else { return };
+        let open = child
+            .connections
+            .try_lock()
+            .map(|connections| connections.open());
+        let mut open = open.unwrap_or_default();
+        open.retain(|connection| connection.is_at_rest());
+        // A thread that is blocked in `send` would be waited for in vain.
+        for connection in &open {
+            connection.close(Some(&CloseFrame::from(CloseCode::GOING_AWAY)));
+            connection.stop_sending();
+        }
+        // The reactor drops its drivers when it stops; they are still needed.
+        let drivers: Vec<_> = open.iter().map(|connection| connection.driver()).collect();
+        if let Some(reactor) = &child.reactor {
+            reactor.stop();
+        }
+        for connection in &open {
+            connection.terminate();
+        }
+        drop(drivers);
+    }
+}
+
+impl Connections {
+    fn open(&self) -> Vec<Arc<Connection>> {
+        self.open.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+fn log_fault(text: &str) {
+    if let Some(server) = Server::main() {
+        log::log(
+            &Subject::Server(server),
+            Level::Error,
+            Tag::ReactorFault,
+            || text.to_owned(),
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,246 @@
+//! The event driver: the reactor waits for the socket, and the worker thread that made the connection goes back
+//! to httpd. For asynchronous MPMs (event).
+//!
+//! The handler makes a driver and suspends the connection with it ([`EventDriver::suspend`]); the
+//! suspend_connection hook arms it ([`EventDriver::arm`]), not before, because the MPM still uses the connection
+//! when the handler has returned. From then on the reactor calls, and the driver takes turns, until the WebSocket
+//! has ended; then it writes the access log, lingers until the peer has ended too, and destroys the connection.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use httpd::request::Request;
+use httpd::upgraded::{Closing, Upgraded};
+use reactor::{Readiness, Registration, Source, Turn};
+
+use super::{Driver, Wait};
+use crate::child::Child;
+use crate::connection::Connection;
+use crate::websocket_module;
+
+/// How long to read what a peer still sends after our end of the connection.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long after its suspension a connection is destroyed at the earliest.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Drives one connection on the reactor's threads.
+pub struct EventDriver {
+    child: Arc<Child>,
+    connection: Arc<Connection>,
+    socket: RawFd,
+    /// What is left of the connection is one thread's at a time.
+    turn: Turn,
+    registration: OnceLock<Registration>,
+    suspended: OnceLock<Instant>,
+    /// The peer has ended its direction; said once by the poller, remembered for a turn that cannot read yet.
+    is_hung_up: AtomicBool,
+    /// Set when `phase` is no longer `Open`, so that the open connection's turns need no lock.
+    has_ended: AtomicBool,
+    phase: Mutex<Phase>,
+}
+
+/// How far the connection below is.
+enum Phase {
+    /// The handler has not returned.
+    New(Upgraded),
+    /// The WebSocket has the connection.
+    Open,
+    /// The WebSocket has ended; the peer may still send, until the time is over.
+    Lingering(Closing, Instant),
+    /// The connection has been destroyed, or will be.
+    Gone,
+}
+
+impl EventDriver {
+    /// Suspends the connection of a request that has switched protocols; the handler then returns `Suspended`.
+    pub fn suspend(
+        request: &Request<'_>,
+        child: &Arc<Child>,
+        connection: &Arc<Connection>,
+    ) -> Result<(), httpd::apr::Status> {
+        // SAFETY: the handler returns Suspended, and what has been suspended is destroyed by `reap` only, which
+        // owns the value by then.
+        let upgraded = unsafe { Upgraded::new(request) }?;
+        let driver = Arc::new(EventDriver {
+            child: Arc::clone(child),
+            connection: Arc::clone(connection),
+            socket: upgraded.socket(),
+            turn: Turn::new(),
+            registration: OnceLock::new(),
+            suspended: OnceLock::new(),
+            is_hung_up: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            phase: Mutex::new(Phase::New(upgraded)),
+        });
+        // SAFETY: the handler returns Suspended; the module leaves drivers of this type only.
+        unsafe { request.suspend(&websocket_module, driver) };
+        Ok(())
+    }
+
+    /// Begins to wait for the socket: the worker thread has given the connection up.
+    pub fn arm(self: Arc<Self>) {
+        let Phase::New(upgraded) = std::mem::replace(&mut *self.phase(), Phase::Open) else {
+            return;
+        };
+        let _ = self.suspended.set(Instant::now());
+        let this: Arc<dyn Driver> = self.clone();
+        self.connection
+            .open(upgraded, Arc::downgrade(&this), &self.child);
+        let Some(reactor) = self.child.reactor() else {
+            return;
+        };
+        let Ok(registration) = reactor.attach(self.clone()) else {
+            // The child is ending, and ends its connections itself.
+            return;
+        };
+        let registration = self.registration.get_or_init(|| registration);
+        if registration.arm(&Socket(self.socket)).is_err() && self.turn.begin(Readiness::EMPTY) {
+            self.connection.terminate();
+            self.close();
+        }
+    }
+
+    /// Takes turns until there is nothing to do. The caller has `self.turn`.
+    fn run(self: &Arc<Self>) {
+        let mut buffer = self.child.take_buffer();
+        let mut has_more = false;
+        loop {
+            if self.has_ended.load(Ordering::Acquire) {
+                self.linger();
+            } else {
+                let is_hung_up = self.is_hung_up.load(Ordering::Relaxed);
+                match self.connection.turn(&mut buffer, is_hung_up) {
+                    Wait::Ended => self.close(),
+                    Wait::Again => has_more = true,
+                    Wait::For { deadline, .. } => self.set_timer(deadline),
+                }
+            }
+            if self.turn.finish().is_none() {
+                break;
+            }
+        }
+        self.child.give_buffer(buffer);
+        if has_more && let Some(registration) = self.registration.get() {
+            // Others first. A reactor that has stopped takes no more turns.
+            let _ = registration.notify();
+        }
+    }
+
+    fn set_timer(&self, deadline: Option<Instant>) {
+        if let (Some(deadline), Some(registration)) = (deadline, self.registration.get()) {
+            registration.set_timer(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// The WebSocket has ended: writes the access log, and waits for the peer's end, so that no reset destroys
+    /// what it has not read yet.
+    fn close(self: &Arc<Self>) {
+        let Some(upgraded) = self.connection.take_upgraded() else {
+            return;
+        };
+        // SAFETY: `arm` has come after the suspension, and the connection's last turn is over: its plugin has had
+        // its on_disconnect, and nobody else uses the request.
+        let closing = unsafe { upgraded.end_request() };
+        let deadline = Instant::now() + LINGER_TIMEOUT;
+        *self.phase() = Phase::Lingering(closing, deadline);
+        self.has_ended.store(true, Ordering::Release);
+        self.linger();
+    }
+
+    /// Throws away what the peer still sends, until it ends or the time is over.
+    fn linger(self: &Arc<Self>) {
+        let mut phase = self.phase();
+        if let Phase::Lingering(closing, deadline) = &mut *phase {
+            if !closing.drain() && Instant::now() < *deadline {
+                self.set_timer(Some(*deadline));
+                return;
+            }
+            if let Phase::Lingering(closing, _) = std::mem::replace(&mut *phase, Phase::Gone) {
+                self.reap(closing);
+            }
+        }
+    }
+
+    /// Destroys the connection, once the thread that has suspended it is certainly done with it.
+    fn reap(self: &Arc<Self>, closing: Closing) {
+        if let Some(registration) = self.registration.get() {
+            registration.deregister();
+        }
+        let settled = self
+            .suspended
+            .get()
+            .map_or_else(Instant::now, |&suspended| suspended + SETTLE);
+        let early = settled.saturating_duration_since(Instant::now());
+        if early.is_zero() && closing.is_released() {
+            // SAFETY: nobody but this value knows the connection any more, and the MPM has stored what it stores.
+            unsafe { closing.destroy() };
+            return;
+        }
+        if let Some(reactor) = self.child.reactor() {
+            let this = Arc::clone(self);
+            let later = early.max(Duration::from_millis(1));
+            // When the reactor has stopped, the process ends, and the connection with it.
+            let _ = reactor.run_after(later, Box::new(move || this.reap(closing)));
+        }
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for EventDriver {
+    fn ready(self: Arc<Self>, readiness: Readiness) {
+        if readiness.intersects(Readiness::HANGUP) {
+            self.is_hung_up.store(true, Ordering::Relaxed);
+        }
+        if readiness.is_writable() {
+            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
+            self.connection.resume();
+        }
+        if self.turn.begin(readiness) {
+            self.run();
+        }
+    }
+
+    fn expired(self: Arc<Self>) {
+        self.connection.expire(Instant::now());
+        self.ready(Readiness::EMPTY);
+    }
+}
+
+impl Driver for EventDriver {
+    fn wake(&self) {
+        if let Some(registration) = self.registration.get() {
+            // A reactor that has stopped takes no more turns.
+            let _ = registration.notify();
+        }
+    }
+
+    fn stalled(&self, deadline: Option<Instant>) {
+        // The poller says when there is room; the timer, when there has been none for too long.
+        self.set_timer(deadline);
+    }
+
+    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
+        false
+    }
+
+    fn terminated(&self) {
+        if let Some(upgraded) = self.connection.take_upgraded() {
+            // SAFETY: as in `close`; the reactor's threads have ended.
+            unsafe { upgraded.end_request() };
+        }
+    }
+}
+
+/// A descriptor that the connection owns.
+struct Socket(RawFd);
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
