@@ -18,6 +18,8 @@ pub struct Config {
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
     pub(crate) max_message_size: Option<u64>,
     pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) send_timeout: Option<Duration>,
     pub(crate) threads: Option<(usize, usize)>,
     pub(crate) drain_timeout: Option<Duration>,
 }
@@ -64,6 +66,16 @@ impl Config {
             .unwrap_or(ReservedCloseCodes::Refuse)
     }
 
+    /// `WebSocketSendBuffer`, in bytes.
+    pub fn send_buffer(&self) -> usize {
+        self.send_buffer.unwrap_or(1 << 20)
+    }
+
+    /// `WebSocketSendTimeout`.
+    pub fn send_timeout(&self) -> Duration {
+        self.send_timeout.unwrap_or(Duration::from_secs(60))
+    }
+
     /// `WebSocketThreads`: the reactor's threads in each child, at least and at most.
     pub fn threads(&self) -> (usize, usize) {
         self.threads.unwrap_or_else(|| {
@@ -95,6 +107,8 @@ impl DirConfig for Config {
                 .or_else(|| base.trusted_origins.clone()),
             max_message_size: add.max_message_size.or(base.max_message_size),
             reserved_close_codes: add.reserved_close_codes.or(base.reserved_close_codes),
+            send_buffer: add.send_buffer.or(base.send_buffer),
+            send_timeout: add.send_timeout.or(base.send_timeout),
             threads: add.threads.or(base.threads),
             drain_timeout: add.drain_timeout.or(base.drain_timeout),
         }

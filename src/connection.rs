@@ -28,8 +28,6 @@ use crate::transport::Transport;
 
 /// How long to wait for the peer's Close after ours.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that wait for one peer; past it `send` blocks, and reading pauses.
-const SEND_BUFFER: usize = 1 << 20;
 /// How many reads one turn makes before others get theirs.
 const READS_PER_TURN: usize = 64;
 
@@ -43,6 +41,7 @@ pub struct Connection {
     subprotocols: Vec<CString>,
     version: ProtocolVersion,
     reserved_close_codes: ReservedCloseCodes,
+    send_timeout: Duration,
     driver: OnceLock<Weak<dyn Driver>>,
     /// The child that it is counted in, and under which number.
     membership: OnceLock<(Weak<Child>, u64)>,
@@ -88,10 +87,11 @@ impl Connection {
             subprotocols,
             version,
             reserved_close_codes: config.reserved_close_codes(),
+            send_timeout: config.send_timeout(),
             driver: OnceLock::new(),
             membership: OnceLock::new(),
             drain_at: Mutex::new(None),
-            outbox: Outbox::new(SEND_BUFFER),
+            outbox: Outbox::new(config.send_buffer()),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
             reader: Mutex::new(Some(Reader {
@@ -157,7 +157,7 @@ impl Connection {
         driver: Weak<dyn Driver>,
         child: &Arc<Child>,
     ) {
-        let mut transport = Transport::new(upgraded);
+        let mut transport = Transport::new(upgraded, self.send_timeout);
         log::log(
             &Subject::Upgraded(transport.upgraded()),
             Level::Debug,
@@ -393,6 +393,12 @@ impl Connection {
             }
             match self.read(buffer) {
                 Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count]),
+                Ok(Read::LastData(count)) => {
+                    self.receive(reader, &mut buffer[..count]);
+                    if !is_hung_up {
+                        return;
+                    }
+                }
                 Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
                 Ok(Read::WouldBlock) => return,
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),

@@ -45,6 +45,16 @@ pub const COMMANDS: &[Command] = &[
         Context::ConfigurationAndHtaccess,
         c"On to accept close codes from 1000 to 2999 that are not registered (default Off)",
     ),
+    Command::take1::<WebSocketSendBuffer>(
+        c"WebSocketSendBuffer",
+        Context::ConfigurationAndHtaccess,
+        c"output that may wait for one peer, in bytes or with K, M or G; past it send blocks (default 1M)",
+    ),
+    Command::take1::<WebSocketSendTimeout>(
+        c"WebSocketSendTimeout",
+        Context::ConfigurationAndHtaccess,
+        c"how long output may wait for a peer that takes none (default 60s)",
+    ),
     Command::take12::<WebSocketThreads>(
         c"WebSocketThreads",
         Context::Configuration,
@@ -134,6 +144,32 @@ impl Flag for WebSocketAllowReservedStatusCodes {
         } else {
             ReservedCloseCodes::Refuse
         });
+        Ok(())
+    }
+}
+
+struct WebSocketSendBuffer;
+
+impl Take1 for WebSocketSendBuffer {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        // parse_size gives no more than isize::MAX.
+        config.send_buffer = Some(parse_size(value)? as usize);
+        Ok(())
+    }
+}
+
+struct WebSocketSendTimeout;
+
+impl Take1 for WebSocketSendTimeout {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.send_timeout = match parse_time(value)? {
+            Duration::ZERO => return Err(format!("'{value}': a peer needs some time")),
+            time => Some(time),
+        };
         Ok(())
     }
 }

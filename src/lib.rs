@@ -16,6 +16,7 @@
 //! * [`child`] is what one process holds: the reactor, the open WebSockets, and how they end with it.
 //! * [`plugin`] loads and owns plugins; [`server_api`] has the functions that plugins call.
 //! * [`directives`] and [`config`] are what an operator writes and what becomes of it.
+//! * [`capacity`] warns at start-up when the MPM allows few WebSockets.
 //! * [`module`] says to httpd what there is; [`log`] what happened.
 //!
 //! # Threads and locks
@@ -24,6 +25,7 @@
 //! transport is under one lock, for reading and for writing, because TLS reads while it writes. Its outbox is
 //! under another. No lock is held while a plugin runs, because the plugin calls back in.
 
+mod capacity;
 mod child;
 mod config;
 mod connection;

@@ -28,6 +28,8 @@ tags! {
     ReactorFault = 2,
     /// A deprecated directive.
     DeprecatedDirective = 101,
+    /// The MPM allows few WebSockets in a child.
+    FewConnections = 102,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use httpd::apr::Pool;
-use httpd::hook::{self, ChildInit, ChildStopping, Handler, SuspendConnection};
+use httpd::hook::{self, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection};
 use httpd::module::{Module, RegisterHooks};
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
 use crate::driver::event::EventDriver;
-use crate::{handler, log, websocket_module};
+use crate::{capacity, handler, log, plugin, websocket_module};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -19,6 +19,7 @@ impl RegisterHooks for Hooks {
     fn register(_pool: Pool<'_>) {
         httpd::guard::log_panics(log::panicked);
         hook::handler::<Hooks>();
+        hook::post_config::<Hooks>();
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
         hook::suspend_connection::<Hooks>();
@@ -28,6 +29,15 @@ impl RegisterHooks for Hooks {
 impl Handler for Hooks {
     fn handle(request: Request<'_>) -> HandlerResult {
         handler::handle(&request)
+    }
+}
+
+impl PostConfig for Hooks {
+    fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
+        if plugin::is_any_loaded(pool) && !httpd::mpm::is_first_reading() {
+            capacity::check(server);
+        }
+        true
     }
 }
 

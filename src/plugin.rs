@@ -1,7 +1,7 @@
 //! Loads, checks and owns a plugin, and calls its callbacks.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,11 +57,19 @@ pub enum Verdict {
     Failed,
 }
 
+/// The plugins of one configuration, by file and init function.
+type Loaded = Mutex<BTreeMap<(String, String), Arc<Plugin>>>;
+const LOADED: &CStr = c"mod_websocket.plugins";
+
+/// Whether a configuration has any plugin; `pool` is the configuration's.
+pub fn is_any_loaded(pool: Pool<'_>) -> bool {
+    pool.find::<Loaded>(LOADED).is_some()
+}
+
 /// Loads a plugin, once for each file and init function in a configuration; `pool` is the configuration's.
 /// The error says what is wrong with it.
 pub fn load_once(pool: Pool<'_>, file: &str, init: &str) -> Result<Arc<Plugin>, String> {
-    type Loaded = Mutex<BTreeMap<(String, String), Arc<Plugin>>>;
-    let loaded: &Loaded = pool.kept(c"mod_websocket.plugins", Loaded::default);
+    let loaded: &Loaded = pool.kept(LOADED, Loaded::default);
     let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (file.to_owned(), init.to_owned());
     if let Some(plugin) = loaded.get(&key) {

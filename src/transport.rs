@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 use httpd::apr::Status;
 use httpd::upgraded::{Read, Upgraded};
 
-/// How long output may wait for a peer that takes none.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
 pub struct Transport {
     upgraded: Upgraded,
@@ -17,18 +14,21 @@ pub struct Transport {
     taken: usize,
     /// Since when the socket has taken nothing although there is output.
     stalled_since: Option<Instant>,
+    /// `WebSocketSendTimeout`.
+    send_timeout: Duration,
     failure: Option<Status>,
     bytes_sent: u64,
 }
 
 impl Transport {
     /// The transport of a connection that has been upgraded.
-    pub fn new(upgraded: Upgraded) -> Self {
+    pub fn new(upgraded: Upgraded, send_timeout: Duration) -> Self {
         Transport {
             upgraded,
             pending: Vec::new(),
             taken: 0,
             stalled_since: None,
+            send_timeout,
             failure: None,
             bytes_sent: 0,
         }
@@ -51,7 +51,7 @@ impl Transport {
 
     /// When the peer must have taken some of the output that waits for it.
     pub fn send_deadline(&self) -> Option<Instant> {
-        self.stalled_since.map(|since| since + SEND_TIMEOUT)
+        self.stalled_since.map(|since| since + self.send_timeout)
     }
 
     /// How many bytes have gone out.

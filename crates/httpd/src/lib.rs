@@ -19,6 +19,7 @@
 //! [`upgraded::Upgraded`] is the one that may move between threads.
 
 pub mod apr;
+mod bypass;
 pub mod config;
 pub mod guard;
 pub mod hook;

@@ -29,6 +29,14 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == Some(sys::AP_MPMQ_STOPPING as c_int)
 }
 
+/// Whether the configuration is being read for the first of two times at start-up, when messages would appear
+/// twice (`AP_SQ_MS_CREATE_PRE_CONFIG`).
+pub fn is_first_reading() -> bool {
+    // SAFETY: ap_state_query reads a variable of httpd's.
+    let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE as c_int) };
+    state == sys::AP_SQ_MS_CREATE_PRE_CONFIG as c_int
+}
+
 /// The MPM's name, as in `event`.
 pub fn name() -> String {
     // SAFETY: ap_show_mpm returns a static string.

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use httpd_sys as sys;
 
 use crate::apr::{Brigade, Pool, Status};
+use crate::bypass::{Bypass, Counters};
 use crate::request::Request;
 use crate::socket;
 
@@ -18,6 +19,9 @@ const MAX_PASS: usize = 48 * 1024;
 pub enum Read {
     /// So many bytes, at least one.
     Data(usize),
+    /// So many bytes, at least one, and nothing more: the next read would block, or find the end if the poller
+    /// has seen one.
+    LastData(usize),
     /// Nothing now.
     WouldBlock,
     /// The peer has ended its direction.
@@ -33,6 +37,7 @@ pub struct Upgraded {
     c: NonNull<sys::conn_rec>,
     socket: RawFd,
     max_pass: usize,
+    bypass: Bypass,
     /// Empty between calls.
     input: Brigade,
     /// Empty between calls.
@@ -67,6 +72,7 @@ impl Upgraded {
                 c,
                 socket,
                 max_pass: max_pass(c.as_ptr()),
+                bypass: Bypass::new(c.as_ptr()),
                 input: Brigade::new(pool, bucket_alloc),
                 output: Brigade::new(pool, bucket_alloc),
             })
@@ -82,8 +88,36 @@ impl Upgraded {
         self.r.as_ptr()
     }
 
-    /// Reads through the input filters, without blocking.
+    /// Reads without blocking: through the input filters, or past them when none of them has any part in it.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        if let Bypass::Open(counters) = self.bypass {
+            return self.read_socket(buffer, counters);
+        }
+        let read = self.read_filters(buffer);
+        if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.bypass) {
+            // What came with the handshake has been read: the core input filter holds nothing but the socket.
+            self.bypass = Bypass::Open(counters);
+            return self.read_socket(buffer, counters);
+        }
+        read
+    }
+
+    fn read_socket(&mut self, buffer: &mut [u8], counters: Counters) -> Result<Read, Status> {
+        match socket::receive(self.socket, buffer) {
+            Ok(0) => Ok(Read::Eof),
+            Ok(count) => {
+                counters.add_in(self.c.as_ptr(), count);
+                match count < buffer.len() {
+                    true => Ok(Read::LastData(count)),
+                    false => Ok(Read::Data(count)),
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read_filters(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
         // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
         let status = Status(unsafe {
             sys::ap_get_brigade(
@@ -113,7 +147,7 @@ impl Upgraded {
         unsafe { self.c.as_ref().data_in_output_filters != 0 }
     }
 
-    /// Writes through the output filters, without blocking: takes some of `bytes`, or none while the socket takes
+    /// Writes without blocking, through the output filters or past them: takes some of `bytes`, or none while the socket takes
     /// none. Says how many bytes were taken; they are copied if the socket does not take them at once.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
         if self.has_output() {
@@ -121,6 +155,16 @@ impl Upgraded {
             if self.has_output() {
                 return Ok(0);
             }
+        }
+        if let Bypass::Open(counters) = self.bypass {
+            return match socket::send(self.socket, bytes) {
+                Ok(count) => {
+                    counters.add_out(self.c.as_ptr(), count);
+                    Ok(count)
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
+                Err(error) => Err(error.into()),
+            };
         }
         let bytes = &bytes[..bytes.len().min(self.max_pass)];
         // SAFETY: the connection is live and this thread's; `bytes` outlive the pass, and the brigade is cleared

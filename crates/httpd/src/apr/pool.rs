@@ -63,19 +63,29 @@ impl<'p> Pool<'p> {
     ///
     /// One key always goes with one type.
     pub fn kept<T: Any>(self, key: &'static CStr, init: impl FnOnce() -> T) -> &'p T {
+        self.find(key).unwrap_or_else(|| {
+            let kept: NonNull<Box<dyn Any>> = self.own(Box::new(init()));
+            // SAFETY: the pool is live and owns the value; the key is static.
+            unsafe {
+                sys::apr_pool_userdata_setn(
+                    kept.as_ptr().cast(),
+                    key.as_ptr(),
+                    None,
+                    self.as_raw(),
+                );
+            }
+            self.find(key).expect("it has just been set")
+        })
+    }
+
+    /// What [`Pool::kept`] keeps under `key`, if anything.
+    pub fn find<T: Any>(self, key: &'static CStr) -> Option<&'p T> {
         let mut found: *mut c_void = std::ptr::null_mut();
-        // SAFETY: the pool is live, the key is static; what is found is the Box<dyn Any> that this function stored,
-        // owned by the pool.
+        // SAFETY: the pool is live, the key is static; what is found is the Box<dyn Any> that `kept` stored, owned by
+        // the pool.
         unsafe {
             sys::apr_pool_userdata_get(&mut found, key.as_ptr(), self.as_raw());
-            if found.is_null() {
-                let kept: NonNull<Box<dyn Any>> = self.own(Box::new(init()) as Box<dyn Any>);
-                found = kept.as_ptr().cast();
-                sys::apr_pool_userdata_setn(found, key.as_ptr(), None, self.as_raw());
-            }
-            (*found.cast::<Box<dyn Any>>())
-                .downcast_ref()
-                .expect("one key goes with one type")
+            found.cast::<Box<dyn Any>>().as_ref()?.downcast_ref()
         }
     }
 
