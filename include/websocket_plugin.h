@@ -190,7 +190,7 @@ typedef void (CALLBACK *WS_Close)(const struct _WebSocketServer *server);
  * Like WS_Close, with a status code and a reason for the peer.
  *
  * code: 1000-1003, 1007-1014 or 3000-4999 (WebSocketAllowReservedStatusCodes
- * widens that to the rest of 1000-2999, but 1004, 1005, 1006 and 1015 never).
+ * widens that to the rest of 1000-2999, but 1005, 1006 and 1015 never).
  * reason: UTF-8 of at most 123 bytes, not NUL-terminated; owned by the caller,
  * not read after the call returns; may be NULL when reason_size is 0.
  *

@@ -20,7 +20,7 @@ pub struct Config {
     pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) send_timeout: Option<Duration>,
-    pub(crate) threads: Option<(usize, usize)>,
+    pub(crate) threads: Option<(usize, Option<usize>)>,
     pub(crate) drain_timeout: Option<Duration>,
 }
 
@@ -76,14 +76,16 @@ impl Config {
         self.send_timeout.unwrap_or(Duration::from_secs(60))
     }
 
-    /// `WebSocketThreads`: the reactor's threads in each child, at least and at most.
+    /// `WebSocketThreads`: the reactor's threads in each child, at least and at most. To be asked for when the
+    /// configuration is whole: ThreadsPerChild is the default of the second.
     pub fn threads(&self) -> (usize, usize) {
-        self.threads.unwrap_or_else(|| {
+        let most = reactor::Config::THREADS_LIMIT;
+        let (min, max) = self.threads.unwrap_or_else(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let cores = cores.min(reactor::Config::THREADS_LIMIT);
-            let most = httpd::mpm::max_threads().unwrap_or(cores);
-            (cores, most.clamp(cores, reactor::Config::THREADS_LIMIT))
-        })
+            (cores.min(most), None)
+        });
+        let max = max.or_else(httpd::mpm::max_threads).unwrap_or(min);
+        (min, max.clamp(min, most))
     }
 
     /// `WebSocketDrainTimeout`; zero: wait for the clients.

@@ -253,7 +253,9 @@ impl Connection {
     }
 
     fn wait_for_room(&self) {
-        let deadline = self.send_deadline();
+        let deadline = self
+            .with_transport(|transport| transport.send_deadline())
+            .flatten();
         let has_waited = self
             .driver()
             .is_some_and(|driver| driver.wait_to_write(deadline));
@@ -274,15 +276,16 @@ impl Connection {
                     .send_deadline()
                     .is_some_and(|deadline| deadline <= now)
         };
-        if lock(&self.transport).as_ref().is_some_and(is_over) {
+        if self.with_transport(|transport| is_over(transport)) == Some(true) {
             self.outbox.end();
         }
     }
 
-    fn send_deadline(&self) -> Option<Instant> {
-        lock(&self.transport)
-            .as_ref()
-            .and_then(Transport::send_deadline)
+    /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
+    fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
+        let seen = lock(&self.transport).as_mut().map(look);
+        self.transmit();
+        seen
     }
 
     /// Says once for each connection what a plugin does wrong.
@@ -290,14 +293,14 @@ impl Connection {
         if self.has_logged_misuse.swap(true, Ordering::Relaxed) {
             return;
         }
-        if let Some(transport) = lock(&self.transport).as_mut() {
+        self.with_transport(|transport| {
             let subject = Subject::Upgraded(transport.upgraded());
             log::log(&subject, Level::Warn, Tag::SendRefused, || {
                 format!(
                     "the plugin's message was not sent: {reason} (said once for each connection)"
                 )
             });
-        }
+        });
     }
 
     // The transport's side, on whatever thread has it.
@@ -409,13 +412,8 @@ impl Connection {
     }
 
     fn read(&self, buffer: &mut [u8]) -> Result<Read, Status> {
-        let read = match lock(&self.transport).as_mut() {
-            Some(transport) => transport.read(buffer),
-            None => Ok(Read::Eof),
-        };
-        // Whoever found the transport taken meanwhile has left its message to this thread.
-        self.transmit();
-        read
+        let read = self.with_transport(|transport| transport.read(buffer));
+        read.unwrap_or(Ok(Read::Eof))
     }
 
     /// Decodes input and handles each event.
@@ -508,6 +506,10 @@ impl Connection {
             return Wait::Ended;
         }
         if std::mem::take(&mut reader.has_more) {
+            return Wait::Again;
+        }
+        if is_idle && self.outbox.has_output() {
+            // Put in while this thread looked at the transport.
             return Wait::Again;
         }
         Wait::For {

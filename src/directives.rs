@@ -107,8 +107,7 @@ impl Take1 for WebSocketTrustedOrigin {
     type Config = Config;
 
     fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
-        let origin =
-            TrustedOrigin::parse(value).map_err(|reason| format!("'{value}': {reason}"))?;
+        let origin = TrustedOrigin::parse(value).map_err(|reason| reason.to_string())?;
         let origins = config.trusted_origins.get_or_insert_default();
         Arc::make_mut(origins).push(origin);
         Ok(())
@@ -192,8 +191,8 @@ impl Take12 for WebSocketThreads {
             _ => Err(format!("'{text}' is not a number of threads, 1 to {most}")),
         };
         let min = number(min)?;
-        let max = max.map_or(Ok(min.max(Config::default().threads().1)), number)?;
-        if max < min {
+        let max = max.map(number).transpose()?;
+        if let Some(max) = max.filter(|&max| max < min) {
             return Err(format!("the most, {max}, is less than the least, {min}"));
         }
         config.threads = Some((min, max));
@@ -213,15 +212,30 @@ impl Take1 for WebSocketDrainTimeout {
     }
 }
 
-/// A time of at most a day, as httpd's own directives have it.
+/// A time of at most a day, in the form of httpd's own directives: digits, then ms, s, min, h or nothing.
 fn parse_time(text: &str) -> Result<Duration, String> {
     const MOST: Duration = Duration::from_secs(24 * 60 * 60);
-    match httpd::config::parse_time(text) {
-        Some(time) if time <= MOST => Ok(time),
-        Some(_) => Err(format!("'{text}' is more than a day")),
-        None => Err(format!(
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let milliseconds = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "ms" => Some(1),
+        "" | "s" => Some(1000),
+        "min" => Some(60 * 1000),
+        "h" => Some(60 * 60 * 1000),
+        _ => None,
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let Some(unit) = milliseconds.filter(|_| is_number) else {
+        return Err(format!(
             "'{text}' is not a time: a number of seconds, or one with ms, s, min or h"
-        )),
+        ));
+    };
+    let time = digits
+        .parse()
+        .ok()
+        .and_then(|number: u64| number.checked_mul(unit));
+    match time.map(Duration::from_millis) {
+        Some(time) if time <= MOST => Ok(time),
+        _ => Err(format!("'{text}' is more than a day")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Per-directory configuration and the directives that fill it.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use httpd_sys as sys;
 
@@ -367,20 +367,4 @@ pub fn find_global_directive(name: &str) -> Option<String> {
         }
     }
     found
-}
-
-/// Parses a time as httpd's own directives do: a number with `ms`, `s`, `min` or `h`, seconds without a unit
-/// (`ap_timeout_parameter_parse`).
-pub fn parse_time(text: &str) -> Option<std::time::Duration> {
-    let text = CString::new(text).ok()?;
-    let mut microseconds: sys::apr_interval_time_t = 0;
-    // SAFETY: all strings are live and terminated; the result is one 64-bit number.
-    let status =
-        unsafe { sys::ap_timeout_parameter_parse(text.as_ptr(), &mut microseconds, c"s".as_ptr()) };
-    if status != 0 {
-        return None;
-    }
-    Some(std::time::Duration::from_micros(
-        u64::try_from(microseconds).ok()?,
-    ))
 }

@@ -157,8 +157,8 @@ impl<'r> Request<'r> {
         unsafe { Table::from_raw(self.rec().notes) }
     }
 
-    /// Scheme, host and port that the request was made to: the Host field, or ServerName, as UseCanonicalName
-    /// and the like want it. `None` when there is no host.
+    /// Scheme, host and port that the request was made to: the host of the request, the port that UseCanonicalName
+    /// and the like choose. `None` when there is no host.
     pub fn origin(&self) -> Option<(String, String, u16)> {
         // SAFETY: the functions read the live request; the scheme is a static string.
         let (scheme, port) = unsafe {

@@ -208,6 +208,8 @@ impl Upgraded {
         unsafe {
             self.r.as_mut().bytes_sent =
                 sys::apr_off_t::try_from(bytes).unwrap_or(sys::apr_off_t::MAX);
+            // mod_log_config shows "-" for a response without a body.
+            self.r.as_mut().sent_bodyct = 1;
         }
     }
 
