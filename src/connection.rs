@@ -2,72 +2,58 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::request::RequestHandle;
-use httpd::upgraded::{Read, Upgraded};
+use httpd::upgraded::Upgraded;
 use websocket_plugin::abi;
-use websocket_proto::{
-    CloseCode, CloseFrame, Event, Payload, ProtocolVersion, Receiver, ReceiverConfig,
-    ReservedCloseCodes, Role,
-};
+use websocket_proto::{CloseFrame, ProtocolVersion, ReceiverConfig, ReservedCloseCodes, Role};
 
 use crate::child::Child;
 use crate::config::Config;
-use crate::driver::{Driver, Wait};
-use crate::ending::Ending;
+use crate::driver::Driver;
 use crate::log::{self, Level, Tag};
-use crate::outbox::{Outbox, Outgoing, Refused};
+use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::server_api::ServerTable;
 use crate::transport::Transport;
+use crate::turn::Reader;
 
-/// How long to wait for the peer's Close after ours.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many reads one turn makes before others get theirs.
-const READS_PER_TURN: usize = 64;
+/// Bytes of answers that may be gathered before they are written.
+const CORK_LIMIT: usize = 48 * 1024;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
     /// What the plugin sees; its `state` is this connection.
-    server: ServerTable,
-    plugin: Arc<Plugin>,
-    private: OnceLock<PluginPrivate>,
-    request: RequestHandle,
-    subprotocols: Vec<CString>,
-    version: ProtocolVersion,
-    reserved_close_codes: ReservedCloseCodes,
-    send_timeout: Duration,
-    driver: OnceLock<Weak<dyn Driver>>,
+    pub(crate) server: ServerTable,
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) private: OnceLock<PluginPrivate>,
+    pub(crate) request: RequestHandle,
+    pub(crate) subprotocols: Vec<CString>,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) reserved_close_codes: ReservedCloseCodes,
+    pub(crate) send_timeout: Duration,
+    pub(crate) driver: OnceLock<Weak<dyn Driver>>,
     /// The child that it is counted in, and under which number.
-    membership: OnceLock<(Weak<Child>, u64)>,
+    pub(crate) membership: OnceLock<(Weak<Child>, u64)>,
     /// When the child wants it closed.
-    drain_at: Mutex<Option<Instant>>,
-    outbox: Outbox,
+    pub(crate) drain_at: Mutex<Option<Instant>>,
+    pub(crate) outbox: Outbox,
     /// Read and written under one lock: TLS reads while it writes. `None` before the 101.
-    transport: Mutex<Option<Transport>>,
+    pub(crate) transport: Mutex<Option<Transport>>,
     /// The socket is full, or broken: output waits for a turn.
-    is_stalled: AtomicBool,
+    pub(crate) is_stalled: AtomicBool,
     /// Belongs to the turn: taken out for its length, so that no lock is held while the plugin runs.
-    reader: Mutex<Option<Reader>>,
-    has_logged_misuse: AtomicBool,
-    messages_sent: AtomicU64,
-}
-
-/// The receiving half, and how it is coming to its end.
-struct Reader {
-    receiver: Receiver,
-    ending: Option<Ending>,
-    /// When the closing handshake has to be over.
-    close_deadline: Option<Instant>,
-    /// The turn has stopped before the input did.
-    has_more: bool,
-    opened: Instant,
-    messages_received: u64,
+    pub(crate) reader: Mutex<Option<Reader>>,
+    /// The thread that has the turn; 0 for none.
+    pub(crate) turn_thread: AtomicUsize,
+    /// What that thread sends is gathered, because it is about to handle more input.
+    pub(crate) is_corked: AtomicBool,
+    pub(crate) has_logged_misuse: AtomicBool,
+    pub(crate) messages_sent: AtomicU64,
 }
 
 impl Connection {
@@ -94,18 +80,13 @@ impl Connection {
             outbox: Outbox::new(config.send_buffer()),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
-            reader: Mutex::new(Some(Reader {
-                receiver: Receiver::new(ReceiverConfig {
-                    role: Role::Server,
-                    max_message_size: config.max_message_size(),
-                    reserved_close_codes: config.reserved_close_codes(),
-                }),
-                ending: None,
-                close_deadline: None,
-                has_more: false,
-                opened: Instant::now(),
-                messages_received: 0,
-            })),
+            reader: Mutex::new(Some(Reader::new(ReceiverConfig {
+                role: Role::Server,
+                max_message_size: config.max_message_size(),
+                reserved_close_codes: config.reserved_close_codes(),
+            }))),
+            turn_thread: AtomicUsize::new(0),
+            is_corked: AtomicBool::new(false),
             has_logged_misuse: AtomicBool::new(false),
             messages_sent: AtomicU64::new(0),
         })
@@ -140,14 +121,6 @@ impl Connection {
     /// The plugin has refused: nobody sends any more.
     pub fn refuse(&self) {
         self.outbox.end();
-    }
-
-    /// The plugin has accepted, but there is no connection to open.
-    pub fn fail_to_open(&self) {
-        self.outbox.end();
-        if let Some(reader) = lock(&self.reader).take() {
-            self.disconnect(&reader);
-        }
     }
 
     /// The 101 has been sent: from here on the driver takes turns, and what was sent meanwhile goes out.
@@ -195,31 +168,30 @@ impl Connection {
         self.outbox.end();
     }
 
-    /// Ends the WebSocket when there will be no more turns.
-    pub fn terminate(&self) {
-        if let Some(mut reader) = lock(&self.reader).take() {
-            reader.ending.get_or_insert(Ending::ChildStopped);
-            self.end(&reader);
-            if let Some(driver) = self.driver() {
-                driver.terminated();
-            }
-        }
-    }
-
     // What a plugin does, on any thread.
 
     /// Sends a message or a control frame. Blocks while the outbox is full. Says whether it was accepted.
     pub fn send(&self, outgoing: Outgoing<'_>) -> bool {
+        let is_callback =
+            self.turn_thread.load(Ordering::Relaxed) == httpd::socket::current_thread();
+        let sent_by = if is_callback {
+            SentBy::Callback
+        } else {
+            SentBy::Thread
+        };
         loop {
-            match self.outbox.push(outgoing) {
+            match self.outbox.push(outgoing, sent_by) {
                 Ok(()) => {
                     if let Outgoing::Message(..) = outgoing {
                         self.messages_sent.fetch_add(1, Ordering::Relaxed);
                     }
-                    self.transmit();
+                    match sent_by {
+                        SentBy::Callback => self.transmit_unless_corked(),
+                        SentBy::Thread => self.transmit(),
+                    }
                     return true;
                 }
-                Err(Refused::Full) if self.is_accepted() => self.wait_for_room(),
+                Err(Refused::Full) if self.is_accepted() => self.wait_for_room(sent_by),
                 // Nobody takes anything out before the 101.
                 Err(Refused::Full) => return false,
                 Err(Refused::Ended) => return false,
@@ -252,7 +224,14 @@ impl Connection {
         }
     }
 
-    fn wait_for_room(&self) {
+    /// Writes, unless what the turn's thread sends is gathered for a moment.
+    pub(crate) fn transmit_unless_corked(&self) {
+        if !self.is_corked.load(Ordering::Relaxed) || self.outbox.queued() >= CORK_LIMIT {
+            self.transmit();
+        }
+    }
+
+    fn wait_for_room(&self, sent_by: SentBy) {
         let deadline = self
             .with_transport(|transport| transport.send_deadline())
             .flatten();
@@ -260,7 +239,7 @@ impl Connection {
             .driver()
             .is_some_and(|driver| driver.wait_to_write(deadline));
         if !has_waited {
-            self.outbox.wait_for_room();
+            self.outbox.wait_for_room(sent_by);
             return;
         }
         self.resume();
@@ -282,7 +261,7 @@ impl Connection {
     }
 
     /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
-    fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
+    pub(crate) fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
         let seen = lock(&self.transport).as_mut().map(look);
         self.transmit();
         seen
@@ -307,7 +286,7 @@ impl Connection {
 
     /// Writes what the outbox holds and the socket takes, if nobody else is at it. Who holds the transport
     /// writes what others put in meanwhile, so that nothing stays behind.
-    fn transmit(&self) {
+    pub(crate) fn transmit(&self) {
         while self.outbox.has_output() && !self.is_stalled.load(Ordering::Acquire) {
             let mut transport = match self.transport.try_lock() {
                 Ok(transport) => transport,
@@ -359,218 +338,10 @@ impl Connection {
     pub fn driver(&self) -> Option<Arc<dyn Driver>> {
         self.driver.get().and_then(Weak::upgrade)
     }
-
-    // The turn's side: one thread at a time.
-
-    /// Does what there is to do: reads, decodes, calls the plugin, writes. The driver takes one turn after the
-    /// other, never two at once, until one says [`Wait::Ended`]. `buffer` is where input passes through.
-    ///
-    /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
-    /// non-blocking read that meets the end as one that would block, and says EOF at the next.
-    pub fn turn(&self, buffer: &mut [u8], is_hung_up: bool) -> Wait {
-        let Some(mut reader) = lock(&self.reader).take() else {
-            return Wait::Ended;
-        };
-        let went_well = httpd::guard::guard(false, || {
-            self.advance(&mut reader, buffer, is_hung_up);
-            true
-        });
-        if !went_well {
-            self.close(Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)));
-            reader.ending = Some(Ending::Internal);
-        }
-        let wait = self.what_to_wait_for(&mut reader);
-        match wait {
-            Wait::Ended => self.end(&reader),
-            Wait::Again | Wait::For { .. } => *lock(&self.reader) = Some(reader),
-        }
-        wait
-    }
-
-    /// Reads and handles input until there is none, or the output has to go first.
-    fn advance(&self, reader: &mut Reader, buffer: &mut [u8], mut is_hung_up: bool) {
-        self.resume();
-        for _ in 0..READS_PER_TURN {
-            if reader.ending.is_some() || !self.outbox.has_room() {
-                return;
-            }
-            match self.read(buffer) {
-                Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count]),
-                Ok(Read::LastData(count)) => {
-                    self.receive(reader, &mut buffer[..count]);
-                    if !is_hung_up {
-                        return;
-                    }
-                }
-                Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
-                Ok(Read::WouldBlock) => return,
-                Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
-                Err(status) => reader.ending = Some(Ending::Broken(status)),
-            }
-        }
-        reader.has_more = true;
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> Result<Read, Status> {
-        let read = self.with_transport(|transport| transport.read(buffer));
-        read.unwrap_or(Ok(Read::Eof))
-    }
-
-    /// Decodes input and handles each event.
-    fn receive(&self, reader: &mut Reader, mut input: &mut [u8]) {
-        while !input.is_empty() && reader.ending.is_none() {
-            let (consumed, event) = reader.receiver.receive(input);
-            match event {
-                None => {}
-                Some(Event::Message { kind, mut payload }) => {
-                    // A plugin that has closed gets no more messages.
-                    if !self.outbox.is_close_sent() {
-                        reader.messages_received += 1;
-                        self.on_message(kind, &mut payload);
-                    }
-                    if let Payload::Owned(buffer) = payload {
-                        reader.receiver.recycle(buffer);
-                    }
-                }
-                Some(Event::Ping(payload)) => {
-                    self.outbox.push_pong(payload);
-                    self.transmit();
-                }
-                Some(Event::Pong(_)) => {}
-                Some(Event::Close(frame)) => {
-                    // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
-                    let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
-                    let is_answer = !self.close(answer.as_ref());
-                    reader.ending = Some(Ending::Close { frame, is_answer });
-                }
-                Some(Event::Failed(error)) => {
-                    // RFC 6455 §7.1.7.
-                    self.close(Some(&CloseFrame::from(error.close_code(self.version))));
-                    reader.ending = Some(Ending::Failed(error));
-                }
-            }
-            input = &mut input[consumed..];
-        }
-    }
-
-    fn on_message(&self, kind: websocket_proto::MessageKind, payload: &mut [u8]) {
-        if let Some(&private) = self.private.get() {
-            // SAFETY: the turn's thread runs the callbacks; `private` is from this plugin and this connection, which
-            // has not had its on_disconnect, because its turns have not ended.
-            unsafe {
-                self.plugin
-                    .on_message(private, self.server(), kind, payload)
-            };
-        }
-    }
-
-    /// What the driver has to wait for after a turn.
-    fn what_to_wait_for(&self, reader: &mut Reader) -> Wait {
-        let now = Instant::now();
-        let (is_idle, failure, send_deadline) = match lock(&self.transport).as_ref() {
-            Some(transport) => (
-                transport.is_idle(),
-                transport.failure(),
-                transport.send_deadline(),
-            ),
-            None => (true, None, None),
-        };
-        if let Some(status) = failure {
-            reader.ending.get_or_insert(Ending::Broken(status));
-            return Wait::Ended;
-        }
-        if self.outbox.is_close_sent() && reader.close_deadline.is_none() {
-            reader.close_deadline = Some(now + CLOSE_TIMEOUT);
-        }
-        let is_drained = is_idle && !self.outbox.has_output();
-        if let Some(ending) = &reader.ending
-            && (is_drained || !ending.has_close_to_send())
-        {
-            return Wait::Ended;
-        }
-        let drain_at = *lock(&self.drain_at);
-        if drain_at.is_some_and(|time| time <= now) && !self.outbox.is_close_sent() {
-            self.close(Some(&CloseFrame::from(CloseCode::GOING_AWAY)));
-            // What comes of it: is it written, and when must it be answered?
-            return Wait::Again;
-        }
-        if reader
-            .close_deadline
-            .is_some_and(|deadline| deadline <= now)
-        {
-            reader.ending.get_or_insert(Ending::CloseTimeout);
-            return Wait::Ended;
-        }
-        if send_deadline.is_some_and(|deadline| deadline <= now) {
-            reader.ending = Some(Ending::SendTimeout);
-            return Wait::Ended;
-        }
-        if std::mem::take(&mut reader.has_more) {
-            return Wait::Again;
-        }
-        if is_idle && self.outbox.has_output() {
-            // Put in while this thread looked at the transport.
-            return Wait::Again;
-        }
-        Wait::For {
-            input: reader.ending.is_none() && self.outbox.has_room(),
-            output: !is_idle,
-            deadline: [
-                reader.close_deadline,
-                send_deadline,
-                drain_at.filter(|&time| time > now),
-            ]
-            .into_iter()
-            .flatten()
-            .min(),
-        }
-    }
-
-    /// The WebSocket has ended: releases threads in `send`, tells the plugin, logs.
-    fn end(&self, reader: &Reader) {
-        self.outbox.end();
-        self.disconnect(reader);
-        if let Some((child, number)) = self.membership.get()
-            && let Some(child) = child.upgrade()
-        {
-            child.remove(*number);
-        }
-        let Some(ending) = &reader.ending else { return };
-        if let Some(transport) = lock(&self.transport).as_mut() {
-            let bytes_sent = transport.bytes_sent();
-            let upgraded = transport.upgraded();
-            upgraded.set_bytes_sent(bytes_sent);
-            if ending.is_broken() {
-                upgraded.abort();
-            }
-            log::log(
-                &Subject::Upgraded(upgraded),
-                Level::Info,
-                Tag::Ended,
-                || {
-                    format!(
-                        "WebSocket ended after {:.3} s, {} messages in and {} out: {ending}",
-                        reader.opened.elapsed().as_secs_f64(),
-                        reader.messages_received,
-                        self.messages_sent.load(Ordering::Relaxed),
-                    )
-                },
-            );
-        }
-    }
 }
 
-impl Connection {
-    /// Tells the plugin that it is over. Whoever has the reader calls this, and nobody gets it again.
-    fn disconnect(&self, _reader: &Reader) {
-        if let Some(&private) = self.private.get() {
-            // SAFETY: as in `on_message`; the reader is taken for good, so that this is the last callback, once.
-            unsafe { self.plugin.on_disconnect(private, self.server()) };
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex of a connection.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while it was held has been logged, and has ended the connection.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@
 //!
 //! * [`handler`] judges a request: not ours, an HTTP error, or an upgrade. [`origin`] has the Origin policy.
 //! * [`connection`] is one WebSocket, and the only place where protocol state, transport and outbox meet.
+//! * [`turn`] is what one thread at a time does with it: read, decode, call the plugin, say what to wait for.
 //! * [`transport`] turns bucket brigades into bytes and back. [`outbox`] holds what waits to be sent.
 //! * [`driver`] waits for the socket, and calls [`connection::Connection::turn`] when there is something to do.
 //! * [`child`] is what one process holds: the reactor, the open WebSockets, and how they end with it.
@@ -40,6 +41,7 @@ mod outbox;
 mod plugin;
 mod server_api;
 mod transport;
+mod turn;
 
 use httpd::module::Module;
 

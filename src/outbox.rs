@@ -39,6 +39,16 @@ pub enum Outgoing<'a> {
     Pong(&'a [u8]),
 }
 
+/// Who sends. Threads of a plugin that keep the outbox full must not keep the peer's input waiting: so what its
+/// callbacks send has room of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SentBy {
+    /// A callback of the connection, on the thread that has its turn.
+    Callback,
+    /// Any other thread.
+    Thread,
+}
+
 /// Why the outbox did not take something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
@@ -51,7 +61,7 @@ pub enum Refused {
 }
 
 impl Outbox {
-    /// An empty outbox that takes messages while fewer than `limit` bytes wait.
+    /// An empty outbox that takes messages while fewer than `limit` bytes wait, and as much again of callbacks.
     pub fn new(limit: usize) -> Self {
         let state = State {
             sender: Sender::new(Role::Server),
@@ -69,12 +79,12 @@ impl Outbox {
     }
 
     /// Puts in one message or control frame.
-    pub fn push(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+    pub fn push(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
         let mut state = self.state();
         if state.has_ended {
             return Err(Refused::Ended);
         }
-        if !self.has_room() {
+        if !self.has_room(sent_by) {
             return Err(Refused::Full);
         }
         let (Outgoing::Message(_, payload) | Outgoing::Ping(payload) | Outgoing::Pong(payload)) =
@@ -93,7 +103,7 @@ impl Outbox {
         if state.has_ended || state.sender.is_close_sent() {
             return;
         }
-        if self.has_room() {
+        if self.has_room(SentBy::Callback) {
             // Nothing is wrong with it: its length is a control frame's, and no Close has been sent.
             let _ = self.append(&mut state, payload.len(), |sender, frames| {
                 sender.send_pong(&payload, frames)
@@ -139,7 +149,8 @@ impl Outbox {
     /// So many bytes of what was taken have left.
     pub fn transmitted(&self, count: usize) {
         let before = self.queued.fetch_sub(count, Ordering::AcqRel);
-        if before >= self.limit && before - count < self.limit {
+        let has_room_now = |limit| before >= limit && before - count < limit;
+        if has_room_now(self.limit(SentBy::Thread)) || has_room_now(self.limit(SentBy::Callback)) {
             self.wake(&self.state());
         }
     }
@@ -156,21 +167,28 @@ impl Outbox {
     }
 
     /// Whether a message would be taken.
-    pub fn has_room(&self) -> bool {
-        self.queued() < self.limit
+    pub fn has_room(&self, sent_by: SentBy) -> bool {
+        self.queued() < self.limit(sent_by)
     }
 
     /// Blocks until there is room, the Close frame has been put in or the connection has ended.
-    pub fn wait_for_room(&self) {
+    pub fn wait_for_room(&self, sent_by: SentBy) {
         let mut state = self.state();
         state.waiting += 1;
-        while !self.has_room() && !state.has_ended && !state.sender.is_close_sent() {
+        while !self.has_room(sent_by) && !state.has_ended && !state.sender.is_close_sent() {
             state = self
                 .room
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         state.waiting -= 1;
+    }
+
+    fn limit(&self, sent_by: SentBy) -> usize {
+        match sent_by {
+            SentBy::Thread => self.limit,
+            SentBy::Callback => self.limit.saturating_mul(2),
+        }
     }
 
     /// The connection has ended: what waits is dropped, and every thread that waits for room goes on.

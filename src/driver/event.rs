@@ -81,10 +81,12 @@ impl EventDriver {
 
     /// Begins to wait for the socket: the worker thread has given the connection up.
     pub fn arm(self: Arc<Self>) {
-        let Phase::New(upgraded) = std::mem::replace(&mut *self.phase(), Phase::Open) else {
+        let Phase::New(mut upgraded) = std::mem::replace(&mut *self.phase(), Phase::Open) else {
             return;
         };
         let _ = self.suspended.set(Instant::now());
+        // SAFETY: a suspended connection is destroyed by this driver, not by the MPM.
+        unsafe { upgraded.trim() };
         let this: Arc<dyn Driver> = self.clone();
         self.connection
             .open(upgraded, Arc::downgrade(&this), &self.child);

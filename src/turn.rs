@@ -1,0 +1,316 @@
+//! A turn: what one thread at a time does with a connection, from input to what has to be waited for.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use httpd::apr::Status;
+use httpd::log::Subject;
+use httpd::socket::current_thread;
+use httpd::upgraded::Read;
+use websocket_proto::{
+    CloseCode, CloseFrame, Event, MessageKind, Payload, Receiver, ReceiverConfig,
+};
+
+use crate::connection::{Connection, lock};
+use crate::driver::Wait;
+use crate::ending::Ending;
+use crate::log::{self, Level, Tag};
+use crate::outbox::SentBy;
+
+/// How long to wait for the peer's Close after ours.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A plugin whose callback takes longer gets each of its messages written at once.
+const QUICK: Duration = Duration::from_micros(100);
+/// How many reads one turn makes before others get theirs.
+const READS_PER_TURN: usize = 64;
+
+/// The receiving half, and how it is coming to its end. Whoever has the turn has it.
+pub struct Reader {
+    receiver: Receiver,
+    /// Input that has been read and must wait until the peer has taken some output.
+    held_back: Vec<u8>,
+    ending: Option<Ending>,
+    /// When the closing handshake has to be over.
+    close_deadline: Option<Instant>,
+    /// The turn has stopped before the input did.
+    has_more: bool,
+    opened: Instant,
+    messages_received: u64,
+}
+
+impl Reader {
+    /// The receiving half of a new connection.
+    pub fn new(config: ReceiverConfig) -> Self {
+        Reader {
+            receiver: Receiver::new(config),
+            held_back: Vec::new(),
+            ending: None,
+            close_deadline: None,
+            has_more: false,
+            opened: Instant::now(),
+            messages_received: 0,
+        }
+    }
+}
+
+impl Connection {
+    /// Does what there is to do: reads, decodes, calls the plugin, writes. The driver takes one turn after the
+    /// other, never two at once, until one says [`Wait::Ended`]. `buffer` is where input passes through.
+    ///
+    /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
+    /// non-blocking read that meets the end as one that would block, and says EOF at the next.
+    pub fn turn(&self, buffer: &mut [u8], is_hung_up: bool) -> Wait {
+        let Some(mut reader) = lock(&self.reader).take() else {
+            return Wait::Ended;
+        };
+        self.turn_thread.store(current_thread(), Ordering::Relaxed);
+        let went_well = httpd::guard::guard(false, || {
+            self.advance(&mut reader, buffer, is_hung_up);
+            true
+        });
+        self.turn_thread.store(0, Ordering::Relaxed);
+        if !went_well {
+            self.close(Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)));
+            reader.ending = Some(Ending::Internal);
+        }
+        let wait = self.what_to_wait_for(&mut reader);
+        match wait {
+            Wait::Ended => self.end(&reader),
+            Wait::Again | Wait::For { .. } => *lock(&self.reader) = Some(reader),
+        }
+        wait
+    }
+
+    /// Ends the WebSocket when there will be no more turns.
+    pub fn terminate(&self) {
+        if let Some(mut reader) = lock(&self.reader).take() {
+            reader.ending.get_or_insert(Ending::ChildStopped);
+            self.end(&reader);
+            if let Some(driver) = self.driver() {
+                driver.terminated();
+            }
+        }
+    }
+
+    /// The plugin has accepted, but there is no connection to open.
+    pub fn fail_to_open(&self) {
+        self.outbox.end();
+        if let Some(reader) = lock(&self.reader).take() {
+            self.disconnect(&reader);
+        }
+    }
+
+    /// Reads and handles input until there is none, or the output has to go first.
+    fn advance(&self, reader: &mut Reader, buffer: &mut [u8], mut is_hung_up: bool) {
+        self.resume();
+        if !reader.held_back.is_empty() {
+            let mut held_back = std::mem::take(&mut reader.held_back);
+            self.receive(reader, &mut held_back);
+        }
+        for _ in 0..READS_PER_TURN {
+            if reader.ending.is_some() || !self.outbox.has_room(SentBy::Callback) {
+                return;
+            }
+            match self.read(buffer) {
+                Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count]),
+                Ok(Read::LastData(count)) => {
+                    self.receive(reader, &mut buffer[..count]);
+                    if !is_hung_up {
+                        return;
+                    }
+                }
+                Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
+                Ok(Read::WouldBlock) => return,
+                Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
+                Err(status) => reader.ending = Some(Ending::Broken(status)),
+            }
+        }
+        reader.has_more = true;
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> Result<Read, Status> {
+        let read = self.with_transport(|transport| transport.read(buffer));
+        read.unwrap_or(Ok(Read::Eof))
+    }
+
+    /// Decodes input and handles each event.
+    ///
+    /// What a quick plugin sends while there is more input in the buffer is gathered, and leaves in one write when
+    /// the input is used up. When the peer takes no output, the rest of the input waits: the plugin's `send` would
+    /// have to, on this thread.
+    fn receive(&self, reader: &mut Reader, mut input: &mut [u8]) {
+        let mut is_quick = true;
+        while !input.is_empty() && reader.ending.is_none() {
+            if !self.outbox.has_room(SentBy::Callback) {
+                self.uncork();
+                if !self.outbox.has_room(SentBy::Callback) {
+                    reader.held_back = input.to_vec();
+                    break;
+                }
+            }
+            let length = input.len();
+            let (consumed, event) = reader.receiver.receive(input);
+            let has_more = consumed < length;
+            if has_more && is_quick && event.is_some() {
+                self.is_corked.store(true, Ordering::Relaxed);
+                let start = Instant::now();
+                self.handle(reader, event);
+                is_quick = start.elapsed() < QUICK;
+                if !is_quick {
+                    self.uncork();
+                }
+            } else {
+                self.handle(reader, event);
+            }
+            input = &mut input[consumed..];
+        }
+        self.uncork();
+    }
+
+    /// Writes what has been gathered.
+    fn uncork(&self) {
+        if self.is_corked.swap(false, Ordering::Relaxed) {
+            self.transmit();
+        }
+    }
+
+    fn handle(&self, reader: &mut Reader, event: Option<Event<'_>>) {
+        match event {
+            None | Some(Event::Pong(_)) => {}
+            Some(Event::Message { kind, mut payload }) => {
+                // A plugin that has closed gets no more messages.
+                if !self.outbox.is_close_sent() {
+                    reader.messages_received += 1;
+                    self.on_message(kind, &mut payload);
+                }
+                if let Payload::Owned(buffer) = payload {
+                    reader.receiver.recycle(buffer);
+                }
+            }
+            Some(Event::Ping(payload)) => {
+                self.outbox.push_pong(payload);
+                self.transmit_unless_corked();
+            }
+            Some(Event::Close(frame)) => {
+                // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
+                let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
+                let is_answer = !self.close(answer.as_ref());
+                reader.ending = Some(Ending::Close { frame, is_answer });
+            }
+            Some(Event::Failed(error)) => {
+                // RFC 6455 §7.1.7.
+                self.close(Some(&CloseFrame::from(error.close_code(self.version))));
+                reader.ending = Some(Ending::Failed(error));
+            }
+        }
+    }
+
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+        if let Some(&private) = self.private.get() {
+            let server = self.server();
+            // SAFETY: the turn's thread runs the callbacks; `private` is from this plugin and this connection, which
+            // has not had its on_disconnect, because its turns have not ended.
+            unsafe { self.plugin.on_message(private, server, kind, payload) };
+        }
+    }
+
+    /// What the driver has to wait for after a turn.
+    fn what_to_wait_for(&self, reader: &mut Reader) -> Wait {
+        // Under the lock nobody takes output out of the outbox that has not been written yet.
+        let (is_idle, has_output, failure, send_deadline) = match lock(&self.transport).as_ref() {
+            Some(transport) => (
+                transport.is_idle(),
+                self.outbox.has_output(),
+                transport.failure(),
+                transport.send_deadline(),
+            ),
+            None => (true, false, None, None),
+        };
+        if let Some(status) = failure {
+            reader.ending.get_or_insert(Ending::Broken(status));
+            return Wait::Ended;
+        }
+        if let Some(ending) = &reader.ending
+            && ((is_idle && !has_output) || !ending.has_close_to_send())
+        {
+            return Wait::Ended;
+        }
+        if self.outbox.is_close_sent() && reader.close_deadline.is_none() {
+            reader.close_deadline = Some(Instant::now() + CLOSE_TIMEOUT);
+        }
+        let drain_at = *lock(&self.drain_at);
+        let drain_at = drain_at.filter(|_| reader.close_deadline.is_none());
+        if is_over(drain_at) {
+            self.close(Some(&CloseFrame::from(CloseCode::GOING_AWAY)));
+            // What comes of it: is it written, and when must it be answered?
+            return Wait::Again;
+        }
+        if is_over(reader.close_deadline) {
+            reader.ending.get_or_insert(Ending::CloseTimeout);
+            return Wait::Ended;
+        }
+        if is_over(send_deadline) {
+            reader.ending = Some(Ending::SendTimeout);
+            return Wait::Ended;
+        }
+        // Output beside an idle transport has been put in while this thread had it.
+        if std::mem::take(&mut reader.has_more) || (is_idle && self.outbox.has_output()) {
+            return Wait::Again;
+        }
+        let has_room = self.outbox.has_room(SentBy::Callback);
+        if has_room && !reader.held_back.is_empty() {
+            return Wait::Again;
+        }
+        let deadlines = [reader.close_deadline, send_deadline, drain_at];
+        Wait::For {
+            input: reader.ending.is_none() && has_room,
+            output: !is_idle,
+            deadline: deadlines.into_iter().flatten().min(),
+        }
+    }
+
+    /// The WebSocket has ended: releases threads in `send`, tells the plugin, logs.
+    fn end(&self, reader: &Reader) {
+        self.outbox.end();
+        self.disconnect(reader);
+        if let Some((child, number)) = self.membership.get()
+            && let Some(child) = child.upgrade()
+        {
+            child.remove(*number);
+        }
+        let Some(ending) = &reader.ending else { return };
+        if let Some(transport) = lock(&self.transport).as_mut() {
+            let bytes_sent = transport.bytes_sent();
+            let upgraded = transport.upgraded();
+            upgraded.set_bytes_sent(bytes_sent);
+            if ending.is_broken() {
+                upgraded.abort();
+            }
+            log::log(
+                &Subject::Upgraded(upgraded),
+                Level::Info,
+                Tag::Ended,
+                || {
+                    format!(
+                        "WebSocket ended after {:.3} s, {} messages in and {} out: {ending}",
+                        reader.opened.elapsed().as_secs_f64(),
+                        reader.messages_received,
+                        self.messages_sent.load(Ordering::Relaxed),
+                    )
+                },
+            );
+        }
+    }
+
+    /// Tells the plugin that it is over. Whoever has the reader calls this, and nobody gets it again.
+    fn disconnect(&self, _reader: &Reader) {
+        if let Some(&private) = self.private.get() {
+            // SAFETY: as in `on_message`; the reader is taken for good, so that this is the last callback, once.
+            unsafe { self.plugin.on_disconnect(private, self.server()) };
+        }
+    }
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
