@@ -94,7 +94,8 @@ impl EventDriver {
             return;
         };
         let Ok(registration) = reactor.attach(self.clone()) else {
-            // The child is ending, and ends its connections itself.
+            // The child is ending, and may have looked for open connections already.
+            self.connection.terminate();
             return;
         };
         let registration = self.registration.get_or_init(|| registration);

@@ -284,10 +284,12 @@ impl Closing {
     }
 
     /// Throws away what the peer still sends, so that the kernel does not answer it with a reset, which would
-    /// destroy what the peer has not read yet. Says whether the peer has ended, too.
+    /// destroy what the peer has not read yet. Says whether the peer has ended, too. A peer that sends without
+    /// end is not followed for ever.
     pub fn drain(&mut self) -> bool {
+        const MOST: usize = 256;
         let mut scrap = [0; 4096];
-        loop {
+        for _ in 0..MOST {
             match socket::receive(self.socket, &mut scrap) {
                 Ok(0) => return true,
                 Ok(_) => {}
@@ -295,6 +297,7 @@ impl Closing {
                 Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
             }
         }
+        false
     }
 
     /// Whether the MPM has made the first of the two stores that it makes after the suspend_connection hook.
