@@ -28,15 +28,15 @@ const CORK_LIMIT: usize = 48 * 1024;
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
     /// What the plugin sees; its `state` is this connection.
-    pub(crate) server: ServerTable,
+    server: ServerTable,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) private: OnceLock<PluginPrivate>,
-    pub(crate) request: RequestHandle,
-    pub(crate) subprotocols: Vec<CString>,
+    request: RequestHandle,
+    subprotocols: Vec<CString>,
     pub(crate) version: ProtocolVersion,
-    pub(crate) reserved_close_codes: ReservedCloseCodes,
-    pub(crate) send_timeout: Duration,
-    pub(crate) driver: OnceLock<Weak<dyn Driver>>,
+    reserved_close_codes: ReservedCloseCodes,
+    send_timeout: Duration,
+    driver: OnceLock<Weak<dyn Driver>>,
     /// The child that it is counted in, and under which number.
     pub(crate) membership: OnceLock<(Weak<Child>, u64)>,
     /// When the child wants it closed.
@@ -45,14 +45,14 @@ pub struct Connection {
     /// Read and written under one lock: TLS reads while it writes. `None` before the 101.
     pub(crate) transport: Mutex<Option<Transport>>,
     /// The socket is full, or broken: output waits for a turn.
-    pub(crate) is_stalled: AtomicBool,
+    is_stalled: AtomicBool,
     /// Belongs to the turn: taken out for its length, so that no lock is held while the plugin runs.
     pub(crate) reader: Mutex<Option<Reader>>,
     /// The thread that has the turn; 0 for none.
     pub(crate) turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input.
     pub(crate) is_corked: AtomicBool,
-    pub(crate) has_logged_misuse: AtomicBool,
+    has_logged_misuse: AtomicBool,
     pub(crate) messages_sent: AtomicU64,
 }
 
