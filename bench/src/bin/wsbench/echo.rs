@@ -1,0 +1,209 @@
+//! Messages out, echoes back.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use bench::Epoll;
+
+use crate::{
+    latency::Latencies,
+    options::Options,
+    websocket::{self, PATIENCE, Receiver, failure},
+};
+
+pub fn run(options: &Options) -> io::Result<()> {
+    bench::raise_file_limit()?;
+    let mut epoll = Epoll::new()?;
+    let mut connections = Vec::with_capacity(options.connections);
+    for number in 0..options.connections {
+        let connection = Connection::open(options, number)?;
+        epoll.add_edges(&connection.socket, number)?;
+        connections.push(connection);
+    }
+    let mut load = Load::new(options);
+    if !options.warm_up.is_zero() {
+        load.run(&mut epoll, &mut connections, options.warm_up)?;
+        load.forget();
+    }
+
+    let cpu = |pid| bench::cpu_time_of_tree(pid).map(|time| time.as_secs_f64());
+    let cpu_before = options.pid.map(cpu).transpose()?;
+    let start = Instant::now();
+    load.run(&mut epoll, &mut connections, options.duration)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu_after = options.pid.map(cpu).transpose()?;
+
+    let echoed = load.echoed as f64;
+    print!(
+        "messages={echoed} seconds={seconds:.4} per_second={:.1} mb_per_second={:.3} {}",
+        echoed / seconds,
+        echoed * options.size as f64 / seconds / 1e6,
+        load.latencies.summary()
+    );
+    if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
+        print!(" cpu_us={:.4}", (after - before) / echoed * 1e6);
+    }
+    println!();
+    Ok(())
+}
+
+/// What is the same for all connections, and what is counted over all of them.
+struct Load {
+    /// As many copies of the frame as one write may hold.
+    frames: Vec<u8>,
+    frame_length: usize,
+    size: usize,
+    depth: usize,
+    raw: bool,
+    most: u64,
+    echoed: u64,
+    latencies: Latencies,
+    buffer: Vec<u8>,
+}
+
+impl Load {
+    fn new(options: &Options) -> Self {
+        let frame = match options.raw {
+            true => vec![b'x'; options.size],
+            false => websocket::frame(options.size, options.binary),
+        };
+        let copies = (65536 / frame.len()).clamp(1, options.depth);
+        Self {
+            frames: frame.repeat(copies),
+            frame_length: frame.len(),
+            size: options.size,
+            depth: options.depth,
+            raw: options.raw,
+            most: options.messages,
+            echoed: 0,
+            latencies: Latencies::new(),
+            buffer: vec![0; 256 << 10],
+        }
+    }
+
+    fn forget(&mut self) {
+        self.echoed = 0;
+        self.latencies.clear();
+    }
+
+    fn run(
+        &mut self,
+        epoll: &mut Epoll,
+        connections: &mut [Connection],
+        duration: Duration,
+    ) -> io::Result<()> {
+        let mut ready = (0..connections.len()).collect::<Vec<_>>();
+        let start = Instant::now();
+        let mut last_echo = start;
+        loop {
+            let echoed = self.echoed;
+            for &number in &ready {
+                connections[number].receive(self)?;
+                connections[number].send(self)?;
+            }
+            let now = Instant::now();
+            if self.echoed > echoed {
+                last_echo = now;
+            }
+            if now - start >= duration || self.echoed >= self.most {
+                break;
+            }
+            if now - last_echo > PATIENCE {
+                return Err(failure("no echo for a long time"));
+            }
+            epoll.wait(Some(Duration::from_millis(100)), &mut ready)?;
+        }
+        if self.echoed == 0 {
+            Err(failure("no echo came back"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    receiver: Receiver,
+    /// Bytes of the frame under way that are written.
+    sent: usize,
+    /// When each message in flight was begun, the oldest first.
+    begun: VecDeque<Instant>,
+    /// Raw: bytes of the echo under way that are here.
+    echoed: usize,
+}
+
+impl Connection {
+    fn open(options: &Options, number: usize) -> io::Result<Self> {
+        let mut socket = websocket::connect(options.port, number)?;
+        if !options.raw {
+            websocket::send_request(&mut socket, options.port, &options.path)?;
+            websocket::receive_response(&mut socket)?;
+        }
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            receiver: Receiver::default(),
+            sent: 0,
+            begun: VecDeque::with_capacity(options.depth),
+            echoed: 0,
+        })
+    }
+
+    /// Writes until enough messages are in flight or the socket has no room: what is due goes out in one
+    /// write, as a client does that has several messages to send.
+    fn send(&mut self, load: &Load) -> io::Result<()> {
+        loop {
+            let under_way = usize::from(self.sent > 0);
+            let end = (under_way + load.depth - self.begun.len()) * load.frame_length;
+            let due = &load.frames[self.sent..end.min(load.frames.len())];
+            if due.is_empty() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let written = match self.socket.write(due) {
+                Ok(written) => self.sent + written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let begun = written.div_ceil(load.frame_length) - under_way;
+            self.begun.extend(std::iter::repeat_n(now, begun));
+            self.sent = written % load.frame_length;
+        }
+    }
+
+    fn receive(&mut self, load: &mut Load) -> io::Result<()> {
+        loop {
+            let got = match self.socket.read(&mut load.buffer) {
+                Ok(0) => return Err(failure("the server closed a connection")),
+                Ok(got) => got,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let messages = if load.raw {
+                self.echoed += got;
+                let messages = self.echoed / load.size;
+                self.echoed %= load.size;
+                messages
+            } else {
+                self.receiver.receive(&load.buffer[..got], load.size)?
+            };
+            let now = Instant::now();
+            for _ in 0..messages {
+                let begun = self
+                    .begun
+                    .pop_front()
+                    .ok_or_else(|| failure("more echoes than messages"))?;
+                load.latencies.add(now - begun);
+            }
+            load.echoed += messages as u64;
+            // Less than asked for: the next input is a new edge.
+            if got < load.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+}

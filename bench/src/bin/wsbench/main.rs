@@ -1,0 +1,46 @@
+//! The benchmark's load client: one thread, closed loop, on loopback. Every command prints its figures as
+//! one line of `name=value` words; `bench/README.md` tells how they are taken.
+
+mod echo;
+mod get;
+mod idle;
+mod latency;
+mod options;
+mod tls;
+mod websocket;
+
+use std::{env, process::ExitCode};
+
+use options::Options;
+
+const USAGE: &str = "usage: wsbench COMMAND --port N [OPTION VALUE]...
+  echo   keep messages in flight and count the echoes
+         --connections N  --size BYTES  --depth N (in flight on each connection)  --binary yes
+         --seconds S  --warm-up S  --messages N (end after so many)
+         --pid N (also the CPU time of that process and its descendants)
+         --raw yes (a TCP echo: no handshake, no frames)
+  idle   open WebSockets, print, and hold them until the end of stdin
+         --connections N  --tls yes  --seconds S (the longest hold)
+  get    GET --path over and over
+         --seconds S  --new yes (a connection for each request)
+All: --path PATH. Exit status: 0, 1 when the server misbehaved, 2 for bad arguments.";
+
+fn main() -> ExitCode {
+    let options = match Options::parse(env::args().skip(1)) {
+        Ok(options) => options,
+        Err(reason) => {
+            eprintln!("wsbench: {reason}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let result = match options.command.as_str() {
+        "echo" => echo::run(&options),
+        "idle" => idle::run(&options),
+        _ => get::run(&options),
+    };
+    if let Err(reason) = result {
+        eprintln!("wsbench: {reason}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,1 @@
+"""What bench/run does: see ../README.md."""

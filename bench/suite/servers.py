@@ -1,0 +1,224 @@
+"""The echo servers: each in processes of its own, on a free port of 127.0.0.1."""
+
+import os
+import pwd
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+EVENT = "event"
+WORKER = "worker"
+LIBWEBSOCKETS = "libwebsockets"
+TUNGSTENITE = "tungstenite"
+TCP = "bare TCP"
+# Every echo server, in the order of the columns.
+ALL = (EVENT, WORKER, LIBWEBSOCKETS, TUNGSTENITE, TCP)
+
+STATIC_FILE = "/static.html"
+COMPLAINT = re.compile(r":(warn|error|crit|alert|emerg)\] ")
+
+
+class Fleet:
+    """Starts servers, and stops them all at the end whatever happens."""
+
+    def __init__(self, programs, folder):
+        self.programs = programs
+        self.folder = Path(folder)
+        self.servers = []
+        self.count = 0
+        # What httpd has logged, for the end of the run.
+        self.complaints = []
+
+    def names(self):
+        missing = {WORKER} - set(self.programs.mpms)
+        if not self.programs.libwebsockets:
+            missing.add(LIBWEBSOCKETS)
+        return [name for name in ALL if name not in missing]
+
+    def start(self, name, prefix=(), tls=False):
+        """Starts a server; `prefix` is a command that runs it, such as a profiler."""
+        self.count += 1
+        folder = self.folder / f"server-{self.count}"
+        folder.mkdir()
+        # Another program may take the port between the look for a free one and the start.
+        for attempt in range(3):
+            server = self.make(name, folder, free_port(), prefix, tls)
+            self.servers.append(server)
+            if server.answers():
+                return server
+            self.stop(server)
+        log = (folder / "output").read_text(errors="replace")
+        raise RuntimeError(f"the {name} server does not start:\n{log}")
+
+    def make(self, name, folder, port, prefix, tls):
+        programs = self.programs
+        if name in (EVENT, WORKER):
+            configuration = folder / "httpd.conf"
+            configuration.write_text(httpd_conf(programs, folder, port, name, tls))
+            command = [programs.httpd, "-d", folder, "-f", configuration, "-DFOREGROUND"]
+        else:
+            program = {
+                LIBWEBSOCKETS: programs.libwebsockets,
+                TUNGSTENITE: programs.tungstenite,
+                TCP: programs.tcp_echo,
+            }
+            command = [program[name], port]
+        return Server(name, folder, port, [*prefix, *command])
+
+    def stop(self, *servers):
+        """Stops these servers, or all."""
+        for server in servers or tuple(self.servers):
+            self.servers.remove(server)
+            server.stop()
+            self.complaints += server.complaints()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Server:
+    path = "/echo"
+
+    def __init__(self, name, folder, port, command):
+        self.name = name
+        self.folder = folder
+        self.port = port
+        self.raw = name == TCP
+        with open(folder / "output", "w") as output:
+            self.process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )
+        self.pid = self.process.pid
+
+    def answers(self):
+        """Waits until the server takes connections; false when it has ended instead."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return True
+            except OSError:
+                time.sleep(0.02)
+        return False
+
+    def tree(self):
+        """The process and its descendants."""
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    stat = Path("/proc", entry, "stat").read_text()
+                except OSError:
+                    continue
+                parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
+        tree = [self.pid]
+        for pid in tree:
+            tree += [child for child, parent in parents.items() if parent == pid]
+        return tree
+
+    def memory(self):
+        """KiB of the whole tree: proportional, so that what is shared counts once."""
+        return sum(memory_of(pid) for pid in self.tree())
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            for pid in reversed(self.tree()):
+                os.kill(pid, 9)
+            self.process.wait()
+
+    def complaints(self):
+        log = self.folder / "error.log"
+        if not log.exists():
+            return []
+        lines = log.read_text(errors="replace").splitlines()
+        return [f"{self.name} logged: {line}" for line in lines if COMPLAINT.search(line)][:5]
+
+
+def memory_of(pid):
+    for name, field in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
+        try:
+            for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
+                if line.startswith(field):
+                    return int(line.split()[1])
+        except OSError:
+            pass
+    return 0
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def httpd_conf(programs, folder, port, mpm, tls):
+    pages = folder / "pages"
+    pages.mkdir(exist_ok=True)
+    (pages / STATIC_FILE[1:]).write_text("<!DOCTYPE html>\n" + "<p>A static page.</p>\n" * 48)
+    lines = [
+        f'ServerRoot "{folder}"',
+        f'DefaultRuntimeDir "{folder}"',
+        f'PidFile "{folder}/httpd.pid"',
+        f'ErrorLog "{folder}/error.log"',
+        "ServerName 127.0.0.1",
+        f"Listen 127.0.0.1:{port}",
+        *load(programs, "mpm_" + mpm, needed=False),
+        *load(programs, "unixd", needed=False),
+        *load(programs, "authz_core", needed=False),
+        f'LoadModule websocket_module "{programs.modules}/mod_websocket.so"',
+        "StartServers 1",
+        "ServerLimit 1",
+        "MinSpareThreads 1",
+        "MaxSpareThreads 500",
+        "MaxKeepAliveRequests 0",
+        f'DocumentRoot "{pages}"',
+        "<Directory />",
+        "  AllowOverride None",
+        "</Directory>",
+        "<Location /echo>",
+        "  SetHandler websocket-handler",
+        f'  WebSocketHandler "{programs.modules}/mod_websocket_echo.so" echo_init',
+        "</Location>",
+    ]
+    if mpm == EVENT:
+        lines += ["ThreadsPerChild 25", "MaxRequestWorkers 25", "AsyncRequestWorkerFactor 4000"]
+    else:
+        lines += ["ThreadLimit 128", "ThreadsPerChild 128", "MaxRequestWorkers 128"]
+    if tls:
+        subprocess.run(
+            [
+                programs.openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                "-keyout", folder / "key.pem", "-out", folder / "certificate.pem",
+            ],
+            check=True, capture_output=True,
+        )
+        lines += [
+            *load(programs, "ssl", needed=True),
+            # It warns of each self-signed certificate, and of the missing session cache.
+            "LogLevel ssl:error",
+            "SSLEngine on",
+            f'SSLCertificateFile "{folder}/certificate.pem"',
+            f'SSLCertificateKeyFile "{folder}/key.pem"',
+        ]
+    if os.getuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        lines += [f"User #{nobody.pw_uid}", f"Group #{nobody.pw_gid}"]
+    return "\n".join(lines) + "\n"
+
+
+def load(programs, name, needed):
+    """What is compiled in differs from one distribution to the next."""
+    path = programs.httpd_modules / f"mod_{name}.so"
+    if needed or path.exists():
+        return [f'LoadModule {name}_module "{path}"']
+    return []

@@ -1,0 +1,46 @@
+"""What the event driver is to reach, and what this run has measured of it."""
+
+from .http import CROWDED
+from .servers import LIBWEBSOCKETS, TUNGSTENITE
+from .tables import figure, table, times
+
+MIB = 1 << 20
+
+
+def table_rows(results):
+    small, large = results.get((100, 64, 1)), results.get((1, MIB, 1))
+    if small:
+        yield (
+            "64 B echo, 100 connections, messages/s beside libwebsockets", "0.8 ×", "1.0 ×",
+            times(small.ratio("per_second", LIBWEBSOCKETS)),
+        )
+        yield (
+            "server CPU per 64 B message, 100 connections, beside libwebsockets", "1.3 ×", "1.0 ×",
+            times(small.ratio("cpu_us", LIBWEBSOCKETS)),
+        )
+    if large:
+        yield (
+            "1 MiB text echo, one connection, beside tokio-tungstenite", "1.0 ×", "1.2 ×",
+            times(large.ratio("mb_per_second", TUNGSTENITE)),
+        )
+    for label, name, reach, aim in (("event", "plain", "28", "16"), ("event, TLS", "TLS", "57", "40")):
+        if ("idle", label) in results:
+            yield (
+                f"memory per idle WebSocket, {name}, KiB", reach, aim, figure(results["idle", label], 1),
+            )
+    if "capacity" in results:
+        yield (
+            "WebSockets open in one child with ThreadsPerChild 25", "15,000", "the file limit",
+            figure(results["capacity"]),
+        )
+    for fresh, kind in ((False, "kept alive"), (True, "new connections")):
+        if ("http", CROWDED, fresh) in results:
+            yield (
+                f"static GET p99 with 10,000 idle WebSockets, beside none, {kind}", "1.5 ×", "1.1 ×",
+                times(results["http", CROWDED, fresh]),
+            )
+
+
+def summary(results):
+    rows = [list(row) for row in table_rows(results)]
+    return table("Targets", ["", "reach", "aim", "measured"], rows)
