@@ -1,0 +1,1 @@
+"""What the tests stand on: a private httpd, a client with control of every byte, certificates."""

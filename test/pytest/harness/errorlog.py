@@ -1,0 +1,106 @@
+"""The error log of a private httpd, and the rule that it holds no surprise."""
+
+import re
+from dataclasses import dataclass
+
+from .waiting import eventually
+
+_LINE = re.compile(r"^\[[^\]]+\] \[(?P<module>[\w-]*):(?P<level>\w+)\] ")
+# No prefix of httpd's: something was written to the standard error output of a child.
+UNFORMATTED = "stderr"
+_ALARMING_LEVELS = {"emerg", "alert", "crit", "error", "warn", UNFORMATTED}
+_CHILD_DEATH = re.compile(r"exit signal")
+# Said about the machine, not about what happens in a test: mod_ssl saw another build of OpenSSL.
+_ABOUT_THE_MACHINE = re.compile(r" AH01882: ")
+
+
+@dataclass(frozen=True)
+class Entry:
+    text: str
+    module: str
+    level: str
+
+    @property
+    def alarming(self):
+        if _ABOUT_THE_MACHINE.search(self.text):
+            return False
+        return self.level in _ALARMING_LEVELS or bool(_CHILD_DEATH.search(self.text))
+
+
+def parse(text):
+    match = _LINE.match(text)
+    if match:
+        return Entry(text, match["module"], match["level"])
+    return Entry(text, "", UNFORMATTED)
+
+
+class ErrorLog:
+    """Knows which lines came since the test began and which of them the test has announced."""
+
+    def __init__(self, path):
+        self.path = path
+        self._begin = 0
+        self._expected = []
+
+    def begin(self):
+        """Starts the account of a new test; what came before it belongs to nobody."""
+        self._begin = self._end()
+        self._expected = []
+
+    def expect(self, pattern):
+        """Announces lines at warn or above that match `pattern`. At least one must come."""
+        self._expected.append(re.compile(pattern))
+
+    def entries(self):
+        """The complete lines logged since the test began."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._begin)
+            data = file.read()
+        data = data[: data.rfind(b"\n") + 1]
+        return [parse(line) for line in data.decode("utf-8", "replace").splitlines() if line]
+
+    def find(self, pattern, level=None):
+        """The entries since the test began whose text matches, of that level if one is named."""
+        wanted = re.compile(pattern)
+        return [
+            entry
+            for entry in self.entries()
+            if wanted.search(entry.text) and (level is None or entry.level == level)
+        ]
+
+    def wait_for(self, pattern, level=None, count=1):
+        """Waits until `count` entries match and returns them all."""
+
+        def enough():
+            found = self.find(pattern, level)
+            return found if len(found) >= count else None
+
+        return eventually(enough, f"{count} error log line(s) matching {pattern!r}")
+
+    def verify(self):
+        """Ends the account: every alarming line was announced, every announced line came."""
+        for pattern in self._expected:
+            eventually(
+                lambda pattern=pattern: any(
+                    entry.alarming and pattern.search(entry.text) for entry in self.entries()
+                ),
+                f"an error log line at warn or above matching {pattern.pattern!r}",
+            )
+        surprises = [
+            entry.text
+            for entry in self.entries()
+            if entry.alarming and not any(p.search(entry.text) for p in self._expected)
+        ]
+        self.begin()
+        if surprises:
+            raise AssertionError("unexpected lines in the error log:\n" + "\n".join(surprises))
+
+    def tail(self, lines=60):
+        if not self.path.exists():
+            return ""
+        return "\n".join(self.path.read_text("utf-8", "replace").splitlines()[-lines:])
+
+    def _end(self):
+        return self.path.stat().st_size if self.path.exists() else 0

@@ -1,0 +1,100 @@
+"""A Rust plugin that panics: 500 before the 101, 1011 after it, and nobody else is disturbed."""
+
+import pytest
+
+from harness.conf import ECHO, example, location, plugin
+from harness.rawclient import TEXT
+
+PANIC = r"panicked at|on purpose|RUST_BACKTRACE|panic in"
+
+
+def configuration(_server):
+    return (
+        location("/connect", plugin("panic", "panic_connect_init"))
+        + location("/message", plugin("panic", "panic_message_init"))
+        + location("/disconnect", plugin("panic", "panic_disconnect_init"))
+        + location("/echo", example(ECHO))
+    )
+
+
+@pytest.fixture
+def bystanders(httpd):
+    """Connections in the same children that must not notice anything."""
+    clients = [httpd.open(path) for path in ("/echo", "/message") for _ in range(3)]
+    children = httpd.children()
+    yield clients
+    for client in clients:
+        client.echo("echo: undisturbed")
+        client.close_properly()
+        client.vanish()
+    # Prefork may have added children meanwhile; none may be gone.
+    assert set(children) <= set(httpd.children())
+
+
+def test_ws_330_01_a_panic_in_on_connect_is_an_internal_error(httpd, bystanders):
+    httpd.error_log.expect(PANIC)
+    httpd.error_log.expect(r"\[websocket:error\].* WS\d{4}: ")
+    with httpd.client() as client:
+        response = client.upgrade("/connect")
+        assert response.status == 500
+        assert client.receive_to_eof() == b""
+
+
+@pytest.mark.parametrize("payload", ["x", "x" * 100000])
+def test_ws_330_02_a_panic_in_on_message_closes_with_1011(httpd, bystanders, payload):
+    httpd.error_log.expect(PANIC)
+    with httpd.open("/message") as client:
+        client.echo("echo: so far all is well")
+        client.send_frame(TEXT, payload)
+        received = client.receive_frame()
+        assert received.close_code == 1011
+        client.send_close(1011)
+        assert client.receive_to_eof() == b""
+
+
+def test_ws_330_03_a_panic_in_on_disconnect_comes_after_the_close(httpd, bystanders):
+    httpd.error_log.expect(PANIC)
+    with httpd.open("/disconnect") as client:
+        client.echo("hello")
+        client.close_properly()
+
+
+def test_ws_330_04_a_panic_in_on_disconnect_of_a_client_that_vanished_is_contained(
+    httpd, bystanders
+):
+    httpd.error_log.expect(PANIC)
+    with httpd.open("/disconnect") as client:
+        client.echo("hello")
+    httpd.error_log.wait_for("panic in|panicked at")
+
+
+def test_ws_330_05_after_panics_the_plugin_still_serves(httpd, bystanders):
+    httpd.error_log.expect(PANIC)
+    for _ in range(5):
+        with httpd.open("/message") as client:
+            client.send_frame(TEXT, "panic")
+            assert client.receive_frame().close_code == 1011
+        with httpd.open("/message") as client:
+            client.echo("echo: still serving")
+
+
+def test_ws_330_06_a_panic_in_destroy_ends_no_process(make_httpd, mpm):
+    server = make_httpd(mpm, location("/destroy", plugin("panic", "panic_destroy_init")))
+    server.error_log.expect(PANIC)
+    server.start()
+    with server.open("/destroy") as client:
+        client.echo("hello")
+        client.close_properly()
+    server.graceful()
+    with server.open("/destroy") as client:
+        client.echo("hello again")
+        client.close_properly()
+
+
+def test_ws_330_07_a_panic_in_init_is_a_configuration_error(make_httpd, mpm):
+    text = location("/init", plugin("panic", "panic_init_init"))
+    server = make_httpd(mpm, "")
+    result, base = server.configtest(text)
+    assert result.returncode != 0
+    assert f"line {base + 3}" in result.stderr
+    assert "panic_init_init" in result.stderr and "NULL" in result.stderr

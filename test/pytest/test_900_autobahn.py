@@ -1,0 +1,146 @@
+"""The Autobahn cases of groups 1 to 10; see ../autobahn and ../README.md."""
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from harness import settings
+from harness.conf import ECHO, RUST_ECHO, example, location
+
+MODULES = ("ssl", "socache_shmcb")
+WORKERS = 24
+RUN = settings.ROOT / "test" / "autobahn" / "run.py"
+PARALLEL = 4
+
+
+def configuration(server):
+    certificates = server.certificates
+    return location("/echo", example(ECHO)) + location("/rust/echo", example(RUST_ECHO)) + f"""
+{server.listen(server.tls_port)}
+SSLSessionCache shmcb:run/ssl(512000)
+<VirtualHost *:{server.tls_port}>
+  SSLEngine on
+  SSLCertificateFile "{certificates.server}"
+  SSLCertificateKeyFile "{certificates.server_key}"
+</VirtualHost>
+"""
+
+
+def run(*arguments):
+    # A process of its own: kosoku changes the interpreter to suit the cases' Python 2.
+    result = subprocess.run(
+        [sys.executable, "-B", str(RUN), "--parallel", str(PARALLEL), *arguments],
+        capture_output=True, text=True, timeout=110, check=False,
+    )
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def test_ws_900_01_all_301_cases_end_as_expected(httpd):
+    assert "301 cases as expected" in run(httpd.uri("/echo"))
+
+
+def test_ws_900_02_a_rust_plugin_gives_the_same_results(httpd):
+    cases = [argument for group in (1, 5, 6, 7) for argument in ("--case", f"{group}.*")]
+    assert "cases as expected" in run(*cases, httpd.uri("/rust/echo"))
+
+
+def test_ws_900_03_the_same_results_under_tls(httpd):
+    cases = [argument for group in range(1, 8) for argument in ("--case", f"{group}.*")]
+    with TlsRelay(httpd.tls_port, httpd.certificates.client_context()) as port:
+        assert "cases as expected" in run(*cases, f"ws://127.0.0.1:{port}/echo")
+
+
+def test_ws_900_04_the_expected_results_are_298_ok_and_3_informational():
+    expected = json.loads((RUN.parent / "expected-results.json").read_text())
+    ok = {"behavior": "OK", "behaviorClose": "OK"}
+    others = {
+        case: verdict for case, verdict in expected.items()
+        if not ok.items() <= verdict.items()
+    }
+    assert len(expected) == 301
+    assert sorted(others) == ["7.1.6", "7.13.1", "7.13.2"]
+    assert all(verdict["behavior"] == "INFORMATIONAL" for verdict in others.values())
+
+
+@pytest.mark.parametrize("change", ["missing", "new", "different"])
+def test_ws_900_05_any_difference_is_noticed(change):
+    spec = importlib.util.spec_from_file_location("autobahn_run", RUN)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    expected = {"1.1.1": {"behavior": "OK"}, "1.1.2": {"behavior": "OK"}}
+    actual = dict(expected)
+    if change == "missing":
+        del actual["1.1.2"]
+    elif change == "new":
+        actual["1.1.3"] = {"behavior": "OK"}
+    else:
+        actual["1.1.2"] = {"behavior": "NON-STRICT"}
+    assert module.differences(expected, expected) == []
+    assert len(module.differences(expected, actual)) == 1
+
+
+class TlsRelay:
+    """Takes plain connections and carries their bytes to a TLS port: kosoku speaks no TLS."""
+
+    def __init__(self, port, context):
+        self._target = port
+        self._context = context
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self):
+        self._thread.start()
+        self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        return self._server.sockets[0].getsockname()[1]
+
+    def __exit__(self, *_exception):
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+    async def _close(self):
+        self._server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        try:
+            target_reader, target_writer = await asyncio.open_connection(
+                "127.0.0.1", self._target, ssl=self._context, server_hostname="localhost"
+            )
+        except OSError:
+            writer.close()
+            return
+        pumps = [
+            asyncio.ensure_future(self._pump(reader, target_writer)),
+            asyncio.ensure_future(self._pump(target_reader, writer)),
+        ]
+        try:
+            # TLS has no half-closed connections: the end of one direction is the end of both.
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            for each in (writer, target_writer):
+                each.close()
+
+    @staticmethod
+    async def _pump(reader, writer):
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
