@@ -78,6 +78,21 @@ extern "C" {
 #define MESSAGE_TYPE_PING    256
 #define MESSAGE_TYPE_PONG    257
 
+/*
+ * A flag beside MESSAGE_TYPE_TEXT and MESSAGE_TYPE_BINARY in send: this one
+ * message goes uncompressed, even where WebSocketCompression is On (because it
+ * is compressed already, or must not share a compressor with secrets). Without
+ * compression it changes nothing. A server that does not know the flag would
+ * take the type for a close; WEBSOCKET_UNCOMPRESSED leaves it out there:
+ *
+ *     server->send(server, WEBSOCKET_UNCOMPRESSED(server, MESSAGE_TYPE_BINARY),
+ *                  image, image_size);
+ */
+#define MESSAGE_TYPE_UNCOMPRESSED 0x10000
+#define WEBSOCKET_UNCOMPRESSED(server, type) \
+    (WEBSOCKET_SERVER_HAS(server, close_with) \
+         ? ((type) | MESSAGE_TYPE_UNCOMPRESSED) : (type))
+
 /* ------------------------------------------------------------------------ */
 /* Server functions: the server implements, the plugin calls                  */
 /* ------------------------------------------------------------------------ */

@@ -8,8 +8,10 @@ use httpd::apr::Pool;
 use httpd::log::Subject;
 use httpd::server::Server;
 use reactor::Reactor;
+use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame};
 
+use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::log::{self, Level, Tag};
@@ -17,8 +19,8 @@ use crate::websocket_module;
 
 /// How long a reactor thread that is not needed any more stays.
 const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that one read takes, in bytes.
-const BUFFER: usize = 64 * 1024;
+/// How many compressors, and how many decompressors, wait for the next message.
+const IDLE_CODECS: usize = 32;
 
 /// The child that this process is; `None` in the parent, and while there is no module in it.
 static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
@@ -28,8 +30,9 @@ pub struct Child {
     /// On an asynchronous MPM.
     reactor: Option<Reactor>,
     connections: Mutex<Connections>,
-    /// Input passes through these; none stays with a connection that waits.
-    buffers: Mutex<Vec<Box<[u8]>>>,
+    buffers: Arc<Buffers>,
+    /// Compressors of connections without context takeover.
+    codecs: Arc<CodecPool>,
     /// `WebSocketDrainTimeout`.
     drain_timeout: Duration,
 }
@@ -77,7 +80,8 @@ impl Child {
         let child = Arc::new(Child {
             reactor,
             connections: Mutex::default(),
-            buffers: Mutex::default(),
+            buffers: Arc::default(),
+            codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
             drain_timeout: config.drain_timeout(),
         });
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
@@ -95,16 +99,14 @@ impl Child {
         self.reactor.as_ref()
     }
 
-    /// A buffer for input, to be given back.
-    pub fn take_buffer(&self) -> Box<[u8]> {
-        lock(&self.buffers)
-            .pop()
-            .unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice())
+    /// The compressors that connections without context takeover share.
+    pub fn codecs(&self) -> &Arc<CodecPool> {
+        &self.codecs
     }
 
-    /// Takes a buffer back.
-    pub fn give_buffer(&self, buffer: Box<[u8]>) {
-        lock(&self.buffers).push(buffer);
+    /// The buffers that its connections share.
+    pub fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     /// Counts a WebSocket in; the number takes it out again.

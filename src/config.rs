@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use httpd::config::DirConfig;
 use websocket_proto::close::ReservedCloseCodes;
+use websocket_proto::extension::permessage_deflate::{
+    CompressionLevel, PermessageDeflateConfig, WindowBits,
+};
 use websocket_proto::origin::TrustedOrigin;
 
 use crate::plugin::Plugin;
@@ -18,6 +21,11 @@ pub struct Config {
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
     pub(crate) max_message_size: Option<u64>,
     pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
+    pub(crate) compression: Option<bool>,
+    pub(crate) compression_level: Option<CompressionLevel>,
+    pub(crate) compression_min_size: Option<usize>,
+    pub(crate) compression_window_bits: Option<WindowBits>,
+    pub(crate) compression_context_takeover: Option<bool>,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) threads: Option<(usize, Option<usize>)>,
@@ -66,6 +74,23 @@ impl Config {
             .unwrap_or(ReservedCloseCodes::Refuse)
     }
 
+    /// `WebSocketCompression` and the directives that refine it; `None` for Off.
+    pub fn permessage_deflate(&self) -> Option<PermessageDeflateConfig> {
+        let default = PermessageDeflateConfig::default();
+        self.compression
+            .filter(|&on| on)
+            .map(|_| PermessageDeflateConfig {
+                level: self.compression_level.unwrap_or(default.level),
+                min_size: self.compression_min_size.unwrap_or(default.min_size),
+                max_window_bits: self
+                    .compression_window_bits
+                    .unwrap_or(default.max_window_bits),
+                context_takeover: self
+                    .compression_context_takeover
+                    .unwrap_or(default.context_takeover),
+            })
+    }
+
     /// `WebSocketSendBuffer`, in bytes.
     pub fn send_buffer(&self) -> usize {
         self.send_buffer.unwrap_or(1 << 20)
@@ -109,6 +134,13 @@ impl DirConfig for Config {
                 .or_else(|| base.trusted_origins.clone()),
             max_message_size: add.max_message_size.or(base.max_message_size),
             reserved_close_codes: add.reserved_close_codes.or(base.reserved_close_codes),
+            compression: add.compression.or(base.compression),
+            compression_level: add.compression_level.or(base.compression_level),
+            compression_min_size: add.compression_min_size.or(base.compression_min_size),
+            compression_window_bits: add.compression_window_bits.or(base.compression_window_bits),
+            compression_context_takeover: add
+                .compression_context_takeover
+                .or(base.compression_context_takeover),
             send_buffer: add.send_buffer.or(base.send_buffer),
             send_timeout: add.send_timeout.or(base.send_timeout),
             threads: add.threads.or(base.threads),

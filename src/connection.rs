@@ -10,8 +10,12 @@ use httpd::log::Subject;
 use httpd::request::RequestHandle;
 use httpd::upgraded::Upgraded;
 use websocket_plugin::abi;
-use websocket_proto::{CloseFrame, ProtocolVersion, ReceiverConfig, ReservedCloseCodes, Role};
+use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
+use websocket_proto::{
+    CloseFrame, ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+};
 
+use crate::buffers::Buffers;
 use crate::child::Child;
 use crate::config::Config;
 use crate::driver::Driver;
@@ -64,7 +68,19 @@ impl Connection {
         config: &Config,
         version: ProtocolVersion,
         subprotocols: Vec<CString>,
+        compression: Option<(Agreed, Arc<CodecPool>)>,
+        buffers: Arc<Buffers>,
     ) -> Arc<Self> {
+        let mut sender = Sender::new(Role::Server);
+        let mut receiver = Receiver::new(ReceiverConfig {
+            role: Role::Server,
+            max_message_size: config.max_message_size(),
+            reserved_close_codes: config.reserved_close_codes(),
+        });
+        if let Some((agreed, codecs)) = &compression {
+            sender = sender.with_permessage_deflate(agreed, codecs);
+            receiver = receiver.with_permessage_deflate(agreed, codecs);
+        }
         Arc::new_cyclic(|this| Connection {
             server: ServerTable::new(this.as_ptr()),
             plugin,
@@ -77,14 +93,10 @@ impl Connection {
             driver: OnceLock::new(),
             membership: OnceLock::new(),
             drain_at: Mutex::new(None),
-            outbox: Outbox::new(config.send_buffer()),
+            outbox: Outbox::new(config.send_buffer(), sender, buffers),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
-            reader: Mutex::new(Some(Reader::new(ReceiverConfig {
-                role: Role::Server,
-                max_message_size: config.max_message_size(),
-                reserved_close_codes: config.reserved_close_codes(),
-            }))),
+            reader: Mutex::new(Some(Reader::new(receiver))),
             turn_thread: AtomicUsize::new(0),
             is_corked: AtomicBool::new(false),
             has_logged_misuse: AtomicBool::new(false),
@@ -130,7 +142,7 @@ impl Connection {
         driver: Weak<dyn Driver>,
         child: &Arc<Child>,
     ) {
-        let mut transport = Transport::new(upgraded, self.send_timeout);
+        let mut transport = Transport::new(upgraded, self.send_timeout, child.buffers());
         log::log(
             &Subject::Upgraded(transport.upgraded()),
             Level::Debug,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take12};
 use httpd::log::Subject;
 use websocket_proto::close::ReservedCloseCodes;
+use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
 use websocket_proto::origin::TrustedOrigin;
 
 use crate::config::{Config, OriginCheck};
@@ -44,6 +45,31 @@ pub const COMMANDS: &[Command] = &[
         c"WebSocketAllowReservedStatusCodes",
         Context::ConfigurationAndHtaccess,
         c"On to accept close codes from 1000 to 2999 that are not registered (default Off)",
+    ),
+    Command::flag::<WebSocketCompression>(
+        c"WebSocketCompression",
+        Context::ConfigurationAndHtaccess,
+        c"On to compress messages for clients that offer it, permessage-deflate (default Off)",
+    ),
+    Command::take1::<WebSocketCompressionLevel>(
+        c"WebSocketCompressionLevel",
+        Context::ConfigurationAndHtaccess,
+        c"1, the fastest, to 9, the smallest (default 6)",
+    ),
+    Command::take1::<WebSocketCompressionMinSize>(
+        c"WebSocketCompressionMinSize",
+        Context::ConfigurationAndHtaccess,
+        c"messages with fewer bytes go uncompressed, in bytes or with K, M or G (default 256)",
+    ),
+    Command::take1::<WebSocketCompressionWindowBits>(
+        c"WebSocketCompressionWindowBits",
+        Context::ConfigurationAndHtaccess,
+        c"9 to 15: the largest window that the server uses and grants, as a power of two (default 15)",
+    ),
+    Command::flag::<WebSocketCompressionContextTakeover>(
+        c"WebSocketCompressionContextTakeover",
+        Context::ConfigurationAndHtaccess,
+        c"Off to keep no compressor between messages (default On)",
     ),
     Command::take1::<WebSocketSendBuffer>(
         c"WebSocketSendBuffer",
@@ -143,6 +169,69 @@ impl Flag for WebSocketAllowReservedStatusCodes {
         } else {
             ReservedCloseCodes::Refuse
         });
+        Ok(())
+    }
+}
+
+struct WebSocketCompression;
+
+impl Flag for WebSocketCompression {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+        config.compression = Some(on);
+        Ok(())
+    }
+}
+
+struct WebSocketCompressionLevel;
+
+impl Take1 for WebSocketCompressionLevel {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        let level = value.parse().ok().and_then(CompressionLevel::new);
+        let level = level.ok_or_else(|| format!("'{value}' is not a level, 1 to 9"))?;
+        config.compression_level = Some(level);
+        Ok(())
+    }
+}
+
+struct WebSocketCompressionMinSize;
+
+impl Take1 for WebSocketCompressionMinSize {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.compression_min_size = Some(match value {
+            "0" => 0,
+            // parse_size gives no more than isize::MAX.
+            value => parse_size(value)? as usize,
+        });
+        Ok(())
+    }
+}
+
+struct WebSocketCompressionWindowBits;
+
+impl Take1 for WebSocketCompressionWindowBits {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        let bits = value.parse().ok().and_then(WindowBits::new);
+        let bits = bits.ok_or_else(|| format!("'{value}' is not a number of bits, 9 to 15"))?;
+        config.compression_window_bits = Some(bits);
+        Ok(())
+    }
+}
+
+struct WebSocketCompressionContextTakeover;
+
+impl Flag for WebSocketCompressionContextTakeover {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+        config.compression_context_takeover = Some(on);
         Ok(())
     }
 }

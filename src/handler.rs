@@ -7,6 +7,8 @@ use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::request::{HandlerResult, Request, RequestHandle};
 use httpd::upgraded::Upgraded;
+use websocket_proto::ProtocolVersion;
+use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
 
 use crate::child::Child;
@@ -182,6 +184,11 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
     origin::check(request, config, accepted.version)
         .map_err(|reason| Refusal::new(FORBIDDEN, Tag::OriginRefused, reason))?;
 
+    let Some(child) = Child::current() else {
+        let reason = "the child process has not been started";
+        return Err(Refusal::new(INTERNAL_SERVER_ERROR, Tag::OpenFailed, reason));
+    };
+    let compression = negotiate(request, config, accepted.version, &child);
     // A subprotocol is a token: it has no NUL.
     let subprotocols = accepted
         .subprotocols
@@ -193,10 +200,12 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         config,
         accepted.version,
         subprotocols.collect(),
+        compression,
+        Arc::clone(child.buffers()),
     );
     connection.accept(ask_plugin(plugin, &connection)?);
     switch_protocols(request, &accepted);
-    Ok(run(request, &connection))
+    Ok(run(request, &connection, &child))
 }
 
 /// Judges the opening handshake.
@@ -216,6 +225,26 @@ fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>,
         return Err(bad("the request has a body".to_owned()));
     }
     Ok(accepted)
+}
+
+/// Agrees on permessage-deflate, when it is configured and offered, and says so in the response (RFC 7692 §5).
+fn negotiate(
+    request: &Request<'_>,
+    config: &Config,
+    version: ProtocolVersion,
+    child: &Child,
+) -> Option<(Agreed, Arc<CodecPool>)> {
+    // The drafts behind versions 8 and 7 knew other extensions.
+    let deflate = config
+        .permessage_deflate()
+        .filter(|_| version == ProtocolVersion::V13)?;
+    // httpd has joined the field's lines.
+    let offers = request.header_in("Sec-WebSocket-Extensions")?;
+    let agreed = permessage_deflate::negotiate(std::iter::once(offers.as_str()), &deflate)?;
+    request
+        .headers_out()
+        .set_text(c"Sec-WebSocket-Extensions", &agreed.response());
+    Some((agreed, Arc::clone(child.codecs())))
 }
 
 fn ask_plugin(plugin: &Plugin, connection: &Connection) -> Result<PluginPrivate, Refusal> {
@@ -251,19 +280,19 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
 }
 
 /// Gives the connection to a driver: the child's reactor, or this thread.
-fn run(request: &Request<'_>, connection: &Arc<Connection>) -> HandlerResult {
-    let outcome = match Child::current() {
+fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) -> HandlerResult {
+    let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
-        _ if request.is_aborted() => Err("the client vanished".to_owned()),
-        None => Err("the child has not been started".to_owned()),
-        Some(child) if child.reactor().is_some() => {
-            EventDriver::suspend(request, &child, connection)
-                .map(|()| HandlerResult::Suspended)
-                .map_err(|status| status.to_string())
-        }
-        Some(child) => run_blocking(request, connection, &child)
-            .map(|()| HandlerResult::Done)
-            .map_err(|error| error.to_string()),
+        Err("the client vanished".to_owned())
+    } else if child.reactor().is_some() {
+        let suspended = EventDriver::suspend(request, child, connection);
+        suspended
+            .map(|()| HandlerResult::Suspended)
+            .map_err(|status| status.to_string())
+    } else {
+        let ran = run_blocking(request, connection, child);
+        ran.map(|()| HandlerResult::Done)
+            .map_err(|status| status.to_string())
     };
     outcome.unwrap_or_else(|reason| {
         log::log(

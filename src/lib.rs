@@ -26,6 +26,7 @@
 //! transport is under one lock, for reading and for writing, because TLS reads while it writes. Its outbox is
 //! under another. No lock is held while a plugin runs, because the plugin calls back in.
 
+mod buffers;
 mod capacity;
 mod child;
 mod config;

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use websocket_proto::{CloseFrame, ControlPayload, LocalError, MessageKind, Role, Sender};
+use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
+
+use crate::buffers::Buffers;
 
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 const GATHER: usize = 16 * 1024;
@@ -16,6 +18,7 @@ pub struct Outbox {
     /// Bytes put in and not yet taken by the socket.
     queued: AtomicUsize,
     limit: usize,
+    buffers: Arc<Buffers>,
 }
 
 struct State {
@@ -32,7 +35,7 @@ struct State {
 #[derive(Clone, Copy)]
 pub enum Outgoing<'a> {
     /// A data message.
-    Message(MessageKind, &'a [u8]),
+    Message(MessageKind, Compression, &'a [u8]),
     /// A ping of the plugin's own.
     Ping(&'a [u8]),
     /// A pong that answers nothing.
@@ -62,9 +65,9 @@ pub enum Refused {
 
 impl Outbox {
     /// An empty outbox that takes messages while fewer than `limit` bytes wait, and as much again of callbacks.
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, sender: Sender, buffers: Arc<Buffers>) -> Self {
         let state = State {
-            sender: Sender::new(Role::Server),
+            sender,
             frames: VecDeque::new(),
             pong: None,
             has_ended: false,
@@ -75,6 +78,7 @@ impl Outbox {
             room: Condvar::new(),
             queued: AtomicUsize::new(0),
             limit,
+            buffers,
         }
     }
 
@@ -87,10 +91,12 @@ impl Outbox {
         if !self.has_room(sent_by) {
             return Err(Refused::Full);
         }
-        let (Outgoing::Message(_, payload) | Outgoing::Ping(payload) | Outgoing::Pong(payload)) =
+        let (Outgoing::Message(_, _, payload) | Outgoing::Ping(payload) | Outgoing::Pong(payload)) =
             outgoing;
         self.append(&mut state, payload.len(), |sender, frames| match outgoing {
-            Outgoing::Message(kind, _) => sender.send_message(kind, payload, frames),
+            Outgoing::Message(kind, compression, _) => {
+                sender.send_message_with(kind, payload, compression, frames)
+            }
             Outgoing::Ping(_) => sender.send_ping(payload, frames),
             Outgoing::Pong(_) => sender.send_pong(payload, frames),
         })
@@ -212,7 +218,7 @@ impl Outbox {
             .back()
             .is_some_and(|last| last.len() + payload_len <= GATHER);
         if !gathers {
-            frames.push_back(Vec::new());
+            frames.push_back(self.buffers.take(payload_len));
         }
         let last = frames.back_mut().expect("there is one by now");
         let before = last.len();

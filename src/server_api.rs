@@ -7,7 +7,7 @@ use std::ptr;
 use httpd::guard::guard;
 use httpd::request::Request;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
-use websocket_proto::MessageKind;
+use websocket_proto::{Compression, MessageKind};
 
 use crate::connection::Connection;
 use crate::outbox::Outgoing;
@@ -170,13 +170,14 @@ unsafe extern "C" fn send(
             let Some(payload) = bytes(buffer, buffer_size) else {
                 return 0;
             };
-            let accepted = match message_type {
-                abi::MESSAGE_TYPE_TEXT => {
-                    connection.send(Outgoing::Message(MessageKind::Text, payload))
-                }
-                abi::MESSAGE_TYPE_BINARY => {
-                    connection.send(Outgoing::Message(MessageKind::Binary, payload))
-                }
+            let compression = match message_type & abi::MESSAGE_TYPE_UNCOMPRESSED {
+                0 => Compression::Default,
+                _ => Compression::Skip,
+            };
+            let message = |kind| connection.send(Outgoing::Message(kind, compression, payload));
+            let accepted = match message_type & !abi::MESSAGE_TYPE_UNCOMPRESSED {
+                abi::MESSAGE_TYPE_TEXT => message(MessageKind::Text),
+                abi::MESSAGE_TYPE_BINARY => message(MessageKind::Binary),
                 abi::MESSAGE_TYPE_PING => connection.send(Outgoing::Ping(payload)),
                 abi::MESSAGE_TYPE_PONG => connection.send(Outgoing::Pong(payload)),
                 // MESSAGE_TYPE_CLOSE, and everything else, as in the C module.

@@ -1,9 +1,12 @@
 //! Bytes in and out of a connection, through httpd's filters, and the one frame that is on its way out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use httpd::apr::Status;
 use httpd::upgraded::{Read, Upgraded};
+
+use crate::buffers::Buffers;
 
 /// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
 pub struct Transport {
@@ -16,19 +19,21 @@ pub struct Transport {
     stalled_since: Option<Instant>,
     /// `WebSocketSendTimeout`.
     send_timeout: Duration,
+    buffers: Arc<Buffers>,
     failure: Option<Status>,
     bytes_sent: u64,
 }
 
 impl Transport {
     /// The transport of a connection that has been upgraded.
-    pub fn new(upgraded: Upgraded, send_timeout: Duration) -> Self {
+    pub fn new(upgraded: Upgraded, send_timeout: Duration, buffers: &Arc<Buffers>) -> Self {
         Transport {
             upgraded,
             pending: Vec::new(),
             taken: 0,
             stalled_since: None,
             send_timeout,
+            buffers: Arc::clone(buffers),
             failure: None,
             bytes_sent: 0,
         }
@@ -83,7 +88,7 @@ impl Transport {
         let count = self.taken - before;
         self.bytes_sent += count as u64;
         if self.taken == self.pending.len() {
-            self.pending = Vec::new();
+            self.buffers.give(std::mem::take(&mut self.pending));
             self.taken = 0;
         }
         let has_moved = count > 0 || (had_output && !self.upgraded.has_output());

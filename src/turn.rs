@@ -7,9 +7,7 @@ use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::socket::current_thread;
 use httpd::upgraded::Read;
-use websocket_proto::{
-    CloseCode, CloseFrame, Event, MessageKind, Payload, Receiver, ReceiverConfig,
-};
+use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, Receiver};
 
 use crate::connection::{Connection, lock};
 use crate::driver::Wait;
@@ -40,9 +38,9 @@ pub struct Reader {
 
 impl Reader {
     /// The receiving half of a new connection.
-    pub fn new(config: ReceiverConfig) -> Self {
+    pub fn new(receiver: Receiver) -> Self {
         Reader {
-            receiver: Receiver::new(config),
+            receiver,
             held_back: Vec::new(),
             ending: None,
             close_deadline: None,

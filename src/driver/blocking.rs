@@ -3,7 +3,7 @@
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpd::socket::{self, Waker};
 
@@ -11,12 +11,17 @@ use super::{Driver, Wait};
 use crate::child::Child;
 use crate::connection::Connection;
 
+/// How long a signal may go unseen that comes just before the wait, which it would have ended.
+const SIGNAL_CHECK: Duration = Duration::from_secs(1);
+
 /// Drives one connection on the thread that made it.
 pub struct BlockingDriver {
     socket: RawFd,
     waker: Waker,
     thread: usize,
     is_waiting: AtomicBool,
+    /// The MPM is prefork, which tells this thread by a signal that the child is to stop.
+    is_alone: bool,
 }
 
 impl BlockingDriver {
@@ -27,15 +32,25 @@ impl BlockingDriver {
             waker: Waker::new()?,
             thread: socket::current_thread(),
             is_waiting: AtomicBool::new(false),
+            is_alone: !httpd::mpm::is_threaded(),
         })
     }
 
     /// Runs the connection to its end.
     pub fn run(&self, connection: &Connection, child: &Child) {
-        let mut buffer = child.take_buffer();
         let mut is_draining = false;
         loop {
-            match connection.turn(&mut buffer, false) {
+            let mut buffer = child.buffers().take_input();
+            let wait = connection.turn(&mut buffer, false);
+            child.buffers().give_input(buffer);
+            if !is_draining && httpd::mpm::is_stopping() {
+                is_draining = true;
+                if let Some(time) = child.drain_alone() {
+                    connection.drain_at(time);
+                    continue;
+                }
+            }
+            match wait {
                 Wait::Again => {}
                 Wait::For {
                     input,
@@ -48,19 +63,15 @@ impl BlockingDriver {
                 }
                 Wait::Ended => break,
             }
-            // prefork says so by a signal, which has ended the wait.
-            if !is_draining && httpd::mpm::is_stopping() {
-                is_draining = true;
-                if let Some(time) = child.drain_alone() {
-                    connection.drain_at(time);
-                }
-            }
         }
-        child.give_buffer(buffer);
     }
 
     fn wait(&self, input: bool, output: bool, deadline: Option<Instant>) {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = match self.is_alone {
+            true => Some(timeout.map_or(SIGNAL_CHECK, |timeout| timeout.min(SIGNAL_CHECK))),
+            false => timeout,
+        };
         // A failing poll shows as a failing read in the next turn.
         let ready = socket::wait(self.socket, self.waker.descriptor(), input, output, timeout);
         if ready.is_ok_and(|ready| ready.woken) {

@@ -107,7 +107,7 @@ impl EventDriver {
 
     /// Takes turns until there is nothing to do. The caller has `self.turn`.
     fn run(self: &Arc<Self>) {
-        let mut buffer = self.child.take_buffer();
+        let mut buffer = self.child.buffers().take_input();
         let mut has_more = false;
         loop {
             if self.has_ended.load(Ordering::Acquire) {
@@ -124,7 +124,7 @@ impl EventDriver {
                 break;
             }
         }
-        self.child.give_buffer(buffer);
+        self.child.buffers().give_input(buffer);
         if has_more && let Some(registration) = self.registration.get() {
             // Others first. A reactor that has stopped takes no more turns.
             let _ = registration.notify();

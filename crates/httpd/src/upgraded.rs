@@ -86,6 +86,7 @@ impl Upgraded {
     /// The connection is never given back to the MPM, which would expect its allocator as it was.
     pub unsafe fn trim(&mut self) {
         const BLOCK: usize = 8000;
+        const KEPT: usize = 64 * 1024;
         // SAFETY: the allocator is the live connection's own; each block goes back to it, which with this limit frees
         // it for good.
         unsafe {
@@ -94,6 +95,10 @@ impl Upgraded {
             let block = sys::apr_allocator_alloc(allocator, BLOCK);
             if !block.is_null() {
                 sys::apr_allocator_free(allocator, block);
+            }
+            if let Bypass::Closed = self.bypass {
+                // Filters take a block for each read, and would have to get it from the system.
+                sys::apr_allocator_max_free_set(allocator, KEPT);
             }
         }
     }

@@ -25,6 +25,10 @@ pub const MESSAGE_TYPE_PING: c_int = 256;
 /// A Pong frame; only for `send`.
 pub const MESSAGE_TYPE_PONG: c_int = 257;
 
+/// A flag beside [`MESSAGE_TYPE_TEXT`] and [`MESSAGE_TYPE_BINARY`] in `send`: do not compress this message.
+/// Only for a server that has `close_with`; others take it for a close.
+pub const MESSAGE_TYPE_UNCOMPRESSED: c_int = 0x10000;
+
 /// [`WebSocketServer::version`].
 pub const WEBSOCKET_SERVER_VERSION_1: c_uint = 1;
 /// [`WebSocketPlugin::version`].

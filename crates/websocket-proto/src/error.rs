@@ -11,7 +11,8 @@ use crate::handshake::ProtocolVersion;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// RSV1, RSV2 or RSV3 is set and no extension was agreed on (RFC 6455 §5.2).
+    /// RSV1, RSV2 or RSV3 is set where no agreed extension has given it a meaning (RFC 6455 §5.2,
+    /// RFC 7692 §6).
     ReservedBits,
     /// The opcode is one of 0x3–0x7 or 0xb–0xf (RFC 6455 §5.2).
     UnknownOpcode(u8),
@@ -35,6 +36,8 @@ pub enum ProtocolError {
     MessageTooBig,
     /// Text or a close reason that is not UTF-8 (RFC 6455 §8.1).
     InvalidUtf8,
+    /// A compressed message that is not DEFLATE data (RFC 7692 §7.2.2).
+    InvalidDeflate,
     /// A Close frame of one byte (RFC 6455 §5.5.1).
     TruncatedClose,
     /// A close code that may not be on the wire (RFC 6455 §7.4).
@@ -45,7 +48,10 @@ impl ProtocolError {
     /// The close code that tells the peer, in the words of its protocol version.
     pub fn close_code(self, version: ProtocolVersion) -> CloseCode {
         match (self, version) {
-            (ProtocolError::InvalidUtf8, _) => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            // RFC 6455 §7.4.1: data not consistent with the type of the message.
+            (ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate, _) => {
+                CloseCode::INVALID_FRAME_PAYLOAD_DATA
+            }
             (ProtocolError::MessageTooBig, ProtocolVersion::V13) => CloseCode::MESSAGE_TOO_BIG,
             // Versions 7 and 8 call it "frame too large"; 1009 came later.
             (ProtocolError::MessageTooBig, ProtocolVersion::V8 | ProtocolVersion::V7) => {
@@ -77,6 +83,7 @@ impl fmt::Display for ProtocolError {
             }
             ProtocolError::MessageTooBig => "a message is larger than the limit",
             ProtocolError::InvalidUtf8 => "text is not UTF-8",
+            ProtocolError::InvalidDeflate => "a compressed message is not DEFLATE data",
             ProtocolError::TruncatedClose => "a Close frame has one byte only",
             ProtocolError::BadCloseCode(number) => {
                 return write!(
@@ -138,16 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf8_is_1007_and_the_rest_1002_in_every_version() {
+    fn invalid_data_is_1007_and_the_rest_1002_in_every_version() {
         for version in [
             ProtocolVersion::V13,
             ProtocolVersion::V8,
             ProtocolVersion::V7,
         ] {
-            assert_eq!(
-                ProtocolError::InvalidUtf8.close_code(version).as_u16(),
-                1007
-            );
+            for error in [ProtocolError::InvalidUtf8, ProtocolError::InvalidDeflate] {
+                assert_eq!(error.close_code(version).as_u16(), 1007);
+            }
             assert_eq!(ProtocolError::Unmasked.close_code(version).as_u16(), 1002);
             assert_eq!(
                 ProtocolError::BadCloseCode(1005)

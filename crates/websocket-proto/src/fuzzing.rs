@@ -1,9 +1,15 @@
 //! What the fuzz targets under `fuzz/` run. Each function takes arbitrary bytes and panics when
 //! something that must hold does not. The first byte picks how the rest is cut.
 
+use std::sync::Arc;
+
 use crate::close::ReservedCloseCodes;
 use crate::connection::{Event, Payload, Receiver, ReceiverConfig, Sender};
 use crate::error::ProtocolError;
+use crate::extension::negotiation::parse_offers;
+use crate::extension::permessage_deflate::{
+    CodecPool, CompressionLevel, PermessageDeflateConfig, WindowBits, negotiate,
+};
 use crate::frame::{FrameDecoder, FrameHeader, NoRules, Opcode, Role, apply_mask, encode_header};
 use crate::handshake::{
     ProtocolVersion, Request, SecWebSocketKey, contains_token, parse_subprotocols,
@@ -165,6 +171,82 @@ pub fn connection(data: &[u8]) {
     }
 }
 
+/// Nothing in Sec-WebSocket-Extensions makes its parser panic, and what is answered is itself a
+/// list of one offer that is accepted in the same words.
+pub fn negotiation(data: &[u8]) {
+    let [picker, text @ ..] = data else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
+    let config = config(*picker);
+    let is_valid = text.split('\n').all(|field| parse_offers(field).is_ok());
+    let Some(agreed) = negotiate(text.split('\n'), &config) else {
+        return;
+    };
+    assert!(is_valid);
+    let response = agreed.response();
+    let offers = parse_offers(&response).expect("a valid response");
+    let [offer] = &offers[..] else {
+        panic!("not one extension: {response}");
+    };
+    // Each parameter is one that the client knows; two of them only when it has named them.
+    for parameter in &offer.parameters {
+        let may_be_unasked = parameter.name.ends_with("_no_context_takeover");
+        assert!(may_be_unasked || text.contains(parameter.name));
+    }
+    let again = negotiate([&*response].into_iter(), &config).expect("an acceptable offer");
+    assert_eq!(again.response(), response);
+}
+
+/// Compressed messages of arbitrary bytes give the same events however they are cut, and inflate to
+/// no more than the limit; the same bytes as a message arrive as they were.
+pub fn inflate(data: &[u8]) {
+    let [picker, cut_picker, limit, payload @ ..] = data else {
+        return;
+    };
+    let agreed = negotiate(["permessage-deflate"].into_iter(), &config(*picker));
+    let agreed = agreed.expect("an acceptable offer");
+    let codecs = (agreed, Arc::new(CodecPool::new(1)));
+    let limit = 1 << (limit % 24);
+    for kind in [MessageKind::Text, MessageKind::Binary] {
+        // Twice and plain, for what the first one leaves behind.
+        let mut stream = compressed(kind, *cut_picker, payload);
+        let plain = MessageKind::Binary.opcode();
+        append_frame(true, false, plain, [0; 4], payload, &mut stream);
+        stream.extend_from_slice(&compressed(kind, 0, payload));
+        let receive = |picker| {
+            let receiver = receiver(Role::Server, limit);
+            let receiver = receiver.with_permessage_deflate(&codecs.0, &codecs.1);
+            receive_with(receiver, limit, Cut::new(picker, &stream))
+        };
+        assert_eq!(receive(0), receive(*cut_picker));
+    }
+
+    let mut sender = Sender::new(Role::Server).with_permessage_deflate(&codecs.0, &codecs.1);
+    let mut stream = Vec::new();
+    for _ in 0..3 {
+        let result = sender.send_message(MessageKind::Binary, payload, &mut stream);
+        assert_eq!(result, Ok(()));
+    }
+    let receiver = receiver(Role::Client, payload.len() as u64);
+    let receiver = receiver.with_permessage_deflate(&codecs.0, &codecs.1);
+    let events = receive_with(receiver, u64::MAX, Cut::new(*cut_picker, &stream));
+    let expected = Seen::Message(MessageKind::Binary, payload.to_vec());
+    assert!(events.len() == 3 && events.iter().all(|event| *event == expected));
+}
+
+/// Some configuration for each byte.
+fn config(picker: u8) -> PermessageDeflateConfig {
+    PermessageDeflateConfig {
+        level: CompressionLevel::new(1 + picker % 9).expect("1 to 9"),
+        min_size: 0,
+        max_window_bits: WindowBits::new(9 + (picker >> 1) % 7).expect("9 to 15"),
+        context_takeover: picker & 0x80 == 0,
+    }
+}
+
 /// An [`Event`] that owns its bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
@@ -197,17 +279,29 @@ impl Seen {
     }
 }
 
-/// All events of an input that comes in these pieces; asserts what holds in between.
+fn receiver(role: Role, max_message_size: u64) -> Receiver {
+    Receiver::new(ReceiverConfig {
+        role,
+        max_message_size,
+        reserved_close_codes: ReservedCloseCodes::Allow,
+    })
+}
+
+/// All events of an input that comes in these pieces.
 fn receive<'a>(
     role: Role,
     max_message_size: u64,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Vec<Seen> {
-    let mut receiver = Receiver::new(ReceiverConfig {
-        role,
-        max_message_size,
-        reserved_close_codes: ReservedCloseCodes::Allow,
-    });
+    receive_with(receiver(role, max_message_size), max_message_size, pieces)
+}
+
+/// The same, of any receiver; asserts what holds in between.
+fn receive_with<'a>(
+    mut receiver: Receiver,
+    max_message_size: u64,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Vec<Seen> {
     let mut events = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();
@@ -247,14 +341,7 @@ fn receive<'a>(
 fn fragmented(kind: MessageKind, cut_picker: u8, key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut append = |fin, opcode, payload: &[u8]| {
-        stream.extend_from_slice(&encode_header(&FrameHeader {
-            fin,
-            mask: Some(key),
-            ..FrameHeader::new(opcode, payload.len() as u64)
-        }));
-        let start = stream.len();
-        stream.extend_from_slice(payload);
-        apply_mask(&mut stream[start..], key, 0);
+        append_frame(fin, false, opcode, key, payload, &mut stream);
     };
     let mut opcode = kind.opcode();
     for fragment in Cut::new(cut_picker, payload) {
@@ -264,6 +351,37 @@ fn fragmented(kind: MessageKind, cut_picker: u8, key: [u8; 4], payload: &[u8]) -
     }
     append(true, opcode, b"");
     stream
+}
+
+/// A client's frames of one compressed message.
+fn compressed(kind: MessageKind, cut_picker: u8, payload: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let (mut rsv1, mut opcode) = (true, kind.opcode());
+    for fragment in Cut::new(cut_picker, payload) {
+        append_frame(false, rsv1, opcode, [1, 2, 3, 4], fragment, &mut stream);
+        (rsv1, opcode) = (false, Opcode::Continuation);
+    }
+    append_frame(true, rsv1, opcode, [0; 4], b"", &mut stream);
+    stream
+}
+
+fn append_frame(
+    fin: bool,
+    rsv1: bool,
+    opcode: Opcode,
+    key: [u8; 4],
+    payload: &[u8],
+    stream: &mut Vec<u8>,
+) {
+    stream.extend_from_slice(&encode_header(&FrameHeader {
+        fin,
+        rsv1,
+        mask: Some(key),
+        ..FrameHeader::new(opcode, payload.len() as u64)
+    }));
+    let start = stream.len();
+    stream.extend_from_slice(payload);
+    apply_mask(&mut stream[start..], key, 0);
 }
 
 /// Pieces of a slice: all of it for the picker 0, pieces of that many bytes up to 127, pieces of

@@ -1,4 +1,4 @@
-//! RFC 6455 without I/O: bytes in, events and bytes out.
+//! RFC 6455 and RFC 7692 without I/O: bytes in, events and bytes out.
 //!
 //! This crate holds no socket and no clock and knows no HTTP server. Its parts, in the order in
 //! which a connection meets them:
@@ -12,6 +12,7 @@
 //! | [`utf8`] | UTF-8 checked while it arrives, failed at the first wrong byte (§8.1) |
 //! | [`close`] | close codes, close reasons, Close frames (§7.4) |
 //! | [`connection`] | both halves of an endpoint: [`Receiver`] and [`Sender`] |
+//! | [`extension`] | negotiates permessage-deflate (RFC 6455 §9), and compresses (RFC 7692) |
 //! | [`error`] | [`ProtocolError`], the peer's fault, and [`LocalError`], our own |
 //!
 //! The three layers of receiving stay apart: [`frame::FrameDecoder`] turns bytes into frames,
@@ -51,6 +52,7 @@
 pub mod close;
 pub mod connection;
 pub mod error;
+pub mod extension;
 pub mod frame;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -61,7 +63,9 @@ pub mod origin;
 pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame, CloseReason, ReservedCloseCodes};
-pub use connection::{ControlPayload, Event, Payload, Receiver, ReceiverConfig, Sender};
+pub use connection::{
+    Compression, ControlPayload, Event, Payload, Receiver, ReceiverConfig, Sender,
+};
 pub use error::{LocalError, ProtocolError};
 pub use frame::Role;
 pub use handshake::{HandshakeError, ProtocolVersion};

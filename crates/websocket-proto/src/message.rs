@@ -1,11 +1,12 @@
 //! Frames → messages (RFC 6455 §5.4 to §5.6): fragmentation, interleaved control frames, limits,
-//! UTF-8.
+//! UTF-8, decompression (RFC 7692 §6).
 
 use std::fmt;
 use std::mem;
 use std::ops::Deref;
 
 use crate::error::ProtocolError;
+use crate::extension::permessage_deflate::{Inflated, MessageInflater};
 use crate::frame::{FrameHeader, FrameRules, FrameStart, Opcode};
 use crate::utf8::{self, InvalidUtf8, Utf8Validator};
 
@@ -104,14 +105,21 @@ pub enum Assembled {
 #[derive(Debug)]
 pub struct MessageAssembler {
     max_message_size: u64,
+    /// The most bytes that the frames of the message under way may have: the same, or no limit when
+    /// they are compressed.
+    max_received: u64,
     /// The message under way, from the header of its first frame on.
     message: Option<MessageKind>,
+    /// Whether it is compressed; means nothing between messages.
+    is_compressed: bool,
     /// Its bytes so far. Between messages: empty, perhaps with capacity to reuse.
     buffer: Vec<u8>,
     utf8: Utf8Validator,
     /// The frame under way.
     frame: Option<FrameHeader>,
     control: ControlPayload,
+    /// When permessage-deflate is agreed on.
+    inflater: Option<Box<MessageInflater>>,
 }
 
 impl MessageAssembler {
@@ -119,16 +127,26 @@ impl MessageAssembler {
     /// more.
     pub const MAX_RECYCLED: usize = 16 << 10;
 
-    /// An assembler between two messages. The limit counts payload bytes, of control frames too.
+    /// An assembler between two messages. The limit counts payload bytes, of control frames too; of
+    /// compressed messages those that they inflate to.
     pub fn new(max_message_size: u64) -> MessageAssembler {
         MessageAssembler {
             max_message_size,
+            max_received: max_message_size,
             message: None,
+            is_compressed: false,
             buffer: Vec::new(),
             utf8: Utf8Validator::new(),
             frame: None,
             control: ControlPayload::EMPTY,
+            inflater: None,
         }
+    }
+
+    /// This assembler, with compressed messages allowed.
+    pub(crate) fn with_inflater(mut self, inflater: MessageInflater) -> MessageAssembler {
+        self.inflater = Some(Box::new(inflater));
+        self
     }
 
     /// Whether a message has begun and is not complete.
@@ -136,7 +154,8 @@ impl MessageAssembler {
         self.message.is_some()
     }
 
-    /// The kind of the message that a frame is by itself: a data frame, not fragmented (§5.4).
+    /// The kind of the message that a frame is by itself: a data frame, not fragmented (§5.4). Not
+    /// for frames with RSV1, whose payload is not the message.
     #[inline]
     pub fn is_whole_message(header: &FrameHeader) -> Option<MessageKind> {
         match (header.opcode, header.fin) {
@@ -160,10 +179,18 @@ impl MessageAssembler {
     pub fn begin_frame(&mut self, header: &FrameHeader) {
         self.frame = Some(*header);
         match header.opcode {
-            Opcode::Text => self.message = Some(MessageKind::Text),
-            Opcode::Binary => self.message = Some(MessageKind::Binary),
+            Opcode::Text => self.begin_message(MessageKind::Text, header.rsv1),
+            Opcode::Binary => self.begin_message(MessageKind::Binary, header.rsv1),
             Opcode::Continuation => {}
             Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.len = 0,
+        }
+    }
+
+    fn begin_message(&mut self, kind: MessageKind, is_compressed: bool) {
+        self.message = Some(kind);
+        self.is_compressed = is_compressed;
+        if is_compressed {
+            self.max_received = u64::MAX;
         }
     }
 
@@ -174,6 +201,9 @@ impl MessageAssembler {
         };
         if frame.opcode.is_control() {
             return self.control.push(stretch);
+        }
+        if self.is_compressed {
+            return self.inflate(Some(stretch));
         }
         // RFC 6455 §8.1, at the first wrong byte; a character may go on in the next fragment
         // (§5.6).
@@ -200,6 +230,11 @@ impl MessageAssembler {
         if !frame.fin {
             return Ok(None);
         }
+        if self.is_compressed {
+            self.inflate(None)?;
+            // The next header is judged before its message begins.
+            self.max_received = self.max_message_size;
+        }
         let Some(kind) = self.message.take() else {
             return Ok(None);
         };
@@ -208,6 +243,28 @@ impl MessageAssembler {
             self.utf8.finish()?;
         }
         Ok(Some(Assembled::Message(kind, mem::take(&mut self.buffer))))
+    }
+
+    /// Inflates the next stretch of a message, or its end, behind what there is of it.
+    #[inline(never)]
+    fn inflate(&mut self, stretch: Option<&[u8]>) -> Result<(), ProtocolError> {
+        let Some(inflater) = &mut self.inflater else {
+            return Err(ProtocolError::ReservedBits);
+        };
+        let is_text = self.message == Some(MessageKind::Text);
+        let inflated = Inflated {
+            buffer: &mut self.buffer,
+            limit: self.max_message_size,
+            // RFC 6455 §8.1, of the message and not of its compressed form (RFC 7692 §6.2).
+            check: |bytes: &[u8]| match is_text {
+                true => Ok(self.utf8.push(bytes)?),
+                false => Ok(()),
+            },
+        };
+        match stretch {
+            Some(stretch) => inflater.push(stretch, inflated),
+            None => inflater.end(inflated),
+        }
     }
 
     /// Takes a message's buffer back, to be used for the next message; one with more capacity than
@@ -240,6 +297,12 @@ impl MessageAssembler {
         }
         self.buffer.reserve_exact(target - have);
     }
+
+    /// The rules of a frame that has a reserved bit set, which its own rules refuse. They are apart,
+    /// so that the frames of everybody else are judged as if there were no compression.
+    pub(crate) fn compressed_rules(&self) -> CompressedRules<'_> {
+        CompressedRules { assembler: self }
+    }
 }
 
 impl FrameRules for MessageAssembler {
@@ -265,15 +328,41 @@ impl FrameRules for MessageAssembler {
         if start.opcode == Opcode::Close && payload_length == 1 {
             return Err(ProtocolError::TruncatedClose);
         }
-        let received = match start.opcode.is_control() {
-            true => 0,
-            false => self.buffer.len() as u64,
+        let (limit, received) = match start.opcode.is_control() {
+            true => (self.max_message_size, 0),
+            false => (self.max_received, self.buffer.len() as u64),
         };
         // RFC 6455 §10.4: a limit on the message after reassembly, not only on the frame.
         // Subtracted, because the sum could overflow.
-        if payload_length > self.max_message_size.saturating_sub(received) {
+        if payload_length > limit.saturating_sub(received) {
             return Err(ProtocolError::MessageTooBig);
         }
+        Ok(())
+    }
+}
+
+/// The rules of the first frame of a compressed message.
+pub(crate) struct CompressedRules<'a> {
+    assembler: &'a MessageAssembler,
+}
+
+impl FrameRules for CompressedRules<'_> {
+    fn check_start(&self, start: &FrameStart) -> Result<(), ProtocolError> {
+        // RFC 7692 §6.1: RSV1 is set on the first frame of a message only, and never on a control
+        // frame.
+        let is_first = matches!(start.opcode, Opcode::Text | Opcode::Binary);
+        if self.assembler.inflater.is_none() || !is_first || start.rsv2 || start.rsv3 {
+            return Err(ProtocolError::ReservedBits);
+        }
+        self.assembler.check_start(&FrameStart {
+            rsv1: false,
+            ..*start
+        })
+    }
+
+    fn check_length(&self, _: &FrameStart, _: u64) -> Result<(), ProtocolError> {
+        // What it inflates to is limited while it inflates. The compressed form takes no memory,
+        // and may be the longer one.
         Ok(())
     }
 }

@@ -10,4 +10,4 @@ mod send;
 pub use crate::message::ControlPayload;
 pub use event::{Event, Payload};
 pub use receive::{Receiver, ReceiverConfig};
-pub use send::Sender;
+pub use send::{Compression, Sender};

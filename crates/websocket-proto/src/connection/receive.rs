@@ -1,8 +1,10 @@
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::event::{Event, Payload};
 use crate::close::{CloseFrame, ReservedCloseCodes};
 use crate::error::ProtocolError;
+use crate::extension::permessage_deflate::{Agreed, CodecPool};
 use crate::frame::{FrameDecoder, Role};
 use crate::message::{Assembled, MessageAssembler, MessageKind};
 
@@ -11,7 +13,8 @@ use crate::message::{Assembled, MessageAssembler, MessageKind};
 pub struct ReceiverConfig {
     /// Which endpoint we are.
     pub role: Role,
-    /// The largest message, and the largest control frame, in payload bytes.
+    /// The largest message, and the largest control frame, in payload bytes; of a compressed
+    /// message, in bytes that it inflates to.
     pub max_message_size: u64,
     /// Which close codes the peer may send.
     pub reserved_close_codes: ReservedCloseCodes,
@@ -72,6 +75,17 @@ impl Receiver {
         }
     }
 
+    /// This receiver, with permessage-deflate agreed on: messages that came compressed are given
+    /// inflated, always [owned](Payload::Owned).
+    ///
+    /// Without context takeover its decompressor is the pool's, and here only during a message; with
+    /// it, it stays from the first compressed message on.
+    pub fn with_permessage_deflate(mut self, agreed: &Agreed, pool: &Arc<CodecPool>) -> Receiver {
+        let inflater = agreed.inflater(self.decoder.role(), pool);
+        self.assembler = self.assembler.with_inflater(inflater);
+        self
+    }
+
     /// Consumes input until an event is ready or the input is used up; gives how many bytes it
     /// consumed.
     ///
@@ -118,23 +132,30 @@ impl Receiver {
         let mut consumed = 0;
         loop {
             if self.decoder.is_in_header() {
-                let (taken, header) = self
-                    .decoder
-                    .read_header(&input[consumed..], &self.assembler)?;
-                consumed += taken;
-                let Some(header) = header else {
-                    return Ok((consumed, None));
-                };
-                // The short way: a message that lies whole in the input stays there.
-                let is_all_there = header.payload_length <= (input.len() - consumed) as u64;
-                let whole = MessageAssembler::is_whole_message(&header);
-                if let Some(kind) = whole.filter(|_| is_all_there) {
-                    let stretch = self.decoder.read_payload(&mut input[consumed..]);
-                    MessageAssembler::check_whole(kind, stretch.bytes)?;
-                    let range = consumed..consumed + stretch.bytes.len();
-                    return Ok((range.end, Some(Found::Whole(kind, range))));
+                let rest = &input[consumed..];
+                match self.decoder.read_header(rest, &self.assembler) {
+                    Ok((taken, Some(header))) => {
+                        consumed += taken;
+                        // The short way: a message that lies whole in the input stays there.
+                        let is_all_there = header.payload_length <= (input.len() - consumed) as u64;
+                        let whole = MessageAssembler::is_whole_message(&header);
+                        if let Some(kind) = whole.filter(|_| is_all_there) {
+                            let stretch = self.decoder.read_payload(&mut input[consumed..]);
+                            MessageAssembler::check_whole(kind, stretch.bytes)?;
+                            let range = consumed..consumed + stretch.bytes.len();
+                            return Ok((range.end, Some(Found::Whole(kind, range))));
+                        }
+                        self.assembler.begin_frame(&header);
+                    }
+                    Ok((taken, None)) => return Ok((consumed + taken, None)),
+                    Err(error) => {
+                        let (taken, has_begun) = self.begin_compressed(rest, error)?;
+                        consumed += taken;
+                        if !has_begun {
+                            return Ok((consumed, None));
+                        }
+                    }
                 }
-                self.assembler.begin_frame(&header);
             }
             let stretch = self.decoder.read_payload(&mut input[consumed..]);
             consumed += stretch.bytes.len();
@@ -146,6 +167,28 @@ impl Receiver {
                 return Ok((consumed, Some(Found::Assembled(assembled))));
             }
         }
+    }
+
+    /// Begins the first frame of a compressed message, if a frame was refused for being that; gives
+    /// how many bytes of the input its header took, and whether it is complete.
+    ///
+    /// Frames come here by an error, so that the way of the others is no longer for it.
+    #[cold]
+    #[inline(never)]
+    fn begin_compressed(
+        &mut self,
+        input: &[u8],
+        error: ProtocolError,
+    ) -> Result<(usize, bool), ProtocolError> {
+        if error != ProtocolError::ReservedBits {
+            return Err(error);
+        }
+        let rules = self.assembler.compressed_rules();
+        let (taken, header) = self.decoder.read_header(input, &rules)?;
+        if let Some(header) = &header {
+            self.assembler.begin_frame(header);
+        }
+        Ok((taken, header.is_some()))
     }
 
     fn event_from(&mut self, assembled: Assembled) -> Result<Event<'static>, ProtocolError> {

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use crate::close::CloseFrame;
 use crate::error::LocalError;
+use crate::extension::permessage_deflate::{Agreed, CodecPool, MessageDeflater};
 use crate::frame::{FrameHeader, FrameHeaderBytes, Opcode, Role, apply_mask, encode_header};
 use crate::message::{ControlPayload, MessageKind};
 use crate::utf8;
@@ -14,6 +17,19 @@ pub struct Sender {
     /// The masking key, for a client.
     mask: Option<[u8; 4]>,
     is_close_sent: bool,
+    /// When permessage-deflate is agreed on.
+    deflater: Option<Box<MessageDeflater>>,
+}
+
+/// Whether a message is to be compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// When permessage-deflate is agreed on and the message is long enough.
+    #[default]
+    Default,
+    /// Not: for a message that would not become smaller, or that must not share a compressor with
+    /// others.
+    Skip,
 }
 
 impl Sender {
@@ -27,7 +43,24 @@ impl Sender {
                 Role::Client => Some([0; 4]),
             },
             is_close_sent: false,
+            deflater: None,
         }
+    }
+
+    /// This sender, with permessage-deflate agreed on: messages are compressed from the configured
+    /// size on.
+    ///
+    /// Without context takeover its compressor is the pool's, and a message that would not become
+    /// smaller goes uncompressed. With it, the compressor stays from the first compressed message
+    /// on, and every message that has been through it goes compressed.
+    pub fn with_permessage_deflate(mut self, agreed: &Agreed, pool: &Arc<CodecPool>) -> Sender {
+        // RFC 6455 §5.1: a client masks, a server does not.
+        let role = match self.mask {
+            Some(_) => Role::Client,
+            None => Role::Server,
+        };
+        self.deflater = Some(Box::new(agreed.deflater(role, pool)));
+        self
     }
 
     /// This sender with a masking key; see [`set_mask_key`](Self::set_mask_key).
@@ -47,11 +80,24 @@ impl Sender {
         }
     }
 
-    /// Sends a message as one frame. Text has to be UTF-8.
+    /// Sends a message as one frame, compressed by [default](Compression::Default). Text has to be
+    /// UTF-8.
     pub fn send_message(
         &mut self,
         kind: MessageKind,
         payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), LocalError> {
+        self.send_message_with(kind, payload, Compression::Default, out)
+    }
+
+    /// Sends a message as one frame, compressed or not. Text has to be UTF-8.
+    #[inline]
+    pub fn send_message_with(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        compression: Compression,
         out: &mut Vec<u8>,
     ) -> Result<(), LocalError> {
         let header = self.message_header(kind, payload.len())?;
@@ -59,11 +105,14 @@ impl Sender {
         if kind == MessageKind::Text {
             utf8::check_whole(payload).map_err(|_| LocalError::InvalidUtf8)?;
         }
-        self.append(&header, payload, out);
+        match (&mut self.deflater, compression) {
+            (Some(_), Compression::Default) => self.append_deflated(kind, &header, payload, out),
+            _ => self.append(&header, payload, out),
+        }
         Ok(())
     }
 
-    /// Only the frame header of a message, for a caller that has the payload in a buffer of its
+    /// Only the frame header of an uncompressed message, for a caller that has the payload in a buffer of its
     /// own.
     ///
     /// The caller sends exactly `payload_len` bytes after it; that a text is UTF-8, and that a
@@ -138,6 +187,55 @@ impl Sender {
         }))
     }
 
+    /// Appends a message's frame, with its payload compressed when that is worth it.
+    #[inline(never)]
+    fn append_deflated(
+        &mut self,
+        kind: MessageKind,
+        header: &FrameHeaderBytes,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        if !self.append_compressed(kind, payload, out) {
+            self.append(header, payload, out);
+        }
+    }
+
+    /// Appends a message's frame with its payload compressed, or nothing when it is to go
+    /// uncompressed; says which.
+    fn append_compressed(&mut self, kind: MessageKind, payload: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(deflater) = &mut self.deflater else {
+            return false;
+        };
+        if !deflater.is_worth(payload.len()) {
+            return false;
+        }
+        // The header's length follows from the payload's, which is not known yet.
+        let start = out.len();
+        let gap = FrameHeader::MAX_LEN;
+        out.resize(start + gap, 0);
+        if !deflater.deflate(payload, out) {
+            out.truncate(start);
+            return false;
+        }
+        let payload_at = start + gap;
+        if let Some(key) = self.mask {
+            apply_mask(&mut out[payload_at..], key, 0);
+        }
+        let header = encode_header(&FrameHeader {
+            // RFC 7692 §6.1: RSV1 marks the first frame of a compressed message.
+            rsv1: true,
+            mask: self.mask,
+            ..FrameHeader::new(kind.opcode(), (out.len() - payload_at) as u64)
+        });
+        let surplus = gap - header.len();
+        out.copy_within(payload_at.., payload_at - surplus);
+        out.truncate(out.len() - surplus);
+        out[start..start + header.len()].copy_from_slice(&header);
+        true
+    }
+
+    #[inline(always)]
     fn append(&self, header: &[u8], payload: &[u8], out: &mut Vec<u8>) {
         out.reserve(header.len() + payload.len());
         out.extend_from_slice(header);

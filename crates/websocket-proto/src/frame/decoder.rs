@@ -6,8 +6,7 @@ use crate::error::ProtocolError;
 ///
 /// Drive it so: call [`read_header`](Self::read_header) until it gives a header, then
 /// [`read_payload`](Self::read_payload) until it says that the frame ends (once at least, for an
-/// empty payload too), and again from the start. The input may be cut at any byte. After an error
-/// it is of no further use.
+/// empty payload too), and again from the start. The input may be cut at any byte.
 #[derive(Debug)]
 pub struct FrameDecoder {
     role: Role,
@@ -47,6 +46,11 @@ impl FrameDecoder {
         }
     }
 
+    /// Our role.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether a frame header is what comes next or is under way.
     #[inline]
     pub fn is_in_header(&self) -> bool {
@@ -56,7 +60,8 @@ impl FrameDecoder {
     /// Reads the next frame header, or as much as `input` has of it; gives how many bytes it took.
     ///
     /// Without a header in the result all of `input` is taken. Call it only
-    /// [between frames](Self::is_in_header); else it takes nothing.
+    /// [between frames](Self::is_in_header); else it takes nothing. After an error the same input
+    /// may be read again by other rules.
     #[inline]
     pub fn read_header(
         &mut self,
@@ -75,11 +80,17 @@ impl FrameDecoder {
             begun_len => {
                 let taken = self.begin(input);
                 let bytes = &self.begun[..usize::from(self.begun_len)];
-                let Some((header, len)) = parse_header(bytes, self.role, rules)? else {
-                    return Ok((taken, None));
-                };
-                self.begun_len = 0;
-                (len - usize::from(begun_len), header)
+                match parse_header(bytes, self.role, rules) {
+                    Ok(Some((header, len))) => {
+                        self.begun_len = 0;
+                        (len - usize::from(begun_len), header)
+                    }
+                    Ok(None) => return Ok((taken, None)),
+                    Err(error) => {
+                        self.begun_len = begun_len;
+                        return Err(error);
+                    }
+                }
             }
         };
         self.payload = Some(PayloadPosition {

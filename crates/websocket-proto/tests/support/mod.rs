@@ -34,9 +34,15 @@ pub fn receiver(role: Role, max_message_size: u64) -> Receiver {
 
 /// A frame as the peer of `role` sends it.
 pub fn frame(role: Role, fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    frame_with(role, fin, false, opcode, payload)
+}
+
+/// A frame as the peer of `role` sends it, with RSV1 or without.
+pub fn frame_with(role: Role, fin: bool, rsv1: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mask = (role == Role::Server).then_some(KEY);
     let header = FrameHeader {
         fin,
+        rsv1,
         mask,
         ..FrameHeader::new(opcode, payload.len() as u64)
     };
@@ -81,13 +87,20 @@ pub fn feed(receiver: &mut Receiver, piece: &[u8]) -> Vec<Seen> {
 /// Asserts the events of a stream in one piece and cut into pieces of each small size.
 #[track_caller]
 pub fn assert_events(role: Role, max_message_size: u64, stream: &[u8], expected: &[Seen]) {
+    let new = || receiver(role, max_message_size);
+    assert_events_of(new, stream, expected);
+}
+
+/// The same, of any receiver.
+#[track_caller]
+pub fn assert_events_of(new: impl Fn() -> Receiver, stream: &[u8], expected: &[Seen]) {
     let sizes = (1..=stream.len().min(20)).chain([stream.len().max(1)]);
     for size in sizes {
-        let mut receiver = receiver(role, max_message_size);
+        let mut receiver = new();
         let events: Vec<Seen> = stream
             .chunks(size)
             .flat_map(|piece| feed(&mut receiver, piece))
             .collect();
-        assert_eq!(events, expected, "{role:?}, pieces of {size}");
+        assert_eq!(events, expected, "pieces of {size}");
     }
 }

@@ -1,0 +1,60 @@
+//! Memory that a child's connections share: buffers that input passes through, and large ones for large messages,
+//! which are expensive to get from the system each time (a page fault every 4 KiB).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most that one read takes, in bytes.
+const INPUT: usize = 64 * 1024;
+/// How many buffers for input are kept.
+const MOST_INPUT: usize = 16;
+/// Smaller buffers are not worth keeping, nor larger ones, in bytes.
+const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024..=2 * 1024 * 1024;
+/// How many large buffers are kept.
+const MOST: usize = 4;
+
+/// The buffers of one child. What is not in use stays here, never with a connection that waits.
+#[derive(Default)]
+pub struct Buffers {
+    input: Mutex<Vec<Box<[u8]>>>,
+    large: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    /// A buffer for input, to be given back.
+    pub fn take_input(&self) -> Box<[u8]> {
+        lock(&self.input)
+            .pop()
+            .unwrap_or_else(|| vec![0; INPUT].into_boxed_slice())
+    }
+
+    /// Takes a buffer for input back.
+    pub fn give_input(&self, buffer: Box<[u8]>) {
+        let mut input = lock(&self.input);
+        if input.len() < MOST_INPUT {
+            input.push(buffer);
+        }
+    }
+
+    /// An empty buffer that is going to hold about `size` bytes.
+    pub fn take(&self, size: usize) -> Vec<u8> {
+        if !LARGE.contains(&size) {
+            return Vec::new();
+        }
+        lock(&self.large).pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer that nobody needs any more.
+    pub fn give(&self, mut buffer: Vec<u8>) {
+        if LARGE.contains(&buffer.capacity()) {
+            buffer.clear();
+            let mut large = lock(&self.large);
+            if large.len() < MOST {
+                large.push(buffer);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
