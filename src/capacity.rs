@@ -29,7 +29,8 @@ pub fn check(server: Server<'_>) {
             Level::Warn,
             Tag::FewConnections,
             || {
-                let enough = (FEW / threads.max(1)).max(1);
+                let others = threads.saturating_sub(1).max(1);
+            let enough = FEW.saturating_sub(threads).div_ceil(others).max(1);
                 format!(
                     "a child accepts at most {most} connections, WebSockets included (ThreadsPerChild {threads}, \
                  AsyncRequestWorkerFactor {factor}); AsyncRequestWorkerFactor {enough} would allow {}",
@@ -40,7 +41,8 @@ pub fn check(server: Server<'_>) {
     }
 }
 
-/// The event MPM's own limit, with every worker thread idle.
+/// The event MPM's own limit, with every worker thread idle but the one that takes the connection. It drops the
+/// factor's fraction.
 fn limit(threads: usize, factor: f64) -> usize {
-    (threads as f64 * (1.0 + factor)) as usize
+    threads + threads.saturating_sub(1) * (factor as usize).max(1)
 }

@@ -276,7 +276,8 @@ impl Take12 for WebSocketThreads {
         directive.require_global()?;
         let most = reactor::Config::THREADS_LIMIT;
         let number = |text: &str| match text.parse::<usize>() {
-            Ok(number) if (1..=most).contains(&number) => Ok(number),
+            // parse would take a sign.
+            Ok(number) if (1..=most).contains(&number) && !text.starts_with('+') => Ok(number),
             _ => Err(format!("'{text}' is not a number of threads, 1 to {most}")),
         };
         let min = number(min)?;
@@ -351,7 +352,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
         0 => Err(wrong()),
         // A message is one buffer, and no buffer of Rust or C is longer.
         size if isize::try_from(size).is_err() => Err(format!(
-            "'{text}' is more than a message can have ({} bytes)",
+            "'{text}' is more than memory can hold ({} bytes)",
             isize::MAX
         )),
         size => Ok(size),

@@ -43,7 +43,7 @@ impl BlockingDriver {
             let mut buffer = child.buffers().take_input();
             let wait = connection.turn(&mut buffer, false);
             child.buffers().give_input(buffer);
-            if !is_draining && httpd::mpm::is_stopping() {
+            if self.is_alone && !is_draining && httpd::mpm::is_stopping() {
                 is_draining = true;
                 if let Some(time) = child.drain_alone() {
                     connection.drain_at(time);

@@ -44,7 +44,7 @@ impl MessageDeflater {
     ///
     /// That is so when the form is no smaller, but only without context takeover. With it, what the
     /// compressor has seen the peer has to see too, so it is sent; incompressible bytes grow by
-    /// some bytes per 16 KiB.
+    /// some bytes per 16 KiB. A `min_size` of 0 asks for every message to be compressed, and is obeyed.
     pub(crate) fn deflate(&mut self, payload: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let deflater = self.deflater.take();
@@ -60,11 +60,11 @@ impl MessageDeflater {
             return true;
         }
         self.pool.give_deflater(deflater);
-        let is_smaller = out.len() - start < payload.len();
-        if !is_smaller {
+        let is_sent = self.min_size == 0 || out.len() - start < payload.len();
+        if !is_sent {
             out.truncate(start);
         }
-        is_smaller
+        is_sent
     }
 }
 

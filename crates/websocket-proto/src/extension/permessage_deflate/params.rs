@@ -69,7 +69,8 @@ impl CompressionLevel {
 pub struct PermessageDeflateConfig {
     /// How hard to compress.
     pub level: CompressionLevel,
-    /// Messages with fewer bytes are sent uncompressed.
+    /// Messages with fewer bytes are sent uncompressed. 0: every message that is not empty is compressed, even
+    /// when that makes it longer.
     pub min_size: usize,
     /// The largest window that the server uses, and that it grants to a client that lets itself be
     /// limited.
