@@ -22,7 +22,7 @@ const OFFER: &str = "permessage-deflate; client_max_window_bits";
 /// Everything is compressed.
 fn config(context_takeover: bool) -> PermessageDeflateConfig {
     PermessageDeflateConfig {
-        min_size: 0,
+        min_size: 1,
         context_takeover,
         ..PermessageDeflateConfig::default()
     }
@@ -400,6 +400,18 @@ fn an_empty_message_is_never_compressed() {
     let mut sender = deflating(&config(true));
     assert_eq!(send(&mut sender, MessageKind::Text, b""), b"\x81\x00");
     assert_eq!(send(&mut sender, MessageKind::Binary, b""), b"\x82\x00");
+}
+
+#[test]
+fn a_minimum_of_zero_compresses_what_becomes_longer_too() {
+    for context_takeover in [true, false] {
+        let config = PermessageDeflateConfig {
+            min_size: 0,
+            ..config(context_takeover)
+        };
+        let sent = send(&mut deflating(&config), MessageKind::Text, b"Hello");
+        assert_eq!(sent, b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
+    }
 }
 
 #[test]
