@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Drives the Autobahn cases of groups 1 to 10 against an echoing WebSocket server.
+"""Drives the Autobahn cases against an echoing WebSocket server: groups 1 to 10, or 12 and 13.
 
     run.py ws://127.0.0.1:8080/echo              prints what differs from expected-results.json
     run.py --write ws://127.0.0.1:8080/echo      writes expected-results.json
+    run.py --compression ws://…                  groups 12 and 13 and expected-compression.json instead; the
+                                                 server has WebSocketCompression On and, because kosoku
+                                                 demands that every answer is compressed,
+                                                 WebSocketCompressionMinSize 0
 
 The exit status is 0 when nothing differs. kosoku runs the cases (see ../requirements.txt).
 """
@@ -17,6 +21,8 @@ from pathlib import Path
 from kosoku import FailureError, run_fuzzingclient
 
 EXPECTED = Path(__file__).with_name("expected-results.json")
+EXPECTED_COMPRESSION = EXPECTED.with_name("expected-compression.json")
+COMPRESSION_GROUPS = ["12.*", "13.*"]
 GROUPS = [f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 9, 10)]  # there is no group 8
 
 
@@ -58,15 +64,19 @@ def dump(results):
 def main():
     parser = argparse.ArgumentParser(description="Autobahn against an echoing WebSocket server.")
     parser.add_argument("url")
-    parser.add_argument("--write", action="store_true", help="write expected-results.json")
+    parser.add_argument("--write", action="store_true", help="write the expected results")
+    parser.add_argument("--compression", action="store_true", help="groups 12 and 13")
     parser.add_argument("--case", action="append", help="a case or a pattern such as 6.*")
     parser.add_argument("--parallel", type=int, default=1, help="how many cases at once")
     options = parser.parse_args()
-    actual = asyncio.run(run(options.url, options.case or GROUPS, options.parallel))
+    file, groups = EXPECTED, GROUPS
+    if options.compression:
+        file, groups = EXPECTED_COMPRESSION, COMPRESSION_GROUPS
+    actual = asyncio.run(run(options.url, options.case or groups, options.parallel))
     if options.write:
-        EXPECTED.write_text(dump(actual))
+        file.write_text(dump(actual))
         return 0
-    expected = json.loads(EXPECTED.read_text())
+    expected = json.loads(file.read_text())
     if options.case:
         expected = {case: expected[case] for case in expected if case in actual}
     lines = differences(expected, actual)
