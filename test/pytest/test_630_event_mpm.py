@@ -9,7 +9,7 @@ MANY = 400
 
 def configuration(server):
     (server.document_root / "page.html").write_text("a page\n")
-    return "AsyncRequestWorkerFactor 40\n" + location("/recorder", plugin("recorder"))
+    return location("/recorder", plugin("recorder"))
 
 
 def test_ws_630_01_websockets_hold_no_worker_thread(httpd):
