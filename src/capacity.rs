@@ -30,7 +30,7 @@ pub fn check(server: Server<'_>) {
             Tag::FewConnections,
             || {
                 let others = threads.saturating_sub(1).max(1);
-            let enough = FEW.saturating_sub(threads).div_ceil(others).max(1);
+                let enough = FEW.saturating_sub(threads).div_ceil(others).max(1);
                 format!(
                     "a child accepts at most {most} connections, WebSockets included (ThreadsPerChild {threads}, \
                  AsyncRequestWorkerFactor {factor}); AsyncRequestWorkerFactor {enough} would allow {}",

@@ -279,9 +279,11 @@ impl Connection {
         let Some(ending) = &reader.ending else { return };
         if let Some(transport) = lock(&self.transport).as_mut() {
             let bytes_sent = transport.bytes_sent();
+            // What the peer has not taken by now it never will; saying goodbye behind it would block.
+            let is_lost = ending.is_broken() || !transport.is_idle();
             let upgraded = transport.upgraded();
             upgraded.set_bytes_sent(bytes_sent);
-            if ending.is_broken() {
+            if is_lost {
                 upgraded.abort();
             }
             log::log(
