@@ -29,6 +29,7 @@ MEGABYTE = 1 << 20
 # rest is the allocator's and TLS's.
 ROOM = 4 * MEGABYTE
 ROUNDS = 40
+MOST = 8
 
 
 def configuration(server):
@@ -38,7 +39,7 @@ def configuration(server):
     joined.chmod(0o666)
     server.environment["WEBSOCKET_THREADS_FILE"] = str(joined)
     return (
-        "WebSocketThreads 2 8\n"
+        f"WebSocketThreads 2 {MOST}\n"
         + location("/echo", example(ECHO))
         + location("/rpc", plugin("rpc"))
         + location("/threads", plugin("threads"))
@@ -121,7 +122,7 @@ def test_ws_570_01_senders_to_a_stuck_peer_wait_and_hold_nobody_else_up(httpd, t
         for client in stuck:
             client.vanish()
     eventually(lambda: joined() == 1 + len(stuck), "the plugin's threads to be released")
-    eventually(lambda: len(thread_names(child)) <= threads + 8, "the plugin's threads to end")
+    eventually(lambda: len(thread_names(child)) <= threads + MOST, "the plugin's threads to end")
 
 
 def test_ws_570_02_ten_senders_go_on_when_the_peer_reads_again(httpd, tls):
@@ -183,7 +184,7 @@ def test_ws_570_05_more_stuck_peers_than_threads(httpd, tls, child):
         for client in stuck:
             client.send_frame(TEXT, f"send-big {4 * MEGABYTE}")
         wait_until_stuck(httpd, *stuck)
-        assert reactor_threads(child) <= 8
+        assert reactor_threads(child) <= MOST
         assert httpd.ask("/index.html", tls=tls).status == 200
         for client in stuck[::2]:
             assert len(client.receive_message().payload) == 4 * MEGABYTE
@@ -234,6 +235,25 @@ def test_ws_570_07_a_peer_that_reads_a_little_gets_a_little(httpd, tls):
         if writer is not None:
             writer.join()
         client.close_properly()
+
+
+def test_ws_570_08_peers_that_are_stuck_at_their_end_hold_no_thread(httpd, tls, joined):
+    """More of them than there may be threads. Their plugin closes; they take not even that."""
+    stuck = [httpd.open("/threads", tls=tls, receive_buffer=4096) for _ in range(MOST + 2)]
+    try:
+        for client in stuck:
+            client.send_frame(TEXT, "start 100000000")
+        wait_until_stuck(httpd, *stuck)
+        for client in stuck:
+            client.send_frame(TEXT, "close")
+        eventually(lambda: joined() == len(stuck), "the WebSockets to be given up")
+        for number in range(3):
+            with httpd.open("/echo", tls=tls) as other:
+                other.echo(f"served {number}")
+                other.close_properly()
+    finally:
+        for client in stuck:
+            client.vanish()
 
 
 def stuffed(client, data):

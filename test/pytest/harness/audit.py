@@ -1,26 +1,27 @@
 """An access log with what it has to say of a WebSocket: status, duration, and which one it was."""
 
+import itertools
 import time
 
 from .waiting import eventually
 
 _FILE = "audit.log"
+_numbers = itertools.count()
 CONFIGURATION = f'LogFormat "%>s %D %q" audit\nCustomLog "{_FILE}" audit\n'
 
 
 class Audit:
-    """Names WebSockets by their queries, and checks that each gets its one line."""
+    """Names WebSockets by their queries, and checks that each gets its one line from now on."""
 
     def __init__(self, server):
         self._path = server.directory / _FILE
-        self._count = 0
+        self._begin = self._path.stat().st_size if self._path.exists() else 0
         self._opened = {}
         self._left = {}
 
     def name(self, path):
         """`path` with a name for a WebSocket that is opened now."""
-        self._count += 1
-        return f"{path}?{self._count}"
+        return f"{path}?{next(_numbers)}"
 
     def opened(self, path):
         self._opened[path.partition("?")[2]] = time.monotonic()
@@ -50,7 +51,7 @@ class Audit:
         """Status, duration in seconds and name of each request with a query."""
         if not self._path.exists():
             return []
-        text = self._path.read_text()
+        text = self._path.read_bytes()[self._begin :].decode("utf-8", "replace")
         fields = [line.split(" ", 2) for line in text[: text.rfind("\n") + 1].splitlines()]
         return [
             (int(status), int(duration) / 1e6, name[1:])
