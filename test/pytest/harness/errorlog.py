@@ -56,8 +56,12 @@ class ErrorLog:
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
-            file.seek(self._begin)
+            # One byte more, which tells whether a line was being written when the test began: that
+            # line is not this test's.
+            file.seek(max(self._begin - 1, 0))
             data = file.read()
+        if self._begin > 0:
+            data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
         data = data[: data.rfind(b"\n") + 1]
         return [parse(line) for line in data.decode("utf-8", "replace").splitlines() if line]
 
