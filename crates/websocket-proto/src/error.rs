@@ -110,6 +110,10 @@ pub enum LocalError {
     CloseSent,
     /// A message whose length does not fit 63 bits (RFC 6455 §5.2).
     MessageTooLong,
+    /// A message while another one's fragments are being sent (RFC 6455 §5.4).
+    MessageUnfinished,
+    /// A fragment of another type than its message's first (RFC 6455 §5.4).
+    FragmentType,
 }
 
 impl fmt::Display for LocalError {
@@ -119,6 +123,8 @@ impl fmt::Display for LocalError {
             LocalError::ControlTooLong => "a control frame to be sent is longer than 125 bytes",
             LocalError::CloseSent => "nothing can be sent after the Close frame",
             LocalError::MessageTooLong => "a message to be sent is longer than 2^63 - 1 bytes",
+            LocalError::MessageUnfinished => "a message is to be sent between the parts of another",
+            LocalError::FragmentType => "a part to be sent has another type than its message",
         })
     }
 }

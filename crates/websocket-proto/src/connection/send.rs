@@ -5,7 +5,7 @@ use crate::error::LocalError;
 use crate::extension::permessage_deflate::{Agreed, CodecPool, MessageDeflater};
 use crate::frame::{FrameHeader, FrameHeaderBytes, Opcode, Role, apply_mask, encode_header};
 use crate::message::{ControlPayload, MessageKind};
-use crate::utf8;
+use crate::utf8::{self, Utf8Validator};
 
 /// The outgoing half of an endpoint: messages → bytes.
 ///
@@ -19,6 +19,14 @@ pub struct Sender {
     is_close_sent: bool,
     /// When permessage-deflate is agreed on.
     deflater: Option<Box<MessageDeflater>>,
+    /// A message whose last fragment has not been sent.
+    unfinished: Option<Unfinished>,
+}
+
+#[derive(Clone, Debug)]
+struct Unfinished {
+    kind: MessageKind,
+    utf8: Utf8Validator,
 }
 
 /// Whether a message is to be compressed.
@@ -44,6 +52,7 @@ impl Sender {
             },
             is_close_sent: false,
             deflater: None,
+            unfinished: None,
         }
     }
 
@@ -112,6 +121,45 @@ impl Sender {
         Ok(())
     }
 
+    /// Sends one fragment of a message, uncompressed (RFC 6455 §5.4). The first one after a whole message
+    /// begins it, and the one that `is_final` ends it; a text is UTF-8 over all of them.
+    ///
+    /// Until it has ended, control frames may be sent, but no other message. A fragment that is refused
+    /// changes nothing: the message can go on with another one.
+    pub fn send_fragment(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        is_final: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LocalError> {
+        let (opcode, mut message) = match &self.unfinished {
+            Some(unfinished) if unfinished.kind != kind => return Err(LocalError::FragmentType),
+            Some(unfinished) => (Opcode::Continuation, unfinished.clone()),
+            None => {
+                let utf8 = Utf8Validator::new();
+                (kind.opcode(), Unfinished { kind, utf8 })
+            }
+        };
+        let header = self.frame_header(opcode, is_final, payload.len())?;
+        if kind == MessageKind::Text {
+            let checked = message.utf8.push(payload);
+            let checked = checked.and_then(|()| match is_final {
+                true => message.utf8.finish(),
+                false => Ok(()),
+            });
+            checked.map_err(|_| LocalError::InvalidUtf8)?;
+        }
+        self.unfinished = (!is_final).then_some(message);
+        self.append(&header, payload, out);
+        Ok(())
+    }
+
+    /// Whether a message has been begun by [`send_fragment`](Self::send_fragment) and not ended.
+    pub fn is_message_unfinished(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
     /// Only the frame header of an uncompressed message, for a caller that has the payload in a buffer of its
     /// own.
     ///
@@ -122,7 +170,10 @@ impl Sender {
         kind: MessageKind,
         payload_len: usize,
     ) -> Result<FrameHeaderBytes, LocalError> {
-        self.header(kind.opcode(), payload_len)
+        if self.unfinished.is_some() {
+            return Err(LocalError::MessageUnfinished);
+        }
+        self.frame_header(kind.opcode(), true, payload_len)
     }
 
     /// Sends a Ping.
@@ -162,7 +213,7 @@ impl Sender {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), LocalError> {
-        let header = self.header(opcode, payload.len())?;
+        let header = self.frame_header(opcode, true, payload.len())?;
         // RFC 6455 §5.5.
         if payload.len() > ControlPayload::MAX_LEN {
             return Err(LocalError::ControlTooLong);
@@ -171,7 +222,12 @@ impl Sender {
         Ok(())
     }
 
-    fn header(&self, opcode: Opcode, payload_len: usize) -> Result<FrameHeaderBytes, LocalError> {
+    fn frame_header(
+        &self,
+        opcode: Opcode,
+        fin: bool,
+        payload_len: usize,
+    ) -> Result<FrameHeaderBytes, LocalError> {
         // RFC 6455 §5.5.1: no frame follows a Close frame.
         if self.is_close_sent {
             return Err(LocalError::CloseSent);
@@ -182,6 +238,7 @@ impl Sender {
             return Err(LocalError::MessageTooLong);
         }
         Ok(encode_header(&FrameHeader {
+            fin,
             mask: self.mask,
             ..FrameHeader::new(opcode, payload_length)
         }))
@@ -370,5 +427,54 @@ mod tests {
         let header = sender.message_header(MessageKind::Text, 0);
         assert_eq!(header.err(), Some(LocalError::CloseSent));
         assert_eq!(out, sent);
+    }
+
+    #[test]
+    fn fragments_make_the_unmasked_hello_of_section_5_7() {
+        let (mut sender, mut out) = server();
+        let text = MessageKind::Text;
+        sender.send_fragment(text, b"Hel", false, &mut out).unwrap();
+        assert!(sender.is_message_unfinished());
+        sender.send_fragment(text, b"lo", true, &mut out).unwrap();
+        assert!(!sender.is_message_unfinished());
+        assert_eq!(out, b"\x01\x03Hel\x80\x02lo");
+    }
+
+    #[test]
+    fn between_fragments_there_are_control_frames_and_no_messages() {
+        let (mut sender, mut out) = server();
+        let text = MessageKind::Text;
+        sender.send_fragment(text, b"Hel", false, &mut out).unwrap();
+        sender.send_ping(b"", &mut out).unwrap();
+        let sent = out.clone();
+        assert_eq!(
+            sender.send_message(text, b"no", &mut out),
+            Err(LocalError::MessageUnfinished)
+        );
+        assert_eq!(
+            sender.send_fragment(MessageKind::Binary, b"lo", true, &mut out),
+            Err(LocalError::FragmentType)
+        );
+        assert_eq!(out, sent);
+        sender.send_fragment(text, b"lo", true, &mut out).unwrap();
+        sender.send_message(text, b"yes", &mut out).unwrap();
+        assert_eq!(out, b"\x01\x03Hel\x89\x00\x80\x02lo\x81\x03yes");
+    }
+
+    #[test]
+    fn a_character_may_lie_in_two_fragments_but_must_be_whole_in_the_end() {
+        let (mut sender, mut out) = server();
+        let text = MessageKind::Text;
+        sender.send_fragment(text, b"\xc3", false, &mut out).unwrap();
+        let sent = out.clone();
+        for (payload, is_final) in [(&b""[..], true), (b"\xc3", false), (b"x", true)] {
+            assert_eq!(
+                sender.send_fragment(text, payload, is_final, &mut out),
+                Err(LocalError::InvalidUtf8)
+            );
+        }
+        assert_eq!(out, sent);
+        sender.send_fragment(text, b"\xa4", true, &mut out).unwrap();
+        assert_eq!(out, b"\x01\x01\xc3\x80\x01\xa4");
     }
 }
