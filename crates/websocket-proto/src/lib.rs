@@ -58,8 +58,10 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod handshake;
+pub mod heartbeat;
 pub mod message;
 pub mod origin;
+pub mod rate;
 pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame, CloseReason, ReservedCloseCodes};
@@ -69,5 +71,7 @@ pub use connection::{
 pub use error::{LocalError, ProtocolError};
 pub use frame::Role;
 pub use handshake::{HandshakeError, ProtocolVersion};
+pub use heartbeat::{Beat, Heartbeat};
 pub use message::MessageKind;
 pub use origin::{Origin, TrustedOrigin};
+pub use rate::RateLimit;

@@ -110,10 +110,7 @@ impl Sender {
         out: &mut Vec<u8>,
     ) -> Result<(), LocalError> {
         let header = self.message_header(kind, payload.len())?;
-        // RFC 6455 §5.6.
-        if kind == MessageKind::Text {
-            utf8::check_whole(payload).map_err(|_| LocalError::InvalidUtf8)?;
-        }
+        check_text(kind, payload)?;
         match (&mut self.deflater, compression) {
             (Some(_), Compression::Default) => self.append_deflated(kind, &header, payload, out),
             _ => self.append(&header, payload, out),
@@ -158,6 +155,12 @@ impl Sender {
     /// Whether a message has been begun by [`send_fragment`](Self::send_fragment) and not ended.
     pub fn is_message_unfinished(&self) -> bool {
         self.unfinished.is_some()
+    }
+
+    /// Whether a message may be sent, now or when the unfinished one has ended.
+    pub fn check_message(&self, kind: MessageKind, payload: &[u8]) -> Result<(), LocalError> {
+        self.frame_header(kind.opcode(), true, payload.len())?;
+        check_text(kind, payload)
     }
 
     /// Only the frame header of an uncompressed message, for a caller that has the payload in a buffer of its
@@ -301,6 +304,14 @@ impl Sender {
         if let Some(key) = self.mask {
             apply_mask(&mut out[start..], key, 0);
         }
+    }
+}
+
+/// RFC 6455 §5.6.
+fn check_text(kind: MessageKind, payload: &[u8]) -> Result<(), LocalError> {
+    match kind {
+        MessageKind::Text => utf8::check_whole(payload).map_err(|_| LocalError::InvalidUtf8),
+        MessageKind::Binary => Ok(()),
     }
 }
 
@@ -451,6 +462,9 @@ mod tests {
             sender.send_message(text, b"no", &mut out),
             Err(LocalError::MessageUnfinished)
         );
+        assert_eq!(sender.check_message(text, b"no"), Ok(()));
+        let bad = Err(LocalError::InvalidUtf8);
+        assert_eq!(sender.check_message(text, b"\xff"), bad);
         assert_eq!(
             sender.send_fragment(MessageKind::Binary, b"lo", true, &mut out),
             Err(LocalError::FragmentType)
@@ -465,7 +479,9 @@ mod tests {
     fn a_character_may_lie_in_two_fragments_but_must_be_whole_in_the_end() {
         let (mut sender, mut out) = server();
         let text = MessageKind::Text;
-        sender.send_fragment(text, b"\xc3", false, &mut out).unwrap();
+        sender
+            .send_fragment(text, b"\xc3", false, &mut out)
+            .unwrap();
         let sent = out.clone();
         for (payload, is_final) in [(&b""[..], true), (b"\xc3", false), (b"x", true)] {
             assert_eq!(

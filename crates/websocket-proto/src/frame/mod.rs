@@ -4,6 +4,7 @@ mod decoder;
 mod header;
 mod mask;
 mod opcode;
+mod trace;
 
 pub use decoder::{FrameDecoder, PayloadStretch};
 pub use header::{
@@ -11,6 +12,7 @@ pub use header::{
 };
 pub use mask::apply_mask;
 pub use opcode::Opcode;
+pub use trace::{FrameTrace, TracedFrame};
 
 /// Which endpoint of the connection we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
