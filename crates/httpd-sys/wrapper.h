@@ -7,6 +7,9 @@
 #include "http_main.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 102)
+#include "http_ssl.h"
+#endif
 #include "http_vhost.h"
 #include "mod_core.h"
 #include "ap_mpm.h"

@@ -6,6 +6,7 @@ fn main() {
         .ok()
         .and_then(|minor| minor.parse().ok())
         .expect("httpd-sys says which module magic number it saw");
+    gate("has_ssl_var_lookup", minor, 102);
     gate("has_child_stopping", minor, 110);
 }
 

@@ -67,7 +67,42 @@ unsafe extern "C" fn child_init_entry<C: ChildInit>(
     });
 }
 
-/// What a module checks when the configuration is whole.
+/// What a module checks when the configuration has been read, also for `httpd -t`.
+pub trait CheckConfig {
+    /// `false` is a configuration error; what is wrong has been logged.
+    fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool;
+}
+
+/// Registers a function that checks the configuration.
+pub fn check_config<C: CheckConfig>() {
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_check_config(
+            Some(check_config_entry::<C>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_MIDDLE as c_int,
+        );
+    }
+}
+
+unsafe extern "C" fn check_config_entry<C: CheckConfig>(
+    pool: *mut sys::apr_pool_t,
+    _log: *mut sys::apr_pool_t,
+    _temporary: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    guard(sys::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
+        // SAFETY: httpd passes the configuration's pool and the main server.
+        let is_good = unsafe { C::check_config(Pool::from_raw(pool), Server::from_raw(server)) };
+        match is_good {
+            true => sys::OK as c_int,
+            false => sys::HTTP_INTERNAL_SERVER_ERROR as c_int,
+        }
+    })
+}
+
+/// What a module does at the end of a start that has succeeded so far, not for `httpd -t`.
 pub trait PostConfig {
     /// `false` ends the start-up.
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool;

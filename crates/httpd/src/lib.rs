@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`apr`] | status codes, pools, tables, bucket brigades |
 //! | [`request`] | `request_rec` while a handler runs |
+//! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`config`] | per-directory configuration and directives |
 //! | [`hook`] | the hooks that a module registers |
@@ -30,6 +31,7 @@ pub mod request;
 pub mod server;
 pub mod socket;
 pub mod upgraded;
+pub mod variable;
 
 #[doc(hidden)]
 pub use httpd_sys as sys;

@@ -29,6 +29,19 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == Some(sys::AP_MPMQ_STOPPING as c_int)
 }
 
+/// Whether this thread runs httpd's handler of a signal that ends the process at once, as prefork's children do all
+/// that they do at such an end: a handler's own signal is blocked while it runs.
+pub fn is_ending_at_once() -> bool {
+    let mut blocked = std::mem::MaybeUninit::uninit();
+    // SAFETY: with no new mask, the call only fills in the running one; it is read when it succeeded.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), blocked.as_mut_ptr()) == 0
+            && [libc::SIGTERM, libc::SIGHUP]
+                .iter()
+                .any(|&signal| libc::sigismember(blocked.as_ptr(), signal) == 1)
+    }
+}
+
 /// Whether the configuration is being read for the first of two times at start-up, when messages would appear
 /// twice (`AP_SQ_MS_CREATE_PRE_CONFIG`).
 pub fn is_first_reading() -> bool {

@@ -61,7 +61,7 @@ impl<'r> Request<'r> {
         self.raw.as_ptr()
     }
 
-    fn rec(&self) -> &'r sys::request_rec {
+    pub(crate) fn rec(&self) -> &'r sys::request_rec {
         // SAFETY: live for 'r (from_raw); this thread is its only user and holds no other Rust reference into it
         // while it writes through the pointer.
         unsafe { &*self.raw.as_ptr() }
@@ -149,6 +149,12 @@ impl<'r> Request<'r> {
     pub fn err_headers_out(&self) -> Table<'r> {
         // SAFETY: as above.
         unsafe { Table::from_raw(self.rec().err_headers_out) }
+    }
+
+    /// The variables that modules have set for CGI programs and the like.
+    pub fn subprocess_env(&self) -> Table<'r> {
+        // SAFETY: as above.
+        unsafe { Table::from_raw(self.rec().subprocess_env) }
     }
 
     /// Notes from module to module.
@@ -283,7 +289,7 @@ impl RequestHandle {
     }
 }
 
-fn c_text<'t>(text: *const c_char) -> Option<&'t CStr> {
+pub(crate) fn c_text<'t>(text: *const c_char) -> Option<&'t CStr> {
     // SAFETY: a string field of a live httpd record is NULL or terminated, and lives as long as the record.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }

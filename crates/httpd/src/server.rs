@@ -6,8 +6,13 @@ use std::ptr::NonNull;
 
 use httpd_sys as sys;
 
+use crate::apr::Pool;
 use crate::config::DirConfig;
 use crate::module::Module;
+
+/// Names a server of a configuration, and does not keep it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ServerId(usize);
 
 /// A server or virtual host.
 #[derive(Clone, Copy)]
@@ -49,6 +54,29 @@ impl<'s> Server<'s> {
         // SAFETY: a server's default per-directory vector lives as long as it, and holds what the module's functions
         // made.
         unsafe { module.config((*self.as_raw()).lookup_defaults.cast()) }
+    }
+
+    /// This server and those after it: all of them, from the main one.
+    pub fn and_virtual_hosts(self) -> impl Iterator<Item = Server<'s>> {
+        std::iter::successors(Some(self), |server| {
+            // SAFETY: the servers of a configuration are a list that ends with NULL, and live as long as each other.
+            let next = unsafe { (*server.as_raw()).next };
+            NonNull::new(next).map(|raw| Server {
+                raw,
+                _owner: PhantomData,
+            })
+        })
+    }
+
+    /// The pool of the configuration that the server belongs to.
+    pub fn config_pool(self) -> Pool<'s> {
+        // SAFETY: the process record and its pools outlive every server.
+        unsafe { Pool::from_raw((*(*self.as_raw()).process).pconf) }
+    }
+
+    /// What tells servers of one configuration from each other.
+    pub fn id(self) -> ServerId {
+        ServerId(self.as_raw() as usize)
     }
 
     /// `ServerName`, for messages.

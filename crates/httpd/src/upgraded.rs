@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use httpd_sys as sys;
 
-use crate::apr::{Brigade, Pool, Status};
+use crate::apr::{Brigade, Pool, Status, Table};
 use crate::bypass::{Bypass, Counters};
 use crate::request::Request;
 use crate::socket;
@@ -235,6 +235,12 @@ impl Upgraded {
             // mod_log_config shows "-" for a response without a body.
             self.r.as_mut().sent_bodyct = 1;
         }
+    }
+
+    /// The request's notes, which the access log can show (`%{name}n`).
+    pub fn notes(&self) -> Table<'_> {
+        // SAFETY: the request is live and this thread's.
+        unsafe { Table::from_raw(self.r.as_ref().notes) }
     }
 
     /// The connection is gone: nothing more is written to it, not even by httpd.
