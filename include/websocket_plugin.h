@@ -13,26 +13,39 @@
  * WebSocketServer for each WebSocket, the functions that the plugin calls
  * ("server functions").
  *
- * The life of one WebSocket
+ * The life of one WebSocket (callbacks marked + are of plugin version 1)
  *
  *   1. on_connect     before the handshake is answered: the plugin accepts
  *                     (the client gets 101) or refuses (it gets an HTTP error).
- *   2. on_message     once for each text or binary message, in their order.
- *   3. on_disconnect  exactly once for each accepted on_connect, whoever ended
+ *   2. on_open +      the 101 is out.
+ *   3. on_message     once for each text or binary message, in their order;
+ *      on_timer +     and between them what set_timer and try_send asked for.
+ *      on_writable +
+ *   4. on_close +     why and how it ended, once for each on_open.
+ *   5. on_disconnect  exactly once for each accepted on_connect, whoever ended
  *                     the connection and however; also for a client that
  *                     vanished before its 101 was written.
+ *
+ * The life of a plugin: init and configure + in the parent process, while the
+ * configuration is read; then in each child child_start +, connections,
+ * child_stop +; destroy when the configuration goes.
  *
  * Rules that hold everywhere
  *
  *   - Callbacks of one connection never overlap. They may run on a different
  *     thread each time. Callbacks of different connections run in parallel.
  *   - A callback may call any server function of its own connection.
- *   - send, close and close_with may be called from any thread, by many
+ *   - send, try_send, send_fragment, buffered_amount, close, close_with,
+ *     option_get, set_timer and log may be called from any thread, by many
  *     threads at once, from on_connect until on_disconnect returns (or until
  *     on_connect returns, when it refuses). A plugin that gave the server
  *     pointer to another thread must see to it that this thread makes no call
  *     afterwards: join it in on_disconnect.
  *   - The other server functions belong to the thread of a running callback.
+ *   - A call that is refused because the plugin made a mistake (a text that is
+ *     not UTF-8, a bad length, a NULL, the wrong moment) returns what its
+ *     function documents, changes nothing, and is logged once for each
+ *     connection (WS0401, warn). A call after the end is no mistake.
  *   - A table has a size and a version. Members are appended, never moved; ask
  *     WEBSOCKET_SERVER_HAS before using one that is marked "appended".
  *   - No exception and no longjmp may leave a callback.
@@ -218,6 +231,152 @@ typedef int (CALLBACK *WS_Close_With)(
     const struct _WebSocketServer *server, unsigned int code,
     const char *reason, size_t reason_size);
 
+/*
+ * What try_send and send_fragment return. Positive: accepted; zero: not now;
+ * negative: never. A NULL server, or the one of child_start, is CLOSED.
+ */
+#define WEBSOCKET_SEND_ACCEPTED     1
+#define WEBSOCKET_SEND_WOULD_BLOCK  0  /* try_send: the peer is slow, no room */
+#define WEBSOCKET_SEND_CLOSED      -1  /* the connection has ended or closes */
+#define WEBSOCKET_SEND_INVALID     -2  /* such a message must not be sent */
+
+/*
+ * Like WS_Send, unknown types included, but never waits, and says why it
+ * refuses.
+ *
+ * After WEBSOCKET_SEND_WOULD_BLOCK the message was not taken; the plugin drops
+ * it or keeps it. on_writable is called once there is room again.
+ *
+ * "Room" is WebSocketSendBuffer (1 MiB): the call takes a message as long as
+ * fewer bytes wait for the peer, so that even a message longer than that goes
+ * out. A callback has the same room again, on top of what other threads fill.
+ *
+ * Thread: any.
+ */
+typedef int (CALLBACK *WS_Try_Send)(
+    const struct _WebSocketServer *server, const int type,
+    const unsigned char *buffer, const size_t buffer_size);
+
+/*
+ * Sends one message in parts, whose number and length need not be known before:
+ * each call writes a frame, and the one with final != 0 ends the message.
+ *
+ * type: MESSAGE_TYPE_TEXT or MESSAGE_TYPE_BINARY, the same for every part. Parts
+ * of a text may end inside a character; the whole must be UTF-8. A part may be
+ * empty. The message goes uncompressed.
+ *
+ * Data messages of send and try_send wait until this message has ended, and
+ * then go out in their order; control frames do not wait. A connection has one
+ * message in parts at a time: it is the plugin's to give the parts in their
+ * order when several threads do, and not to begin a second one meanwhile (its
+ * parts would become part of the first). A Close before the end leaves the
+ * message unfinished, and drops what waits behind it.
+ *
+ * Waits while the peer is slow, as WS_Send does (in on_connect, where nothing
+ * can leave, it is WEBSOCKET_SEND_WOULD_BLOCK instead when WebSocketSendBuffer
+ * is used up, and WS_Send returns 0). Returns
+ *   WEBSOCKET_SEND_ACCEPTED
+ *   WEBSOCKET_SEND_CLOSED    the connection has ended or is closing
+ *   WEBSOCKET_SEND_INVALID   another type than the message began with, or none
+ *                            of the two; not UTF-8 (with final != 0: or cut in
+ *                            the middle of a character); a NULL buffer with a
+ *                            size. The part was not sent, and the message can
+ *                            go on.
+ *
+ * Thread: any.
+ */
+typedef int (CALLBACK *WS_Send_Fragment)(
+    const struct _WebSocketServer *server, const int type,
+    const unsigned char *buffer, const size_t buffer_size, const int final);
+
+/*
+ * How many bytes were accepted and have not been taken by the socket yet, frame
+ * headers included. For a plugin that sends less to a slow peer.
+ *
+ * Thread: any.
+ */
+typedef size_t (CALLBACK *WS_Buffered_Amount)(
+    const struct _WebSocketServer *server);
+
+/*
+ * The value of an option: what WebSocketPluginOption gives this name for the
+ * location that the client has asked for. Names are compared as they are.
+ *
+ * Owner of the result: the server; valid until on_disconnect returns (in
+ * child_start: until child_stop returns). NULL when the option is not set.
+ *
+ * Thread: any.
+ */
+typedef const char *(CALLBACK *WS_Option_Get)(
+    const struct _WebSocketServer *server, const char *name);
+
+/*
+ * What httpd knows about the handshake request, by its CGI name (RFC 3875):
+ *
+ *   REMOTE_ADDR (the client as mod_remoteip sees it), REMOTE_PORT, REMOTE_HOST
+ *   (when HostnameLookups has found it), REMOTE_USER, AUTH_TYPE, REQUEST_URI,
+ *   REQUEST_METHOD, REQUEST_SCHEME, QUERY_STRING, SCRIPT_NAME, PATH_INFO,
+ *   SERVER_NAME, SERVER_ADDR, SERVER_PORT, SERVER_PROTOCOL, SERVER_ADMIN,
+ *   SERVER_SOFTWARE, DOCUMENT_ROOT (REQUEST_URI has the query, as for CGI); HTTPS ("on" or "off"); HTTP_ and the name of
+ *   a header field; SSL_ and what mod_ssl knows; and each variable that SetEnv,
+ *   SetEnvIf, RewriteRule and the like have set.
+ *
+ * Owner of the result: the server; valid until on_disconnect returns. NULL when
+ * there is no such variable.
+ *
+ * Thread: of a running callback.
+ */
+typedef const char *(CALLBACK *WS_Variable_Get)(
+    const struct _WebSocketServer *server, const char *name);
+
+/*
+ * Says with which HTTP status on_connect, which then returns NULL, refuses the
+ * handshake; without it that is 403. Header fields of header_set go on the
+ * response (WWW-Authenticate, Retry-After, Location). httpd writes the body, an
+ * ErrorDocument if there is one.
+ *
+ * http_status: 300 to 599. Returns 1, or 0 without effect: not in on_connect,
+ * or another status.
+ *
+ * Thread: of on_connect.
+ */
+typedef int (CALLBACK *WS_Reject)(
+    const struct _WebSocketServer *server, unsigned int http_status);
+
+/*
+ * Has on_timer called once, `milliseconds` from now or somewhat later; 0: not
+ * any more. A connection has one timer: a second call replaces the first. In
+ * on_connect: the time begins there, on_timer comes after on_open.
+ *
+ * milliseconds: up to 86,400,000 (a day). Returns 1, or 0 without effect: the
+ * plugin has no on_timer, the time is too long, or the connection has ended.
+ *
+ * Thread: any. A call for which on_timer has begun on another thread is too late
+ * to stop it.
+ */
+typedef int (CALLBACK *WS_Set_Timer)(
+    const struct _WebSocketServer *server, unsigned int milliseconds);
+
+/*
+ * Writes a line to the ErrorLog of the connection's server, with the client's
+ * address, if its LogLevel lets the level through ("LogLevel websocket:debug"
+ * counts here). Control characters are escaped; what is longer than httpd's line
+ * (about 8,000 bytes) is cut. A NULL text: no effect.
+ *
+ * level: one of WEBSOCKET_LOG_*; what is beyond them counts as the nearest.
+ *
+ * Thread: any.
+ */
+typedef void (CALLBACK *WS_Log)(
+    const struct _WebSocketServer *server, int level, const char *text);
+
+#define WEBSOCKET_LOG_ERROR   3
+#define WEBSOCKET_LOG_WARNING 4
+#define WEBSOCKET_LOG_NOTICE  5
+#define WEBSOCKET_LOG_INFO    6
+#define WEBSOCKET_LOG_DEBUG   7
+#define WEBSOCKET_LOG_TRACE   8
+
 #define WEBSOCKET_SERVER_VERSION_1 1
 
 /*
@@ -243,6 +402,14 @@ typedef struct _WebSocketServer {
     WS_Close close;
     /* Here ends the table of the C module. Appended: */
     WS_Close_With close_with;
+    WS_Try_Send try_send;
+    WS_Send_Fragment send_fragment;
+    WS_Buffered_Amount buffered_amount;
+    WS_Option_Get option_get;
+    WS_Variable_Get variable_get;
+    WS_Reject reject;
+    WS_Set_Timer set_timer;
+    WS_Log log;
 } WebSocketServer;
 
 /*
@@ -288,9 +455,10 @@ typedef void (CALLBACK *WS_Destroy)(struct _WebSocketPlugin *plugin);
  *
  * Returns plugin_private, what the other callbacks get as first argument. Owner:
  * the plugin; the server does not look at it.
- *   NULL                      refuses: 403 Forbidden. There will be no
- *                             on_disconnect.
- *   WEBSOCKET_CONNECT_ERROR   refuses: 500 Internal Server Error, likewise.
+ *   NULL                      refuses: 403 Forbidden, or what reject said.
+ *                             There will be no on_disconnect.
+ *   WEBSOCKET_CONNECT_ERROR   refuses: 500 Internal Server Error, whatever
+ *                             reject said, and again without on_disconnect.
  *   anything else             accepts: 101 Switching Protocols.
  */
 typedef void *(CALLBACK *WS_OnConnect)(const WebSocketServer *server);
@@ -332,12 +500,103 @@ typedef size_t (CALLBACK *WS_OnMessage)(
 typedef void (CALLBACK *WS_OnDisconnect)(
     void *plugin_private, const WebSocketServer *server);
 
+/*
+ * The rest are callbacks of plugin version 1. Each may be NULL.
+ */
+
+/* One WebSocketPluginOption. */
+typedef struct _WebSocketOption {
+    const char *name;
+    const char *value;
+} WebSocketOption;
+
+/*
+ * Checks options: called for each section of the configuration that names this
+ * plugin, or an option while the plugin is named outside of all sections, with
+ * the options as they hold there (those of the server around it included; the
+ * last one of a name counts, and it is here once). What only comes together for
+ * a request, as an option in one section and the plugin in another that holds
+ * for the same path, is not checked. In the parent process, on its only thread, after
+ * the whole configuration was read, also by `httpd -t`.
+ *
+ * Returns NULL when all is well, else what is wrong with them: httpd does not
+ * start, and says so with the section's file and line. Owner of the text: the
+ * plugin; valid until the next call of configure or destroy. options and what it
+ * points to belong to the server and are gone when configure returns: on_connect
+ * asks option_get for the values that hold for its client.
+ *
+ * Without it, every option is accepted.
+ */
+typedef const char *(CALLBACK *WS_Configure)(
+    struct _WebSocketPlugin *plugin, const WebSocketOption *options,
+    size_t option_count);
+
+/*
+ * A child process begins: the place to start threads and to open what each
+ * process has to have for itself. Once in each child, before its first
+ * on_connect.
+ *
+ * server: stands for the process. log and option_get (with the options of the
+ * server config) work until child_stop returns, on any thread; every other
+ * function refuses.
+ */
+typedef void (CALLBACK *WS_Child_Start)(
+    struct _WebSocketPlugin *plugin, const WebSocketServer *server);
+
+/*
+ * The child process ends: once for each child_start, after the last
+ * on_disconnect. Threads are joined here.
+ *
+ * graceful: 1 when the child took the time to close its WebSockets, 0 when it
+ * was told to stop at once.
+ *
+ * A process that is killed does not come here, nor does one that is told to
+ * stop at once while a callback runs on a thread of httpd's own (which is every
+ * callback under the worker and prefork MPMs).
+ */
+typedef void (CALLBACK *WS_Child_Stop)(
+    struct _WebSocketPlugin *plugin, int graceful);
+
+/* The 101 is out: the first callback after on_connect. */
+typedef void (CALLBACK *WS_OnOpen)(
+    void *plugin_private, const WebSocketServer *server);
+
+/* The time of set_timer has come. */
+typedef void (CALLBACK *WS_OnTimer)(
+    void *plugin_private, const WebSocketServer *server);
+
+/*
+ * There is room again after try_send said WEBSOCKET_SEND_WOULD_BLOCK: at most
+ * half of WebSocketSendBuffer waits for the peer. Once, until the next
+ * WEBSOCKET_SEND_WOULD_BLOCK.
+ */
+typedef void (CALLBACK *WS_OnWritable)(
+    void *plugin_private, const WebSocketServer *server);
+
+/*
+ * The WebSocket has ended; on_disconnect comes next. Sending is no longer
+ * possible.
+ *
+ * code: what the peer's Close frame says, 1005 when it says nothing, 1006 when
+ * none came (RFC 6455 7.1.5).
+ * reason: the Close frame's, UTF-8, not NUL-terminated, never NULL; valid until
+ * on_close returns.
+ * clean: 1 when Close frames went both ways, 0 when not (the peer vanished or
+ * broke the protocol, a timeout, the end of the process).
+ */
+typedef void (CALLBACK *WS_OnClose)(
+    void *plugin_private, const WebSocketServer *server, unsigned int code,
+    const char *reason, size_t reason_size, int clean);
+
 #define WEBSOCKET_PLUGIN_VERSION_0 0
+#define WEBSOCKET_PLUGIN_VERSION_1 1
 
 /*
  * Owner: the plugin, which fills it in before init returns and leaves it alone
- * until destroy. size is sizeof(WebSocketPlugin), version is
- * WEBSOCKET_PLUGIN_VERSION_0.
+ * until destroy. size is sizeof(WebSocketPlugin). version is
+ * WEBSOCKET_PLUGIN_VERSION_0 for a plugin that leaves everything after
+ * on_disconnect alone, and WEBSOCKET_PLUGIN_VERSION_1 for one that uses it (a
+ * server that does not know version 1 refuses to load it).
  */
 typedef struct _WebSocketPlugin {
     unsigned int size;
@@ -346,6 +605,14 @@ typedef struct _WebSocketPlugin {
     WS_OnConnect on_connect;       /* may be NULL */
     WS_OnMessage on_message;
     WS_OnDisconnect on_disconnect; /* may be NULL */
+    /* Here ends version 0. Looked at in version 1 only, each may be NULL: */
+    WS_Configure configure;
+    WS_Child_Start child_start;
+    WS_Child_Stop child_stop;
+    WS_OnOpen on_open;
+    WS_OnTimer on_timer;
+    WS_OnWritable on_writable;
+    WS_OnClose on_close;
 } WebSocketPlugin;
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 //! What one child process holds: its reactor, its open WebSockets, and how they end with it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,10 @@ use websocket_proto::{CloseCode, CloseFrame};
 use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::ending::ClosedBy;
 use crate::log::{self, Level, Tag};
+use crate::plugin::{self, Plugin};
+use crate::server_api::ProcessTable;
 use crate::websocket_module;
 
 /// How long a reactor thread that is not needed any more stays.
@@ -30,11 +34,19 @@ pub struct Child {
     /// On an asynchronous MPM.
     reactor: Option<Reactor>,
     connections: Mutex<Connections>,
+    /// WebSockets that are opening, open or closing.
+    places_taken: AtomicUsize,
     buffers: Arc<Buffers>,
     /// Compressors of connections without context takeover.
     codecs: Arc<CodecPool>,
     /// `WebSocketDrainTimeout`.
     drain_timeout: Duration,
+    /// The plugins that have had their child_start.
+    plugins: Vec<Arc<Plugin>>,
+    /// What they know of the process.
+    process: ProcessTable,
+    /// The child was told to finish what is under way.
+    is_graceful: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,10 +92,18 @@ impl Child {
         let child = Arc::new(Child {
             reactor,
             connections: Mutex::default(),
+            places_taken: AtomicUsize::new(0),
             buffers: Arc::default(),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
             drain_timeout: config.drain_timeout(),
+            plugins: plugin::all_loaded(server.config_pool()),
+            process: ProcessTable::new(config.plugin_options()),
+            is_graceful: AtomicBool::new(false),
         });
+        for plugin in &child.plugins {
+            // SAFETY: the child begins; its table stays where it is until `stop` has called child_stop.
+            unsafe { plugin.child_start(child.process.as_ptr()) };
+        }
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
         // Before the pool's own children and cleanups go: threads must not outlive what they use.
         pool.before_cleanup(Child::stop);
@@ -109,6 +129,13 @@ impl Child {
         &self.buffers
     }
 
+    /// A place for one more WebSocket, unless there are `most` already; 0: any number.
+    pub fn admit(self: &Arc<Self>, most: usize) -> Option<Place> {
+        let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(self));
+        (most == 0 || taken < most).then_some(place)
+    }
+
     /// Counts a WebSocket in; the number takes it out again.
     pub fn add(&self, connection: &Arc<Connection>) -> u64 {
         let mut connections = lock(&self.connections);
@@ -129,6 +156,7 @@ impl Child {
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(&self, is_graceful: bool) {
+        self.is_graceful.store(is_graceful, Ordering::Relaxed);
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
             return;
@@ -176,7 +204,10 @@ impl Child {
         open.retain(|connection| connection.is_at_rest());
         // A thread that is blocked in `send` would be waited for in vain.
         for connection in &open {
-            connection.close(Some(&CloseFrame::from(CloseCode::GOING_AWAY)));
+            connection.close(
+                Some(&CloseFrame::from(CloseCode::GOING_AWAY)),
+                ClosedBy::Stopping,
+            );
             connection.stop_sending();
         }
         // The reactor drops its drivers when it stops; they are still needed.
@@ -188,6 +219,31 @@ impl Child {
             connection.terminate();
         }
         drop(drivers);
+        let all_have_ended = child
+            .connections
+            .try_lock()
+            .is_ok_and(|connections| connections.open().is_empty());
+        // Otherwise a callback is under way, on a thread that the process takes with it.
+        if all_have_ended {
+            let is_graceful = match httpd::mpm::is_threaded() {
+                true => child.is_graceful.load(Ordering::Relaxed),
+                // It calls the child_stopping hook with 0 in any case.
+                false => !httpd::mpm::is_ending_at_once(),
+            };
+            for plugin in &child.plugins {
+                // SAFETY: every connection of the child has had its on_disconnect.
+                unsafe { plugin.child_stop(is_graceful) };
+            }
+        }
+    }
+}
+
+/// One WebSocket's place in its child, from before its on_connect until nothing is left of it.
+pub struct Place(Arc<Child>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places_taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -10,7 +10,9 @@ use websocket_proto::extension::permessage_deflate::{
 };
 use websocket_proto::origin::TrustedOrigin;
 
+use crate::options::Options;
 use crate::plugin::Plugin;
+use crate::section::Section;
 
 /// Per-directory configuration. `None` is "not set here": merging keeps the outer scope's value, and only the
 /// accessors know defaults.
@@ -30,6 +32,17 @@ pub struct Config {
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) threads: Option<(usize, Option<usize>)>,
     pub(crate) drain_timeout: Option<Duration>,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) pong_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) close_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) rate_limit: Option<Option<(u32, u32)>>,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_client: Option<usize>,
+    pub(crate) plugin_options: Option<Arc<Options>>,
+    /// What `configure` gets for this section; not merged.
+    pub(crate) section: Option<Arc<Section>>,
 }
 
 /// `WebSocketOriginCheck`.
@@ -117,6 +130,51 @@ impl Config {
     pub fn drain_timeout(&self) -> Duration {
         self.drain_timeout.unwrap_or(Duration::from_secs(30))
     }
+
+    /// `WebSocketPingInterval`; zero: no pings.
+    pub fn ping_interval(&self) -> Duration {
+        self.ping_interval.unwrap_or(Duration::from_secs(30))
+    }
+
+    /// `WebSocketPongTimeout`; zero: no end.
+    pub fn pong_timeout(&self) -> Duration {
+        self.pong_timeout.unwrap_or(Duration::from_secs(30))
+    }
+
+    /// `WebSocketIdleTimeout`; zero: none.
+    pub fn idle_timeout(&self) -> Duration {
+        self.idle_timeout.unwrap_or(Duration::ZERO)
+    }
+
+    /// `WebSocketCloseTimeout`.
+    pub fn close_timeout(&self) -> Duration {
+        self.close_timeout.unwrap_or(Duration::from_secs(5))
+    }
+
+    /// `WebSocketMaxLifetime`; zero: none.
+    pub fn max_lifetime(&self) -> Duration {
+        self.max_lifetime.unwrap_or(Duration::ZERO)
+    }
+
+    /// `WebSocketRateLimit`: messages in a second, and at once.
+    pub fn rate_limit(&self) -> Option<(u32, u32)> {
+        self.rate_limit.flatten()
+    }
+
+    /// `WebSocketMaxConnections`, of a child; 0: any number.
+    pub fn max_connections(&self) -> usize {
+        self.max_connections.unwrap_or(0)
+    }
+
+    /// `WebSocketMaxConnectionsPerClient`; 0: any number.
+    pub fn max_connections_per_client(&self) -> usize {
+        self.max_connections_per_client.unwrap_or(0)
+    }
+
+    /// `WebSocketPluginOption`.
+    pub fn plugin_options(&self) -> Arc<Options> {
+        self.plugin_options.clone().unwrap_or_default()
+    }
 }
 
 impl DirConfig for Config {
@@ -145,6 +203,21 @@ impl DirConfig for Config {
             send_timeout: add.send_timeout.or(base.send_timeout),
             threads: add.threads.or(base.threads),
             drain_timeout: add.drain_timeout.or(base.drain_timeout),
+            ping_interval: add.ping_interval.or(base.ping_interval),
+            pong_timeout: add.pong_timeout.or(base.pong_timeout),
+            idle_timeout: add.idle_timeout.or(base.idle_timeout),
+            close_timeout: add.close_timeout.or(base.close_timeout),
+            max_lifetime: add.max_lifetime.or(base.max_lifetime),
+            rate_limit: add.rate_limit.or(base.rate_limit),
+            max_connections: add.max_connections.or(base.max_connections),
+            max_connections_per_client: add
+                .max_connections_per_client
+                .or(base.max_connections_per_client),
+            plugin_options: match (&base.plugin_options, &add.plugin_options) {
+                (Some(base), Some(add)) => Some(Arc::new(add.within(base))),
+                (base, add) => add.clone().or_else(|| base.clone()),
+            },
+            section: None,
         }
     }
 }

@@ -1,33 +1,38 @@
 //! One WebSocket: the only place where protocol state, transport, outbox and plugin meet.
+//!
+//! [`crate::turn`] has what comes in, [`crate::sending`] what goes out, [`crate::callbacks`] the calls to the plugin.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::log::Subject;
-use httpd::request::RequestHandle;
+use httpd::request::{Request, RequestHandle};
+use httpd::server::Server;
+use httpd::socket::current_thread;
 use httpd::upgraded::Upgraded;
 use websocket_plugin::abi;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 use websocket_proto::{
-    CloseFrame, ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
 };
 
 use crate::buffers::Buffers;
-use crate::child::Child;
+use crate::child::{Child, Place};
 use crate::config::Config;
 use crate::driver::Driver;
+use crate::ending::{ClosedBy, NO_STATUS_RECEIVED};
 use crate::log::{self, Level, Tag};
-use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
+use crate::options::Options;
+use crate::outbox::Outbox;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::server_api::ServerTable;
 use crate::transport::Transport;
 use crate::turn::Reader;
 
-/// Bytes of answers that may be gathered before they are written.
-const CORK_LIMIT: usize = 48 * 1024;
+const NEVER: u64 = u64::MAX;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
@@ -37,31 +42,62 @@ pub struct Connection {
     pub(crate) private: OnceLock<PluginPrivate>,
     request: RequestHandle,
     subprotocols: Vec<CString>,
+    options: Arc<Options>,
+    /// What the plugin has said for the case that it refuses.
+    rejection: Mutex<Rejection>,
+    /// What the plugin wants to be called for.
+    pub(crate) asked: Asked,
     pub(crate) version: ProtocolVersion,
-    reserved_close_codes: ReservedCloseCodes,
+    pub(crate) reserved_close_codes: ReservedCloseCodes,
     send_timeout: Duration,
     driver: OnceLock<Weak<dyn Driver>>,
     /// The child that it is counted in, and under which number.
     pub(crate) membership: OnceLock<(Weak<Child>, u64)>,
-    /// When the child wants it closed.
-    pub(crate) drain_at: Mutex<Option<Instant>>,
+    _place: Place,
+    /// When the child wants it closed, in milliseconds since `opened`; [`NEVER`] without a wish.
+    drain_at: AtomicU64,
     pub(crate) outbox: Outbox,
     /// Read and written under one lock: TLS reads while it writes. `None` before the 101.
     pub(crate) transport: Mutex<Option<Transport>>,
     /// The socket is full, or broken: output waits for a turn.
-    is_stalled: AtomicBool,
+    pub(crate) is_stalled: AtomicBool,
     /// Belongs to the turn: taken out for its length, so that no lock is held while the plugin runs.
-    pub(crate) reader: Mutex<Option<Reader>>,
-    /// The thread that has the turn; 0 for none.
+    pub(crate) reader: Mutex<Option<Box<Reader>>>,
+    /// The thread that runs callbacks: on_connect's, then the one that has the turn; 0 for none.
     pub(crate) turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input.
     pub(crate) is_corked: AtomicBool,
     has_logged_misuse: AtomicBool,
     pub(crate) messages_sent: AtomicU64,
+    /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
+    pub(crate) opened: Instant,
+    last_sent: AtomicU64,
+    /// There is a WebSocketIdleTimeout: `last_sent` counts.
+    is_idleness_watched: bool,
+    /// Who sent the first Close frame, and with which code.
+    closed: OnceLock<(ClosedBy, u16)>,
+}
+
+/// What a plugin wants to be called for.
+#[derive(Default)]
+pub struct Asked {
+    /// on_writable is due.
+    pub(crate) is_writable: AtomicBool,
+    /// When on_timer is due.
+    pub(crate) timer: Mutex<Option<Instant>>,
+}
+
+/// How a plugin refuses a handshake.
+#[derive(Default)]
+struct Rejection {
+    status: Option<u16>,
+    /// The header fields that the plugin has set.
+    headers: Vec<CString>,
 }
 
 impl Connection {
     /// A connection whose plugin has not been asked yet.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         request: RequestHandle,
         plugin: Arc<Plugin>,
@@ -70,6 +106,7 @@ impl Connection {
         subprotocols: Vec<CString>,
         compression: Option<(Agreed, Arc<CodecPool>)>,
         buffers: Arc<Buffers>,
+        place: Place,
     ) -> Arc<Self> {
         let mut sender = Sender::new(Role::Server);
         let mut receiver = Receiver::new(ReceiverConfig {
@@ -87,20 +124,29 @@ impl Connection {
             private: OnceLock::new(),
             request,
             subprotocols,
+            options: config.plugin_options(),
+            rejection: Mutex::default(),
+            asked: Asked::default(),
             version,
             reserved_close_codes: config.reserved_close_codes(),
             send_timeout: config.send_timeout(),
             driver: OnceLock::new(),
             membership: OnceLock::new(),
-            drain_at: Mutex::new(None),
+            _place: place,
+            drain_at: AtomicU64::new(NEVER),
             outbox: Outbox::new(config.send_buffer(), sender, buffers),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
-            reader: Mutex::new(Some(Reader::new(receiver))),
-            turn_thread: AtomicUsize::new(0),
+            reader: Mutex::new(Some(Box::new(Reader::new(receiver, config)))),
+            // Nobody else has it yet.
+            turn_thread: AtomicUsize::new(current_thread()),
             is_corked: AtomicBool::new(false),
             has_logged_misuse: AtomicBool::new(false),
             messages_sent: AtomicU64::new(0),
+            opened: Instant::now(),
+            last_sent: AtomicU64::new(0),
+            is_idleness_watched: !config.idle_timeout().is_zero(),
+            closed: OnceLock::new(),
         })
     }
 
@@ -119,8 +165,14 @@ impl Connection {
         &self.subprotocols
     }
 
+    /// What `WebSocketPluginOption` says.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// The plugin has accepted the connection.
     pub fn accept(&self, private: PluginPrivate) {
+        self.turn_thread.store(0, Ordering::Relaxed);
         // Called once, so that it is not set already.
         let _ = self.private.set(private);
     }
@@ -130,9 +182,59 @@ impl Connection {
         self.private.get().is_some()
     }
 
-    /// The plugin has refused: nobody sends any more.
-    pub fn refuse(&self) {
+    /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
+    pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
         self.outbox.end();
+        let rejection = lock(&self.rejection);
+        let status = rejection.status?;
+        for name in &rejection.headers {
+            // An error response has no other header fields than these.
+            if let Some(value) = request.headers_out().get(name) {
+                request.err_headers_out().set(name, value);
+            }
+        }
+        Some(status)
+    }
+
+    /// The plugin has set a header field of the response.
+    pub fn header_set(&self, name: &CStr) {
+        lock(&self.rejection).headers.push(name.to_owned());
+    }
+
+    /// The plugin chooses the status of a refusal. Says whether it can be had.
+    pub fn reject(&self, status: u32) -> bool {
+        let status = u16::try_from(status).ok();
+        let status = status.filter(|status| (300..=599).contains(status));
+        match status {
+            _ if self.is_accepted() => self.log_misuse(&"reject after on_connect"),
+            None => self.log_misuse(&"reject with a status that is not 300 to 599"),
+            Some(_) => {
+                lock(&self.rejection).status = status;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Has on_timer called at `time`, or not at all. Says whether it will be.
+    pub fn set_timer(&self, time: Option<Instant>) -> bool {
+        if !self.plugin.has_on_timer() {
+            self.log_misuse(&"set_timer without an on_timer");
+            return false;
+        }
+        if self.outbox.has_ended() {
+            return false;
+        }
+        *lock(&self.asked.timer) = time;
+        if !self.is_in_callback() {
+            self.wake();
+        }
+        true
+    }
+
+    /// Whether the calling thread runs a callback of this connection.
+    pub fn is_in_callback(&self) -> bool {
+        self.turn_thread.load(Ordering::Relaxed) == current_thread()
     }
 
     /// The 101 has been sent: from here on the driver takes turns, and what was sent meanwhile goes out.
@@ -166,8 +268,15 @@ impl Connection {
 
     /// Has the WebSocket closed with 1001 at `time`, because its child stops.
     pub fn drain_at(&self, time: Instant) {
-        *lock(&self.drain_at) = Some(time);
+        let since = time.saturating_duration_since(self.opened).as_millis();
+        self.drain_at.store(since as u64, Ordering::Relaxed);
         self.wake();
+    }
+
+    /// When the child wants it closed.
+    pub(crate) fn drains_at(&self) -> Option<Instant> {
+        let since = self.drain_at.load(Ordering::Relaxed);
+        (since != NEVER).then(|| self.opened + Duration::from_millis(since))
     }
 
     /// Whether no turn is under way on the thread that asks, so that nothing is locked or half done there.
@@ -180,169 +289,67 @@ impl Connection {
         self.outbox.end();
     }
 
-    // What a plugin does, on any thread.
-
-    /// Sends a message or a control frame. Blocks while the outbox is full. Says whether it was accepted.
-    pub fn send(&self, outgoing: Outgoing<'_>) -> bool {
-        let is_callback =
-            self.turn_thread.load(Ordering::Relaxed) == httpd::socket::current_thread();
-        let sent_by = if is_callback {
-            SentBy::Callback
-        } else {
-            SentBy::Thread
-        };
-        loop {
-            match self.outbox.push(outgoing, sent_by) {
-                Ok(()) => {
-                    if let Outgoing::Message(..) = outgoing {
-                        self.messages_sent.fetch_add(1, Ordering::Relaxed);
-                    }
-                    match sent_by {
-                        SentBy::Callback => self.transmit_unless_corked(),
-                        SentBy::Thread => self.transmit(),
-                    }
-                    return true;
-                }
-                Err(Refused::Full) if self.is_accepted() => self.wait_for_room(sent_by),
-                // Nobody takes anything out before the 101.
-                Err(Refused::Full) => return false,
-                Err(Refused::Ended) => return false,
-                Err(Refused::Invalid(reason)) => {
-                    self.log_misuse(&reason);
-                    return false;
-                }
-            }
+    /// Asks for a turn.
+    pub(crate) fn wake(&self) {
+        if let Some(driver) = self.driver() {
+            driver.wake();
         }
     }
 
-    /// Starts the closing handshake. Says whether it was this call that did.
-    pub fn close(&self, frame: Option<&CloseFrame>) -> bool {
-        let is_first = self.outbox.push_close(frame).is_ok();
-        if is_first {
-            self.transmit();
-            self.wake();
-        }
-        is_first
-    }
-
-    /// [`Connection::close`] with the payload data of a Close frame.
-    pub fn close_with_payload(&self, payload: &[u8]) -> bool {
-        match CloseFrame::parse(payload, self.reserved_close_codes) {
-            Ok(frame) => self.close(frame.as_ref()),
-            Err(reason) => {
-                self.log_misuse(&reason);
-                false
-            }
+    /// One more message has been sent.
+    pub(crate) fn message_sent(&self) {
+        self.messages_sent.fetch_add(1, Ordering::Relaxed);
+        if self.is_idleness_watched {
+            let since = self.opened.elapsed().as_millis();
+            self.last_sent.store(since as u64, Ordering::Relaxed);
         }
     }
 
-    /// Writes, unless what the turn's thread sends is gathered for a moment.
-    pub(crate) fn transmit_unless_corked(&self) {
-        if !self.is_corked.load(Ordering::Relaxed) || self.outbox.queued() >= CORK_LIMIT {
-            self.transmit();
-        }
+    /// When the last message has been sent.
+    pub(crate) fn last_sent(&self) -> Instant {
+        self.opened + Duration::from_millis(self.last_sent.load(Ordering::Relaxed))
     }
 
-    fn wait_for_room(&self, sent_by: SentBy) {
-        let deadline = self
-            .with_transport(|transport| transport.send_deadline())
-            .flatten();
-        let has_waited = self
-            .driver()
-            .is_some_and(|driver| driver.wait_to_write(deadline));
-        if !has_waited {
-            self.outbox.wait_for_room(sent_by);
-            return;
-        }
-        self.resume();
-        self.expire(Instant::now());
+    /// The first Close frame is ours, or answers the peer's.
+    pub(crate) fn closed_by(&self, by: ClosedBy, code: Option<u16>) {
+        // Only one can be the first.
+        let _ = self.closed.set((by, code.unwrap_or(NO_STATUS_RECEIVED)));
     }
 
-    /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
-    /// because the turn's own may be one of them. The turn finds the same afterwards.
-    pub fn expire(&self, now: Instant) {
-        let is_over = |transport: &Transport| {
-            transport.failure().is_some()
-                || transport
-                    .send_deadline()
-                    .is_some_and(|deadline| deadline <= now)
-        };
-        if self.with_transport(|transport| is_over(transport)) == Some(true) {
-            self.outbox.end();
-        }
-    }
-
-    /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
-    pub(crate) fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
-        let seen = lock(&self.transport).as_mut().map(look);
-        self.transmit();
-        seen
+    /// Who sent the first Close frame, and with which code.
+    pub(crate) fn closed(&self) -> Option<(ClosedBy, u16)> {
+        self.closed.get().copied()
     }
 
     /// Says once for each connection what a plugin does wrong.
-    fn log_misuse(&self, reason: &dyn fmt::Display) {
-        if self.has_logged_misuse.swap(true, Ordering::Relaxed) {
+    pub(crate) fn log_misuse(&self, reason: &dyn fmt::Display) {
+        if !self.has_logged_misuse.swap(true, Ordering::Relaxed) {
+            self.log(Level::Warn, Tag::Misuse, || {
+                format!("the plugin's call was refused: {reason} (said once for each connection)")
+            });
+        }
+    }
+
+    /// Logs a line about this connection, from any thread.
+    pub(crate) fn log(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
+        let mut text = Some(text);
+        let mut write = |subject: &Subject<'_>| {
+            if let Some(text) = text.take() {
+                log::log(subject, level, tag, text);
+            }
+        };
+        let is_open = self.with_transport(|transport| {
+            write(&Subject::Upgraded(transport.upgraded()));
+        });
+        if is_open.is_some() {
             return;
         }
-        self.with_transport(|transport| {
-            let subject = Subject::Upgraded(transport.upgraded());
-            log::log(&subject, Level::Warn, Tag::SendRefused, || {
-                format!(
-                    "the plugin's message was not sent: {reason} (said once for each connection)"
-                )
-            });
-        });
-    }
-
-    // The transport's side, on whatever thread has it.
-
-    /// Writes what the outbox holds and the socket takes, if nobody else is at it. Who holds the transport
-    /// writes what others put in meanwhile, so that nothing stays behind.
-    pub(crate) fn transmit(&self) {
-        while self.outbox.has_output() && !self.is_stalled.load(Ordering::Acquire) {
-            let mut transport = match self.transport.try_lock() {
-                Ok(transport) => transport,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let Some(transport) = transport.as_mut() else {
-                return;
-            };
-            if !self.write_out(transport)
-                && let Some(driver) = self.driver()
-            {
-                driver.stalled(transport.send_deadline());
-            }
-        }
-    }
-
-    /// Goes on writing after the socket was full.
-    pub fn resume(&self) {
-        if self.is_stalled.load(Ordering::Acquire)
-            && let Some(transport) = lock(&self.transport).as_mut()
-        {
-            self.outbox.transmitted(transport.resume());
-            self.is_stalled
-                .store(!transport.is_idle(), Ordering::Release);
-        }
-        self.transmit();
-    }
-
-    /// Writes frame after frame until the outbox is empty; `false` when the transport takes no more.
-    fn write_out(&self, transport: &mut Transport) -> bool {
-        while transport.is_idle() {
-            let Some(frames) = self.outbox.take() else {
-                return true;
-            };
-            self.outbox.transmitted(transport.write(frames));
-        }
-        self.is_stalled.store(true, Ordering::Release);
-        false
-    }
-
-    fn wake(&self) {
-        if let Some(driver) = self.driver() {
-            driver.wake();
+        if self.is_in_callback() && !self.is_accepted() {
+            // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
+            write(&Subject::Request(&unsafe { self.request.get() }));
+        } else if let Some(server) = Server::main() {
+            // The request is httpd's now.
+            write(&Subject::Server(server));
         }
     }
 

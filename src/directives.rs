@@ -1,5 +1,6 @@
 //! The command table: one type for each directive, with its parser.
 
+use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,12 @@ use websocket_proto::origin::TrustedOrigin;
 use crate::config::{Config, OriginCheck};
 use crate::log::{self, Level, Tag};
 use crate::plugin;
+use crate::section::Section;
+
+/// Messages in a second; more would not be a limit.
+const MOST_MESSAGES: u32 = 1_000_000;
+/// Connections; more than a process has descriptors.
+const MOST_CONNECTIONS: u32 = 10_000_000;
 
 /// Every directive of the module.
 pub const COMMANDS: &[Command] = &[
@@ -20,6 +27,11 @@ pub const COMMANDS: &[Command] = &[
         c"WebSocketHandler",
         Context::Configuration,
         c"a plugin's shared object, and its init function",
+    ),
+    Command::take2::<WebSocketPluginOption>(
+        c"WebSocketPluginOption",
+        Context::Configuration,
+        c"a name and a value for the plugin; may be repeated",
     ),
     Command::take1::<WebSocketOriginCheck>(
         c"WebSocketOriginCheck",
@@ -81,6 +93,46 @@ pub const COMMANDS: &[Command] = &[
         Context::ConfigurationAndHtaccess,
         c"how long output may wait for a peer that takes none (default 60s)",
     ),
+    Command::take1::<WebSocketPingInterval>(
+        c"WebSocketPingInterval",
+        Context::ConfigurationAndHtaccess,
+        c"ping a client after this long without input (default 30s; 0 never does)",
+    ),
+    Command::take1::<WebSocketPongTimeout>(
+        c"WebSocketPongTimeout",
+        Context::ConfigurationAndHtaccess,
+        c"give a client up that shows no sign of life this long after a ping (default 30s; 0 never does)",
+    ),
+    Command::take1::<WebSocketIdleTimeout>(
+        c"WebSocketIdleTimeout",
+        Context::ConfigurationAndHtaccess,
+        c"close after this long without a message in either direction (default 0: never)",
+    ),
+    Command::take1::<WebSocketCloseTimeout>(
+        c"WebSocketCloseTimeout",
+        Context::ConfigurationAndHtaccess,
+        c"how long to wait for the client's answer to a Close (default 5s)",
+    ),
+    Command::take1::<WebSocketMaxLifetime>(
+        c"WebSocketMaxLifetime",
+        Context::ConfigurationAndHtaccess,
+        c"close a WebSocket that has been open this long, or up to a tenth less (default 0: never)",
+    ),
+    Command::take12::<WebSocketRateLimit>(
+        c"WebSocketRateLimit",
+        Context::ConfigurationAndHtaccess,
+        c"messages that a client may send in a second, and at once (default 0: any number; the second: the first)",
+    ),
+    Command::take1::<WebSocketMaxConnections>(
+        c"WebSocketMaxConnections",
+        Context::Configuration,
+        c"WebSockets that a child holds at most; one more gets 503 (default 0: any number)",
+    ),
+    Command::take1::<WebSocketMaxConnectionsPerClient>(
+        c"WebSocketMaxConnectionsPerClient",
+        Context::Configuration,
+        c"WebSockets that a client address holds at most; one more gets 429 (default 0: any number)",
+    ),
     Command::take12::<WebSocketThreads>(
         c"WebSocketThreads",
         Context::Configuration,
@@ -106,7 +158,32 @@ impl Take2 for WebSocketHandler {
         init: &str,
     ) -> Result<(), String> {
         let file = directive.server_root_relative(path);
-        config.plugin = Some(plugin::load_once(directive.pool(), &file, init)?);
+        let plugin = plugin::load_once(directive.pool(), &file, init)?;
+        Section::of(directive, config).set_plugin(&plugin);
+        config.plugin = Some(plugin);
+        Ok(())
+    }
+}
+
+struct WebSocketPluginOption;
+
+impl Take2 for WebSocketPluginOption {
+    type Config = Config;
+
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Config,
+        name: &str,
+        value: &str,
+    ) -> Result<(), String> {
+        if name.is_empty() {
+            return Err("the option has no name".to_owned());
+        }
+        let text = |text| CString::new(text).map_err(|_| "a NUL in the option".to_owned());
+        let (name, value) = (text(name)?, text(value)?);
+        Section::of(directive, config).set_option(&name, &value);
+        let options = config.plugin_options.get_or_insert_default();
+        Arc::make_mut(options).set(name, value);
         Ok(())
     }
 }
@@ -254,10 +331,110 @@ impl Take1 for WebSocketSendTimeout {
     type Config = Config;
 
     fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
-        config.send_timeout = match parse_time(value)? {
-            Duration::ZERO => return Err(format!("'{value}': a peer needs some time")),
-            time => Some(time),
+        config.send_timeout = Some(parse_some_time(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketPingInterval;
+
+impl Take1 for WebSocketPingInterval {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.ping_interval = Some(parse_time(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketPongTimeout;
+
+impl Take1 for WebSocketPongTimeout {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.pong_timeout = Some(parse_time(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketIdleTimeout;
+
+impl Take1 for WebSocketIdleTimeout {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.idle_timeout = Some(parse_time(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketMaxLifetime;
+
+impl Take1 for WebSocketMaxLifetime {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.max_lifetime = Some(parse_time(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketCloseTimeout;
+
+impl Take1 for WebSocketCloseTimeout {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.close_timeout = Some(parse_some_time(value)?);
+        Ok(())
+    }
+}
+
+struct WebSocketRateLimit;
+
+impl Take12 for WebSocketRateLimit {
+    type Config = Config;
+
+    fn set(
+        _: &Directive<'_>,
+        config: &mut Config,
+        rate: &str,
+        burst: Option<&str>,
+    ) -> Result<(), String> {
+        let rate = parse_number(rate, MOST_MESSAGES)?;
+        let burst = match burst {
+            Some(burst) => parse_number(burst, MOST_MESSAGES)?,
+            None => rate,
         };
+        config.rate_limit = Some(match (rate, burst) {
+            (0, _) => None,
+            (_, 0) => return Err("a burst of 0 would let nothing through".to_owned()),
+            limit => Some(limit),
+        });
+        Ok(())
+    }
+}
+
+struct WebSocketMaxConnections;
+
+impl Take1 for WebSocketMaxConnections {
+    type Config = Config;
+
+    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        directive.require_global()?;
+        config.max_connections = Some(parse_number(value, MOST_CONNECTIONS)? as usize);
+        Ok(())
+    }
+}
+
+struct WebSocketMaxConnectionsPerClient;
+
+impl Take1 for WebSocketMaxConnectionsPerClient {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.max_connections_per_client = Some(parse_number(value, MOST_CONNECTIONS)? as usize);
         Ok(())
     }
 }
@@ -326,6 +503,23 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     match time.map(Duration::from_millis) {
         Some(time) if time <= MOST => Ok(time),
         _ => Err(format!("'{text}' is more than a day")),
+    }
+}
+
+/// [`parse_time`] for what a peer has to do.
+fn parse_some_time(text: &str) -> Result<Duration, String> {
+    match parse_time(text)? {
+        Duration::ZERO => Err(format!("'{text}': a peer needs some time")),
+        time => Ok(time),
+    }
+}
+
+/// A number from 0 to `most`.
+fn parse_number(text: &str, most: u32) -> Result<u32, String> {
+    match text.parse() {
+        // parse would take a sign.
+        Ok(number) if number <= most && !text.starts_with('+') => Ok(number),
+        _ => Err(format!("'{text}' is not a number from 0 to {most}")),
     }
 }
 

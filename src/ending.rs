@@ -5,6 +5,66 @@ use std::fmt;
 use httpd::apr::Status;
 use websocket_proto::{CloseFrame, ProtocolError};
 
+// RFC 6455 §7.4.1: never in a Close frame.
+pub const NO_STATUS_RECEIVED: u16 = 1005;
+const ABNORMAL_CLOSURE: u16 = 1006;
+
+/// Who has sent the first Close frame, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClosedBy {
+    /// The peer.
+    Peer,
+    /// The plugin.
+    Plugin,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The child stops.
+    Stopping,
+    /// No message in WebSocketIdleTimeout.
+    Idle,
+    /// Open for WebSocketMaxLifetime.
+    Age,
+    /// Above WebSocketRateLimit for too long.
+    Rate,
+    /// The operator, through the status handler.
+    Operator,
+    /// The module itself, which has failed.
+    Fault,
+}
+
+impl ClosedBy {
+    /// One word for it, as `%{websocket-close-by}n` has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ClosedBy::Peer => "peer",
+            ClosedBy::Plugin => "plugin",
+            ClosedBy::Protocol => "protocol",
+            ClosedBy::Stopping => "stopping",
+            ClosedBy::Idle => "idle",
+            ClosedBy::Age => "lifetime",
+            ClosedBy::Rate => "rate",
+            ClosedBy::Operator => "operator",
+            ClosedBy::Fault => "fault",
+        }
+    }
+}
+
+impl fmt::Display for ClosedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ClosedBy::Peer => "closed by the peer",
+            ClosedBy::Plugin => "closed by the plugin",
+            ClosedBy::Protocol => "failed by the server",
+            ClosedBy::Stopping => "closed because the child stops",
+            ClosedBy::Idle => "closed because of WebSocketIdleTimeout",
+            ClosedBy::Age => "closed because of WebSocketMaxLifetime",
+            ClosedBy::Rate => "closed because of WebSocketRateLimit",
+            ClosedBy::Operator => "closed by the operator",
+            ClosedBy::Fault => "closed because of an internal error",
+        })
+    }
+}
+
 /// Why a WebSocket ends.
 pub enum Ending {
     /// The peer has sent a Close frame: its own, or the answer to ours.
@@ -22,6 +82,8 @@ pub enum Ending {
     CloseTimeout,
     /// The peer has taken no output in time.
     SendTimeout,
+    /// The peer has shown no sign of life in time.
+    PongTimeout,
     /// The child ended before the closing handshake did.
     ChildStopped,
     /// The module itself has failed.
@@ -37,33 +99,67 @@ impl Ending {
         )
     }
 
+    /// The code and the reason that the peer has closed with, and what stands for them when it has not (RFC 6455
+    /// §7.1.5).
+    pub fn code_and_reason(&self) -> (u16, &str) {
+        match self {
+            Ending::Close {
+                frame: Some(frame), ..
+            } => (frame.code.as_u16(), &frame.reason),
+            Ending::Close { frame: None, .. } => (NO_STATUS_RECEIVED, ""),
+            _ => (ABNORMAL_CLOSURE, ""),
+        }
+    }
+
+    /// One word for an end without a Close frame from either side, as `%{websocket-close-by}n` has it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Ending::Close { .. } => ClosedBy::Peer.word(),
+            Ending::Failed(_) => ClosedBy::Protocol.word(),
+            Ending::Eof | Ending::Broken(_) => "lost",
+            Ending::CloseTimeout => "close-timeout",
+            Ending::SendTimeout => "send-timeout",
+            Ending::PongTimeout => "pong-timeout",
+            Ending::ChildStopped => ClosedBy::Stopping.word(),
+            Ending::Internal => ClosedBy::Fault.word(),
+        }
+    }
+
+    /// Whether Close frames went both ways: the peer's has been answered, or has answered ours.
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Ending::Close { .. })
+    }
+
     /// Whether nothing more can be written.
     pub fn is_broken(&self) -> bool {
-        matches!(self, Ending::Broken(_) | Ending::SendTimeout)
+        matches!(
+            self,
+            Ending::Broken(_) | Ending::SendTimeout | Ending::PongTimeout
+        )
     }
 }
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ending::Close { frame, is_answer } => {
-                let by = if *is_answer {
-                    "closed by the server, answered"
-                } else {
-                    "closed by the peer"
-                };
-                match frame {
-                    Some(frame) if frame.reason.is_empty() => write!(f, "{by}, {}", frame.code),
-                    // A reason is the peer's text: quoted, so that it cannot pass for ours.
-                    Some(frame) => write!(f, "{by}, {} {:?}", frame.code, &*frame.reason),
-                    None => write!(f, "{by}, no close code"),
-                }
-            }
+            Ending::Close {
+                frame: Some(frame), ..
+            } if frame.reason.is_empty() => write!(f, "{}", frame.code),
+            // A reason is the peer's text: quoted, so that it cannot pass for ours.
+            Ending::Close {
+                frame: Some(frame), ..
+            } => write!(f, "{} {:?}", frame.code, &*frame.reason),
+            Ending::Close { frame: None, .. } => f.write_str("no close code"),
             Ending::Failed(error) => write!(f, "the peer broke the protocol: {error}"),
             Ending::Eof => f.write_str("the peer vanished without a Close frame"),
             Ending::Broken(status) => write!(f, "the connection broke: {status}"),
-            Ending::CloseTimeout => f.write_str("the peer did not answer the Close frame in time"),
-            Ending::SendTimeout => f.write_str("the peer took no output in time"),
+            Ending::CloseTimeout => {
+                f.write_str("the peer did not answer the Close frame in WebSocketCloseTimeout")
+            }
+            Ending::SendTimeout => f.write_str("the peer took no output in WebSocketSendTimeout"),
+            Ending::PongTimeout => {
+                f.write_str("the peer showed no sign of life in WebSocketPongTimeout after a ping")
+            }
             Ending::ChildStopped => f.write_str("the child process stopped"),
             Ending::Internal => f.write_str("an internal error"),
         }

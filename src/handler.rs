@@ -1,6 +1,6 @@
 //! The content handler: decline, an HTTP error, or an upgrade (RFC 6455 §4.2).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use httpd::apr::Status;
@@ -11,7 +11,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
 
-use crate::child::Child;
+use crate::child::{Child, Place};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::driver::Driver;
@@ -26,6 +26,9 @@ const FORBIDDEN: u16 = 403;
 const UPGRADE_REQUIRED: u16 = 426;
 const INTERNAL_SERVER_ERROR: u16 = 500;
 const NOT_IMPLEMENTED: u16 = 501;
+const SERVICE_UNAVAILABLE: u16 = 503;
+/// When a client that is one too many may come back, in seconds.
+const RETRY_AFTER: &CStr = c"10";
 
 /// Answers a request for which `SetHandler websocket-handler` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
@@ -188,6 +191,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         let reason = "the child process has not been started";
         return Err(Refusal::new(INTERNAL_SERVER_ERROR, Tag::OpenFailed, reason));
     };
+    let place = admit(request, config, &child)?;
     let compression = negotiate(request, config, accepted.version, &child);
     // A subprotocol is a token: it has no NUL.
     let subprotocols = accepted
@@ -202,8 +206,9 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         subprotocols.collect(),
         compression,
         Arc::clone(child.buffers()),
+        place,
     );
-    connection.accept(ask_plugin(plugin, &connection)?);
+    connection.accept(ask_plugin(request, plugin, &connection)?);
     switch_protocols(request, &accepted);
     Ok(run(request, &connection, &child))
 }
@@ -227,6 +232,21 @@ fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>,
     Ok(accepted)
 }
 
+/// Gives the connection a place in the child, if there is one left.
+fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<Place, Refusal> {
+    child.admit(config.max_connections()).ok_or_else(|| {
+        request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
+        let reason = format!(
+            "the child holds {} WebSockets already (WebSocketMaxConnections)",
+            config.max_connections()
+        );
+        Refusal {
+            level: Level::Info,
+            ..Refusal::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
+        }
+    })
+}
+
 /// Agrees on permessage-deflate, when it is configured and offered, and says so in the response (RFC 7692 §5).
 fn negotiate(
     request: &Request<'_>,
@@ -247,27 +267,33 @@ fn negotiate(
     Some((agreed, Arc::clone(child.codecs())))
 }
 
-fn ask_plugin(plugin: &Plugin, connection: &Connection) -> Result<PluginPrivate, Refusal> {
+fn ask_plugin(
+    request: &Request<'_>,
+    plugin: &Plugin,
+    connection: &Connection,
+) -> Result<PluginPrivate, Refusal> {
     // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
-    match unsafe { plugin.on_connect(connection.server()) } {
-        Verdict::Accepted(private) => Ok(private),
-        Verdict::Refused => {
-            connection.refuse();
-            Err(Refusal::new(
-                FORBIDDEN,
-                Tag::RefusedByPlugin,
-                "the plugin refused it",
-            ))
-        }
-        Verdict::Failed => {
-            connection.refuse();
-            Err(Refusal::new(
-                INTERNAL_SERVER_ERROR,
-                Tag::PluginFailed,
-                "the plugin failed",
-            ))
-        }
+    let verdict = unsafe { plugin.on_connect(connection.server()) };
+    if let Verdict::Accepted(private) = verdict {
+        return Ok(private);
     }
+    let chosen = connection.refuse(request);
+    Err(match verdict {
+        Verdict::Failed => Refusal::new(
+            INTERNAL_SERVER_ERROR,
+            Tag::PluginFailed,
+            "the plugin failed",
+        ),
+        _ => {
+            let status = chosen.unwrap_or(FORBIDDEN);
+            let reason = format!("the plugin refused it with {status}");
+            Refusal {
+                // A plugin's own 503 is no fault.
+                level: Level::Info,
+                ..Refusal::new(status, Tag::RefusedByPlugin, reason)
+            }
+        }
+    })
 }
 
 /// RFC 6455 §4.2.2, item 5.

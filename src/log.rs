@@ -1,7 +1,7 @@
 //! Logging with stable tags: `[websocket:level] … WSnnnn: text`.
 //!
 //! A tag means one thing for ever; a number is never used again for another. Payload and query strings are
-//! never logged.
+//! never logged, but for the payload at trace8.
 
 use std::fmt;
 
@@ -30,6 +30,8 @@ tags! {
     DeprecatedDirective = 101,
     /// The MPM allows few WebSockets in a child.
     FewConnections = 102,
+    /// A plugin's configure found a WebSocketPluginOption wrong.
+    OptionRefused = 103,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -46,12 +48,22 @@ tags! {
     SecondaryConnection = 207,
     /// The connection was lost between the 101 and the first frame.
     OpenFailed = 208,
+    /// The child holds as many WebSockets as it may: 503.
+    TooManyConnections = 209,
+    /// The client holds as many WebSockets as it may: 429.
+    TooManyOfClient = 210,
     /// A WebSocket was opened.
     Opened = 301,
     /// A WebSocket has ended.
     Ended = 302,
-    /// A plugin sent what may not be sent.
-    SendRefused = 401,
+    /// A plugin called a server function in a way that is refused.
+    Misuse = 401,
+    /// What a plugin itself logs.
+    PluginSays = 402,
+    /// A frame has been read, or is about to be written (trace4).
+    Frame = 501,
+    /// The beginning of a frame's payload (trace8).
+    Payload = 502,
 }
 
 impl fmt::Display for Tag {
@@ -76,6 +88,11 @@ pub fn log_status(
     httpd::log::log(&websocket_module, subject, level, status, || {
         format!("{tag}: {}", text())
     });
+}
+
+/// Whether LogLevel lets a line through.
+pub fn is_logged(subject: &Subject<'_>, level: Level) -> bool {
+    httpd::log::is_logged(&websocket_module, subject, level)
 }
 
 /// The module's own panics, from [`httpd::guard::log_panics`].

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use httpd::apr::Pool;
-use httpd::hook::{self, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection};
+use httpd::hook::{
+    self, CheckConfig, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection,
+};
 use httpd::module::{Module, RegisterHooks};
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
 use crate::driver::event::EventDriver;
-use crate::{capacity, handler, log, plugin, websocket_module};
+use crate::{capacity, handler, log, plugin, section, websocket_module};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -19,6 +21,7 @@ impl RegisterHooks for Hooks {
     fn register(_pool: Pool<'_>) {
         httpd::guard::log_panics(log::panicked);
         hook::handler::<Hooks>();
+        hook::check_config::<Hooks>();
         hook::post_config::<Hooks>();
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
@@ -32,9 +35,15 @@ impl Handler for Hooks {
     }
 }
 
+impl CheckConfig for Hooks {
+    fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
+        section::check_all(pool, server)
+    }
+}
+
 impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
-        if plugin::is_any_loaded(pool) && !httpd::mpm::is_first_reading() {
+        if !plugin::all_loaded(pool).is_empty() && !httpd::mpm::is_first_reading() {
             capacity::check(server);
         }
         true

@@ -1,7 +1,7 @@
 //! What waits to be sent to one peer: whole frames, in order, up to a limit.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
@@ -17,6 +17,7 @@ pub struct Outbox {
     room: Condvar,
     /// Bytes put in and not yet taken by the socket.
     queued: AtomicUsize,
+    is_close_sent: AtomicBool,
     limit: usize,
     buffers: Arc<Buffers>,
 }
@@ -25,10 +26,16 @@ struct State {
     sender: Sender,
     /// Buffers of whole frames.
     frames: VecDeque<Vec<u8>>,
+    /// Messages that wait until the one that is being sent in parts has ended.
+    held_up: VecDeque<(MessageKind, Compression, Box<[u8]>)>,
+    /// The bytes of `held_up`.
+    held_up_bytes: usize,
     /// The answer to the latest ping, while there is no room for it.
     pong: Option<ControlPayload>,
     has_ended: bool,
     waiting: usize,
+    /// Somebody was told that there is no room, and wants to know when there is.
+    wants_room: bool,
 }
 
 /// What a plugin sends.
@@ -36,6 +43,12 @@ struct State {
 pub enum Outgoing<'a> {
     /// A data message.
     Message(MessageKind, Compression, &'a [u8]),
+    /// A part of a data message; the last one is final.
+    Fragment {
+        kind: MessageKind,
+        payload: &'a [u8],
+        is_final: bool,
+    },
     /// A ping of the plugin's own.
     Ping(&'a [u8]),
     /// A pong that answers nothing.
@@ -69,37 +82,117 @@ impl Outbox {
         let state = State {
             sender,
             frames: VecDeque::new(),
+            held_up: VecDeque::new(),
+            held_up_bytes: 0,
             pong: None,
             has_ended: false,
             waiting: 0,
+            wants_room: false,
         };
         Outbox {
             state: Mutex::new(state),
             room: Condvar::new(),
             queued: AtomicUsize::new(0),
+            is_close_sent: AtomicBool::new(false),
             limit,
             buffers,
         }
     }
 
-    /// Puts in one message or control frame.
+    /// Puts in one message, part of a message or control frame.
     pub fn push(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
         let mut state = self.state();
-        if state.has_ended {
+        if state.has_ended || state.sender.is_close_sent() {
             return Err(Refused::Ended);
         }
         if !self.has_room(sent_by) {
             return Err(Refused::Full);
         }
-        let (Outgoing::Message(_, _, payload) | Outgoing::Ping(payload) | Outgoing::Pong(payload)) =
-            outgoing;
-        self.append(&mut state, payload.len(), |sender, frames| match outgoing {
-            Outgoing::Message(kind, compression, _) => {
-                sender.send_message_with(kind, payload, compression, frames)
+        match outgoing {
+            Outgoing::Message(kind, compression, payload) => {
+                if state.sender.is_message_unfinished() {
+                    return self.hold_up(&mut state, (kind, compression, payload), sent_by);
+                }
+                self.append(&mut state, payload.len(), |sender, frames| {
+                    sender.send_message_with(kind, payload, compression, frames)
+                })
             }
-            Outgoing::Ping(_) => sender.send_ping(payload, frames),
-            Outgoing::Pong(_) => sender.send_pong(payload, frames),
-        })
+            Outgoing::Fragment {
+                kind,
+                payload,
+                is_final,
+            } => {
+                self.append(&mut state, payload.len(), |sender, frames| {
+                    sender.send_fragment(kind, payload, is_final, frames)
+                })?;
+                if is_final {
+                    self.release_held_up(&mut state);
+                }
+                Ok(())
+            }
+            Outgoing::Ping(payload) => self.append(&mut state, payload.len(), |sender, frames| {
+                sender.send_ping(payload, frames)
+            }),
+            Outgoing::Pong(payload) => self.append(&mut state, payload.len(), |sender, frames| {
+                sender.send_pong(payload, frames)
+            }),
+        }
+    }
+
+    /// [`Outbox::push`] for somebody who does not wait: when there is no room, [`Outbox::transmitted`] says when
+    /// there is again.
+    pub fn try_push(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
+        let pushed = match self.push(outgoing, sent_by) {
+            // Whoever does not wait, does not wait for itself.
+            Err(Refused::Invalid(LocalError::MessageUnfinished)) => Err(Refused::Full),
+            pushed => pushed,
+        };
+        if pushed == Err(Refused::Full) {
+            let mut state = self.state();
+            state.wants_room = true;
+            // It may have come since.
+            if self.has_room(sent_by) && state.held_up.is_empty() {
+                state.wants_room = false;
+                drop(state);
+                return self.try_push(outgoing, sent_by);
+            }
+        }
+        pushed
+    }
+
+    /// Keeps a message until the one that is being sent in parts has ended.
+    fn hold_up(
+        &self,
+        state: &mut State,
+        (kind, compression, payload): (MessageKind, Compression, &[u8]),
+        sent_by: SentBy,
+    ) -> Result<(), Refused> {
+        state
+            .sender
+            .check_message(kind, payload)
+            .map_err(Refused::from)?;
+        if self.queued() + state.held_up_bytes >= self.limit(sent_by) {
+            return Err(match sent_by {
+                SentBy::Thread => Refused::Full,
+                // The callback that would end the message in parts may be this one.
+                SentBy::Callback => Refused::Invalid(LocalError::MessageUnfinished),
+            });
+        }
+        state.held_up_bytes += payload.len();
+        state.held_up.push_back((kind, compression, payload.into()));
+        Ok(())
+    }
+
+    /// Encodes what has waited for the end of a message in parts.
+    fn release_held_up(&self, state: &mut State) {
+        state.held_up_bytes = 0;
+        for (kind, compression, payload) in std::mem::take(&mut state.held_up) {
+            // Nothing is wrong with it: it has been checked.
+            let _ = self.append(state, payload.len(), |sender, frames| {
+                sender.send_message_with(kind, &payload, compression, frames)
+            });
+        }
+        self.wake(state);
     }
 
     /// Answers a ping. While there is no room only the latest is answered, as RFC 6455 §5.5.3 allows, so that a
@@ -128,14 +221,21 @@ impl Outbox {
         self.append(&mut state, ControlPayload::MAX_LEN, |sender, frames| {
             sender.send_close(frame, frames)
         })?;
-        state.pong = None;
+        self.is_close_sent.store(true, Ordering::Release);
+        state.drop_behind_close();
         self.wake(&state);
         Ok(())
     }
 
+    /// Whether nothing is taken any more: the connection has ended, or the Close frame has been put in.
+    pub fn has_ended(&self) -> bool {
+        let state = self.state();
+        state.has_ended || state.sender.is_close_sent()
+    }
+
     /// Whether the Close frame has been put in.
     pub fn is_close_sent(&self) -> bool {
-        self.state().sender.is_close_sent()
+        self.is_close_sent.load(Ordering::Acquire)
     }
 
     /// The next frames to write, in one buffer.
@@ -152,19 +252,38 @@ impl Outbox {
         state.frames.pop_front()
     }
 
-    /// So many bytes of what was taken have left.
-    pub fn transmitted(&self, count: usize) {
+    /// So many bytes of what was taken have left. Says whether somebody is to be told that there is room now.
+    pub fn transmitted(&self, count: usize) -> bool {
         let before = self.queued.fetch_sub(count, Ordering::AcqRel);
         let has_room_now = |limit| before >= limit && before - count < limit;
         if has_room_now(self.limit(SentBy::Thread)) || has_room_now(self.limit(SentBy::Callback)) {
             self.wake(&self.state());
         }
+        before > self.ample() && before - count <= self.ample() && self.is_wanted_room_there()
+    }
+
+    /// Whether somebody is to be told that there is room now; says so once.
+    pub fn is_wanted_room_there(&self) -> bool {
+        let mut state = self.state();
+        let is_there = self.queued() <= self.ample() && state.held_up.is_empty();
+        is_there && std::mem::take(&mut state.wants_room)
+    }
+
+    /// What may wait when somebody is told that there is room.
+    fn ample(&self) -> usize {
+        self.limit / 2
     }
 
     /// Whether [`Outbox::take`] has something to give.
     pub fn has_output(&self) -> bool {
         let state = self.state();
         !state.frames.is_empty() || state.pong.is_some()
+    }
+
+    /// Bytes accepted and not yet taken by the socket, those behind an unfinished message included.
+    pub fn buffered(&self) -> usize {
+        let held_up = self.state().held_up_bytes;
+        self.queued() + held_up
     }
 
     /// Bytes put in and not yet taken by the socket.
@@ -177,11 +296,20 @@ impl Outbox {
         self.queued() < self.limit(sent_by)
     }
 
-    /// Blocks until there is room, the Close frame has been put in or the connection has ended.
-    pub fn wait_for_room(&self, sent_by: SentBy) {
+    /// Blocks until there is room for `outgoing`, the Close frame has been put in or the connection has ended.
+    pub fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
         let mut state = self.state();
         state.waiting += 1;
-        while !self.has_room(sent_by) && !state.has_ended && !state.sender.is_close_sent() {
+        while !state.has_ended && !state.sender.is_close_sent() {
+            let held_up = match outgoing {
+                Outgoing::Message(..) if state.sender.is_message_unfinished() => {
+                    state.held_up_bytes
+                }
+                _ => 0,
+            };
+            if self.queued() + held_up < self.limit(sent_by) {
+                break;
+            }
             state = self
                 .room
                 .wait(state)
@@ -202,7 +330,7 @@ impl Outbox {
         let mut state = self.state();
         state.has_ended = true;
         state.frames = VecDeque::new();
-        state.pong = None;
+        state.drop_behind_close();
         self.wake(&state);
     }
 
@@ -228,14 +356,10 @@ impl Outbox {
             frames.pop_back();
         }
         self.queued.fetch_add(count, Ordering::AcqRel);
-        outcome.map_err(|error| match error {
-            // A thread that sends while another closes has done nothing wrong.
-            LocalError::CloseSent => Refused::Ended,
-            error => Refused::Invalid(error),
-        })
+        outcome.map_err(Refused::from)
     }
 
-    fn wake(&self, state: &MutexGuard<'_, State>) {
+    fn wake(&self, state: &State) {
         if state.waiting > 0 {
             self.room.notify_all();
         }
@@ -243,5 +367,25 @@ impl Outbox {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What may not follow the Close frame.
+    fn drop_behind_close(&mut self) {
+        self.held_up = VecDeque::new();
+        self.held_up_bytes = 0;
+        self.pong = None;
+        self.wants_room = false;
+    }
+}
+
+impl From<LocalError> for Refused {
+    fn from(error: LocalError) -> Self {
+        match error {
+            // A thread that sends while another closes has done nothing wrong.
+            LocalError::CloseSent => Refused::Ended,
+            error => Refused::Invalid(error),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Loads, checks and owns a plugin, and calls its callbacks.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_uint, c_void};
+use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,8 @@ use httpd::apr::Pool;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
+
+use crate::options::Options;
 
 /// A loaded plugin. Its last owner is the configuration: when that goes, the plugin is destroyed and unloaded.
 pub struct Plugin {
@@ -31,6 +34,13 @@ struct Callbacks {
         usize,
     ) -> usize,
     on_disconnect: abi::WsOnDisconnect,
+    configure: abi::WsConfigure,
+    child_start: abi::WsChildStart,
+    child_stop: abi::WsChildStop,
+    on_open: abi::WsOnOpen,
+    on_timer: abi::WsOnTimer,
+    on_writable: abi::WsOnWritable,
+    on_close: abi::WsOnClose,
 }
 
 // SAFETY: the ABI lets the server call a plugin on any thread (websocket_plugin.h, "Rules that hold everywhere").
@@ -61,9 +71,13 @@ pub enum Verdict {
 type Loaded = Mutex<BTreeMap<(String, String), Arc<Plugin>>>;
 const LOADED: &CStr = c"mod_websocket.plugins";
 
-/// Whether a configuration has any plugin; `pool` is the configuration's.
-pub fn is_any_loaded(pool: Pool<'_>) -> bool {
-    pool.find::<Loaded>(LOADED).is_some()
+/// The plugins of a configuration; `pool` is the configuration's.
+pub fn all_loaded(pool: Pool<'_>) -> Vec<Arc<Plugin>> {
+    let Some(loaded) = pool.find::<Loaded>(LOADED) else {
+        return Vec::new();
+    };
+    let loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.values().map(Arc::clone).collect()
 }
 
 /// Loads a plugin, once for each file and init function in a configuration; `pool` is the configuration's.
@@ -106,6 +120,53 @@ impl Plugin {
             callbacks,
             _library: library,
         })
+    }
+
+    /// Has the plugin check its options; the error is what is wrong with them.
+    ///
+    /// # Safety
+    /// No other thread calls the plugin: the configuration is being read.
+    pub unsafe fn configure(&self, options: &Options) -> Result<(), String> {
+        let Some(configure) = self.callbacks.configure else {
+            return Ok(());
+        };
+        let list: Vec<_> = options
+            .iter()
+            .map(|(name, value)| abi::WebSocketOption {
+                name: name.as_ptr(),
+                value: value.as_ptr(),
+            })
+            .collect();
+        // SAFETY: the caller's promise; the list lives for the call, and the answer until the next one.
+        unsafe {
+            let defect = configure(self.table.as_ptr(), list.as_ptr(), list.len());
+            match defect.is_null() {
+                true => Ok(()),
+                false => Err(CStr::from_ptr(defect).to_string_lossy().into_owned()),
+            }
+        }
+    }
+
+    /// A child begins.
+    ///
+    /// # Safety
+    /// The child's first call to this plugin; `server` lives until [`Plugin::child_stop`] has returned.
+    pub unsafe fn child_start(&self, server: *const abi::WebSocketServer) {
+        if let Some(child_start) = self.callbacks.child_start {
+            // SAFETY: the caller's promise.
+            unsafe { child_start(self.table.as_ptr(), server) }
+        }
+    }
+
+    /// The child ends.
+    ///
+    /// # Safety
+    /// Once for each [`Plugin::child_start`], after the last on_disconnect in this child.
+    pub unsafe fn child_stop(&self, is_graceful: bool) {
+        if let Some(child_stop) = self.callbacks.child_stop {
+            // SAFETY: the caller's promise.
+            unsafe { child_stop(self.table.as_ptr(), c_int::from(is_graceful)) }
+        }
     }
 
     /// Asks whether the plugin takes a connection.
@@ -152,6 +213,71 @@ impl Plugin {
         }
     }
 
+    /// The 101 is out.
+    ///
+    /// # Safety
+    /// As [`Plugin::on_message`].
+    pub unsafe fn on_open(&self, private: PluginPrivate, server: *const abi::WebSocketServer) {
+        if let Some(on_open) = self.callbacks.on_open {
+            // SAFETY: the caller's promise.
+            unsafe { on_open(private.0, server) }
+        }
+    }
+
+    /// Whether the plugin can be called at a time.
+    pub fn has_on_timer(&self) -> bool {
+        self.callbacks.on_timer.is_some()
+    }
+
+    /// The time has come.
+    ///
+    /// # Safety
+    /// As [`Plugin::on_message`].
+    pub unsafe fn on_timer(&self, private: PluginPrivate, server: *const abi::WebSocketServer) {
+        if let Some(on_timer) = self.callbacks.on_timer {
+            // SAFETY: the caller's promise.
+            unsafe { on_timer(private.0, server) }
+        }
+    }
+
+    /// There is room again.
+    ///
+    /// # Safety
+    /// As [`Plugin::on_message`].
+    pub unsafe fn on_writable(&self, private: PluginPrivate, server: *const abi::WebSocketServer) {
+        if let Some(on_writable) = self.callbacks.on_writable {
+            // SAFETY: the caller's promise.
+            unsafe { on_writable(private.0, server) }
+        }
+    }
+
+    /// Tells the plugin how the WebSocket has ended.
+    ///
+    /// # Safety
+    /// As [`Plugin::on_message`]; only on_disconnect comes after it.
+    pub unsafe fn on_close(
+        &self,
+        private: PluginPrivate,
+        server: *const abi::WebSocketServer,
+        code: u16,
+        reason: &str,
+        is_clean: bool,
+    ) {
+        if let Some(on_close) = self.callbacks.on_close {
+            // SAFETY: the caller's promise; the reason lives for the call.
+            unsafe {
+                on_close(
+                    private.0,
+                    server,
+                    c_uint::from(code),
+                    reason.as_ptr().cast(),
+                    reason.len(),
+                    c_int::from(is_clean),
+                );
+            }
+        }
+    }
+
     /// Tells the plugin that the connection has ended.
     ///
     /// # Safety
@@ -183,26 +309,44 @@ impl Drop for Plugin {
 /// `table` points to a live table that has `size` and `version`, and as many bytes as `size` says.
 unsafe fn check(table: NonNull<abi::WebSocketPlugin>) -> Result<Callbacks, String> {
     let table = table.as_ptr();
-    // SAFETY: the caller's promise; members beyond `version` are read only after `size` says that they are there.
-    unsafe {
-        let (size, version) = ((*table).size as usize, (*table).version);
-        if version != abi::WEBSOCKET_PLUGIN_VERSION_0 {
-            return Err(format!("plugin version {version} is not supported (0 is)"));
-        }
-        if size < size_of::<abi::WebSocketPlugin>() {
-            return Err(format!(
-                "the plugin's size is {size}, less than the {} of version 0; was it compiled with another header?",
-                size_of::<abi::WebSocketPlugin>()
-            ));
-        }
-        let Some(on_message) = (*table).on_message else {
-            return Err("on_message is NULL".to_owned());
-        };
-        Ok(Callbacks {
-            destroy: (*table).destroy,
-            on_connect: (*table).on_connect,
-            on_message,
-            on_disconnect: (*table).on_disconnect,
-        })
+    // SAFETY: the caller's promise.
+    let (size, version) = unsafe { ((*table).size as usize, (*table).version) };
+    if version > abi::WEBSOCKET_PLUGIN_VERSION_1 {
+        return Err(format!(
+            "plugin version {version} is not supported (0 and 1 are)"
+        ));
     }
+    if size < abi::WEBSOCKET_PLUGIN_SIZE_VERSION_0 {
+        return Err(format!(
+            "the plugin's size is {size}, less than the {} of version 0; was it compiled with another header?",
+            abi::WEBSOCKET_PLUGIN_SIZE_VERSION_0
+        ));
+    }
+    // What follows version 0 may be anything there, and may be cut off in version 1.
+    let known = match version {
+        abi::WEBSOCKET_PLUGIN_VERSION_0 => abi::WEBSOCKET_PLUGIN_SIZE_VERSION_0,
+        _ => size,
+    };
+    macro_rules! member {
+        ($name:ident) => {
+            match offset_of!(abi::WebSocketPlugin, $name) + size_of::<usize>() <= known {
+                // SAFETY: the table is long enough to have the member.
+                true => unsafe { (*table).$name },
+                false => None,
+            }
+        };
+    }
+    Ok(Callbacks {
+        destroy: member!(destroy),
+        on_connect: member!(on_connect),
+        on_message: member!(on_message).ok_or("on_message is NULL")?,
+        on_disconnect: member!(on_disconnect),
+        configure: member!(configure),
+        child_start: member!(child_start),
+        child_stop: member!(child_stop),
+        on_open: member!(on_open),
+        on_timer: member!(on_timer),
+        on_writable: member!(on_writable),
+        on_close: member!(on_close),
+    })
 }

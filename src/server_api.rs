@@ -3,14 +3,25 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint};
 use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use httpd::guard::guard;
+use httpd::log::Subject;
 use httpd::request::Request;
+use httpd::server::Server;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
 use websocket_proto::{Compression, MessageKind};
 
 use crate::connection::Connection;
-use crate::outbox::Outgoing;
+use crate::ending::ClosedBy;
+use crate::log::{self, Level, Tag};
+use crate::options::Options;
+use crate::outbox::{Outgoing, Refused};
+
+/// Milliseconds that `set_timer` takes: a day.
+const LONGEST_TIMER: c_uint = 24 * 60 * 60 * 1000;
+const BAD_BUFFER: &str = "a buffer is NULL, or longer than memory";
 
 /// The table that a plugin gets for its connection.
 pub struct ServerTable(WebSocketServer);
@@ -47,6 +58,46 @@ fn table(connection: *const Connection) -> WebSocketServer {
         send: Some(send),
         close: Some(close),
         close_with: Some(close_with),
+        try_send: Some(try_send),
+        send_fragment: Some(send_fragment),
+        buffered_amount: Some(buffered_amount),
+        option_get: Some(option_get),
+        variable_get: Some(variable_get),
+        reject: Some(reject),
+        set_timer: Some(set_timer),
+        log: Some(log),
+    }
+}
+
+/// The table that a plugin gets in `child_start`. It stands for the process: what concerns a connection refuses.
+#[repr(C)]
+pub struct ProcessTable {
+    /// First, so that its address is the whole's.
+    table: WebSocketServer,
+    options: Arc<Options>,
+}
+
+// SAFETY: as for `ServerTable`; its state is NULL.
+unsafe impl Send for ProcessTable {}
+// SAFETY: as above.
+unsafe impl Sync for ProcessTable {}
+
+impl ProcessTable {
+    /// The table of a process whose main server has these options.
+    pub fn new(options: Arc<Options>) -> Self {
+        ProcessTable {
+            table: WebSocketServer {
+                option_get: Some(process_option_get),
+                log: Some(process_log),
+                ..table(ptr::null())
+            },
+            options,
+        }
+    }
+
+    /// What the plugin sees.
+    pub fn as_ptr(&self) -> *const WebSocketServer {
+        ptr::from_ref(self).cast()
     }
 }
 
@@ -76,6 +127,19 @@ unsafe fn with<T: Copy>(
 unsafe fn request_of(connection: &Connection) -> Request<'_> {
     // SAFETY: the request lives as long as its connection, and the plugin's callback is what uses it now.
     unsafe { connection.request().get() }
+}
+
+/// The name that a plugin asks for; without one there is nothing to answer.
+///
+/// # Safety
+/// As [`text`].
+unsafe fn name<'t>(connection: &Connection, name: *const c_char) -> Option<&'t CStr> {
+    // SAFETY: the caller's promise.
+    let name = unsafe { text(name) };
+    if name.is_none() {
+        connection.log_misuse(&"a name is NULL");
+    }
+    name
 }
 
 /// # Safety
@@ -113,7 +177,8 @@ unsafe extern "C" fn header_get(
     // SAFETY: a plugin passes the table that it was given, and a terminated string or NULL.
     unsafe {
         with(server, ptr::null(), |connection| {
-            let value = text(key).and_then(|key| request_of(connection).headers_in().get(key));
+            let value =
+                name(connection, key).and_then(|key| request_of(connection).headers_in().get(key));
             value.map_or(ptr::null(), CStr::as_ptr)
         })
     }
@@ -126,12 +191,15 @@ unsafe extern "C" fn header_set(
 ) {
     // SAFETY: as in `header_get`.
     unsafe {
-        with(server, (), |connection| {
-            if let (false, Some(key), Some(value)) =
-                (connection.is_accepted(), text(key), text(value))
-            {
-                request_of(connection).headers_out().set(key, value);
+        with(server, (), |connection| match (text(key), text(value)) {
+            _ if connection.is_accepted() => {
+                connection.log_misuse(&"header_set after on_connect");
             }
+            (Some(key), Some(value)) => {
+                request_of(connection).headers_out().set(key, value);
+                connection.header_set(key);
+            }
+            _ => connection.log_misuse(&"header_set with NULL"),
         });
     }
 }
@@ -154,8 +222,19 @@ unsafe extern "C" fn protocol_index(server: *const WebSocketServer, index: usize
 }
 
 unsafe extern "C" fn protocol_set(server: *const WebSocketServer, protocol: *const c_char) {
-    // SAFETY: a plugin passes the table that it was given; the rest is `header_set`'s.
-    unsafe { header_set(server, c"Sec-WebSocket-Protocol".as_ptr(), protocol) }
+    // SAFETY: as in `header_set`.
+    unsafe {
+        with(server, (), |connection| match text(protocol) {
+            _ if connection.is_accepted() => {
+                connection.log_misuse(&"protocol_set after on_connect");
+            }
+            Some(protocol) => {
+                let headers = request_of(connection).headers_out();
+                headers.set(c"Sec-WebSocket-Protocol", protocol);
+            }
+            None => connection.log_misuse(&"protocol_set with NULL"),
+        });
+    }
 }
 
 unsafe extern "C" fn send(
@@ -168,31 +247,39 @@ unsafe extern "C" fn send(
     unsafe {
         with(server, 0, |connection| {
             let Some(payload) = bytes(buffer, buffer_size) else {
+                connection.log_misuse(&BAD_BUFFER);
                 return 0;
             };
-            let compression = match message_type & abi::MESSAGE_TYPE_UNCOMPRESSED {
-                0 => Compression::Default,
-                _ => Compression::Skip,
-            };
-            let message = |kind| connection.send(Outgoing::Message(kind, compression, payload));
-            let accepted = match message_type & !abi::MESSAGE_TYPE_UNCOMPRESSED {
-                abi::MESSAGE_TYPE_TEXT => message(MessageKind::Text),
-                abi::MESSAGE_TYPE_BINARY => message(MessageKind::Binary),
-                abi::MESSAGE_TYPE_PING => connection.send(Outgoing::Ping(payload)),
-                abi::MESSAGE_TYPE_PONG => connection.send(Outgoing::Pong(payload)),
+            let is_accepted = match outgoing(message_type, payload) {
+                Some(outgoing) => connection.send(outgoing).is_ok(),
                 // MESSAGE_TYPE_CLOSE, and everything else, as in the C module.
-                _ => connection.close_with_payload(payload),
+                None => connection.close_with_payload(payload),
             };
-            if accepted { payload.len() } else { 0 }
+            if is_accepted { payload.len() } else { 0 }
         })
     }
+}
+
+/// What a message type and a payload are together; `None` for a Close.
+fn outgoing(message_type: c_int, payload: &[u8]) -> Option<Outgoing<'_>> {
+    let compression = match message_type & abi::MESSAGE_TYPE_UNCOMPRESSED {
+        0 => Compression::Default,
+        _ => Compression::Skip,
+    };
+    Some(match message_type & !abi::MESSAGE_TYPE_UNCOMPRESSED {
+        abi::MESSAGE_TYPE_TEXT => Outgoing::Message(MessageKind::Text, compression, payload),
+        abi::MESSAGE_TYPE_BINARY => Outgoing::Message(MessageKind::Binary, compression, payload),
+        abi::MESSAGE_TYPE_PING => Outgoing::Ping(payload),
+        abi::MESSAGE_TYPE_PONG => Outgoing::Pong(payload),
+        _ => return None,
+    })
 }
 
 unsafe extern "C" fn close(server: *const WebSocketServer) {
     // SAFETY: a plugin passes the table that it was given.
     unsafe {
         with(server, (), |connection| {
-            connection.close(None);
+            connection.close(None, ClosedBy::Plugin);
         });
     }
 }
@@ -208,9 +295,181 @@ unsafe extern "C" fn close_with(
         with(server, 0, |connection| {
             let (Ok(code), Some(reason)) = (u16::try_from(code), bytes(reason.cast(), reason_size))
             else {
+                connection.log_misuse(&"close_with has a bad code or reason");
                 return 0;
             };
             c_int::from(connection.close_with_payload(&[&code.to_be_bytes(), reason].concat()))
         })
     }
+}
+
+unsafe extern "C" fn try_send(
+    server: *const WebSocketServer,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+) -> c_int {
+    // SAFETY: a plugin passes the table that it was given, and a buffer of that size or NULL.
+    unsafe {
+        with(server, abi::WEBSOCKET_SEND_CLOSED, |connection| {
+            let Some(payload) = bytes(buffer, buffer_size) else {
+                connection.log_misuse(&BAD_BUFFER);
+                return abi::WEBSOCKET_SEND_INVALID;
+            };
+            match outgoing(message_type, payload) {
+                Some(outgoing) => outcome(connection.try_send(outgoing)),
+                None if connection.outbox.has_ended() => abi::WEBSOCKET_SEND_CLOSED,
+                None if connection.close_with_payload(payload) => abi::WEBSOCKET_SEND_ACCEPTED,
+                None => abi::WEBSOCKET_SEND_INVALID,
+            }
+        })
+    }
+}
+
+unsafe extern "C" fn send_fragment(
+    server: *const WebSocketServer,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    is_final: c_int,
+) -> c_int {
+    // SAFETY: a plugin passes the table that it was given, and a buffer of that size or NULL.
+    unsafe {
+        with(server, abi::WEBSOCKET_SEND_CLOSED, |connection| {
+            let kind = match message_type & !abi::MESSAGE_TYPE_UNCOMPRESSED {
+                abi::MESSAGE_TYPE_TEXT => MessageKind::Text,
+                abi::MESSAGE_TYPE_BINARY => MessageKind::Binary,
+                _ => {
+                    connection.log_misuse(&"a part of a message is neither text nor binary");
+                    return abi::WEBSOCKET_SEND_INVALID;
+                }
+            };
+            let Some(payload) = bytes(buffer, buffer_size) else {
+                connection.log_misuse(&BAD_BUFFER);
+                return abi::WEBSOCKET_SEND_INVALID;
+            };
+            outcome(connection.send(Outgoing::Fragment {
+                kind,
+                payload,
+                is_final: is_final != 0,
+            }))
+        })
+    }
+}
+
+/// The ABI's words for what became of a message.
+fn outcome(sent: Result<(), Refused>) -> c_int {
+    match sent {
+        Ok(()) => abi::WEBSOCKET_SEND_ACCEPTED,
+        Err(Refused::Full) => abi::WEBSOCKET_SEND_WOULD_BLOCK,
+        Err(Refused::Ended) => abi::WEBSOCKET_SEND_CLOSED,
+        Err(Refused::Invalid(_)) => abi::WEBSOCKET_SEND_INVALID,
+    }
+}
+
+unsafe extern "C" fn buffered_amount(server: *const WebSocketServer) -> usize {
+    // SAFETY: a plugin passes the table that it was given.
+    unsafe { with(server, 0, |connection| connection.outbox.buffered()) }
+}
+
+unsafe extern "C" fn option_get(
+    server: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: a plugin passes the table that it was given, and a terminated string or NULL.
+    unsafe {
+        with(server, ptr::null(), |connection| {
+            let value =
+                self::name(connection, name).and_then(|name| connection.options().get(name));
+            value.map_or(ptr::null(), CStr::as_ptr)
+        })
+    }
+}
+
+unsafe extern "C" fn variable_get(
+    server: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: as in `header_get`.
+    unsafe {
+        with(server, ptr::null(), |connection| {
+            let value =
+                self::name(connection, name).and_then(|name| request_of(connection).variable(name));
+            value.map_or(ptr::null(), CStr::as_ptr)
+        })
+    }
+}
+
+unsafe extern "C" fn reject(server: *const WebSocketServer, http_status: c_uint) -> c_int {
+    // SAFETY: a plugin passes the table that it was given.
+    unsafe {
+        with(server, 0, |connection| {
+            c_int::from(connection.reject(http_status))
+        })
+    }
+}
+
+unsafe extern "C" fn set_timer(server: *const WebSocketServer, milliseconds: c_uint) -> c_int {
+    // SAFETY: a plugin passes the table that it was given.
+    unsafe {
+        with(server, 0, |connection| {
+            if milliseconds > LONGEST_TIMER {
+                connection.log_misuse(&"set_timer with more than a day");
+                return 0;
+            }
+            let time = Duration::from_millis(milliseconds.into());
+            let time = (!time.is_zero()).then(|| Instant::now() + time);
+            c_int::from(connection.set_timer(time))
+        })
+    }
+}
+
+unsafe extern "C" fn log(server: *const WebSocketServer, level: c_int, line: *const c_char) {
+    // SAFETY: a plugin passes the table that it was given, and a terminated string or NULL.
+    unsafe {
+        with(server, (), |connection| {
+            if let Some(line) = text(line) {
+                connection.log(level_of(level), Tag::PluginSays, || line_of(line));
+            }
+        });
+    }
+}
+
+unsafe extern "C" fn process_option_get(
+    server: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: this function is in tables of `ProcessTable`s only, and a plugin passes the one that it was given.
+    let process = unsafe { server.cast::<ProcessTable>().as_ref() };
+    // SAFETY: a plugin passes a terminated string or NULL.
+    let name = unsafe { text(name) };
+    let value = process.zip(name).and_then(|(p, name)| p.options.get(name));
+    value.map_or(ptr::null(), CStr::as_ptr)
+}
+
+unsafe extern "C" fn process_log(_: *const WebSocketServer, level: c_int, line: *const c_char) {
+    // SAFETY: a plugin passes a terminated string or NULL.
+    let line = unsafe { text(line) };
+    guard((), || {
+        let subject = Server::main().map_or(Subject::Process, Subject::Server);
+        if let Some(line) = line {
+            log::log(&subject, level_of(level), Tag::PluginSays, || line_of(line));
+        }
+    });
+}
+
+fn level_of(level: c_int) -> Level {
+    match level {
+        ..=abi::WEBSOCKET_LOG_ERROR => Level::Error,
+        abi::WEBSOCKET_LOG_WARNING => Level::Warn,
+        abi::WEBSOCKET_LOG_NOTICE => Level::Notice,
+        abi::WEBSOCKET_LOG_INFO => Level::Info,
+        abi::WEBSOCKET_LOG_DEBUG => Level::Debug,
+        _ => Level::Trace1,
+    }
+}
+
+/// A plugin's line; httpd escapes what is not printable, and cuts what is too long.
+fn line_of(line: &CStr) -> String {
+    line.to_string_lossy().into_owned()
 }

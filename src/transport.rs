@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use httpd::apr::Status;
+use httpd::log::Subject;
 use httpd::upgraded::{Read, Upgraded};
 
 use crate::buffers::Buffers;
+use crate::frame_log::FrameLog;
 
 /// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
 pub struct Transport {
@@ -22,12 +24,14 @@ pub struct Transport {
     buffers: Arc<Buffers>,
     failure: Option<Status>,
     bytes_sent: u64,
+    frame_log: Option<Box<FrameLog>>,
 }
 
 impl Transport {
     /// The transport of a connection that has been upgraded.
     pub fn new(upgraded: Upgraded, send_timeout: Duration, buffers: &Arc<Buffers>) -> Self {
         Transport {
+            frame_log: FrameLog::new(&Subject::Upgraded(&upgraded)),
             upgraded,
             pending: Vec::new(),
             taken: 0,
@@ -46,7 +50,13 @@ impl Transport {
 
     /// Reads what there is, at most `buffer.len()` bytes.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        self.upgraded.read(buffer)
+        let read = self.upgraded.read(buffer);
+        if let (Some(log), Ok(Read::Data(count) | Read::LastData(count))) =
+            (&mut self.frame_log, &read)
+        {
+            log.read(&Subject::Upgraded(&self.upgraded), &buffer[..*count]);
+        }
+        read
     }
 
     /// Whether the next frames can be given to [`Transport::write`].
@@ -73,6 +83,9 @@ impl Transport {
     /// transport is not idle afterwards, the socket is full or broken.
     pub fn write(&mut self, frames: Vec<u8>) -> usize {
         debug_assert!(self.is_idle());
+        if let Some(log) = &mut self.frame_log {
+            log.written(&Subject::Upgraded(&self.upgraded), &frames);
+        }
         self.pending = frames;
         self.taken = 0;
         self.resume()

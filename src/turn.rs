@@ -4,19 +4,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use httpd::apr::Status;
-use httpd::log::Subject;
 use httpd::socket::current_thread;
 use httpd::upgraded::Read;
-use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, Receiver};
+use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
 
+use crate::account::Account;
+use crate::config::Config;
 use crate::connection::{Connection, lock};
 use crate::driver::Wait;
-use crate::ending::Ending;
-use crate::log::{self, Level, Tag};
-use crate::outbox::SentBy;
+use crate::ending::{ClosedBy, Ending};
+use crate::outbox::{Outgoing, SentBy};
+use crate::watch::{Watch, Watched};
 
-/// How long to wait for the peer's Close after ours.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A plugin whose callback takes longer gets each of its messages written at once.
 const QUICK: Duration = Duration::from_micros(100);
 /// How many reads one turn makes before others get theirs.
@@ -32,21 +31,29 @@ pub struct Reader {
     close_deadline: Option<Instant>,
     /// The turn has stopped before the input did.
     has_more: bool,
-    opened: Instant,
+    /// The plugin has had its on_open.
+    is_open_told: bool,
+    watch: Watch,
+    /// `WebSocketCloseTimeout`.
+    close_timeout: Duration,
     messages_received: u64,
+    bytes_received: u64,
 }
 
 impl Reader {
     /// The receiving half of a new connection.
-    pub fn new(receiver: Receiver) -> Self {
+    pub fn new(receiver: Receiver, config: &Config) -> Self {
         Reader {
             receiver,
             held_back: Vec::new(),
             ending: None,
             close_deadline: None,
             has_more: false,
-            opened: Instant::now(),
+            is_open_told: false,
+            watch: Watch::new(config),
+            close_timeout: config.close_timeout(),
             messages_received: 0,
+            bytes_received: 0,
         }
     }
 }
@@ -68,7 +75,10 @@ impl Connection {
         });
         self.turn_thread.store(0, Ordering::Relaxed);
         if !went_well {
-            self.close(Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)));
+            self.close(
+                Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)),
+                ClosedBy::Fault,
+            );
             reader.ending = Some(Ending::Internal);
         }
         let wait = self.what_to_wait_for(&mut reader);
@@ -94,22 +104,26 @@ impl Connection {
     pub fn fail_to_open(&self) {
         self.outbox.end();
         if let Some(reader) = lock(&self.reader).take() {
-            self.disconnect(&reader);
+            self.on_disconnect(&reader);
         }
     }
 
     /// Reads and handles input until there is none, or the output has to go first.
     fn advance(&self, reader: &mut Reader, buffer: &mut [u8], mut is_hung_up: bool) {
         self.resume();
+        if !std::mem::replace(&mut reader.is_open_told, true) {
+            self.on_open(reader);
+        }
+        self.on_asked(reader);
         if !reader.held_back.is_empty() {
             let mut held_back = std::mem::take(&mut reader.held_back);
             self.receive(reader, &mut held_back);
         }
         for _ in 0..READS_PER_TURN {
-            if reader.ending.is_some() || !self.outbox.has_room(SentBy::Callback) {
+            if reader.ending.is_some() || !self.may_read(reader) {
                 return;
             }
-            match self.read(buffer) {
+            match self.read(reader, buffer) {
                 Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count]),
                 Ok(Read::LastData(count)) => {
                     self.receive(reader, &mut buffer[..count]);
@@ -118,7 +132,10 @@ impl Connection {
                     }
                 }
                 Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
-                Ok(Read::WouldBlock) => return,
+                Ok(Read::WouldBlock) => {
+                    reader.watch.no_input();
+                    return;
+                }
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
@@ -126,8 +143,17 @@ impl Connection {
         reader.has_more = true;
     }
 
-    fn read(&self, buffer: &mut [u8]) -> Result<Read, Status> {
+    /// Whether there is room for what comes of input, and the peer keeps to its rate.
+    fn may_read(&self, reader: &Reader) -> bool {
+        self.outbox.has_room(SentBy::Callback) && reader.watch.paused_until().is_none()
+    }
+
+    fn read(&self, reader: &mut Reader, buffer: &mut [u8]) -> Result<Read, Status> {
         let read = self.with_transport(|transport| transport.read(buffer));
+        if let Some(Ok(Read::Data(count) | Read::LastData(count))) = read {
+            reader.bytes_received += count as u64;
+            reader.watch.input();
+        }
         read.unwrap_or(Ok(Read::Eof))
     }
 
@@ -139,9 +165,9 @@ impl Connection {
     fn receive(&self, reader: &mut Reader, mut input: &mut [u8]) {
         let mut is_quick = true;
         while !input.is_empty() && reader.ending.is_none() {
-            if !self.outbox.has_room(SentBy::Callback) {
+            if !self.may_read(reader) {
                 self.uncork();
-                if !self.outbox.has_room(SentBy::Callback) {
+                if !self.may_read(reader) {
                     reader.held_back = input.to_vec();
                     break;
                 }
@@ -174,41 +200,40 @@ impl Connection {
 
     fn handle(&self, reader: &mut Reader, event: Option<Event<'_>>) {
         match event {
-            None | Some(Event::Pong(_)) => {}
+            None => {}
+            Some(Event::Pong(payload)) => {
+                reader.watch.pong(&payload);
+            }
             Some(Event::Message { kind, mut payload }) => {
                 // A plugin that has closed gets no more messages.
                 if !self.outbox.is_close_sent() {
                     reader.messages_received += 1;
-                    self.on_message(kind, &mut payload);
+                    reader.watch.message();
+                    self.on_message(reader, kind, &mut payload);
                 }
                 if let Payload::Owned(buffer) = payload {
                     reader.receiver.recycle(buffer);
                 }
             }
             Some(Event::Ping(payload)) => {
+                reader.watch.message();
                 self.outbox.push_pong(payload);
                 self.transmit_unless_corked();
             }
             Some(Event::Close(frame)) => {
                 // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
                 let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
-                let is_answer = !self.close(answer.as_ref());
+                let is_answer = !self.close(answer.as_ref(), ClosedBy::Peer);
                 reader.ending = Some(Ending::Close { frame, is_answer });
             }
             Some(Event::Failed(error)) => {
                 // RFC 6455 §7.1.7.
-                self.close(Some(&CloseFrame::from(error.close_code(self.version))));
+                self.close(
+                    Some(&CloseFrame::from(error.close_code(self.version))),
+                    ClosedBy::Protocol,
+                );
                 reader.ending = Some(Ending::Failed(error));
             }
-        }
-    }
-
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
-        if let Some(&private) = self.private.get() {
-            let server = self.server();
-            // SAFETY: the turn's thread runs the callbacks; `private` is from this plugin and this connection, which
-            // has not had its on_disconnect, because its turns have not ended.
-            unsafe { self.plugin.on_message(private, server, kind, payload) };
         }
     }
 
@@ -233,44 +258,91 @@ impl Connection {
         {
             return Wait::Ended;
         }
-        if self.outbox.is_close_sent() && reader.close_deadline.is_none() {
-            reader.close_deadline = Some(Instant::now() + CLOSE_TIMEOUT);
-        }
-        let drain_at = *lock(&self.drain_at);
-        let drain_at = drain_at.filter(|_| reader.close_deadline.is_none());
-        if is_over(drain_at) {
-            self.close(Some(&CloseFrame::from(CloseCode::GOING_AWAY)));
-            // What comes of it: is it written, and when must it be answered?
-            return Wait::Again;
-        }
-        if is_over(reader.close_deadline) {
-            reader.ending.get_or_insert(Ending::CloseTimeout);
-            return Wait::Ended;
-        }
         if is_over(send_deadline) {
             reader.ending = Some(Ending::SendTimeout);
             return Wait::Ended;
         }
+        let watched_until = match self.outbox.is_close_sent() {
+            true => {
+                let timeout = reader.close_timeout;
+                let deadline = reader
+                    .close_deadline
+                    .get_or_insert_with(|| Instant::now() + timeout);
+                if *deadline <= Instant::now() {
+                    reader.ending.get_or_insert(Ending::CloseTimeout);
+                    return Wait::Ended;
+                }
+                Some(*deadline)
+            }
+            false => match self.look_after(reader) {
+                Ok(until) => until,
+                Err(wait) => return wait,
+            },
+        };
         // Output beside an idle transport has been put in while this thread had it.
         if std::mem::take(&mut reader.has_more) || (is_idle && self.outbox.has_output()) {
             return Wait::Again;
         }
-        let has_room = self.outbox.has_room(SentBy::Callback);
-        if has_room && !reader.held_back.is_empty() {
+        let may_read = self.may_read(reader);
+        if may_read && !reader.held_back.is_empty() {
             return Wait::Again;
         }
-        let deadlines = [reader.close_deadline, send_deadline, drain_at];
+        let deadlines = [watched_until, send_deadline, reader.watch.paused_until()];
         Wait::For {
-            input: reader.ending.is_none() && has_room,
+            input: reader.ending.is_none() && may_read,
             output: !is_idle,
             deadline: deadlines.into_iter().flatten().min(),
         }
     }
 
+    /// Looks after an open WebSocket: whether its peer lives, whether it is to be closed, whether the plugin is to be
+    /// called. Says when to look again, or what to do at once.
+    fn look_after(&self, reader: &mut Reader) -> Result<Option<Instant>, Wait> {
+        let now = Instant::now();
+        let may_read = self.may_read(reader);
+        let drain_at = self.drains_at();
+        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        let closed_by = match reader.watch.check(now, self.last_sent(), may_read) {
+            _ if is_over(drain_at) => ClosedBy::Stopping,
+            Watched::Dead => {
+                reader.ending.get_or_insert(Ending::PongTimeout);
+                return Err(Wait::Ended);
+            }
+            Watched::Ping(payload) => {
+                // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
+                // read and nothing was to be pinged.
+                let _ = self.outbox.push(Outgoing::Ping(&payload), SentBy::Callback);
+                self.transmit();
+                return Err(Wait::Again);
+            }
+            Watched::Idle => ClosedBy::Idle,
+            Watched::Old => ClosedBy::Age,
+            Watched::TooFast => ClosedBy::Rate,
+            Watched::Well(watched_until) => {
+                let timer = self.timer();
+                if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
+                    return Err(Wait::Again);
+                }
+                let times = [watched_until, drain_at, timer];
+                return Ok(times.into_iter().flatten().min());
+            }
+        };
+        let code = match closed_by {
+            ClosedBy::Rate => CloseCode::POLICY_VIOLATION,
+            _ => CloseCode::GOING_AWAY,
+        };
+        self.close(Some(&CloseFrame::from(code)), closed_by);
+        // What comes of it: is it written, and when must it be answered?
+        Err(Wait::Again)
+    }
+
     /// The WebSocket has ended: releases threads in `send`, tells the plugin, logs.
     fn end(&self, reader: &Reader) {
         self.outbox.end();
-        self.disconnect(reader);
+        if let Some(ending) = reader.ending.as_ref().filter(|_| reader.is_open_told) {
+            self.on_close(reader, ending);
+        }
+        self.on_disconnect(reader);
         if let Some((child, number)) = self.membership.get()
             && let Some(child) = child.upgrade()
         {
@@ -286,27 +358,16 @@ impl Connection {
             if is_lost {
                 upgraded.abort();
             }
-            log::log(
-                &Subject::Upgraded(upgraded),
-                Level::Info,
-                Tag::Ended,
-                || {
-                    format!(
-                        "WebSocket ended after {:.3} s, {} messages in and {} out: {ending}",
-                        reader.opened.elapsed().as_secs_f64(),
-                        reader.messages_received,
-                        self.messages_sent.load(Ordering::Relaxed),
-                    )
-                },
-            );
-        }
-    }
-
-    /// Tells the plugin that it is over. Whoever has the reader calls this, and nobody gets it again.
-    fn disconnect(&self, _reader: &Reader) {
-        if let Some(&private) = self.private.get() {
-            // SAFETY: as in `on_message`; the reader is taken for good, so that this is the last callback, once.
-            unsafe { self.plugin.on_disconnect(private, self.server()) };
+            let account = Account {
+                ending,
+                closed: self.closed(),
+                duration: self.opened.elapsed(),
+                messages_in: reader.messages_received,
+                messages_out: self.messages_sent.load(Ordering::Relaxed),
+                bytes_in: reader.bytes_received,
+                bytes_out: bytes_sent,
+            };
+            account.give(upgraded);
         }
     }
 }

@@ -165,12 +165,11 @@ static void CALLBACK dumb_increment_on_disconnect(void *plugin_private,
 }
 
 static WebSocketPlugin dumb_increment_plugin = {
-    sizeof(WebSocketPlugin),
-    WEBSOCKET_PLUGIN_VERSION_0,
-    NULL, /* destroy: the table is static */
-    dumb_increment_on_connect,
-    dumb_increment_on_message,
-    dumb_increment_on_disconnect,
+    .size = sizeof(WebSocketPlugin),
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
+    .on_connect = dumb_increment_on_connect,
+    .on_message = dumb_increment_on_message,
+    .on_disconnect = dumb_increment_on_disconnect,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK dumb_increment_init(void)

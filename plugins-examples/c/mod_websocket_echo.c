@@ -21,12 +21,10 @@ static size_t CALLBACK echo_on_message(void *plugin_private, const WebSocketServ
 }
 
 static WebSocketPlugin echo_plugin = {
-    sizeof(WebSocketPlugin),
-    WEBSOCKET_PLUGIN_VERSION_0,
-    NULL, /* destroy: the table is static */
-    NULL, /* on_connect: everybody may connect */
-    echo_on_message,
-    NULL, /* on_disconnect: there is no state */
+    .size = sizeof(WebSocketPlugin),
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
+    /* No on_connect: everybody may connect. No on_disconnect: there is no state. */
+    .on_message = echo_on_message,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK echo_init(void)

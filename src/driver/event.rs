@@ -34,6 +34,8 @@ pub struct EventDriver {
     turn: Turn,
     registration: OnceLock<Registration>,
     suspended: OnceLock<Instant>,
+    /// When the registration's timer expires, which is then not later than the deadline.
+    timer: Mutex<Option<Instant>>,
     /// The peer has ended its direction; said once by the poller, remembered for a turn that cannot read yet.
     is_hung_up: AtomicBool,
     /// Set when `phase` is no longer `Open`, so that the open connection's turns need no lock.
@@ -70,6 +72,7 @@ impl EventDriver {
             turn: Turn::new(),
             registration: OnceLock::new(),
             suspended: OnceLock::new(),
+            timer: Mutex::new(None),
             is_hung_up: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             phase: Mutex::new(Phase::New(upgraded)),
@@ -131,9 +134,15 @@ impl EventDriver {
         }
     }
 
+    /// Has [`Source::expired`] called at `deadline`, or earlier. A timer that is set already and comes early costs
+    /// one turn, once in a while; setting it anew for each message would cost each of them.
     fn set_timer(&self, deadline: Option<Instant>) {
         if let (Some(deadline), Some(registration)) = (deadline, self.registration.get()) {
-            registration.set_timer(deadline.saturating_duration_since(Instant::now()));
+            let mut timer = lock(&self.timer);
+            if timer.is_none_or(|set| deadline < set) {
+                *timer = Some(deadline);
+                registration.set_timer(deadline.saturating_duration_since(Instant::now()));
+            }
         }
     }
 
@@ -190,7 +199,7 @@ impl EventDriver {
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.phase)
     }
 }
 
@@ -209,6 +218,7 @@ impl Source for EventDriver {
     }
 
     fn expired(self: Arc<Self>) {
+        *lock(&self.timer) = None;
         self.connection.expire(Instant::now());
         self.ready(Readiness::EMPTY);
     }
@@ -246,4 +256,8 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.0
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

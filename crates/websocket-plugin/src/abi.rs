@@ -29,13 +29,39 @@ pub const MESSAGE_TYPE_PONG: c_int = 257;
 /// Only for a server that has `close_with`; others take it for a close.
 pub const MESSAGE_TYPE_UNCOMPRESSED: c_int = 0x10000;
 
+/// Result of `try_send` and `send_fragment`: accepted.
+pub const WEBSOCKET_SEND_ACCEPTED: c_int = 1;
+/// Result of `try_send`: no room now.
+pub const WEBSOCKET_SEND_WOULD_BLOCK: c_int = 0;
+/// Result of `try_send` and `send_fragment`: the connection has ended or closes.
+pub const WEBSOCKET_SEND_CLOSED: c_int = -1;
+/// Result of `try_send` and `send_fragment`: such a message must not be sent.
+pub const WEBSOCKET_SEND_INVALID: c_int = -2;
+
+/// Level of `log`: the plugin failed at something.
+pub const WEBSOCKET_LOG_ERROR: c_int = 3;
+/// Level of `log`: something is odd.
+pub const WEBSOCKET_LOG_WARNING: c_int = 4;
+/// Level of `log`: normal, and worth a line.
+pub const WEBSOCKET_LOG_NOTICE: c_int = 5;
+/// Level of `log`: what happens.
+pub const WEBSOCKET_LOG_INFO: c_int = 6;
+/// Level of `log`: for the plugin's author.
+pub const WEBSOCKET_LOG_DEBUG: c_int = 7;
+/// Level of `log`: everything.
+pub const WEBSOCKET_LOG_TRACE: c_int = 8;
+
 /// [`WebSocketServer::version`].
 pub const WEBSOCKET_SERVER_VERSION_1: c_uint = 1;
-/// [`WebSocketPlugin::version`].
+/// [`WebSocketPlugin::version`] of a plugin with nothing after `on_disconnect`.
 pub const WEBSOCKET_PLUGIN_VERSION_0: c_uint = 0;
+/// [`WebSocketPlugin::version`] of a plugin whose members after `on_disconnect` count.
+pub const WEBSOCKET_PLUGIN_VERSION_1: c_uint = 1;
 
 /// [`WebSocketServer::size`] of a server with no appended member (the C module).
 pub const WEBSOCKET_SERVER_SIZE_C_MODULE: usize = offset_of!(WebSocketServer, close_with);
+/// [`WebSocketPlugin::size`] that version 0 has at least.
+pub const WEBSOCKET_PLUGIN_SIZE_VERSION_0: usize = offset_of!(WebSocketPlugin, configure);
 
 /// Result of `on_connect` that refuses with 500 Internal Server Error; only for a server that has
 /// `close_with`.
@@ -92,6 +118,44 @@ pub type WsCloseWith = Option<
         reason_size: usize,
     ) -> c_int,
 >;
+/// `WS_Try_Send`
+pub type WsTrySend = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        message_type: c_int,
+        buffer: *const c_uchar,
+        buffer_size: usize,
+    ) -> c_int,
+>;
+/// `WS_Send_Fragment`
+pub type WsSendFragment = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        message_type: c_int,
+        buffer: *const c_uchar,
+        buffer_size: usize,
+        is_final: c_int,
+    ) -> c_int,
+>;
+/// `WS_Buffered_Amount`
+pub type WsBufferedAmount = Option<unsafe extern "C" fn(server: *const WebSocketServer) -> usize>;
+/// `WS_Option_Get`
+pub type WsOptionGet = Option<
+    unsafe extern "C" fn(server: *const WebSocketServer, name: *const c_char) -> *const c_char,
+>;
+/// `WS_Variable_Get`
+pub type WsVariableGet = Option<
+    unsafe extern "C" fn(server: *const WebSocketServer, name: *const c_char) -> *const c_char,
+>;
+/// `WS_Reject`
+pub type WsReject =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer, http_status: c_uint) -> c_int>;
+/// `WS_Set_Timer`
+pub type WsSetTimer =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer, milliseconds: c_uint) -> c_int>;
+/// `WS_Log`
+pub type WsLog =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer, level: c_int, text: *const c_char)>;
 
 /// The server functions of one connection. The server fills it in.
 #[repr(C)]
@@ -120,6 +184,22 @@ pub struct WebSocketServer {
     pub close: WsClose,
     /// Appended. Starts the closing handshake with a status code and a reason.
     pub close_with: WsCloseWith,
+    /// Appended. Sends without waiting.
+    pub try_send: WsTrySend,
+    /// Appended. Sends a part of a message.
+    pub send_fragment: WsSendFragment,
+    /// Appended. How much waits for the peer.
+    pub buffered_amount: WsBufferedAmount,
+    /// Appended. An option of the plugin's.
+    pub option_get: WsOptionGet,
+    /// Appended. A CGI variable of the request.
+    pub variable_get: WsVariableGet,
+    /// Appended. Chooses the status of a refusal.
+    pub reject: WsReject,
+    /// Appended. Asks for `on_timer`.
+    pub set_timer: WsSetTimer,
+    /// Appended. Writes to the ErrorLog.
+    pub log: WsLog,
 }
 
 impl WebSocketServer {
@@ -131,24 +211,6 @@ impl WebSocketServer {
     pub const unsafe fn has(server: *const Self, end: usize) -> bool {
         // SAFETY: the caller says that at least `size` is there. No reference is made.
         unsafe { (*server).size as usize >= end }
-    }
-
-    /// The member `close_with`, when the server has it.
-    ///
-    /// # Safety
-    /// `server` points to a live table.
-    pub const unsafe fn close_with_of(server: *const Self) -> WsCloseWith {
-        // SAFETY: as the caller says; the member is read only if it is there.
-        unsafe {
-            if Self::has(
-                server,
-                offset_of!(Self, close_with) + size_of::<WsCloseWith>(),
-            ) {
-                (*server).close_with
-            } else {
-                None
-            }
-        }
     }
 }
 
@@ -172,12 +234,55 @@ pub type WsOnMessage = Option<
 pub type WsOnDisconnect =
     Option<unsafe extern "C" fn(plugin_private: *mut c_void, server: *const WebSocketServer)>;
 
+/// One `WebSocketPluginOption`.
+#[repr(C)]
+pub struct WebSocketOption {
+    /// Its name.
+    pub name: *const c_char,
+    /// Its value.
+    pub value: *const c_char,
+}
+
+/// `WS_Configure`
+pub type WsConfigure = Option<
+    unsafe extern "C" fn(
+        plugin: *mut WebSocketPlugin,
+        options: *const WebSocketOption,
+        option_count: usize,
+    ) -> *const c_char,
+>;
+/// `WS_Child_Start`
+pub type WsChildStart =
+    Option<unsafe extern "C" fn(plugin: *mut WebSocketPlugin, server: *const WebSocketServer)>;
+/// `WS_Child_Stop`
+pub type WsChildStop = Option<unsafe extern "C" fn(plugin: *mut WebSocketPlugin, graceful: c_int)>;
+/// `WS_OnOpen`
+pub type WsOnOpen =
+    Option<unsafe extern "C" fn(plugin_private: *mut c_void, server: *const WebSocketServer)>;
+/// `WS_OnTimer`
+pub type WsOnTimer =
+    Option<unsafe extern "C" fn(plugin_private: *mut c_void, server: *const WebSocketServer)>;
+/// `WS_OnWritable`
+pub type WsOnWritable =
+    Option<unsafe extern "C" fn(plugin_private: *mut c_void, server: *const WebSocketServer)>;
+/// `WS_OnClose`
+pub type WsOnClose = Option<
+    unsafe extern "C" fn(
+        plugin_private: *mut c_void,
+        server: *const WebSocketServer,
+        code: c_uint,
+        reason: *const c_char,
+        reason_size: usize,
+        clean: c_int,
+    ),
+>;
+
 /// The callbacks of a plugin. The plugin fills it in.
 #[repr(C)]
 pub struct WebSocketPlugin {
     /// In bytes.
     pub size: c_uint,
-    /// [`WEBSOCKET_PLUGIN_VERSION_0`].
+    /// [`WEBSOCKET_PLUGIN_VERSION_0`] or [`WEBSOCKET_PLUGIN_VERSION_1`].
     pub version: c_uint,
     /// The configuration goes away.
     pub destroy: WsDestroy,
@@ -187,4 +292,18 @@ pub struct WebSocketPlugin {
     pub on_message: WsOnMessage,
     /// The connection has ended.
     pub on_disconnect: WsOnDisconnect,
+    /// Version 1. Checks options.
+    pub configure: WsConfigure,
+    /// Version 1. A child process begins.
+    pub child_start: WsChildStart,
+    /// Version 1. The child process ends.
+    pub child_stop: WsChildStop,
+    /// Version 1. The 101 is out.
+    pub on_open: WsOnOpen,
+    /// Version 1. The timer has run out.
+    pub on_timer: WsOnTimer,
+    /// Version 1. There is room again.
+    pub on_writable: WsOnWritable,
+    /// Version 1. Why the connection has ended.
+    pub on_close: WsOnClose,
 }

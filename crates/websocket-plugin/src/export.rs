@@ -1,18 +1,15 @@
-//! The callbacks that a plugin's table holds, and the plugin behind them.
+//! A plugin's place, and the tables that stand for it.
 
-use core::ffi::{c_int, c_uchar, c_uint, c_void};
-use core::{ptr, slice, str};
-use std::sync::{Arc, PoisonError, RwLock};
+use core::ffi::{CStr, c_uint};
+use core::ptr;
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::abi::{
-    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_CONNECT_ERROR, WEBSOCKET_PLUGIN_VERSION_0,
-    WebSocketPlugin, WebSocketServer,
-};
-use crate::handshake::Handshake;
-use crate::host::Host;
-use crate::panic::{guard, note};
-use crate::plugin::{AnyConnection, AnyPlugin, Message, Plugin};
-use crate::sender::Sender;
+use crate::abi::{WEBSOCKET_PLUGIN_VERSION_1, WebSocketPlugin};
+use crate::callback::Callback;
+use crate::plugin::{AnyPlugin, Plugin};
+use crate::process::Process;
+use crate::{callbacks, error_log};
 
 /// The place of one exported plugin.
 ///
@@ -27,6 +24,10 @@ struct Current {
     plugin: Option<Arc<dyn AnyPlugin>>,
     /// Handed out by the init function and not destroyed yet.
     tables: usize,
+    /// Of these, how many have begun their child process and not ended it.
+    started: usize,
+    /// `child_start` panicked.
+    is_broken: bool,
 }
 
 impl Export {
@@ -37,23 +38,47 @@ impl Export {
             current: RwLock::new(Current {
                 plugin: None,
                 tables: 0,
+                started: 0,
+                is_broken: false,
             }),
         }
     }
 
-    fn plugin(&self) -> Option<Arc<dyn AnyPlugin>> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .plugin
-            .clone()
+    /// The name of the init function.
+    pub(crate) fn init(&self) -> &'static str {
+        self.init
+    }
+
+    /// The plugin, as long as it may be called.
+    pub(crate) fn plugin(&self) -> Option<Arc<dyn AnyPlugin>> {
+        let current = self.read();
+        (!current.is_broken).then(|| current.plugin.clone())?
+    }
+
+    /// A table's child process begins. The plugin, for the first of them.
+    pub(crate) fn start(&self) -> Option<Arc<dyn AnyPlugin>> {
+        let mut current = self.write();
+        current.started += 1;
+        (current.started == 1).then(|| current.plugin.clone())?
+    }
+
+    /// A table's child process ends. The plugin, for the last of them.
+    pub(crate) fn stop(&self) -> Option<Arc<dyn AnyPlugin>> {
+        let mut current = self.write();
+        current.started = current.started.saturating_sub(1);
+        (current.started == 0 && !current.is_broken).then(|| current.plugin.clone())?
+    }
+
+    /// The plugin must not be called any more.
+    pub(crate) fn set_broken(&self) {
+        self.write().is_broken = true;
     }
 
     /// Adds a table. The first one makes the plugin; `false` when that panicked.
     fn hold<P: Plugin>(&self, make: impl FnOnce() -> P) -> bool {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.write();
         if current.plugin.is_none() {
-            let made = guard(self.init, "init", || Arc::new(make()));
+            let made = Callback::new(self.init, "init").run(|| Arc::new(make()));
             let Some(plugin) = made else {
                 return false;
             };
@@ -64,16 +89,26 @@ impl Export {
     }
 
     /// Takes a table away, and the plugin with the last one.
-    fn release(&self) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn release(&self) {
+        let mut current = self.write();
         current.tables = current.tables.saturating_sub(1);
         let last = if current.tables == 0 {
+            current.started = 0;
+            current.is_broken = false;
             current.plugin.take()
         } else {
             None
         };
         drop(current);
-        guard(self.init, "destroy", || drop(last));
+        Callback::new(self.init, "destroy").run(|| drop(last));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Current> {
+        self.current.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,156 +120,85 @@ pub trait Exported: 'static {
 
 /// The body of an init function: NULL when `make` panics.
 pub fn init<E: Exported, P: Plugin>(make: impl FnOnce() -> P) -> *mut WebSocketPlugin {
+    error_log::install();
     if !E::export().hold(make) {
         return ptr::null_mut();
     }
-    Box::into_raw(Box::new(WebSocketPlugin {
-        size: size_of::<WebSocketPlugin>() as c_uint,
-        version: WEBSOCKET_PLUGIN_VERSION_0,
-        destroy: Some(destroy::<E>),
-        on_connect: Some(on_connect::<E>),
-        on_message: Some(on_message::<E>),
-        on_disconnect: Some(on_disconnect::<E>),
-    }))
-}
-
-/// `plugin_private` of an accepted connection.
-struct Live {
-    connection: Box<dyn AnyConnection>,
-    sender: Sender,
-    /// It panicked; its state may be broken, and is only dropped.
-    failed: bool,
-}
-
-/// # Safety
-/// As `WS_Destroy`: `plugin` is what `init` returned, and is not used afterwards.
-unsafe extern "C" fn destroy<E: Exported>(plugin: *mut WebSocketPlugin) {
-    if plugin.is_null() {
-        return;
-    }
-    // SAFETY: `init` made it from a box, and the server gives it back once.
-    drop(unsafe { Box::from_raw(plugin) });
-    E::export().release();
-}
-
-/// # Safety
-/// As `WS_OnConnect`.
-unsafe extern "C" fn on_connect<E: Exported>(server: *const WebSocketServer) -> *mut c_void {
-    let init = E::export().init;
-    // SAFETY: the server's table is alive until this function refuses or `on_disconnect` returns.
-    let host = match unsafe { Host::new(server) } {
-        Ok(host) => host,
-        Err(defect) => {
-            note(init, defect);
-            return ptr::null_mut();
-        }
-    };
-    let Some(plugin) = E::export().plugin() else {
-        note(init, "a connection after destroy");
-        return ptr::null_mut();
-    };
-
-    let sender = Sender::new(host);
-    let connected = guard(init, "on_connect", || {
-        // SAFETY: this is `on_connect`, and the handshake does not leave the closure.
-        let handshake = unsafe { Handshake::new(host, &sender) };
-        plugin.connect(&handshake)
-    });
-    if let Some(Some(connection)) = connected {
-        return Box::into_raw(Box::new(Live {
-            connection,
-            sender,
-            failed: false,
-        }))
-        .cast();
-    }
-
-    // Refused: there is no `on_disconnect`, and the plugin may have given its sender away.
-    sender.end();
-    // SAFETY: `on_connect` has not returned.
-    if connected.is_none() && unsafe { host.knows_connect_error() } {
-        WEBSOCKET_CONNECT_ERROR
-    } else {
-        ptr::null_mut()
-    }
-}
-
-/// # Safety
-/// As `WS_OnMessage`: `plugin_private` is what `on_connect` returned, no other callback of the
-/// connection runs, and `buffer` has `buffer_size` bytes.
-unsafe extern "C" fn on_message<E: Exported>(
-    plugin_private: *mut c_void,
-    _server: *const WebSocketServer,
-    message_type: c_int,
-    buffer: *mut c_uchar,
-    buffer_size: usize,
-) -> usize {
-    let init = E::export().init;
-    // SAFETY: a `Live` of `on_connect`'s, borrowed for this callback, which is the only one.
-    let Some(live) = (unsafe { plugin_private.cast::<Live>().as_mut() }) else {
-        return buffer_size;
-    };
-    if live.failed {
-        return buffer_size;
-    }
-    let payload = if buffer.is_null() || buffer_size == 0 {
-        &[]
-    } else {
-        // SAFETY: the buffer is the plugin's until this function returns.
-        unsafe { slice::from_raw_parts(buffer.cast_const(), buffer_size) }
-    };
-    let message = match message_type {
-        MESSAGE_TYPE_TEXT => match str::from_utf8(payload) {
-            Ok(text) => Message::Text(text),
-            Err(_) => {
-                // The server has checked it; a `str` must not depend on that.
-                note(init, "the server delivered a text that is not UTF-8");
-                let _ = live.sender.close_with(INVALID_FRAME_PAYLOAD_DATA, "");
-                return buffer_size;
-            }
+    Box::into_raw(Box::new(Table {
+        callbacks: WebSocketPlugin {
+            size: size_of::<WebSocketPlugin>() as c_uint,
+            version: WEBSOCKET_PLUGIN_VERSION_1,
+            destroy: Some(callbacks::destroy::<E>),
+            on_connect: Some(callbacks::on_connect::<E>),
+            on_message: Some(callbacks::on_message::<E>),
+            on_disconnect: Some(callbacks::on_disconnect::<E>),
+            configure: Some(callbacks::configure::<E>),
+            child_start: Some(callbacks::child_start::<E>),
+            child_stop: Some(callbacks::child_stop::<E>),
+            on_open: Some(callbacks::on_open::<E>),
+            on_timer: Some(callbacks::on_timer::<E>),
+            on_writable: Some(callbacks::on_writable::<E>),
+            on_close: Some(callbacks::on_close::<E>),
         },
-        MESSAGE_TYPE_BINARY => Message::Binary(payload),
-        _ => return buffer_size,
-    };
-
-    let Live {
-        connection, sender, ..
-    } = live;
-    if guard(init, "on_message", || connection.message(sender, message)).is_none() {
-        live.failed = true;
-        // The state stays until `on_disconnect`: dropping it may join a thread that is in `send`,
-        // and this one may be needed to get that on.
-        let _ = live.sender.close_with(INTERNAL_ERROR, "");
-    }
-    buffer_size
+        complaint: Mutex::default(),
+        process: Mutex::default(),
+    }))
+    .cast()
 }
 
-/// # Safety
-/// As `WS_OnDisconnect`: `plugin_private` is what `on_connect` returned, and is not used afterwards.
-unsafe extern "C" fn on_disconnect<E: Exported>(
-    plugin_private: *mut c_void,
-    _server: *const WebSocketServer,
-) {
-    if plugin_private.is_null() {
-        return;
+/// What `init` hands out.
+#[repr(C)]
+pub(crate) struct Table {
+    /// First, so that the server's pointer to it is one to the whole.
+    callbacks: WebSocketPlugin,
+    /// What `configure` has returned, until it is called again.
+    complaint: Mutex<Option<CString>>,
+    /// From `child_start` to `child_stop`.
+    process: Mutex<Option<Process>>,
+}
+
+impl Table {
+    /// Keeps the text, in the place of the one before.
+    pub(crate) fn complain(&self, text: Option<String>) -> *const core::ffi::c_char {
+        // A C string ends at a NUL.
+        let text = text.and_then(|text| CString::new(text.replace('\0', "\\0")).ok());
+        let mut complaint = self
+            .complaint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *complaint = text;
+        complaint.as_deref().map_or(ptr::null(), CStr::as_ptr)
     }
-    // SAFETY: `on_connect` made it from a box, and the server gives it back once.
-    let live = unsafe { Box::from_raw(plugin_private.cast::<Live>()) };
-    let Live {
-        connection,
-        sender,
-        failed,
-    } = *live;
-    sender.end();
-    guard(E::export().init, "on_disconnect", || {
-        if failed {
-            drop(connection)
-        } else {
-            connection.disconnect()
+
+    /// The child process begins.
+    pub(crate) fn enter(&self, process: Process) {
+        error_log::add(process.clone());
+        if let Some(before) = self.replace(Some(process)) {
+            leave(&before);
         }
-    });
+    }
+
+    /// The child process that has begun, if any, while it ends: [`leave`] ends it.
+    pub(crate) fn take_process(&self) -> Option<Process> {
+        self.replace(None)
+    }
+
+    fn replace(&self, process: Option<Process>) -> Option<Process> {
+        let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *place, process)
+    }
 }
 
-// RFC 6455 §7.4.1
-const INVALID_FRAME_PAYLOAD_DATA: u16 = 1007;
-const INTERNAL_ERROR: u16 = 1011;
+impl Drop for Table {
+    fn drop(&mut self) {
+        if let Some(process) = self.take_process() {
+            leave(&process);
+        }
+    }
+}
+
+/// The child process has ended: nothing uses its table from now on.
+pub(crate) fn leave(process: &Process) {
+    error_log::remove(process);
+    process.end();
+}

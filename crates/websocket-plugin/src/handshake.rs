@@ -5,12 +5,16 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::ffi::CString;
 
+use crate::header::{HeaderField, InvalidHeader};
 use crate::host::Host;
+use crate::options::Options;
+use crate::query;
 use crate::sender::Sender;
 
 /// The opening handshake that [`Plugin::connect`](crate::Plugin::connect) accepts or refuses.
 ///
-/// It belongs to the thread of that call.
+/// It belongs to the thread of that call and is gone when the call returns; a text that is needed
+/// longer is copied (`to_owned`).
 pub struct Handshake<'a> {
     host: Host,
     sender: &'a Sender,
@@ -19,33 +23,62 @@ pub struct Handshake<'a> {
 }
 
 impl<'a> Handshake<'a> {
-    /// The value of a header field of the request, letter case of the name ignored. `None` also
-    /// when it is not UTF-8; see [`header_bytes`](Self::header_bytes).
+    /// The options of the location that the client has asked for.
+    pub fn options(&self) -> Options<'_> {
+        // SAFETY: the table is alive as long as this handshake, see `new`.
+        unsafe { Options::asked(self.host) }
+    }
+
+    /// What httpd knows about the request, by its CGI name (RFC 3875):
+    ///
+    /// `REMOTE_ADDR` (the client, as mod_remoteip sees it), `REMOTE_PORT`, `REMOTE_HOST`,
+    /// `REMOTE_USER`, `AUTH_TYPE`, `REQUEST_URI`, `REQUEST_METHOD`, `REQUEST_SCHEME`,
+    /// `QUERY_STRING`, `SCRIPT_NAME`, `PATH_INFO`, `SERVER_NAME`, `SERVER_ADDR`, `SERVER_PORT`,
+    /// `SERVER_PROTOCOL`, `SERVER_ADMIN`, `SERVER_SOFTWARE`, `DOCUMENT_ROOT`; `HTTPS` (`on` or
+    /// `off`); `HTTP_` and the name of a header field; `SSL_` and what mod_ssl knows; and each
+    /// variable that `SetEnv`, `SetEnvIf`, `RewriteRule` and the like have set.
+    ///
+    /// `None` when there is none, and when it is not UTF-8; see
+    /// [`variable_bytes`](Self::variable_bytes).
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variable_text(name)?.to_str().ok()
+    }
+
+    /// Like [`variable`](Self::variable), as it came.
+    pub fn variable_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.variable_text(name).map(CStr::to_bytes)
+    }
+
+    /// A parameter of the query string, `room` of `/chat?room=blue&lang=en`: decoded (`%20` and `+`
+    /// are spaces), and the first when there are several of that name.
+    ///
+    /// `None` when there is none; empty when it has no value. What is not UTF-8 in it becomes U+FFFD,
+    /// the replacement character.
+    pub fn query(&self, name: &str) -> Option<String> {
+        query::parameter(self.variable_bytes("QUERY_STRING")?, name)
+    }
+
+    /// The value of a header field of the request, letter case of the name ignored; fields of one
+    /// name are joined with `, `. `None` also when it is not UTF-8; see
+    /// [`header_bytes`](Self::header_bytes).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.header_field(name)?.to_str().ok()
+        self.header_text(name)?.to_str().ok()
     }
 
     /// The value of a header field of the request, as it came.
     pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.header_field(name).map(CStr::to_bytes)
+        self.header_text(name).map(CStr::to_bytes)
     }
 
-    /// Sets a header field of the response, replacing one of the same name.
+    /// Sets a header field of the response, the 101 as well as a refusal, replacing one of the same
+    /// name.
     ///
     /// `name` is a token, and `value` has no control character other than a tab; anything else is
     /// an error and sets nothing, so that text from a client cannot add header fields.
     pub fn set_header(&self, name: &str, value: &str) -> Result<(), InvalidHeader> {
-        if !is_token(name)
-            || value
-                .bytes()
-                .any(|byte| byte != b'\t' && byte.is_ascii_control())
-        {
-            return Err(InvalidHeader);
-        }
-        let name = CString::new(name).map_err(|_| InvalidHeader)?;
-        let value = CString::new(value).map_err(|_| InvalidHeader)?;
+        let field = HeaderField::new(name, value)?;
         // SAFETY: the table is alive and this is the thread of `on_connect`, see `new`.
-        unsafe { self.host.header_set(&name, &value) };
+        unsafe { self.host.header_set(&field.name, &field.value) };
         Ok(())
     }
 
@@ -91,51 +124,22 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    fn header_field(&self, name: &str) -> Option<&CStr> {
+    fn header_text(&self, name: &str) -> Option<&CStr> {
         let name = CString::new(name).ok()?;
         // SAFETY: the table is alive and this is the thread of `on_connect`, see `new`; the value
         // lives longer than this handshake.
         unsafe { self.host.header_get(&name) }
+    }
+
+    fn variable_text(&self, name: &str) -> Option<&CStr> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: as in `header_text`.
+        unsafe { self.host.variable_get(&name) }
     }
 }
 
 impl fmt::Debug for Handshake<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake").finish_non_exhaustive()
-    }
-}
-
-/// A name or a value that cannot stand in a header field.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InvalidHeader;
-
-impl fmt::Display for InvalidHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this cannot stand in a header field")
-    }
-}
-
-impl std::error::Error for InvalidHeader {}
-
-/// RFC 9110 §5.6.2
-fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_has_no_separators() {
-        for good in ["a", "X-Name", "chat.v1", "!#$%&'*+-.^_`|~09"] {
-            assert!(is_token(good), "{good}");
-        }
-        for bad in ["", "a b", "a:", "a\r\n", "a\0", "ä", "a,b", "(a)"] {
-            assert!(!is_token(bad), "{bad:?}");
-        }
     }
 }

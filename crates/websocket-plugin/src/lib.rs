@@ -1,19 +1,22 @@
 //! Plugins for mod_websocket in safe Rust.
 //!
 //! A plugin is a `cdylib` with a type that implements [`Plugin`] and one [`export_plugin!`] for
-//! each init function that the configuration may name. A complete one, which counts the messages
-//! of each WebSocket and says so:
+//! each init function that the configuration may name. A complete one, which greets each client and
+//! counts its messages:
 //!
 //! ```
-//! use websocket_plugin::{Handshake, Message, Plugin, Sender, export_plugin};
+//! use websocket_plugin::{Handshake, Message, Plugin, Rejection, Sender, export_plugin, log};
 //!
 //! struct Counting;
 //!
 //! impl Plugin for Counting {
 //!     type Connection = u64;
 //!
-//!     fn connect(&self, _: &Handshake<'_>) -> Option<u64> {
-//!         Some(0)
+//!     fn connect(&self, handshake: &Handshake<'_>) -> Result<u64, Rejection> {
+//!         let name = handshake.query("name").ok_or(Rejection::bad_request())?;
+//!         log::info!("somebody counts");
+//!         handshake.sender().send_text(&format!("hello, {name}"))?;
+//!         Ok(0)
 //!     }
 //!
 //!     fn message(&self, count: &mut u64, peer: &Sender, _: Message<'_>) {
@@ -26,32 +29,78 @@
 //! ```
 //!
 //! ```text
-//! <Location /counting>
+//! <Location "/counting">
 //!     SetHandler websocket-handler
 //!     WebSocketHandler modules/libcounting.so counting_init
 //! </Location>
 //! ```
 //!
+//! `docs/plugin-guide.md` goes from `cargo new` to the browser, with a chapter for each need.
+//!
 //! # The life of a WebSocket
-//! [`Plugin::connect`] accepts or refuses the opening handshake and makes the connection's state;
-//! [`Plugin::message`] is called for each message; [`Plugin::disconnect`] gives the state back,
-//! exactly once, whoever ended the connection. These calls never overlap for one connection;
-//! connections run in parallel, on any of the server's threads.
+//!
+//! | call | when |
+//! |---|---|
+//! | [`Plugin::connect`] | before the handshake is answered: accepts, with the connection's state, or refuses |
+//! | [`Plugin::open`] | the 101 is out |
+//! | [`Plugin::message`] | once for each message, in their order |
+//! | [`Plugin::timer`], [`Plugin::writable`] | in between, when [`Sender::set_timer`] and [`Sender::try_send`] asked for it |
+//! | [`Plugin::closed`] | how and why it ended, once for each `open` |
+//! | [`Plugin::disconnect`] | gives the state back, exactly once for each connection that was accepted |
+//!
+//! The calls of one connection never overlap; connections run in parallel, on any of the server's
+//! threads. A call that takes long holds up its own connection only.
+//!
+//! # The life of a plugin
+//!
+//! The expression in [`export_plugin!`] makes the plugin while httpd reads its configuration, in the
+//! parent process, which often is root's: no threads, no files and no sockets there. After that,
+//! [`Plugin::configure`] is called for each section of the configuration. Each child process has a
+//! copy of the plugin: [`Plugin::child_start`] is its begin, and [`Plugin::child_stop`] its end. What
+//! one child knows, the others do not.
+//!
+//! # Options
+//!
+//! `WebSocketPluginOption` gives options to a location, and [`Options`] reads them, in `configure` to
+//! check them and in [`Handshake::options`] to use them. Outside of a connection, [`Process::option`]
+//! has those of the server config.
+//!
+//! # Logging
+//!
+//! The macros of the [`log`] crate write to httpd's ErrorLog, with the client's address, at a level
+//! that `LogLevel websocket:info` and its like choose (httpd's default shows `error` and `warn`).
+//! [`export_plugin!`] sees to that. Lines of a thread of the plugin's own go to the log of the
+//! process, from `child_start` to `child_stop`. Where there is neither a connection nor a process, as
+//! in `configure`, lines go to standard error, without those for the author (`debug`, `trace`). A
+//! crate that logs too much is silenced with [`log::set_max_level`].
 //!
 //! # Panics
-//! A panic never leaves the plugin. Its message goes to standard error, which is httpd's ErrorLog,
-//! and the connection it happened on is ended: with 500 Internal Server Error in `connect` (403 on
-//! a server that cannot be told so, such as the C module), with close code 1011 in `message`. After
-//! that the plugin is not called for this connection any more, and its state is dropped when the
-//! connection has ended. All other connections go on. The crate must not be built with
-//! `panic = "abort"`.
+//!
+//! A panic never leaves the plugin. It is logged with its place, and ends what it has happened in;
+//! all other connections go on:
+//!
+//! | panic in | effect |
+//! |---|---|
+//! | the expression in [`export_plugin!`], `configure` | a configuration error |
+//! | `child_start` | this child refuses each connection with 500, Internal Server Error |
+//! | `connect` | 500, Internal Server Error |
+//! | `open`, `message`, `timer`, `writable` | close code 1011; the plugin is not called for this connection any more, and its state is dropped after the end |
+//! | `closed`, `disconnect`, `child_stop`, the plugin's `drop` | none |
+//! | a thread of the plugin's own | what [`std::thread`] says |
+//!
+//! With `RUST_BACKTRACE` in httpd's environment there is a backtrace too. The crate cannot be built
+//! with `panic = "abort"`.
 //!
 //! # Threads
-//! A [`Sender`] may be given to any thread. A thread that a plugin starts must be joined in
-//! [`Plugin::disconnect`], since httpd may unload the plugin after the last of them; [`spawn`]
-//! starts one that leaves httpd's signals alone.
+//!
+//! A [`Sender`] and a [`Process`] may be given to any thread and kept for any time: after the end
+//! their calls say so. A thread must have ended before httpd unloads the plugin, so it is joined: one
+//! of a connection's in [`Plugin::disconnect`], one of the process's in [`Plugin::child_stop`].
+//! [`spawn()`] starts one that leaves httpd's signals alone. For something to happen later,
+//! [`Sender::set_timer`] needs no thread.
 //!
 //! # The C ABI
+//!
 //! [`abi`] mirrors `include/websocket_plugin.h`, for the module itself and for plugins that want to
 //! do without all of this.
 
@@ -59,18 +108,41 @@
 
 pub mod abi;
 
+mod callback;
+mod callbacks;
+mod error_log;
 mod export;
+mod gate;
 mod handshake;
+mod header;
 mod host;
-mod panic;
+mod options;
 mod plugin;
+mod process;
+mod query;
+mod rejection;
 mod sender;
 mod thread;
+mod writer;
 
-pub use handshake::{Handshake, InvalidHeader};
-pub use plugin::{Message, Plugin};
+#[cfg(panic = "abort")]
+compile_error!("panics are caught here: no profile of a plugin may set panic = \"abort\"");
+
+pub use handshake::Handshake;
+pub use header::InvalidHeader;
+pub use log;
+pub use options::Options;
+pub use plugin::{Closing, Message, Plugin};
+pub use process::Process;
+pub use rejection::Rejection;
 pub use sender::{SendError, Sender};
 pub use thread::spawn;
+pub use writer::MessageWriter;
+
+/// The Rust of the guide is compiled with these tests; `tests/guide.rs` compiles its C.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugin-guide.md")]
+pub struct PluginGuide;
 
 /// What [`export_plugin!`] expands to; not for use by hand.
 #[doc(hidden)]
@@ -85,7 +157,8 @@ pub mod __private {
 /// goes away. If it panics, the configuration is refused. Several locations that name the same init
 /// function share one value.
 ///
-/// A shared object may export several plugins under different names.
+/// A shared object may export several plugins under different names. The first init function that is
+/// called also makes the [`log`] crate's lines and panics go to httpd's ErrorLog.
 #[macro_export]
 macro_rules! export_plugin {
     ($init:ident, $plugin:expr $(,)?) => {

@@ -3,24 +3,84 @@
 use std::sync::Arc;
 
 use crate::handshake::Handshake;
+use crate::options::Options;
+use crate::process::Process;
+use crate::rejection::Rejection;
 use crate::sender::Sender;
 
 /// A plugin: one value for each configuration, shared by all of its connections.
+///
+/// The functions of one connection, from [`connect`](Self::connect) to
+/// [`disconnect`](Self::disconnect), never overlap, but may run on a different thread each time.
+/// Those of different connections run in parallel.
 pub trait Plugin: Send + Sync + 'static {
     /// What the plugin keeps for one WebSocket.
     type Connection: Send + 'static;
 
-    /// A client asks for a WebSocket. `None` refuses it with 403 Forbidden.
+    /// Checks the options of one section of the configuration. The error is the sentence with which
+    /// httpd refuses to start, and `httpd -t` fails; httpd adds the section's file and line.
+    ///
+    /// Called in the parent process, on its only thread, for each section that names this plugin or
+    /// sets an option for it, with all options that hold there.
+    /// [`Handshake::options`] has those that hold for a client, so nothing needs to be kept here.
+    fn configure(&self, options: &Options<'_>) -> Result<(), String> {
+        let _ = options;
+        Ok(())
+    }
+
+    /// A child process begins: the place to start threads (with [`spawn`](crate::spawn())) and to
+    /// open what each process must have for itself. Once in each child, before its first
+    /// [`connect`](Self::connect).
+    fn child_start(&self, process: &Process) {
+        let _ = process;
+    }
+
+    /// The child process ends, after its last [`disconnect`](Self::disconnect). Threads are told to
+    /// stop here, and joined.
+    ///
+    /// `graceful` says that the child took the time to close its WebSockets. A process that is
+    /// killed does not come here.
+    fn child_stop(&self, graceful: bool) {
+        let _ = graceful;
+    }
+
+    /// A client asks for a WebSocket: the plugin accepts it, with the connection's state, or refuses
+    /// it with an HTTP status.
     ///
     /// What is sent from here, through [`Handshake::sender`], goes out right after the 101.
-    fn connect(&self, handshake: &Handshake<'_>) -> Option<Self::Connection>;
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<Self::Connection, Rejection>;
+
+    /// The 101 is out: the first call after [`connect`](Self::connect).
+    fn open(&self, connection: &mut Self::Connection, peer: &Sender) {
+        let _ = (connection, peer);
+    }
 
     /// A message has arrived.
     ///
     /// Nothing is read from this client meanwhile; other clients are served.
     fn message(&self, connection: &mut Self::Connection, peer: &Sender, message: Message<'_>);
 
-    /// The connection has ended; each [`Sender`] says [`Closed`](crate::SendError::Closed) by now.
+    /// The time of [`Sender::set_timer`] has come.
+    fn timer(&self, connection: &mut Self::Connection, peer: &Sender) {
+        let _ = (connection, peer);
+    }
+
+    /// There is room again after [`Sender::try_send`] said
+    /// [`WouldBlock`](crate::SendError::WouldBlock). Once, until it says so again.
+    fn writable(&self, connection: &mut Self::Connection, peer: &Sender) {
+        let _ = (connection, peer);
+    }
+
+    /// The WebSocket has ended, and why; nothing can be sent any more.
+    /// [`disconnect`](Self::disconnect) comes next.
+    ///
+    /// Not called for a client that vanished before its 101 was written.
+    fn closed(&self, connection: &mut Self::Connection, closing: &Closing<'_>) {
+        let _ = (connection, closing);
+    }
+
+    /// The last call, exactly once for each connection that was accepted, whoever ended it and
+    /// however. Each [`Sender`] says [`Closed`](crate::SendError::Closed) by now.
     ///
     /// A thread that the connection has started is joined here. Without an implementation, the
     /// state is dropped.
@@ -48,21 +108,60 @@ impl Message<'_> {
     }
 }
 
+/// Why and how a WebSocket has ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Closing<'a> {
+    /// What the peer's Close frame says; 1005 when it says nothing, 1006 when none came (RFC 6455
+    /// §7.1.5).
+    pub code: u16,
+    /// The reason in the peer's Close frame; mostly empty.
+    pub reason: &'a str,
+    /// Whether Close frames went both ways. If not, the peer vanished or broke the protocol, a
+    /// timeout ran out, or the process ends.
+    pub is_clean: bool,
+}
+
 /// A plugin whose types are forgotten, so that an [`Export`](crate::export::Export) can hold it.
 pub(crate) trait AnyPlugin: Send + Sync {
-    fn connect(self: Arc<Self>, handshake: &Handshake<'_>) -> Option<Box<dyn AnyConnection>>;
+    fn configure(&self, options: &Options<'_>) -> Result<(), String>;
+    fn child_start(&self, process: &Process);
+    fn child_stop(&self, graceful: bool);
+    fn connect(
+        self: Arc<Self>,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn AnyConnection>, Rejection>;
 }
 
 /// An accepted connection and the plugin it belongs to.
 pub(crate) trait AnyConnection: Send {
+    fn open(&mut self, peer: &Sender);
     fn message(&mut self, peer: &Sender, message: Message<'_>);
+    fn timer(&mut self, peer: &Sender);
+    fn writable(&mut self, peer: &Sender);
+    fn closed(&mut self, closing: &Closing<'_>);
     fn disconnect(self: Box<Self>);
 }
 
 impl<P: Plugin> AnyPlugin for P {
-    fn connect(self: Arc<Self>, handshake: &Handshake<'_>) -> Option<Box<dyn AnyConnection>> {
+    fn configure(&self, options: &Options<'_>) -> Result<(), String> {
+        Plugin::configure(self, options)
+    }
+
+    fn child_start(&self, process: &Process) {
+        Plugin::child_start(self, process);
+    }
+
+    fn child_stop(&self, graceful: bool) {
+        Plugin::child_stop(self, graceful);
+    }
+
+    fn connect(
+        self: Arc<Self>,
+        handshake: &Handshake<'_>,
+    ) -> Result<Box<dyn AnyConnection>, Rejection> {
         let connection = Plugin::connect(&*self, handshake)?;
-        Some(Box::new(Accepted {
+        Ok(Box::new(Accepted {
             connection,
             plugin: self,
         }))
@@ -75,8 +174,24 @@ struct Accepted<P: Plugin> {
 }
 
 impl<P: Plugin> AnyConnection for Accepted<P> {
+    fn open(&mut self, peer: &Sender) {
+        self.plugin.open(&mut self.connection, peer);
+    }
+
     fn message(&mut self, peer: &Sender, message: Message<'_>) {
         self.plugin.message(&mut self.connection, peer, message);
+    }
+
+    fn timer(&mut self, peer: &Sender) {
+        self.plugin.timer(&mut self.connection, peer);
+    }
+
+    fn writable(&mut self, peer: &Sender) {
+        self.plugin.writable(&mut self.connection, peer);
+    }
+
+    fn closed(&mut self, closing: &Closing<'_>) {
+        self.plugin.closed(&mut self.connection, closing);
     }
 
     fn disconnect(self: Box<Self>) {

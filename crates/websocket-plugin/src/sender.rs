@@ -1,46 +1,98 @@
 //! The handle that sends to one peer.
 
+use core::ffi::{c_int, c_uint};
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
 
-use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG, MESSAGE_TYPE_TEXT};
+use crate::abi::{
+    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG, MESSAGE_TYPE_TEXT,
+    MESSAGE_TYPE_UNCOMPRESSED, WEBSOCKET_SEND_ACCEPTED, WEBSOCKET_SEND_INVALID,
+    WEBSOCKET_SEND_WOULD_BLOCK,
+};
+use crate::gate::Gated;
 use crate::host::Host;
 use crate::plugin::Message;
+use crate::writer::MessageWriter;
 
 /// Sends to the peer of one WebSocket.
 ///
-/// Cheap to clone, and usable from any thread. It may outlive the connection; its calls then
-/// return [`SendError::Closed`].
+/// Cheap to clone, and usable from any thread, by many at once. It may outlive the connection; its
+/// calls then return [`SendError::Closed`].
 ///
 /// `Ok` means that the message will be written after those accepted before it, not that the peer
 /// has it. When the peer is slow, a call waits until there is room for its message, or until the
-/// connection ends. Messages that one thread sends keep their order.
+/// connection ends; [`try_send`](Self::try_send) does not. Messages that one thread sends keep
+/// their order.
 #[derive(Clone)]
 pub struct Sender {
     shared: Arc<Shared>,
 }
 
+struct Shared {
+    gated: Gated,
+    /// There is a [`MessageWriter`].
+    is_writing: AtomicBool,
+}
+
 impl Sender {
-    /// Sends a text message.
+    /// Sends a message of either kind.
     ///
     /// The ABI does not tell whether an empty message was accepted; it is `Ok` as long as the
     /// connection has not ended.
-    pub fn send_text(&self, text: &str) -> Result<(), SendError> {
-        self.transmit(MESSAGE_TYPE_TEXT, text.as_bytes())
-    }
-
-    /// Sends a binary message. An empty one: see [`send_text`](Self::send_text).
-    pub fn send_binary(&self, bytes: &[u8]) -> Result<(), SendError> {
-        self.transmit(MESSAGE_TYPE_BINARY, bytes)
-    }
-
-    /// Sends a message of either kind.
     pub fn send(&self, message: Message<'_>) -> Result<(), SendError> {
-        match message {
-            Message::Text(text) => self.send_text(text),
-            Message::Binary(bytes) => self.send_binary(bytes),
-        }
+        self.transmit(message_type(message), message.as_bytes())
+    }
+
+    /// Sends a text message. An empty one: see [`send`](Self::send).
+    pub fn send_text(&self, text: &str) -> Result<(), SendError> {
+        self.send(Message::Text(text))
+    }
+
+    /// Sends a binary message. An empty one: see [`send`](Self::send).
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<(), SendError> {
+        self.send(Message::Binary(bytes))
+    }
+
+    /// Sends a message without compressing it, even where `WebSocketCompression` is `On`: because it
+    /// is compressed already, as images are, or because it holds a secret beside what somebody else
+    /// has chosen.
+    pub fn send_uncompressed(&self, message: Message<'_>) -> Result<(), SendError> {
+        self.transmit(
+            message_type(message) | MESSAGE_TYPE_UNCOMPRESSED,
+            message.as_bytes(),
+        )
+    }
+
+    /// Sends a message if the peer keeps up, and never waits.
+    ///
+    /// After [`SendError::WouldBlock`] the plugin still has the message, to drop or to keep;
+    /// [`Plugin::writable`](crate::Plugin::writable) is called once there is room again. Room is
+    /// `WebSocketSendBuffer`, 1 MiB unless configured.
+    pub fn try_send(&self, message: Message<'_>) -> Result<(), SendError> {
+        let result = self.call(|host| {
+            // SAFETY: the gate is open, so the table is alive.
+            unsafe { host.try_send(message_type(message), message.as_bytes()) }
+        })?;
+        outcome(result)
+    }
+
+    /// Begins a text message whose parts are sent as they come.
+    ///
+    /// [`SendError::WouldBlock`] when this connection has another [`MessageWriter`].
+    pub fn text_writer(&self) -> Result<MessageWriter<str>, SendError> {
+        self.begin()?;
+        Ok(MessageWriter::new(self.clone(), MESSAGE_TYPE_TEXT))
+    }
+
+    /// Begins a binary message whose parts are sent as they come.
+    ///
+    /// [`SendError::WouldBlock`] when this connection has another [`MessageWriter`].
+    pub fn binary_writer(&self) -> Result<MessageWriter<[u8]>, SendError> {
+        self.begin()?;
+        Ok(MessageWriter::new(self.clone(), MESSAGE_TYPE_BINARY))
     }
 
     /// Sends a Ping frame with at most 125 bytes of payload.
@@ -54,10 +106,10 @@ impl Sender {
         self.transmit_control(MESSAGE_TYPE_PONG, payload)
     }
 
-    /// Starts the closing handshake with a Close frame that has no status code. Has no effect on a connection that is closing
-    /// or has ended.
+    /// Starts the closing handshake without a code: the peer sees 1005. Has no effect on a
+    /// connection that is closing or has ended.
     pub fn close(&self) {
-        let _ = self.shared.call(|host| {
+        let _ = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.close() }
         });
@@ -65,28 +117,75 @@ impl Sender {
 
     /// Starts the closing handshake with a code and a reason of at most 123 bytes.
     ///
-    /// The codes that may be sent are 1000–1003, 1007–1014 and 3000–4999.
+    /// The codes that may be sent are 1000–1003, 1007–1014 and 3000–4999, and with
+    /// `WebSocketAllowReservedStatusCodes` the others of 1000–2999 but 1005, 1006 and 1015.
     pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
-        // RFC 6455 §5.5: 125 bytes, two of them for the status code.
-        if reason.len() > MAX_CONTROL_PAYLOAD - 2 {
-            return Err(SendError::TooLong);
+        // RFC 6455 §5.5: 125 bytes, two of them for the status code. §7.4.1: never on the wire.
+        if reason.len() > MAX_CONTROL_PAYLOAD - 2
+            || matches!(code, 0..=999 | 1005 | 1006 | 1015 | 5000..)
+        {
+            return Err(SendError::Invalid);
         }
-        let accepted = self.shared.call(|host| {
+        let accepted = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.close_with(code, reason) }
         })?;
-        if accepted {
-            Ok(())
-        } else {
-            Err(SendError::Refused)
+        match code {
+            _ if accepted => Ok(()),
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Err(SendError::Closed),
+            _ => Err(SendError::Invalid),
         }
     }
 
-    pub(crate) fn new(host: Host) -> Self {
+    /// How many bytes were accepted and have not been taken by the socket yet, frame headers
+    /// included; 0 when the connection has ended.
+    pub fn buffered_amount(&self) -> usize {
+        let amount = self.call(|host| {
+            // SAFETY: the gate is open, so the table is alive.
+            unsafe { host.buffered_amount() }
+        });
+        amount.unwrap_or(0)
+    }
+
+    /// Has [`Plugin::timer`](crate::Plugin::timer) called once, after this time or somewhat later. A
+    /// connection has one timer: a second call replaces the first.
+    ///
+    /// In whole milliseconds, rounded up, from 1 ms to a day; a longer time is
+    /// [`SendError::Invalid`]. From [`Plugin::connect`](crate::Plugin::connect), the time begins
+    /// there, and the call comes after [`Plugin::open`](crate::Plugin::open).
+    pub fn set_timer(&self, after: Duration) -> Result<(), SendError> {
+        let milliseconds = after.as_nanos().div_ceil(1_000_000).max(1);
+        let milliseconds = c_uint::try_from(milliseconds).map_err(|_| SendError::Invalid)?;
+        if milliseconds > MAX_TIMER {
+            return Err(SendError::Invalid);
+        }
+        let taken = self.call(|host| {
+            // SAFETY: the gate is open, so the table is alive.
+            unsafe { host.set_timer(milliseconds) }
+        })?;
+        if taken {
+            Ok(())
+        } else {
+            Err(SendError::Closed)
+        }
+    }
+
+    /// Takes the timer back. A call that has begun on another thread is too late to stop.
+    pub fn clear_timer(&self) {
+        let _ = self.call(|host| {
+            // SAFETY: the gate is open, so the table is alive.
+            unsafe { host.set_timer(0) }
+        });
+    }
+
+    /// # Safety
+    /// The table of `host` is alive until [`end`](Self::end) has returned.
+    pub(crate) unsafe fn new(host: Host) -> Self {
         Self {
             shared: Arc::new(Shared {
-                host,
-                gate: Gate::default(),
+                // SAFETY: as the caller says.
+                gated: unsafe { Gated::new(host) },
+                is_writing: AtomicBool::new(false),
             }),
         }
     }
@@ -94,19 +193,52 @@ impl Sender {
     /// Ends all use of the server's table: later calls say `Closed`, and this one waits for those
     /// under way. The server releases them before it calls `on_disconnect`.
     pub(crate) fn end(&self) {
-        self.shared.gate.shut();
+        self.shared.gated.shut();
     }
 
-    fn transmit_control(&self, message_type: i32, payload: &[u8]) -> Result<(), SendError> {
+    /// The table, for a running callback.
+    pub(crate) fn host(&self) -> Host {
+        self.shared.gated.host()
+    }
+
+    /// One part of the message that was begun.
+    pub(crate) fn send_part(
+        &self,
+        message_type: c_int,
+        part: &[u8],
+        is_final: bool,
+    ) -> Result<(), SendError> {
+        let result = self.call(|host| {
+            // SAFETY: the gate is open, so the table is alive.
+            unsafe { host.send_fragment(message_type, part, is_final) }
+        })?;
+        outcome(result)
+    }
+
+    /// The message that was begun has ended, one way or the other.
+    pub(crate) fn end_writing(&self) {
+        self.shared.is_writing.store(false, Ordering::Release);
+    }
+
+    fn begin(&self) -> Result<(), SendError> {
+        // A table that is gone, first: the writer of a closed connection is no news.
+        self.call(|_| ())?;
+        if self.shared.is_writing.swap(true, Ordering::Acquire) {
+            return Err(SendError::WouldBlock);
+        }
+        Ok(())
+    }
+
+    fn transmit_control(&self, message_type: c_int, payload: &[u8]) -> Result<(), SendError> {
         // RFC 6455 §5.5
         if payload.len() > MAX_CONTROL_PAYLOAD {
-            return Err(SendError::TooLong);
+            return Err(SendError::Invalid);
         }
         self.transmit(message_type, payload)
     }
 
-    fn transmit(&self, message_type: i32, payload: &[u8]) -> Result<(), SendError> {
-        let accepted = self.shared.call(|host| {
+    fn transmit(&self, message_type: c_int, payload: &[u8]) -> Result<(), SendError> {
+        let accepted = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.send(message_type, payload) }
         })?;
@@ -115,6 +247,10 @@ impl Sender {
         } else {
             Err(SendError::Closed)
         }
+    }
+
+    fn call<T>(&self, f: impl FnOnce(Host) -> T) -> Result<T, SendError> {
+        self.shared.gated.call(f).ok_or(SendError::Closed)
     }
 }
 
@@ -130,152 +266,62 @@ impl fmt::Debug for Sender {
 pub enum SendError {
     /// The connection has ended, or its closing handshake has begun.
     Closed,
-    /// The server refused a Close: its code must not be sent, or the connection is closing.
-    Refused,
-    /// More than a control frame holds (RFC 6455 §5.5).
-    TooLong,
+    /// Such a frame must not be sent: a control frame of more than 125 bytes, a close code that is
+    /// reserved; or the time of a timer is too long.
+    Invalid,
+    /// Not now: the peer is slow, or another message is being written in parts.
+    WouldBlock,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "the WebSocket is closed",
-            Self::Refused => "the server refused the Close",
-            Self::TooLong => "more than a control frame holds",
+            Self::Invalid => "this must not be sent",
+            Self::WouldBlock => "there is no room now",
         })
     }
 }
 
 impl std::error::Error for SendError {}
 
+impl From<SendError> for io::Error {
+    fn from(error: SendError) -> Self {
+        let kind = match error {
+            SendError::Closed => io::ErrorKind::BrokenPipe,
+            SendError::Invalid => io::ErrorKind::InvalidInput,
+            SendError::WouldBlock => io::ErrorKind::WouldBlock,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// RFC 6455 §5.5
 const MAX_CONTROL_PAYLOAD: usize = 125;
 
-struct Shared {
-    host: Host,
-    gate: Gate,
-}
+/// A day, in milliseconds.
+const MAX_TIMER: c_uint = 86_400_000;
 
-// SAFETY: `host` is a pointer that is only used by `call`, for functions that the ABI allows from
-// any thread until `on_disconnect` returns, and the gate stops them before that.
-unsafe impl Send for Shared {}
-// SAFETY: as for Send; the ABI allows these functions on many threads at once.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn call<T>(&self, f: impl FnOnce(Host) -> T) -> Result<T, SendError> {
-        let _pass = self.gate.enter().ok_or(SendError::Closed)?;
-        Ok(f(self.host))
+const fn message_type(message: Message<'_>) -> c_int {
+    match message {
+        Message::Text(_) => MESSAGE_TYPE_TEXT,
+        Message::Binary(_) => MESSAGE_TYPE_BINARY,
     }
 }
 
-/// Counts the calls under way, and lets no more in once it is shut.
-///
-/// No lock is held while a call is under way, for it may block as long as the peer likes.
-#[derive(Default)]
-struct Gate {
-    /// [`SHUT`], plus [`CALL`] for each call under way.
-    state: AtomicUsize,
-    last_call: Mutex<()>,
-    left: Condvar,
-}
-
-const SHUT: usize = 1;
-const CALL: usize = 2;
-
-impl Gate {
-    fn enter(&self) -> Option<Pass<'_>> {
-        // The pass is made in any case, and leaves again when it should not have been let in.
-        let before = self.state.fetch_add(CALL, Ordering::Acquire);
-        let pass = Pass(self);
-        (before & SHUT == 0).then_some(pass)
-    }
-
-    fn shut(&self) {
-        self.state.fetch_or(SHUT, Ordering::AcqRel);
-        let mut guard = self
-            .last_call
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        while self.state.load(Ordering::Acquire) != SHUT {
-            guard = self
-                .left
-                .wait(guard)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-struct Pass<'a>(&'a Gate);
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        // Release: `shut` returns after everything this call did.
-        if self.0.state.fetch_sub(CALL, Ordering::Release) == SHUT + CALL {
-            // Under the lock, or it could fall between the look and the wait in `shut`.
-            let _guard = self
-                .0
-                .last_call
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            self.0.left.notify_all();
-        }
+/// What `try_send` and `send_fragment` say. Without an answer nothing was sent.
+fn outcome(result: Option<c_int>) -> Result<(), SendError> {
+    match result {
+        Some(WEBSOCKET_SEND_ACCEPTED..) => Ok(()),
+        Some(WEBSOCKET_SEND_WOULD_BLOCK) => Err(SendError::WouldBlock),
+        Some(WEBSOCKET_SEND_INVALID) => Err(SendError::Invalid),
+        Some(_) | None => Err(SendError::Closed),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn a_shut_gate_lets_nobody_in() {
-        let gate = Gate::default();
-        assert!(gate.enter().is_some());
-        gate.shut();
-        assert!(gate.enter().is_none());
-        gate.shut();
-    }
-
-    #[test]
-    fn shutting_waits_for_the_calls_under_way() {
-        let gate = Gate::default();
-        let finished = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            let passes: Vec<_> = (0..4).map(|_| gate.enter().unwrap()).collect();
-            for pass in passes {
-                scope.spawn(|| {
-                    let pass = pass;
-                    thread::sleep(Duration::from_millis(20));
-                    finished.fetch_add(1, Ordering::Relaxed);
-                    drop(pass);
-                });
-            }
-            gate.shut();
-            assert_eq!(finished.load(Ordering::Relaxed), 4);
-        });
-    }
-
-    #[test]
-    fn nobody_is_inside_after_a_gate_was_shut_in_a_crowd() {
-        for _ in 0..200 {
-            let gate = Gate::default();
-            let inside = AtomicUsize::new(0);
-            thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| {
-                        while let Some(_pass) = gate.enter() {
-                            inside.fetch_add(1, Ordering::Relaxed);
-                            inside.fetch_sub(1, Ordering::Relaxed);
-                        }
-                    });
-                }
-                gate.shut();
-                assert_eq!(inside.load(Ordering::Relaxed), 0);
-            });
-        }
-    }
 
     #[test]
     fn an_error_is_small() {

@@ -59,6 +59,56 @@ static int CALLBACK close_with(const WebSocketServer *server, unsigned int code,
     return 1;
 }
 
+static int CALLBACK try_send(const WebSocketServer *server, const int type,
+                             const unsigned char *buffer, const size_t buffer_size)
+{
+    (void)server, (void)type, (void)buffer, (void)buffer_size;
+    return WEBSOCKET_SEND_ACCEPTED;
+}
+
+static int CALLBACK send_fragment(const WebSocketServer *server, const int type,
+                                  const unsigned char *buffer, const size_t buffer_size,
+                                  const int final)
+{
+    (void)server, (void)type, (void)buffer, (void)buffer_size, (void)final;
+    return WEBSOCKET_SEND_ACCEPTED;
+}
+
+static size_t CALLBACK buffered_amount(const WebSocketServer *server)
+{
+    (void)server;
+    return 0;
+}
+
+static const char *CALLBACK option_get(const WebSocketServer *server, const char *name)
+{
+    (void)server;
+    return name;
+}
+
+static const char *CALLBACK variable_get(const WebSocketServer *server, const char *name)
+{
+    (void)server;
+    return name;
+}
+
+static int CALLBACK refuse(const WebSocketServer *server, unsigned int http_status)
+{
+    (void)server, (void)http_status;
+    return 1;
+}
+
+static int CALLBACK set_timer(const WebSocketServer *server, unsigned int milliseconds)
+{
+    (void)server, (void)milliseconds;
+    return 1;
+}
+
+static void CALLBACK write_log(const WebSocketServer *server, int level, const char *text)
+{
+    (void)server, (void)level, (void)text;
+}
+
 static void CALLBACK destroy(WebSocketPlugin *plugin)
 {
     (void)plugin;
@@ -83,14 +133,55 @@ static void CALLBACK on_disconnect(void *plugin_private, const WebSocketServer *
     (void)plugin_private, (void)server;
 }
 
+static const char *CALLBACK configure(WebSocketPlugin *plugin, const WebSocketOption *options,
+                                      size_t option_count)
+{
+    (void)plugin;
+    return option_count > 0 ? options[0].name : options[0].value;
+}
+
+static void CALLBACK child_start(WebSocketPlugin *plugin, const WebSocketServer *server)
+{
+    (void)plugin, (void)server;
+}
+
+static void CALLBACK child_stop(WebSocketPlugin *plugin, int graceful)
+{
+    (void)plugin, (void)graceful;
+}
+
+static void CALLBACK on_open(void *plugin_private, const WebSocketServer *server)
+{
+    (void)plugin_private, (void)server;
+}
+
+static void CALLBACK on_timer(void *plugin_private, const WebSocketServer *server)
+{
+    (void)plugin_private, (void)server;
+}
+
+static void CALLBACK on_writable(void *plugin_private, const WebSocketServer *server)
+{
+    (void)plugin_private, (void)server;
+}
+
+static void CALLBACK on_close(void *plugin_private, const WebSocketServer *server,
+                              unsigned int code, const char *reason, size_t reason_size,
+                              int clean)
+{
+    (void)plugin_private, (void)server, (void)code, (void)reason, (void)reason_size, (void)clean;
+}
+
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, destroy, on_connect, on_message,
-    on_disconnect
+    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
+    on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close
 };
 
 static WebSocketServer server = {
     sizeof(WebSocketServer), WEBSOCKET_SERVER_VERSION_1, NULL, request, header_get, header_set,
-    protocol_count, protocol_index, protocol_set, send_message, close_connection, close_with
+    protocol_count, protocol_index, protocol_set, send_message, close_connection, close_with,
+    try_send, send_fragment, buffered_amount, option_get, variable_get, refuse, set_timer,
+    write_log
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK layout_init(void);
@@ -125,6 +216,14 @@ int main(void)
     MEMBER(WebSocketServer, send);
     MEMBER(WebSocketServer, close);
     MEMBER(WebSocketServer, close_with);
+    MEMBER(WebSocketServer, try_send);
+    MEMBER(WebSocketServer, send_fragment);
+    MEMBER(WebSocketServer, buffered_amount);
+    MEMBER(WebSocketServer, option_get);
+    MEMBER(WebSocketServer, variable_get);
+    MEMBER(WebSocketServer, reject);
+    MEMBER(WebSocketServer, set_timer);
+    MEMBER(WebSocketServer, log);
     NUMBER("WebSocketPlugin", sizeof(WebSocketPlugin));
     MEMBER(WebSocketPlugin, size);
     MEMBER(WebSocketPlugin, version);
@@ -132,16 +231,39 @@ int main(void)
     MEMBER(WebSocketPlugin, on_connect);
     MEMBER(WebSocketPlugin, on_message);
     MEMBER(WebSocketPlugin, on_disconnect);
+    MEMBER(WebSocketPlugin, configure);
+    MEMBER(WebSocketPlugin, child_start);
+    MEMBER(WebSocketPlugin, child_stop);
+    MEMBER(WebSocketPlugin, on_open);
+    MEMBER(WebSocketPlugin, on_timer);
+    MEMBER(WebSocketPlugin, on_writable);
+    MEMBER(WebSocketPlugin, on_close);
+    NUMBER("WebSocketOption", sizeof(WebSocketOption));
+    MEMBER(WebSocketOption, name);
+    MEMBER(WebSocketOption, value);
     CONSTANT(MESSAGE_TYPE_INVALID);
     CONSTANT(MESSAGE_TYPE_TEXT);
     CONSTANT(MESSAGE_TYPE_BINARY);
     CONSTANT(MESSAGE_TYPE_CLOSE);
     CONSTANT(MESSAGE_TYPE_PING);
     CONSTANT(MESSAGE_TYPE_PONG);
+    CONSTANT(MESSAGE_TYPE_UNCOMPRESSED);
+    CONSTANT(WEBSOCKET_SEND_ACCEPTED);
+    CONSTANT(WEBSOCKET_SEND_WOULD_BLOCK);
+    CONSTANT(WEBSOCKET_SEND_CLOSED);
+    CONSTANT(WEBSOCKET_SEND_INVALID);
+    CONSTANT(WEBSOCKET_LOG_ERROR);
+    CONSTANT(WEBSOCKET_LOG_WARNING);
+    CONSTANT(WEBSOCKET_LOG_NOTICE);
+    CONSTANT(WEBSOCKET_LOG_INFO);
+    CONSTANT(WEBSOCKET_LOG_DEBUG);
+    CONSTANT(WEBSOCKET_LOG_TRACE);
     CONSTANT(WEBSOCKET_SERVER_VERSION_1);
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_0);
+    CONSTANT(WEBSOCKET_PLUGIN_VERSION_1);
     CONSTANT(WEBSOCKET_CONNECT_ERROR);
     NUMBER("C module", offsetof(WebSocketServer, close) + sizeof(server.close));
+    NUMBER("version 0", offsetof(WebSocketPlugin, on_disconnect) + sizeof(plugin.on_disconnect));
 
     has_close_with = WEBSOCKET_SERVER_HAS(&server, close_with);
     server.size = offsetof(WebSocketServer, close_with);

@@ -1,76 +1,133 @@
 //! The mirror in `abi` against the header that it mirrors.
 
+// It needs a C compiler.
+#![cfg(not(miri))]
+
+use std::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
 use std::fmt::Write as _;
 use std::mem::offset_of;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 use websocket_plugin::abi::*;
 
-macro_rules! layout_of {
-    ($lines:ident, $name:ident { $($member:ident),* }) => {
-        writeln!($lines, "{} {}", stringify!($name), size_of::<$name>()).unwrap();
-        $(writeln!(
-            $lines, "{}.{} {}", stringify!($name), stringify!($member), offset_of!($name, $member)
-        ).unwrap();)*
+/// Calls a macro with every table: the members that are not functions, then those that are.
+macro_rules! tables {
+    ($with:ident, $out:ident) => {
+        $with!(
+            $out,
+            WebSocketServer {
+                size,
+                version,
+                state
+            } {
+                request: WsRequest,
+                header_get: WsHeaderGet,
+                header_set: WsHeaderSet,
+                protocol_count: WsProtocolCount,
+                protocol_index: WsProtocolIndex,
+                protocol_set: WsProtocolSet,
+                send: WsSend,
+                close: WsClose,
+                close_with: WsCloseWith,
+                try_send: WsTrySend,
+                send_fragment: WsSendFragment,
+                buffered_amount: WsBufferedAmount,
+                option_get: WsOptionGet,
+                variable_get: WsVariableGet,
+                reject: WsReject,
+                set_timer: WsSetTimer,
+                log: WsLog,
+            }
+        );
+        $with!(
+            $out,
+            WebSocketPlugin { size, version } {
+                destroy: WsDestroy,
+                on_connect: WsOnConnect,
+                on_message: WsOnMessage,
+                on_disconnect: WsOnDisconnect,
+                configure: WsConfigure,
+                child_start: WsChildStart,
+                child_stop: WsChildStop,
+                on_open: WsOnOpen,
+                on_timer: WsOnTimer,
+                on_writable: WsOnWritable,
+                on_close: WsOnClose,
+            }
+        );
+        $with!($out, WebSocketOption { name, value } {});
     };
 }
 
+/// Calls a macro with every constant.
+macro_rules! constants {
+    ($with:ident, $out:ident) => {
+        $with!(
+            $out,
+            MESSAGE_TYPE_INVALID,
+            MESSAGE_TYPE_TEXT,
+            MESSAGE_TYPE_BINARY,
+            MESSAGE_TYPE_CLOSE,
+            MESSAGE_TYPE_PING,
+            MESSAGE_TYPE_PONG,
+            MESSAGE_TYPE_UNCOMPRESSED,
+            WEBSOCKET_SEND_ACCEPTED,
+            WEBSOCKET_SEND_WOULD_BLOCK,
+            WEBSOCKET_SEND_CLOSED,
+            WEBSOCKET_SEND_INVALID,
+            WEBSOCKET_LOG_ERROR,
+            WEBSOCKET_LOG_WARNING,
+            WEBSOCKET_LOG_NOTICE,
+            WEBSOCKET_LOG_INFO,
+            WEBSOCKET_LOG_DEBUG,
+            WEBSOCKET_LOG_TRACE,
+            WEBSOCKET_SERVER_VERSION_1,
+            WEBSOCKET_PLUGIN_VERSION_0,
+            WEBSOCKET_PLUGIN_VERSION_1,
+            WEBSOCKET_CONNECT_ERROR
+        );
+    };
+}
+
+// ---------------------------------------------------------------------- sizes, offsets, values
+
 #[test]
 fn the_mirror_has_the_layouts_and_constants_of_the_header() {
-    let mut mirrored = String::new();
-    layout_of!(
-        mirrored,
-        WebSocketServer {
-            size,
-            version,
-            state,
-            request,
-            header_get,
-            header_set,
-            protocol_count,
-            protocol_index,
-            protocol_set,
-            send,
-            close,
-            close_with
-        }
-    );
-    layout_of!(
-        mirrored,
-        WebSocketPlugin {
-            size,
-            version,
-            destroy,
-            on_connect,
-            on_message,
-            on_disconnect
-        }
-    );
-    for (name, value) in [
-        ("MESSAGE_TYPE_INVALID", MESSAGE_TYPE_INVALID as isize),
-        ("MESSAGE_TYPE_TEXT", MESSAGE_TYPE_TEXT as isize),
-        ("MESSAGE_TYPE_BINARY", MESSAGE_TYPE_BINARY as isize),
-        ("MESSAGE_TYPE_CLOSE", MESSAGE_TYPE_CLOSE as isize),
-        ("MESSAGE_TYPE_PING", MESSAGE_TYPE_PING as isize),
-        ("MESSAGE_TYPE_PONG", MESSAGE_TYPE_PONG as isize),
-        (
-            "WEBSOCKET_SERVER_VERSION_1",
-            WEBSOCKET_SERVER_VERSION_1 as isize,
-        ),
-        (
-            "WEBSOCKET_PLUGIN_VERSION_0",
-            WEBSOCKET_PLUGIN_VERSION_0 as isize,
-        ),
-        ("WEBSOCKET_CONNECT_ERROR", WEBSOCKET_CONNECT_ERROR as isize),
-        ("C module", WEBSOCKET_SERVER_SIZE_C_MODULE as isize),
-    ] {
-        writeln!(mirrored, "{name} {value}").unwrap();
+    macro_rules! layout_of {
+        ($out:ident, $table:ident { $($value:ident),* } { $($function:ident: $_type:ident,)* }) => {
+            line!($out, stringify!($table), size_of::<$table>());
+            layout_of!($out, $table $($value)* $($function)*);
+        };
+        ($out:ident, $table:ident $($member:ident)*) => {
+            $(line!(
+                $out,
+                concat!(stringify!($table), ".", stringify!($member)),
+                offset_of!($table, $member)
+            );)*
+        };
     }
+    macro_rules! values_of {
+        ($out:ident, $($constant:ident),*) => {
+            $(line!($out, stringify!($constant), $constant as isize);)*
+        };
+    }
+    macro_rules! line {
+        ($out:ident, $name:expr, $value:expr) => {
+            writeln!($out, "{} {}", $name, $value).unwrap()
+        };
+    }
+    let mut mirrored = String::new();
+    tables!(layout_of, mirrored);
+    constants!(values_of, mirrored);
+    line!(mirrored, "C module", WEBSOCKET_SERVER_SIZE_C_MODULE);
+    line!(mirrored, "version 0", WEBSOCKET_PLUGIN_SIZE_VERSION_0);
     mirrored.push_str("has 0 1\n");
 
-    let program = compile("cc", "CC", &["-std=c89", "-pedantic"], "layout.c")
+    let program = scratch("layout");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layout.c");
+    compile("cc", "CC", &["-std=c89"], &source, &program)
         .expect("no C compiler: install gcc, or set CC");
     let output = Command::new(program).output().unwrap();
     assert!(output.status.success());
@@ -79,30 +136,140 @@ fn the_mirror_has_the_layouts_and_constants_of_the_header() {
 
 #[test]
 fn the_header_is_also_good_cxx() {
-    if compile("c++", "CXX", &["-pedantic", "-xc++"], "layout.c").is_none() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layout.c");
+    if compile("c++", "CXX", &["-xc++"], &source, &scratch("layout-cxx")).is_none() {
         eprintln!("skipped: no C++ compiler");
     }
 }
 
-/// Compiles `tests/<source>` to a program. `None` when there is no compiler.
-fn compile(compiler: &str, variable: &str, flags: &[&str], source: &str) -> Option<String> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = format!("{}/layout-{compiler}", env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
+// -------------------------------------------------------------------------------- function types
+
+/// A type's name in C.
+trait CType {
+    const NAME: &str;
+}
+
+macro_rules! c_types {
+    ($($rust:ty = $c:literal,)*) => {
+        $(impl CType for $rust {
+            const NAME: &str = $c;
+        })*
+    };
+}
+
+c_types! {
+    () = "void",
+    c_int = "int",
+    c_uint = "unsigned int",
+    usize = "size_t",
+    *const c_char = "const char *",
+    *const c_uchar = "const unsigned char *",
+    *mut c_uchar = "unsigned char *",
+    *mut c_void = "void *",
+    *mut RequestRec = "struct request_rec *",
+    *const WebSocketServer = "const WebSocketServer *",
+    *const WebSocketOption = "const WebSocketOption *",
+    *mut WebSocketPlugin = "WebSocketPlugin *",
+}
+
+/// A function type of the mirror, declared in C.
+trait CFunction {
+    /// `typedef <result> (CALLBACK *<name>)(<parameters>);`
+    fn typedef(name: &str) -> String;
+}
+
+macro_rules! c_functions {
+    ($(($($parameter:ident)*),)*) => {
+        $(impl<Output: CType, $($parameter: CType),*> CFunction
+            for Option<unsafe extern "C" fn($($parameter),*) -> Output>
+        {
+            fn typedef(name: &str) -> String {
+                let parameters: &[&str] = &[$($parameter::NAME),*];
+                let parameters = match parameters {
+                    [] => "void".to_owned(),
+                    some => some.join(", "),
+                };
+                format!("typedef {} (CALLBACK *{name})({parameters});", Output::NAME)
+            }
+        })*
+    };
+}
+
+c_functions! {
+    (),
+    (A),
+    (A B),
+    (A B C),
+    (A B C D),
+    (A B C D E),
+    (A B C D E F),
+}
+
+/// A program that only compiles when each function of the mirror has the type of the header's.
+#[test]
+fn the_mirror_has_the_function_types_of_the_header() {
+    macro_rules! functions_of {
+        ($out:ident, $table:ident { $($value:ident),* } { $($function:ident: $type:ident,)* }) => {
+            $(writeln!(
+                $out,
+                "{}\n{type} {type}_of(const {} *table);\n\
+                 {type} {type}_of(const {1} *table) {{ return table->{}; }}",
+                <$type as CFunction>::typedef(stringify!($type)),
+                stringify!($table),
+                stringify!($function),
+                type = stringify!($type),
+            ).unwrap();)*
+        };
+    }
+    let mut program = String::from("#include \"websocket_plugin.h\"\n\n");
+    tables!(functions_of, program);
+    program.push_str(&<WsInit as CFunction>::typedef("WsInit"));
+    program.push_str("\nWsInit wsinit_of(WS_Init init);\n");
+    program.push_str("WsInit wsinit_of(WS_Init init) { return init; }\n");
+
+    let source = scratch("functions.c");
+    fs::write(&source, program).unwrap();
+    compile(
+        "cc",
+        "CC",
+        &["-std=c89", "-c"],
+        &source,
+        &scratch("functions.o"),
+    )
+    .expect("no C compiler: install gcc, or set CC");
+}
+
+// ------------------------------------------------------------------------------------ compiling
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(folder).unwrap();
+    folder.join(name)
+}
+
+/// `None` when there is no compiler.
+fn compile(
+    compiler: &str,
+    variable: &str,
+    flags: &[&str],
+    source: &Path,
+    output: &Path,
+) -> Option<()> {
     let compiler = env::var(variable).unwrap_or_else(|_| compiler.to_owned());
-    let output = Command::new(compiler)
-        .args(["-Wall", "-Wextra", "-Werror"])
+    let compiled = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-Werror", "-pedantic"])
         .args(flags)
         .arg("-I")
-        .arg(directory.join("../../include"))
-        .arg(directory.join("tests").join(source))
-        .args(["-o", &program])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include"))
+        .arg(source)
+        .arg("-o")
+        .arg(output)
         .output()
         .ok()?;
     assert!(
-        output.status.success(),
+        compiled.status.success(),
         "{}",
-        String::from_utf8_lossy(&output.stderr)
+        String::from_utf8_lossy(&compiled.stderr)
     );
-    Some(program)
+    Some(())
 }

@@ -156,8 +156,12 @@ static void CALLBACK on_disconnect(void *plugin_private, const WebSocketServer *
 }
 
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, destroy, on_connect, on_message,
-    on_disconnect
+    .size = sizeof(WebSocketPlugin),
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
+    .destroy = destroy,
+    .on_connect = on_connect,
+    .on_message = on_message,
+    .on_disconnect = on_disconnect,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK recorder_init(void)

@@ -460,7 +460,10 @@ static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *s
 }
 
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, NULL, on_connect, on_message, NULL
+    .size = sizeof(WebSocketPlugin),
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
+    .on_connect = on_connect,
+    .on_message = on_message,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK rpc_init(void)

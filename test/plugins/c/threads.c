@@ -172,8 +172,11 @@ static void CALLBACK on_disconnect(void *plugin_private, const WebSocketServer *
 }
 
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, NULL, on_connect, on_message,
-    on_disconnect
+    .size = sizeof(WebSocketPlugin),
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
+    .on_connect = on_connect,
+    .on_message = on_message,
+    .on_disconnect = on_disconnect,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK threads_init(void)

@@ -1,16 +1,19 @@
 //! A server of the tests' own, to drive a plugin's table with.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_uint, c_void};
-use std::mem::offset_of;
 use std::ptr;
 use std::sync::{Condvar, Mutex};
 
 use websocket_plugin::abi::*;
 
-/// One connection of the mock server.
+/// One connection of the mock server, or one child process.
 ///
-/// Made of pointers, as what the plugin gets is one that this type must not invalidate.
+/// Made of pointers, as what the plugin gets is one that this type must not invalidate. It is freed
+/// when it is dropped, so that a call that comes too late is one that Miri sees.
 pub struct Mock {
     table: *mut WebSocketServer,
     state: *mut State,
@@ -23,22 +26,41 @@ unsafe impl Sync for Mock {}
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Call {
     Send(c_int, Vec<u8>),
+    TrySend(c_int, Vec<u8>),
+    /// The last one is 1 when it ends the message.
+    Fragment(c_int, Vec<u8>, c_int),
     Close,
     CloseWith(u32, String),
     HeaderSet(String, String),
     ProtocolSet(String),
+    Reject(u32),
+    SetTimer(u32),
 }
 
 #[derive(Default)]
 struct State {
     request_headers: BTreeMap<String, CString>,
+    variables: BTreeMap<String, CString>,
+    options: BTreeMap<String, CString>,
     offered: Vec<CString>,
     calls: Mutex<Vec<Call>>,
+    lines: Mutex<Vec<(c_int, String)>>,
+    answer: Mutex<Answer>,
     /// While true, `send` blocks.
     peer_is_slow: Mutex<bool>,
     /// In `send`.
     blocked: Mutex<usize>,
     changed: Condvar,
+}
+
+/// What the functions return that can be refused.
+#[derive(Clone, Copy, Default)]
+pub enum Answer {
+    #[default]
+    Yes,
+    WouldBlock,
+    Closed,
+    Invalid,
 }
 
 impl Mock {
@@ -57,13 +79,16 @@ impl Mock {
             send: Some(send),
             close: Some(close),
             close_with: Some(close_with),
+            try_send: Some(try_send),
+            send_fragment: Some(send_fragment),
+            buffered_amount: Some(buffered_amount),
+            option_get: Some(option_get),
+            variable_get: Some(variable_get),
+            reject: Some(reject),
+            set_timer: Some(set_timer),
+            log: Some(log),
         }));
         Self { table, state }
-    }
-
-    /// A server without the appended members.
-    pub fn c_module() -> Self {
-        Self::new().with_size(offset_of!(WebSocketServer, close_with) as c_uint)
     }
 
     pub fn with_version(self, version: u32) -> Self {
@@ -72,34 +97,78 @@ impl Mock {
         self
     }
 
-    pub fn with_size(self, size: u32) -> Self {
+    pub fn with_size(self, size: usize) -> Self {
         // SAFETY: not shared yet.
-        unsafe { (*self.table).size = size };
+        unsafe { (*self.table).size = size as c_uint };
         self
     }
 
-    pub fn with_header(self, name: &str, value: &[u8]) -> Self {
+    /// A table that is long enough and has no function at all.
+    pub fn without_functions(self) -> Self {
+        // SAFETY: not shared yet.
+        let table = unsafe { &mut *self.table };
+        *table = WebSocketServer {
+            size: table.size,
+            version: table.version,
+            state: table.state,
+            request: None,
+            header_get: None,
+            header_set: None,
+            protocol_count: None,
+            protocol_index: None,
+            protocol_set: None,
+            send: None,
+            close: None,
+            close_with: None,
+            try_send: None,
+            send_fragment: None,
+            buffered_amount: None,
+            option_get: None,
+            variable_get: None,
+            reject: None,
+            set_timer: None,
+            log: None,
+        };
+        self
+    }
+
+    pub fn with_header(mut self, name: &str, value: &[u8]) -> Self {
         let value = CString::new(value).unwrap();
-        // SAFETY: not shared yet.
-        let state = unsafe { &mut *self.state };
-        state
-            .request_headers
-            .insert(name.to_ascii_lowercase(), value);
+        let headers = &mut self.state_mut().request_headers;
+        headers.insert(name.to_ascii_lowercase(), value);
         self
     }
 
-    pub fn with_subprotocols(self, names: &[&str]) -> Self {
-        // SAFETY: not shared yet.
-        let state = unsafe { &mut *self.state };
-        state.offered = names
-            .iter()
-            .map(|name| CString::new(*name).unwrap())
-            .collect();
+    pub fn with_variable(mut self, name: &str, value: &[u8]) -> Self {
+        let value = CString::new(value).unwrap();
+        self.state_mut().variables.insert(name.to_owned(), value);
         self
     }
 
+    pub fn with_option(mut self, name: &str, value: &str) -> Self {
+        let value = CString::new(value).unwrap();
+        self.state_mut().options.insert(name.to_owned(), value);
+        self
+    }
+
+    pub fn with_subprotocols(mut self, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| CString::new(*name).unwrap());
+        self.state_mut().offered = names.collect();
+        self
+    }
+
+    /// What the plugin has asked for, but for lines in the log.
     pub fn calls(&self) -> Vec<Call> {
         state(self.table).calls.lock().unwrap().clone()
+    }
+
+    /// What the plugin has logged.
+    pub fn lines(&self) -> Vec<(c_int, String)> {
+        state(self.table).lines.lock().unwrap().clone()
+    }
+
+    pub fn set_answer(&self, answer: Answer) {
+        *state(self.table).answer.lock().unwrap() = answer;
     }
 
     pub fn set_slow(&self, slow: bool) {
@@ -118,6 +187,12 @@ impl Mock {
     pub fn server(&self) -> *const WebSocketServer {
         self.table
     }
+
+    /// While the mock is being made.
+    fn state_mut(&mut self) -> &mut State {
+        // SAFETY: not shared yet.
+        unsafe { &mut *self.state }
+    }
 }
 
 impl Drop for Mock {
@@ -134,7 +209,11 @@ impl Drop for Mock {
 pub struct Loaded(*mut WebSocketPlugin);
 
 impl Loaded {
-    pub fn new(init: extern "C" fn() -> *mut WebSocketPlugin) -> Option<Self> {
+    pub fn new(init: extern "C" fn() -> *mut WebSocketPlugin) -> Self {
+        Self::try_new(init).expect("init returned NULL")
+    }
+
+    pub fn try_new(init: extern "C" fn() -> *mut WebSocketPlugin) -> Option<Self> {
         let table = init();
         (!table.is_null()).then(|| Self(table))
     }
@@ -144,8 +223,48 @@ impl Loaded {
         unsafe { &*self.0 }
     }
 
-    pub fn connect(&self, mock: &Mock) -> *mut c_void {
-        self.connect_raw(mock.server())
+    /// The text of an error.
+    pub fn configure(&self, options: &[(&str, &str)]) -> Option<String> {
+        let pairs: Vec<_> = options
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
+        self.configure_bytes(&pairs)
+    }
+
+    pub fn configure_bytes(&self, options: &[(&[u8], &[u8])]) -> Option<String> {
+        let c_string = |bytes: &[u8]| CString::new(bytes).unwrap();
+        let texts: Vec<_> = options
+            .iter()
+            .map(|(name, value)| (c_string(name), c_string(value)))
+            .collect();
+        let list: Vec<_> = texts
+            .iter()
+            .map(|(name, value)| WebSocketOption {
+                name: name.as_ptr(),
+                value: value.as_ptr(),
+            })
+            .collect();
+        let configure = self.table().configure.unwrap();
+        // SAFETY: the list lives until the call returns; its result is read before the next call.
+        unsafe {
+            let error = configure(self.0, list.as_ptr(), list.len());
+            (!error.is_null()).then(|| text(error))
+        }
+    }
+
+    pub fn child_start(&self, process: &Mock) {
+        self.child_start_raw(process.server());
+    }
+
+    pub fn child_start_raw(&self, server: *const WebSocketServer) {
+        // SAFETY: the callers give NULL or the table of a mock that lives until `child_stop`.
+        unsafe { self.table().child_start.unwrap()(self.0, server) }
+    }
+
+    pub fn child_stop(&self, graceful: bool) {
+        // SAFETY: the table is alive.
+        unsafe { self.table().child_stop.unwrap()(self.0, c_int::from(graceful)) }
     }
 
     pub fn connect_raw(&self, server: *const WebSocketServer) -> *mut c_void {
@@ -153,8 +272,21 @@ impl Loaded {
         unsafe { self.table().on_connect.unwrap()(server) }
     }
 
-    pub fn text(&self, private: *mut c_void, mock: &Mock, text: &[u8]) -> usize {
-        self.message(private, mock, MESSAGE_TYPE_TEXT, &mut text.to_vec())
+    /// `plugin_private` of a connection that is accepted.
+    pub fn connect(&self, mock: &Mock) -> *mut c_void {
+        let private = self.connect_raw(mock.server());
+        assert!(!private.is_null(), "refused");
+        assert!(private != WEBSOCKET_CONNECT_ERROR, "refused with an error");
+        private
+    }
+
+    pub fn open(&self, private: *mut c_void, mock: &Mock) {
+        // SAFETY: `private` came from `connect`; no other callback runs.
+        unsafe { self.table().on_open.unwrap()(private, mock.server()) }
+    }
+
+    pub fn text(&self, private: *mut c_void, mock: &Mock, text: &str) -> usize {
+        self.message(private, mock, MESSAGE_TYPE_TEXT, text.as_bytes())
     }
 
     pub fn message(
@@ -162,8 +294,9 @@ impl Loaded {
         private: *mut c_void,
         mock: &Mock,
         message_type: c_int,
-        payload: &mut [u8],
+        payload: &[u8],
     ) -> usize {
+        let mut payload = payload.to_vec();
         let on_message = self.table().on_message.unwrap();
         // SAFETY: `private` came from `connect`; no other callback runs.
         unsafe {
@@ -174,6 +307,38 @@ impl Loaded {
                 payload.as_mut_ptr(),
                 payload.len(),
             )
+        }
+    }
+
+    pub fn timer(&self, private: *mut c_void, mock: &Mock) {
+        // SAFETY: `private` came from `connect`; no other callback runs.
+        unsafe { self.table().on_timer.unwrap()(private, mock.server()) }
+    }
+
+    pub fn writable(&self, private: *mut c_void, mock: &Mock) {
+        // SAFETY: `private` came from `connect`; no other callback runs.
+        unsafe { self.table().on_writable.unwrap()(private, mock.server()) }
+    }
+
+    pub fn close(
+        &self,
+        private: *mut c_void,
+        mock: &Mock,
+        code: u32,
+        reason: &[u8],
+        is_clean: bool,
+    ) {
+        let on_close = self.table().on_close.unwrap();
+        // SAFETY: `private` came from `connect`; no other callback runs.
+        unsafe {
+            on_close(
+                private,
+                mock.server(),
+                code,
+                reason.as_ptr().cast(),
+                reason.len(),
+                c_int::from(is_clean),
+            );
         }
     }
 
@@ -200,6 +365,24 @@ fn record(server: *const WebSocketServer, call: Call) {
     state(server).calls.lock().unwrap().push(call);
 }
 
+fn answer(server: *const WebSocketServer) -> Answer {
+    *state(server).answer.lock().unwrap()
+}
+
+/// `WEBSOCKET_SEND_*`
+fn send_answer(server: *const WebSocketServer) -> c_int {
+    match answer(server) {
+        Answer::Yes => WEBSOCKET_SEND_ACCEPTED,
+        Answer::WouldBlock => WEBSOCKET_SEND_WOULD_BLOCK,
+        Answer::Closed => WEBSOCKET_SEND_CLOSED,
+        Answer::Invalid => WEBSOCKET_SEND_INVALID,
+    }
+}
+
+fn is_yes(server: *const WebSocketServer) -> c_int {
+    c_int::from(matches!(answer(server), Answer::Yes))
+}
+
 fn text(pointer: *const c_char) -> String {
     // SAFETY: the SDK gives NUL-terminated text.
     unsafe { CStr::from_ptr(pointer) }
@@ -208,14 +391,24 @@ fn text(pointer: *const c_char) -> String {
         .to_owned()
 }
 
+fn bytes(pointer: *const u8, length: usize) -> Vec<u8> {
+    if length == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the SDK gives a slice's pointer and length.
+    unsafe { std::slice::from_raw_parts(pointer, length) }.to_vec()
+}
+
+fn found(map: &BTreeMap<String, CString>, key: &str) -> *const c_char {
+    map.get(key).map_or(ptr::null(), |value| value.as_ptr())
+}
+
 unsafe extern "C" fn header_get(
     server: *const WebSocketServer,
     key: *const c_char,
 ) -> *const c_char {
-    let value = state(server)
-        .request_headers
-        .get(&text(key).to_ascii_lowercase());
-    value.map_or(ptr::null(), |value| value.as_ptr())
+    let key = text(key).to_ascii_lowercase();
+    found(&state(server).request_headers, &key)
 }
 
 unsafe extern "C" fn header_set(
@@ -259,10 +452,42 @@ unsafe extern "C" fn send(
         return 0;
     }
     drop(slow);
-    // SAFETY: the SDK gives a slice's pointer and length.
-    let payload = unsafe { std::slice::from_raw_parts(buffer, buffer_size) };
-    record(server, Call::Send(message_type, payload.to_vec()));
-    buffer_size
+    record(server, Call::Send(message_type, bytes(buffer, buffer_size)));
+    match answer(server) {
+        Answer::Yes => buffer_size,
+        _ => 0,
+    }
+}
+
+unsafe extern "C" fn try_send(
+    server: *const WebSocketServer,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+) -> c_int {
+    record(
+        server,
+        Call::TrySend(message_type, bytes(buffer, buffer_size)),
+    );
+    send_answer(server)
+}
+
+unsafe extern "C" fn send_fragment(
+    server: *const WebSocketServer,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    is_final: c_int,
+) -> c_int {
+    record(
+        server,
+        Call::Fragment(message_type, bytes(buffer, buffer_size), is_final),
+    );
+    send_answer(server)
+}
+
+unsafe extern "C" fn buffered_amount(server: *const WebSocketServer) -> usize {
+    state(server).calls.lock().unwrap().len() * 100
 }
 
 unsafe extern "C" fn close(server: *const WebSocketServer) {
@@ -275,16 +500,36 @@ unsafe extern "C" fn close_with(
     reason: *const c_char,
     reason_size: usize,
 ) -> c_int {
-    let reason = if reason.is_null() {
-        assert_eq!(reason_size, 0);
-        &[]
-    } else {
-        // SAFETY: the SDK gives a slice's pointer and length.
-        unsafe { std::slice::from_raw_parts(reason.cast::<u8>(), reason_size) }
-    };
-    record(
-        server,
-        Call::CloseWith(code, String::from_utf8(reason.to_vec()).unwrap()),
-    );
-    c_int::from(code != 1005)
+    let reason = String::from_utf8(bytes(reason.cast(), reason_size)).unwrap();
+    record(server, Call::CloseWith(code, reason));
+    is_yes(server)
+}
+
+unsafe extern "C" fn option_get(
+    server: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    found(&state(server).options, &text(name))
+}
+
+unsafe extern "C" fn variable_get(
+    server: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    found(&state(server).variables, &text(name))
+}
+
+unsafe extern "C" fn reject(server: *const WebSocketServer, http_status: c_uint) -> c_int {
+    record(server, Call::Reject(http_status));
+    1
+}
+
+unsafe extern "C" fn set_timer(server: *const WebSocketServer, milliseconds: c_uint) -> c_int {
+    record(server, Call::SetTimer(milliseconds));
+    is_yes(server)
+}
+
+unsafe extern "C" fn log(server: *const WebSocketServer, level: c_int, line: *const c_char) {
+    let line = (level, text(line));
+    state(server).lines.lock().unwrap().push(line);
 }

@@ -1,67 +1,59 @@
 //! Counts up on every WebSocket, one number each 50 ms; the text `reset\n` starts again from 0.
 //!
-//! It speaks the subprotocol `dumb-increment-protocol`, and refuses a client that does not offer
-//! it. Each connection has a thread of its own, which sends while the server goes on.
+//! ```text
+//! <Location "/dumb-increment">
+//!   SetHandler websocket-handler
+//!   WebSocketHandler modules/mod_websocket_rust_dumb_increment.so dumb_increment_init
+//! </Location>
+//! ```
+//!
+//! It speaks the subprotocol `dumb-increment-protocol`, and refuses a client that does not offer it
+//! with HTTP status 403. Each number is a text message. A client that reads slowly gets all of them,
+//! later; meanwhile nothing waits for it.
+//!
+//! There is no thread: each connection has the server call [`Plugin::timer`] after 50 ms, so that
+//! thousands of them count on two threads.
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use websocket_plugin::{Handshake, Message, Plugin, Sender, export_plugin, spawn};
+use websocket_plugin::{Handshake, Message, Plugin, Rejection, Sender, export_plugin};
 
 const SUBPROTOCOL: &str = "dumb-increment-protocol";
 const INTERVAL: Duration = Duration::from_millis(50);
 
 struct DumbIncrement;
 
-struct Counter {
-    next: Arc<AtomicU64>,
-    /// The thread ends when this is dropped.
-    stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
 impl Plugin for DumbIncrement {
-    type Connection = Counter;
+    /// The next number.
+    type Connection = u64;
 
-    fn connect(&self, handshake: &Handshake<'_>) -> Option<Counter> {
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<u64, Rejection> {
         if !handshake.choose_subprotocol(SUBPROTOCOL) {
-            return None;
+            return Err(Rejection::forbidden());
         }
-        let next = Arc::new(AtomicU64::new(0));
-        let (stop, stopped) = mpsc::channel();
-        let thread = spawn("dumb-increment", {
-            let next = Arc::clone(&next);
-            let peer = handshake.sender().clone();
-            move || count(&next, &peer, &stopped)
-        })
-        .ok()?;
-        Some(Counter { next, stop, thread })
+        handshake.sender().set_timer(INTERVAL)?;
+        Ok(0)
     }
 
-    fn message(&self, counter: &mut Counter, _peer: &Sender, message: Message<'_>) {
+    fn message(&self, next: &mut u64, _peer: &Sender, message: Message<'_>) {
         if message.as_bytes() == b"reset\n" {
-            counter.next.store(0, Ordering::Relaxed);
+            *next = 0;
         }
     }
 
-    fn disconnect(&self, Counter { stop, thread, .. }: Counter) {
-        drop(stop);
-        let _ = thread.join();
-    }
-}
-
-/// The thread of one connection.
-fn count(next: &AtomicU64, peer: &Sender, stopped: &mpsc::Receiver<()>) {
-    while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if peer.send_text(&number.to_string()).is_err() {
-            return;
+    fn timer(&self, next: &mut u64, peer: &Sender) {
+        // When the peer is slow, `writable` sends this number, and the counting goes on from there.
+        if peer.try_send(Message::Text(&next.to_string())).is_ok() {
+            *next += 1;
+            // An error says that the connection is closing: there is nothing more to count.
+            let _ = peer.set_timer(INTERVAL);
         }
+    }
+
+    fn writable(&self, next: &mut u64, peer: &Sender) {
+        self.timer(next, peer);
     }
 }
 

@@ -1,16 +1,23 @@
 //! Sends every message back to the client that it came from.
+//!
+//! ```text
+//! <Location "/echo">
+//!   SetHandler websocket-handler
+//!   WebSocketHandler modules/mod_websocket_rust_echo.so echo_init
+//! </Location>
+//! ```
 
 #![forbid(unsafe_code)]
 
-use websocket_plugin::{Handshake, Message, Plugin, Sender, export_plugin};
+use websocket_plugin::{Handshake, Message, Plugin, Rejection, Sender, export_plugin};
 
 struct Echo;
 
 impl Plugin for Echo {
     type Connection = ();
 
-    fn connect(&self, _handshake: &Handshake<'_>) -> Option<()> {
-        Some(())
+    fn connect(&self, _handshake: &Handshake<'_>) -> Result<(), Rejection> {
+        Ok(())
     }
 
     fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {

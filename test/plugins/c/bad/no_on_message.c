@@ -3,7 +3,8 @@
 #include "websocket_plugin.h"
 
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, NULL, NULL, NULL, NULL
+    .size = sizeof(WebSocketPlugin),
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK bad_init(void)

@@ -12,7 +12,9 @@ static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *s
 }
 
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin) - 1, WEBSOCKET_PLUGIN_VERSION_0, NULL, NULL, on_message, NULL
+    .size = offsetof(WebSocketPlugin, configure) - 1,
+    .version = WEBSOCKET_PLUGIN_VERSION_0,
+    .on_message = on_message,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK bad_init(void)

@@ -12,7 +12,9 @@ static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *s
 }
 
 static WebSocketPlugin plugin = {
-    sizeof(WebSocketPlugin), 4711, NULL, NULL, on_message, NULL
+    .size = sizeof(WebSocketPlugin),
+    .version = 4711,
+    .on_message = on_message,
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK bad_init(void)

@@ -1,0 +1,364 @@
+//! The callbacks that a plugin's table holds: from C to [`Plugin`](crate::Plugin).
+
+use core::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+use core::{ptr, slice, str};
+
+use crate::abi::{
+    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_CONNECT_ERROR, WebSocketOption,
+    WebSocketPlugin, WebSocketServer,
+};
+use crate::callback::{Callback, note};
+use crate::export::{Exported, Table, leave};
+use crate::handshake::Handshake;
+use crate::host::Host;
+use crate::options::Options;
+use crate::plugin::{AnyConnection, Closing, Message};
+use crate::process::Process;
+use crate::sender::Sender;
+
+/// # Safety
+/// As `WS_Destroy`: `plugin` is what `init` returned, and is not used afterwards.
+pub(crate) unsafe extern "C" fn destroy<E: Exported>(plugin: *mut WebSocketPlugin) {
+    if plugin.is_null() {
+        return;
+    }
+    // SAFETY: `init` made it from a box, and the server gives it back once.
+    drop(unsafe { Box::from_raw(plugin.cast::<Table>()) });
+    E::export().release();
+}
+
+/// # Safety
+/// As `WS_Configure`: `plugin` is what `init` returned, `options` are `option_count`.
+pub(crate) unsafe extern "C" fn configure<E: Exported>(
+    plugin: *mut WebSocketPlugin,
+    options: *const WebSocketOption,
+    option_count: usize,
+) -> *const c_char {
+    // SAFETY: `init` made it, and only shared references to it exist until `destroy`.
+    let Some(table) = (unsafe { plugin.cast::<Table>().as_ref() }) else {
+        return ptr::null();
+    };
+    let list = if options.is_null() || option_count == 0 {
+        &[]
+    } else {
+        // SAFETY: the server gives as many, until this function returns.
+        unsafe { slice::from_raw_parts(options, option_count) }
+    };
+    let callback = Callback::new(E::export().init(), "configure");
+    let checked = callback.run(|| {
+        let Some(plugin) = E::export().plugin() else {
+            return Err("the plugin is gone".to_owned());
+        };
+        // SAFETY: the list and its texts live until this function returns.
+        plugin.configure(&unsafe { Options::listed(list) }?)
+    });
+    table.complain(match checked {
+        Some(result) => result.err(),
+        None => Some("the plugin panicked in configure".to_owned()),
+    })
+}
+
+/// # Safety
+/// As `WS_Child_Start`: `plugin` is what `init` returned, `server` is alive until `child_stop`
+/// returns.
+pub(crate) unsafe extern "C" fn child_start<E: Exported>(
+    plugin: *mut WebSocketPlugin,
+    server: *const WebSocketServer,
+) {
+    let export = E::export();
+    // SAFETY: `init` made it, and only shared references to it exist until `destroy`.
+    let Some(table) = (unsafe { plugin.cast::<Table>().as_ref() }) else {
+        return;
+    };
+    // SAFETY: the server's table is alive until `child_stop` returns.
+    let host = match unsafe { Host::new(server) } {
+        Ok(host) => host,
+        Err(defect) => {
+            Callback::new(export.init(), "child_start").note(defect);
+            export.set_broken();
+            return;
+        }
+    };
+    // SAFETY: the table is alive until `child_stop`, or `destroy` without it, has ended this.
+    let process = unsafe { Process::new(host) };
+    table.enter(process.clone());
+    let Some(plugin) = export.start() else {
+        return;
+    };
+    // SAFETY: this is the callback.
+    let callback = unsafe { Callback::of(host, export.init(), "child_start") };
+    if callback.run(|| plugin.child_start(&process)).is_none() {
+        export.set_broken();
+    }
+}
+
+/// # Safety
+/// As `WS_Child_Stop`: `plugin` is what `init` returned.
+pub(crate) unsafe extern "C" fn child_stop<E: Exported>(
+    plugin: *mut WebSocketPlugin,
+    graceful: c_int,
+) {
+    let export = E::export();
+    // SAFETY: `init` made it, and only shared references to it exist until `destroy`.
+    let Some(table) = (unsafe { plugin.cast::<Table>().as_ref() }) else {
+        return;
+    };
+    let Some(process) = table.take_process() else {
+        return;
+    };
+    if let Some(plugin) = export.stop() {
+        // SAFETY: this is the callback, and the table is alive until it returns.
+        let callback = unsafe { Callback::of(process.host(), export.init(), "child_stop") };
+        callback.run(|| plugin.child_stop(graceful != 0));
+    }
+    // Not before: the threads that the plugin has joined may have had something to log.
+    leave(&process);
+}
+
+/// `plugin_private` of an accepted connection.
+struct Live {
+    connection: Box<dyn AnyConnection>,
+    sender: Sender,
+    /// It panicked; its state may be broken, and is only dropped.
+    failed: bool,
+}
+
+/// # Safety
+/// As `WS_OnConnect`.
+pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
+    server: *const WebSocketServer,
+) -> *mut c_void {
+    let init = E::export().init();
+    // SAFETY: the server's table is alive until this function refuses or `on_disconnect` returns.
+    let host = match unsafe { Host::new(server) } {
+        Ok(host) => host,
+        Err(defect) => {
+            Callback::new(init, "on_connect").note(defect);
+            return ptr::null_mut();
+        }
+    };
+    let Some(plugin) = E::export().plugin() else {
+        return WEBSOCKET_CONNECT_ERROR;
+    };
+
+    // SAFETY: the sender is ended before this function refuses, or by `on_disconnect`.
+    let sender = unsafe { Sender::new(host) };
+    // SAFETY: this is the callback.
+    let callback = unsafe { Callback::of(host, init, "on_connect") };
+    let connected = callback.run(|| {
+        // SAFETY: this is `on_connect`, and the handshake does not leave the closure.
+        let handshake = unsafe { Handshake::new(host, &sender) };
+        plugin.connect(&handshake)
+    });
+    let refusal = match connected {
+        Some(Ok(connection)) => {
+            return Box::into_raw(Box::new(Live {
+                connection,
+                sender,
+                failed: false,
+            }))
+            .cast();
+        }
+        Some(Err(rejection)) => {
+            // SAFETY: `on_connect` has not returned.
+            unsafe { rejection.tell(host) };
+            ptr::null_mut()
+        }
+        None => WEBSOCKET_CONNECT_ERROR,
+    };
+    // There is no `on_disconnect`, and the plugin may have given its sender away.
+    sender.end();
+    refusal
+}
+
+/// # Safety
+/// As `WS_OnOpen`; see [`run`].
+pub(crate) unsafe extern "C" fn on_open<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        run_or_close::<E>(plugin_private, "on_open", |connection, peer| {
+            connection.open(peer)
+        })
+    }
+}
+
+/// # Safety
+/// As `WS_OnMessage`, see [`run`]; and `buffer` has `buffer_size` bytes.
+pub(crate) unsafe extern "C" fn on_message<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+    message_type: c_int,
+    buffer: *mut c_uchar,
+    buffer_size: usize,
+) -> usize {
+    let payload = if buffer.is_null() || buffer_size == 0 {
+        &[]
+    } else {
+        // SAFETY: the buffer is the plugin's until this function returns.
+        unsafe { slice::from_raw_parts(buffer.cast_const(), buffer_size) }
+    };
+    let message = match message_type {
+        MESSAGE_TYPE_TEXT => match str::from_utf8(payload) {
+            Ok(text) => Message::Text(text),
+            Err(_) => {
+                // The server has checked it; a `str` must not depend on that.
+                // SAFETY: as the caller says.
+                unsafe {
+                    run::<E>(plugin_private, "on_message", |_, peer| {
+                        note("the server delivered a text that is not UTF-8");
+                        let _ = peer.close_with(INVALID_FRAME_PAYLOAD_DATA, "");
+                    });
+                }
+                return buffer_size;
+            }
+        },
+        MESSAGE_TYPE_BINARY => Message::Binary(payload),
+        _ => return buffer_size,
+    };
+    // SAFETY: as the caller says.
+    unsafe {
+        run_or_close::<E>(plugin_private, "on_message", |connection, peer| {
+            connection.message(peer, message);
+        });
+    }
+    buffer_size
+}
+
+/// # Safety
+/// As `WS_OnTimer`; see [`run`].
+pub(crate) unsafe extern "C" fn on_timer<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        run_or_close::<E>(plugin_private, "on_timer", |connection, peer| {
+            connection.timer(peer);
+        });
+    }
+}
+
+/// # Safety
+/// As `WS_OnWritable`; see [`run`].
+pub(crate) unsafe extern "C" fn on_writable<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        run_or_close::<E>(plugin_private, "on_writable", |connection, peer| {
+            connection.writable(peer);
+        });
+    }
+}
+
+/// # Safety
+/// As `WS_OnClose`, see [`run`]; and `reason` has `reason_size` bytes.
+pub(crate) unsafe extern "C" fn on_close<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+    code: c_uint,
+    reason: *const c_char,
+    reason_size: usize,
+    clean: c_int,
+) {
+    let reason = if reason.is_null() || reason_size == 0 {
+        &[]
+    } else {
+        // SAFETY: the reason is there until this function returns.
+        unsafe { slice::from_raw_parts(reason.cast::<u8>(), reason_size) }
+    };
+    let closing = Closing {
+        code: u16::try_from(code).unwrap_or(ABNORMAL_CLOSURE),
+        // The server has checked it; a `str` must not depend on that.
+        reason: str::from_utf8(reason).unwrap_or_default(),
+        is_clean: clean != 0,
+    };
+    // SAFETY: as the caller says.
+    unsafe {
+        run::<E>(plugin_private, "on_close", |connection, _| {
+            connection.closed(&closing);
+        });
+    }
+}
+
+/// # Safety
+/// As `WS_OnDisconnect`: `plugin_private` is what `on_connect` returned, and is not used afterwards.
+pub(crate) unsafe extern "C" fn on_disconnect<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+) {
+    if plugin_private.is_null() {
+        return;
+    }
+    // SAFETY: `on_connect` made it from a box, and the server gives it back once.
+    let live = unsafe { Box::from_raw(plugin_private.cast::<Live>()) };
+    let Live {
+        connection,
+        sender,
+        failed,
+    } = *live;
+    sender.end();
+    // SAFETY: this is the callback, and the table is alive until it returns.
+    let callback = unsafe { Callback::of(sender.host(), E::export().init(), "on_disconnect") };
+    callback.run(|| {
+        if failed {
+            drop(connection);
+        } else {
+            connection.disconnect();
+        }
+    });
+}
+
+/// Runs a callback of a connection's, unless an earlier one has panicked. A panic ends the
+/// connection with 1011.
+///
+/// # Safety
+/// As [`run`].
+unsafe fn run_or_close<E: Exported>(
+    plugin_private: *mut c_void,
+    name: &'static str,
+    f: impl FnOnce(&mut dyn AnyConnection, &Sender),
+) {
+    // SAFETY: as the caller says.
+    let panicked = unsafe { run::<E>(plugin_private, name, f) };
+    if let Some(sender) = panicked {
+        let _ = sender.close_with(INTERNAL_ERROR, "");
+    }
+}
+
+/// Runs a callback of a connection's, unless an earlier one has panicked. Returns the connection's
+/// sender when this one does.
+///
+/// The state stays until `on_disconnect` then: dropping it may join a thread that is in `send`, and
+/// this one may be needed to get that on.
+///
+/// # Safety
+/// This is a callback. `plugin_private` is what `on_connect` returned, and no other callback of the
+/// connection runs.
+unsafe fn run<'a, E: Exported>(
+    plugin_private: *mut c_void,
+    name: &'static str,
+    f: impl FnOnce(&mut dyn AnyConnection, &Sender),
+) -> Option<&'a Sender> {
+    // SAFETY: a `Live` of `on_connect`'s, borrowed for this callback, which is the only one.
+    let live = unsafe { plugin_private.cast::<Live>().as_mut() }?;
+    if live.failed {
+        return None;
+    }
+    let Live {
+        connection, sender, ..
+    } = live;
+    // SAFETY: this is the callback, and the table is alive until `on_disconnect` returns.
+    let callback = unsafe { Callback::of(sender.host(), E::export().init(), name) };
+    live.failed = callback.run(|| f(&mut **connection, sender)).is_none();
+    live.failed.then_some(&live.sender)
+}
+
+// RFC 6455 §7.4.1
+const ABNORMAL_CLOSURE: u16 = 1006;
+const INVALID_FRAME_PAYLOAD_DATA: u16 = 1007;
+const INTERNAL_ERROR: u16 = 1011;

@@ -1,0 +1,79 @@
+//! What is said of a WebSocket that has ended: a line in the error log, notes for the access log.
+
+use std::fmt;
+use std::time::Duration;
+
+use httpd::log::Subject;
+use httpd::upgraded::Upgraded;
+
+use crate::ending::{ClosedBy, Ending};
+use crate::log::{self, Level, Tag};
+
+/// The account of one WebSocket.
+pub struct Account<'a> {
+    pub ending: &'a Ending,
+    /// Who sent the first Close frame, and with which code.
+    pub closed: Option<(ClosedBy, u16)>,
+    pub duration: Duration,
+    pub messages_in: u64,
+    pub messages_out: u64,
+    /// Bytes of the connection, frame headers included and compressed as they were.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+impl Account<'_> {
+    /// Logs it, and leaves it as notes of the request.
+    pub fn give(&self, upgraded: &Upgraded) {
+        log::log(
+            &Subject::Upgraded(upgraded),
+            Level::Info,
+            Tag::Ended,
+            || self.to_string(),
+        );
+        let (by, code) = match self.closed {
+            Some((ClosedBy::Peer, _)) | None => {
+                (self.ending.word(), self.ending.code_and_reason().0)
+            }
+            Some((by, code)) => (by.word(), code),
+        };
+        let notes = upgraded.notes();
+        notes.set_text(c"websocket-close-by", by);
+        for (name, number) in [
+            (c"websocket-close-code", u64::from(code)),
+            (c"websocket-messages-in", self.messages_in),
+            (c"websocket-messages-out", self.messages_out),
+            (c"websocket-bytes-in", self.bytes_in),
+            (c"websocket-bytes-out", self.bytes_out),
+        ] {
+            notes.set_text(name, &number.to_string());
+        }
+    }
+}
+
+impl fmt::Display for Account<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "WebSocket ended after {:.3} s, {} messages in and {} out, {} bytes in and {} out: ",
+            self.duration.as_secs_f64(),
+            self.messages_in,
+            self.messages_out,
+            self.bytes_in,
+            self.bytes_out,
+        )?;
+        match (self.ending, self.closed) {
+            (
+                Ending::Close {
+                    is_answer: true, ..
+                },
+                Some((by, code)),
+            ) => {
+                write!(f, "{by} with {code}, answered with {}", self.ending)
+            }
+            (Ending::Close { .. }, _) => write!(f, "{}, {}", ClosedBy::Peer, self.ending),
+            (Ending::Failed(_) | Ending::Internal, _) | (_, None) => write!(f, "{}", self.ending),
+            (_, Some((by, code))) => write!(f, "{by} with {code}, and {}", self.ending),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What leaves a connection: what plugins send, from any thread, and how it reaches the socket.
+
+use std::sync::TryLockError;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use websocket_proto::CloseFrame;
+
+use crate::connection::{Connection, lock};
+use crate::ending::ClosedBy;
+use crate::outbox::{Outgoing, Refused, SentBy};
+use crate::transport::Transport;
+
+/// Bytes of answers that may be gathered before they are written.
+const CORK_LIMIT: usize = 48 * 1024;
+
+impl Connection {
+    /// Sends a message, a part of one or a control frame; blocks while the outbox is full. An error is never
+    /// [`Refused::Full`], but before the 101, when nobody takes anything out.
+    pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        let sent_by = self.who_sends();
+        loop {
+            match self.outbox.push(outgoing, sent_by) {
+                Err(Refused::Full) if self.is_accepted() => self.wait_for_room(outgoing, sent_by),
+                pushed => return self.pushed(outgoing, sent_by, pushed),
+            }
+        }
+    }
+
+    /// [`Connection::send`] that does not block; on_writable follows a [`Refused::Full`].
+    pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        let sent_by = self.who_sends();
+        let pushed = self.outbox.try_push(outgoing, sent_by);
+        self.pushed(outgoing, sent_by, pushed)
+    }
+
+    fn who_sends(&self) -> SentBy {
+        match self.is_in_callback() {
+            true => SentBy::Callback,
+            false => SentBy::Thread,
+        }
+    }
+
+    /// What is to be done after something was put into the outbox, or was refused.
+    fn pushed(
+        &self,
+        outgoing: Outgoing<'_>,
+        sent_by: SentBy,
+        pushed: Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        match pushed {
+            Ok(()) => {
+                match outgoing {
+                    Outgoing::Message(..) => self.message_sent(),
+                    Outgoing::Fragment { is_final: true, .. } => {
+                        self.message_sent();
+                        if self.outbox.is_wanted_room_there() {
+                            self.room_has_come();
+                        }
+                    }
+                    Outgoing::Fragment { .. } | Outgoing::Ping(_) | Outgoing::Pong(_) => {}
+                }
+                match sent_by {
+                    SentBy::Callback => self.transmit_unless_corked(),
+                    SentBy::Thread => self.transmit(),
+                }
+            }
+            Err(Refused::Invalid(reason)) => self.log_misuse(&reason),
+            Err(Refused::Full | Refused::Ended) => {}
+        }
+        pushed
+    }
+
+    /// Starts the closing handshake. Says whether it was this call that did.
+    pub fn close(&self, frame: Option<&CloseFrame>, by: ClosedBy) -> bool {
+        let is_first = self.outbox.push_close(frame).is_ok();
+        if is_first {
+            self.closed_by(by, frame.map(|frame| frame.code.as_u16()));
+            self.transmit();
+            self.wake();
+        }
+        is_first
+    }
+
+    /// [`Connection::close`] with the payload data of a Close frame.
+    pub fn close_with_payload(&self, payload: &[u8]) -> bool {
+        match CloseFrame::parse(payload, self.reserved_close_codes) {
+            Ok(frame) => self.close(frame.as_ref(), ClosedBy::Plugin),
+            Err(reason) => {
+                self.log_misuse(&reason);
+                false
+            }
+        }
+    }
+
+    /// Writes, unless what the turn's thread sends is gathered for a moment.
+    pub(crate) fn transmit_unless_corked(&self) {
+        if !self.is_corked.load(Ordering::Relaxed) || self.outbox.queued() >= CORK_LIMIT {
+            self.transmit();
+        }
+    }
+
+    fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
+        let deadline = self
+            .with_transport(|transport| transport.send_deadline())
+            .flatten();
+        let has_waited = self
+            .driver()
+            .is_some_and(|driver| driver.wait_to_write(deadline));
+        if !has_waited {
+            self.outbox.wait_for_room(outgoing, sent_by);
+            return;
+        }
+        self.resume();
+        self.expire(Instant::now());
+    }
+
+    /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
+    /// because the turn's own may be one of them. The turn finds the same afterwards.
+    pub fn expire(&self, now: Instant) {
+        let is_over = |transport: &Transport| {
+            transport.failure().is_some()
+                || transport
+                    .send_deadline()
+                    .is_some_and(|deadline| deadline <= now)
+        };
+        if self.with_transport(|transport| is_over(transport)) == Some(true) {
+            self.outbox.end();
+        }
+    }
+
+    /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
+    pub(crate) fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
+        let seen = lock(&self.transport).as_mut().map(look);
+        self.transmit();
+        seen
+    }
+
+    // The transport's side, on whatever thread has it.
+
+    /// Writes what the outbox holds and the socket takes, if nobody else is at it. Who holds the transport
+    /// writes what others put in meanwhile, so that nothing stays behind.
+    pub(crate) fn transmit(&self) {
+        while self.outbox.has_output() && !self.is_stalled.load(Ordering::Acquire) {
+            let mut transport = match self.transport.try_lock() {
+                Ok(transport) => transport,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let Some(transport) = transport.as_mut() else {
+                return;
+            };
+            if !self.write_out(transport)
+                && let Some(driver) = self.driver()
+            {
+                driver.stalled(transport.send_deadline());
+            }
+        }
+    }
+
+    /// Goes on writing after the socket was full.
+    pub fn resume(&self) {
+        if self.is_stalled.load(Ordering::Acquire)
+            && let Some(transport) = lock(&self.transport).as_mut()
+        {
+            self.transmitted(transport.resume());
+            self.is_stalled
+                .store(!transport.is_idle(), Ordering::Release);
+        }
+        self.transmit();
+    }
+
+    /// Writes frame after frame until the outbox is empty; `false` when the transport takes no more.
+    fn write_out(&self, transport: &mut Transport) -> bool {
+        while transport.is_idle() {
+            let Some(frames) = self.outbox.take() else {
+                return true;
+            };
+            self.transmitted(transport.write(frames));
+        }
+        self.is_stalled.store(true, Ordering::Release);
+        false
+    }
+
+    fn transmitted(&self, count: usize) {
+        if self.outbox.transmitted(count) {
+            self.room_has_come();
+        }
+    }
+
+    /// Somebody was told that there is no room, and there is now.
+    fn room_has_come(&self) {
+        self.asked.is_writable.store(true, Ordering::Release);
+        self.wake();
+    }
+}

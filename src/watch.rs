@@ -1,0 +1,131 @@
+//! What a turn keeps an eye on while a WebSocket is open: signs of life, idleness, age and rate.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use websocket_proto::{Beat, Heartbeat, RateLimit};
+
+use crate::config::Config;
+
+/// How long a peer may stay above its rate.
+const RATE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The watch over one connection. Whoever has the turn has it.
+pub struct Watch {
+    heartbeat: Heartbeat,
+    /// `WebSocketIdleTimeout`; zero: never.
+    idle_timeout: Duration,
+    /// When the last message came.
+    last_message: Instant,
+    /// What has come since the last look at the clock.
+    has_input: bool,
+    has_message: bool,
+    /// When the connection is old enough.
+    ends_at: Option<Instant>,
+    rate: Option<RateLimit>,
+}
+
+/// What the watch has to say.
+pub enum Watched {
+    /// All is well until then.
+    Well(Option<Instant>),
+    /// A ping with this payload is due.
+    Ping([u8; 12]),
+    /// No sign of life in time.
+    Dead,
+    /// No message either way for too long.
+    Idle,
+    /// As old as it may get.
+    Old,
+    /// The peer does not keep to its rate.
+    TooFast,
+}
+
+impl Watch {
+    /// The watch over a connection that opens now.
+    pub fn new(config: &Config) -> Self {
+        let now = Instant::now();
+        let lifetime = config.max_lifetime();
+        let rate = config.rate_limit();
+        Watch {
+            heartbeat: Heartbeat::new(config.ping_interval(), config.pong_timeout(), now),
+            idle_timeout: config.idle_timeout(),
+            last_message: now,
+            has_input: false,
+            has_message: false,
+            // Clients that came together do not all have to come back together.
+            ends_at: (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - random() / 10.0)),
+            rate: rate.map(|(rate, burst)| RateLimit::new(rate, burst, now)),
+        }
+    }
+
+    /// Something has been read.
+    pub fn input(&mut self) {
+        self.has_input = true;
+    }
+
+    /// There was nothing to read.
+    pub fn no_input(&mut self) {
+        if let Some(rate) = &mut self.rate {
+            rate.caught_up();
+        }
+    }
+
+    /// A message, or a frame that is answered like one, has come.
+    pub fn message(&mut self) {
+        if let Some(rate) = &mut self.rate {
+            rate.message(Instant::now());
+        }
+        self.has_message = true;
+    }
+
+    /// A pong has come: the round-trip time, when it answers the heartbeat.
+    pub fn pong(&mut self, payload: &[u8]) -> Option<Duration> {
+        self.heartbeat.pong(payload, Instant::now())
+    }
+
+    /// Until when nothing may be read, because the peer is above its rate.
+    pub fn paused_until(&self) -> Option<Instant> {
+        let rate = self.rate.as_ref()?;
+        Some(rate.next_at()).filter(|&next| next > Instant::now())
+    }
+
+    /// What is to be done now. `last_sent`: when the last message went. `is_reading`: the peer could show that it
+    /// lives.
+    pub fn check(&mut self, now: Instant, last_sent: Instant, is_reading: bool) -> Watched {
+        // What is not read says nothing about the peer.
+        if std::mem::take(&mut self.has_input) || !is_reading {
+            self.heartbeat.input(now);
+        }
+        if std::mem::take(&mut self.has_message) {
+            self.last_message = now;
+        }
+        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        if is_over(self.ends_at) {
+            return Watched::Old;
+        }
+        let last_message = self.last_message.max(last_sent);
+        let idle_at = (!self.idle_timeout.is_zero()).then(|| last_message + self.idle_timeout);
+        if is_over(idle_at) {
+            return Watched::Idle;
+        }
+        let over_since = self.rate.as_ref().and_then(RateLimit::over_since);
+        let patience_ends = over_since.map(|since| since + RATE_PATIENCE);
+        if is_over(patience_ends) {
+            return Watched::TooFast;
+        }
+        match self.heartbeat.check(now) {
+            Beat::Ping(payload) => Watched::Ping(payload),
+            Beat::Dead => Watched::Dead,
+            Beat::Wait(beat_at) => {
+                let times = [self.ends_at, idle_at, patience_ends, beat_at];
+                Watched::Well(times.into_iter().flatten().min())
+            }
+        }
+    }
+}
+
+/// A number from 0 to 1.
+fn random() -> f64 {
+    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
+}
