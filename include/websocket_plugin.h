@@ -317,9 +317,10 @@ typedef const char *(CALLBACK *WS_Option_Get)(
  *   (when HostnameLookups has found it), REMOTE_USER, AUTH_TYPE, REQUEST_URI,
  *   REQUEST_METHOD, REQUEST_SCHEME, QUERY_STRING, SCRIPT_NAME, PATH_INFO,
  *   SERVER_NAME, SERVER_ADDR, SERVER_PORT, SERVER_PROTOCOL, SERVER_ADMIN,
- *   SERVER_SOFTWARE, DOCUMENT_ROOT (REQUEST_URI has the query, as for CGI); HTTPS ("on" or "off"); HTTP_ and the name of
+ *   SERVER_SOFTWARE, DOCUMENT_ROOT; HTTPS ("on" or "off"); HTTP_ and the name of
  *   a header field; SSL_ and what mod_ssl knows; and each variable that SetEnv,
- *   SetEnvIf, RewriteRule and the like have set.
+ *   SetEnvIf, RewriteRule and the like have set. REQUEST_URI has the query, as
+ *   for CGI.
  *
  * Owner of the result: the server; valid until on_disconnect returns. NULL when
  * there is no such variable.
@@ -596,7 +597,8 @@ typedef void (CALLBACK *WS_OnClose)(
  * until destroy. size is sizeof(WebSocketPlugin). version is
  * WEBSOCKET_PLUGIN_VERSION_0 for a plugin that leaves everything after
  * on_disconnect alone, and WEBSOCKET_PLUGIN_VERSION_1 for one that uses it (a
- * server that does not know version 1 refuses to load it).
+ * server that does not know version 1 refuses to load it, and one that does has
+ * every server function up to log).
  */
 typedef struct _WebSocketPlugin {
     unsigned int size;

@@ -33,6 +33,14 @@ use crate::transport::Transport;
 use crate::turn::Reader;
 
 const NEVER: u64 = u64::MAX;
+/// What says where a response ends, and what comes after it: httpd's to say.
+const FRAMING_FIELDS: [&[u8]; 5] = [
+    b"Connection",
+    b"Content-Length",
+    b"Trailer",
+    b"Transfer-Encoding",
+    b"Upgrade",
+];
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
@@ -78,6 +86,19 @@ pub struct Connection {
     closed: OnceLock<(ClosedBy, u16)>,
 }
 
+/// What a connection begins with: a good handshake, and what was agreed on.
+pub struct Opening<'a> {
+    pub request: RequestHandle,
+    pub plugin: &'a Arc<Plugin>,
+    pub config: &'a Config,
+    pub version: ProtocolVersion,
+    /// Those that the client offers.
+    pub subprotocols: Vec<CString>,
+    pub compression: Option<(Agreed, Arc<CodecPool>)>,
+    pub buffers: &'a Arc<Buffers>,
+    pub place: Place,
+}
+
 /// What a plugin wants to be called for.
 #[derive(Default)]
 pub struct Asked {
@@ -97,17 +118,17 @@ struct Rejection {
 
 impl Connection {
     /// A connection whose plugin has not been asked yet.
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        request: RequestHandle,
-        plugin: Arc<Plugin>,
-        config: &Config,
-        version: ProtocolVersion,
-        subprotocols: Vec<CString>,
-        compression: Option<(Agreed, Arc<CodecPool>)>,
-        buffers: Arc<Buffers>,
-        place: Place,
-    ) -> Arc<Self> {
+    pub fn new(opening: Opening<'_>) -> Arc<Self> {
+        let Opening {
+            request,
+            plugin,
+            config,
+            version,
+            subprotocols,
+            compression,
+            buffers,
+            place,
+        } = opening;
         let mut sender = Sender::new(Role::Server);
         let mut receiver = Receiver::new(ReceiverConfig {
             role: Role::Server,
@@ -120,7 +141,7 @@ impl Connection {
         }
         Arc::new_cyclic(|this| Connection {
             server: ServerTable::new(this.as_ptr()),
-            plugin,
+            plugin: Arc::clone(plugin),
             private: OnceLock::new(),
             request,
             subprotocols,
@@ -134,7 +155,7 @@ impl Connection {
             membership: OnceLock::new(),
             _place: place,
             drain_at: AtomicU64::new(NEVER),
-            outbox: Outbox::new(config.send_buffer(), sender, buffers),
+            outbox: Outbox::new(config.send_buffer(), sender, Arc::clone(buffers)),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
             reader: Mutex::new(Some(Box::new(Reader::new(receiver, config)))),
@@ -188,6 +209,12 @@ impl Connection {
         let rejection = lock(&self.rejection);
         let status = rejection.status?;
         for name in &rejection.headers {
+            let is_httpds = FRAMING_FIELDS
+                .iter()
+                .any(|field| name.to_bytes().eq_ignore_ascii_case(field));
+            if is_httpds {
+                continue;
+            }
             // An error response has no other header fields than these.
             if let Some(value) = request.headers_out().get(name) {
                 request.err_headers_out().set(name, value);

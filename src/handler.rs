@@ -13,7 +13,7 @@ use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
 
 use crate::child::{Child, Place};
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, Opening};
 use crate::driver::Driver;
 use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
@@ -198,16 +198,16 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         .subprotocols
         .iter()
         .filter_map(|&name| CString::new(name).ok());
-    let connection = Connection::new(
-        RequestHandle::new(request),
-        Arc::clone(plugin),
+    let connection = Connection::new(Opening {
+        request: RequestHandle::new(request),
+        plugin,
         config,
-        accepted.version,
-        subprotocols.collect(),
+        version: accepted.version,
+        subprotocols: subprotocols.collect(),
         compression,
-        Arc::clone(child.buffers()),
+        buffers: child.buffers(),
         place,
-    );
+    });
     connection.accept(ask_plugin(request, plugin, &connection)?);
     switch_protocols(request, &accepted);
     Ok(run(request, &connection, &child))
@@ -286,6 +286,7 @@ fn ask_plugin(
         ),
         _ => {
             let status = chosen.unwrap_or(FORBIDDEN);
+            request.allow_status(status);
             let reason = format!("the plugin refused it with {status}");
             Refusal {
                 // A plugin's own 503 is no fault.
@@ -302,6 +303,10 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
     headers.set(c"Upgrade", c"websocket");
     headers.set(c"Connection", c"Upgrade");
     headers.set_text(c"Sec-WebSocket-Accept", &accepted.accept);
+    if let Some(subprotocol) = headers.get(c"Sec-WebSocket-Protocol") {
+        // For the access log, which sees nothing of the 101.
+        request.notes().set(c"websocket-subprotocol", subprotocol);
+    }
     request.switch_protocols();
 }
 

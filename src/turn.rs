@@ -202,6 +202,7 @@ impl Connection {
         match event {
             None => {}
             Some(Event::Pong(payload)) => {
+                reader.watch.counted();
                 reader.watch.pong(&payload);
             }
             Some(Event::Message { kind, mut payload }) => {
@@ -216,7 +217,7 @@ impl Connection {
                 }
             }
             Some(Event::Ping(payload)) => {
-                reader.watch.message();
+                reader.watch.counted();
                 self.outbox.push_pong(payload);
                 self.transmit_unless_corked();
             }
@@ -274,7 +275,7 @@ impl Connection {
                 }
                 Some(*deadline)
             }
-            false => match self.look_after(reader) {
+            false => match self.look_after(reader, !is_idle || has_output) {
                 Ok(until) => until,
                 Err(wait) => return wait,
             },
@@ -296,13 +297,12 @@ impl Connection {
     }
 
     /// Looks after an open WebSocket: whether its peer lives, whether it is to be closed, whether the plugin is to be
-    /// called. Says when to look again, or what to do at once.
-    fn look_after(&self, reader: &mut Reader) -> Result<Option<Instant>, Wait> {
+    /// called. Says when to look again, or what to do at once. `is_sending`: output waits for the peer.
+    fn look_after(&self, reader: &mut Reader, is_sending: bool) -> Result<Option<Instant>, Wait> {
         let now = Instant::now();
-        let may_read = self.may_read(reader);
         let drain_at = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let closed_by = match reader.watch.check(now, self.last_sent(), may_read) {
+        let closed_by = match reader.watch.check(now, self.last_sent(), is_sending) {
             _ if is_over(drain_at) => ClosedBy::Stopping,
             Watched::Dead => {
                 reader.ending.get_or_insert(Ending::PongTimeout);

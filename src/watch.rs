@@ -71,12 +71,17 @@ impl Watch {
         }
     }
 
-    /// A message, or a frame that is answered like one, has come.
+    /// A message has come.
     pub fn message(&mut self) {
+        self.has_message = true;
+        self.counted();
+    }
+
+    /// Something that counts for the rate has come: a message, a ping or a pong.
+    pub fn counted(&mut self) {
         if let Some(rate) = &mut self.rate {
             rate.message(Instant::now());
         }
-        self.has_message = true;
     }
 
     /// A pong has come: the round-trip time, when it answers the heartbeat.
@@ -90,12 +95,15 @@ impl Watch {
         Some(rate.next_at()).filter(|&next| next > Instant::now())
     }
 
-    /// What is to be done now. `last_sent`: when the last message went. `is_reading`: the peer could show that it
-    /// lives.
-    pub fn check(&mut self, now: Instant, last_sent: Instant, is_reading: bool) -> Watched {
-        // What is not read says nothing about the peer.
-        if std::mem::take(&mut self.has_input) || !is_reading {
+    /// What is to be done now. `last_sent`: when the last message went. `is_sending`: output waits for the peer.
+    pub fn check(&mut self, now: Instant, last_sent: Instant, is_sending: bool) -> Watched {
+        // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
+        if std::mem::take(&mut self.has_input) || is_sending || self.paused_until().is_some() {
             self.heartbeat.input(now);
+        }
+        if is_sending {
+            // It may be slow to read; that it writes too much is not sure.
+            self.no_input();
         }
         if std::mem::take(&mut self.has_message) {
             self.last_message = now;

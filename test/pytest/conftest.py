@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-pytest.register_assert_rewrite("harness.rawclient", "harness.recorder")
+pytest.register_assert_rewrite("harness.rawclient", "harness.recorder", "harness.scripted")
 
 from harness import settings  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402

@@ -214,6 +214,15 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Lets an error response have a status that httpd has no name for, which would become 500.
+    pub fn allow_status(&self, status: u16) {
+        // SAFETY: this thread is the live request's only user; the line is static, or of the request's pool.
+        unsafe {
+            (*self.as_raw()).status_line =
+                sys::ap_get_status_line_ex(self.rec().pool, c_int::from(status));
+        }
+    }
+
     /// Answers with a body of our own.
     pub fn respond(&self, status: u16, content_type: &'static CStr, body: &str) {
         let body = CString::new(body).unwrap_or_default();

@@ -10,8 +10,9 @@ _LINE = re.compile(r"^\[[^\]]+\] \[(?P<module>[\w-]*):(?P<level>\w+)\] ")
 UNFORMATTED = "stderr"
 _ALARMING_LEVELS = {"emerg", "alert", "crit", "error", "warn", UNFORMATTED}
 _CHILD_DEATH = re.compile(r"exit signal")
-# Said about the machine, not about what happens in a test: mod_ssl saw another build of OpenSSL.
-_ABOUT_THE_MACHINE = re.compile(r" AH01882: ")
+# Said about the machine, not about what happens in a test: mod_ssl saw another build of OpenSSL;
+# the event MPM was stopped between an error response and the end of its lingering close.
+_ABOUT_THE_MACHINE = re.compile(r" AH01882: | AH03092: process_lingering_close: apr_pollset_add")
 
 
 @dataclass(frozen=True)
