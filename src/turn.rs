@@ -120,7 +120,8 @@ impl Connection {
             self.receive(reader, &mut held_back);
         }
         for _ in 0..READS_PER_TURN {
-            if reader.ending.is_some() || !self.may_read(reader) {
+            // What is held back comes first, even if it might be handled by now.
+            if reader.ending.is_some() || !reader.held_back.is_empty() || !self.may_read(reader) {
                 return;
             }
             match self.read(reader, buffer) {
@@ -207,9 +208,9 @@ impl Connection {
             }
             Some(Event::Message { kind, mut payload }) => {
                 // A plugin that has closed gets no more messages.
+                reader.watch.message();
                 if !self.outbox.is_close_sent() {
                     reader.messages_received += 1;
-                    reader.watch.message();
                     self.on_message(reader, kind, &mut payload);
                 }
                 if let Payload::Owned(buffer) = payload {
