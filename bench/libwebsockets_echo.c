@@ -1,9 +1,10 @@
 /*
- * A WebSocket echo server on libwebsockets: libwebsockets_echo PORT
+ * A WebSocket echo server on libwebsockets: libwebsockets_echo PORT [LEVEL]
  *
- * One service thread, no logging, no extensions. As the library's documentation advises, what comes in is
- * queued as it comes (a message that is longer than the receive buffer as several fragments) and goes out in
- * the writeable callback, and a connection whose queue is full is not read.
+ * One service thread, no logging; with LEVEL the library's own permessage-deflate, else no extensions. As the
+ * library's documentation advises, what comes in is queued as it comes (a message that is longer than the
+ * receive buffer as several fragments) and goes out in the writeable callback, and a connection whose queue is
+ * full is not read.
  *
  * Licensed under the Apache License, Version 2.0; see LICENSE.
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #define RECEIVE_BUFFER 65536
+#define RECEIVE_BUFFER_BITS "16"
 #define QUEUE_MOST 64 /* parts; reading stops above, and goes on below half of it */
 
 typedef struct {
@@ -28,11 +30,25 @@ typedef struct {
     int paused;
 } Session;
 
+static const struct lws_extension deflate[] = {
+    {"permessage-deflate", lws_extension_callback_pm_deflate, "permessage-deflate"},
+    {NULL, NULL, NULL},
+};
+
+static const char *level;
 static volatile sig_atomic_t stopped;
 
 static void drop_part(void *part)
 {
     free(*(Part **)part);
+}
+
+/* The extension makes its compressor and its buffers, else 1 KiB each, with the first message. */
+static int configure_deflate(struct lws *wsi)
+{
+    return lws_set_extension_option(wsi, deflate->name, "rx_buf_size", RECEIVE_BUFFER_BITS)
+        || lws_set_extension_option(wsi, deflate->name, "tx_buf_size", RECEIVE_BUFFER_BITS)
+        || lws_set_extension_option(wsi, deflate->name, "compression_level", level);
 }
 
 static int receive(struct lws *wsi, Session *session, const void *bytes, size_t length)
@@ -89,6 +105,8 @@ static int transmit(struct lws *wsi, Session *session)
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *session, void *bytes, size_t length)
 {
     switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED:
+        return level ? configure_deflate(wsi) : 0;
     case LWS_CALLBACK_RECEIVE:
         return receive(wsi, session, bytes, length);
     case LWS_CALLBACK_SERVER_WRITEABLE:
@@ -118,9 +136,10 @@ int main(int argc, char **argv)
     struct lws_context_creation_info info = {0};
     struct lws_context *context;
 
-    if (argc != 2) {
+    if (argc != 2 && argc != 3) {
         return 2;
     }
+    level = argv[2];
     lws_set_log_level(0, NULL);
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
@@ -128,6 +147,7 @@ int main(int argc, char **argv)
     info.iface = "127.0.0.1";
     info.protocols = protocols;
     info.pt_serv_buf_size = RECEIVE_BUFFER;
+    info.extensions = level ? deflate : NULL;
     if (!(context = lws_create_context(&info))) {
         return 1;
     }

@@ -1,4 +1,8 @@
-//! What the load client and the bare TCP echo share: the few system calls that `std` does not have.
+//! What the load client and the echo servers of this folder share: the few system calls that `std` does
+//! not have, an echo server's loop, and compressed messages.
+
+pub mod deflate;
+pub mod server;
 
 use std::{
     fs, io,

@@ -31,6 +31,7 @@ def build():
     return Programs(
         wsbench=release / "wsbench",
         tcp_echo=release / "tcp-echo",
+        zlib_echo=release / "zlib-echo",
         tungstenite=release / "tungstenite-echo",
         libwebsockets=compile_libwebsockets_echo(release),
         modules=our_modules(),

@@ -28,9 +28,12 @@ class Client:
         words = ["get", "--path", path, "--new", "yes" if fresh else "no", "--seconds", seconds]
         return self.run(server, *words, limit=seconds + 60)
 
-    def hold(self, server, connections, tls=False):
-        """Opens silent WebSockets; they stay as long as the Holder does."""
+    def hold(self, server, connections, tls=False, message=None):
+        """Opens silent WebSockets; they stay as long as the Holder does. With `message`, each has first had
+        one of so many bytes echoed."""
         words = ["idle", "--connections", connections, "--tls", "yes" if tls else "no", "--seconds", 300]
+        if message:
+            words += ["--speak", "yes", "--size", message]
         return Holder(self.command(server, *words))
 
     def run(self, server, *words, limit):
@@ -53,6 +56,8 @@ class Client:
     def command(self, server, *words):
         # A command may name another path after this one: the last one counts.
         command = [self.program, words[0], "--port", server.port, "--path", server.path, *words[1:]]
+        if server.compresses and words[0] != "get":
+            command += ["--compress", "yes"]
         return [str(word) for word in command]
 
     @staticmethod

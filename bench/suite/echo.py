@@ -1,6 +1,6 @@
 """Echoes: how many, how fast, and at what price."""
 
-from .servers import EVENT, LIBWEBSOCKETS, TUNGSTENITE
+from .servers import EVENT, LIBWEBSOCKETS, TUNGSTENITE, ZLIB
 from .tables import bytes_name, figure, middle, ratio, table, times
 
 MIB = 1 << 20
@@ -9,16 +9,19 @@ MIB = 1 << 20
 class Cell:
     """One kind of load, and what every server made of it, round by round."""
 
-    def __init__(self, connections, size, depth):
+    def __init__(self, connections, size, depth, level=None):
         self.connections = connections
         self.size = size
         self.depth = depth
+        # Of compression.
+        self.level = level
         self.rounds = {}
 
     def __str__(self):
         many = "connection" if self.connections == 1 else "connections"
         flight = f", {self.depth} in flight" if self.depth > 1 else ""
-        return f"{bytes_name(self.size)}, {self.connections} {many}{flight}"
+        level = f", level {self.level}" if self.level else ""
+        return f"{bytes_name(self.size)}, {self.connections} {many}{flight}{level}"
 
     def measure(self, servers, client, settings):
         self.rounds = {server.name: [] for server in servers}
@@ -75,7 +78,7 @@ def run(fleet, client, settings, cells, results):
 
 
 def metric_table(title, metric, digits, cells, names):
-    others = [name for name in (LIBWEBSOCKETS, TUNGSTENITE) if name in names]
+    others = [name for name in (LIBWEBSOCKETS, TUNGSTENITE, ZLIB) if name in names]
     rows = [
         [str(cell)]
         + [figure(middle(cell.values(name, metric)), digits) for name in names]

@@ -21,6 +21,9 @@ def description(programs):
         # Debian's says "4.1.6-".
         found = output("pkg-config", "--modversion", "libwebsockets").strip()
         parts.append(f"libwebsockets {found.rstrip('-')}")
+    zlib = output("pkg-config", "--modversion", "zlib").strip()
+    if zlib:
+        parts.append(f"zlib {zlib}")
     locked = re.search(r'name = "tokio-tungstenite"\nversion = "(.*)"', (BENCH / "Cargo.lock").read_text())
     parts.append(f"tokio-tungstenite {locked[1]}")
     load = os.getloadavg()[0]

@@ -7,12 +7,19 @@ import signal
 import sys
 import tempfile
 
-from . import counts, echo, http, idle, machine, targets
+from . import compression, counts, echo, http, idle, machine, targets
 from .build import Unusable, build
 from .client import Client
 from .servers import Fleet
 
-GROUPS = {"echo": echo.small, "bulk": echo.bulk, "idle": idle.measure, "http": http.measure}
+GROUPS = {
+    "echo": echo.small,
+    "bulk": echo.bulk,
+    "compression": compression.echoes,
+    "idle": idle.measure,
+    "compression-idle": compression.idle,
+    "http": http.measure,
+}
 
 
 class Settings:
@@ -50,7 +57,8 @@ def main():
                 print(counts.instructions(fleet, client), end="\n\n", flush=True)
             if arguments.syscalls:
                 print(counts.system_calls(fleet, client), end="\n\n", flush=True)
-            if arguments.groups:
+            # Compression has none.
+            if results:
                 print(targets.summary(results), flush=True)
             fleet.stop()
             complaints = fleet.complaints + client.complaints
@@ -64,7 +72,7 @@ def parse_arguments():
         prog="bench/run",
         description="Measures mod_websocket beside other echo servers and prints Markdown tables.",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer cells and rounds: under two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer cells and rounds: about two minutes")
     parser.add_argument(
         "--only", action="append", choices=GROUPS, metavar="GROUP", help="one of " + ", ".join(GROUPS)
     )

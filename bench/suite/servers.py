@@ -13,11 +13,31 @@ WORKER = "worker"
 LIBWEBSOCKETS = "libwebsockets"
 TUNGSTENITE = "tungstenite"
 TCP = "bare TCP"
+ZLIB = "bare zlib"
 # Every echo server, in the order of the columns.
 ALL = (EVENT, WORKER, LIBWEBSOCKETS, TUNGSTENITE, TCP)
+# Those that compress when they are told to.
+COMPRESSING = (EVENT, LIBWEBSOCKETS, ZLIB)
 
 STATIC_FILE = "/static.html"
 COMPLAINT = re.compile(r":(warn|error|crit|alert|emerg)\] ")
+
+
+class Compression:
+    """How a server compresses. Only this module's window and context takeover can be chosen here."""
+
+    def __init__(self, level=6, window_bits=15, context_takeover=True):
+        self.level = level
+        self.window_bits = window_bits
+        self.context_takeover = context_takeover
+
+    def directives(self):
+        return [
+            "  WebSocketCompression On",
+            f"  WebSocketCompressionLevel {self.level}",
+            f"  WebSocketCompressionWindowBits {self.window_bits}",
+            f"  WebSocketCompressionContextTakeover {'On' if self.context_takeover else 'Off'}",
+        ]
 
 
 class Fleet:
@@ -31,20 +51,20 @@ class Fleet:
         # What httpd has logged, for the end of the run.
         self.complaints = []
 
-    def names(self):
+    def names(self, wanted=ALL):
         missing = {WORKER} - set(self.programs.mpms)
         if not self.programs.libwebsockets:
             missing.add(LIBWEBSOCKETS)
-        return [name for name in ALL if name not in missing]
+        return [name for name in wanted if name not in missing]
 
-    def start(self, name, prefix=(), tls=False):
+    def start(self, name, prefix=(), tls=False, compression=None):
         """Starts a server; `prefix` is a command that runs it, such as a profiler."""
         self.count += 1
         folder = self.folder / f"server-{self.count}"
         folder.mkdir()
         # Another program may take the port between the look for a free one and the start.
         for attempt in range(3):
-            server = self.make(name, folder, free_port(), prefix, tls)
+            server = self.make(name, folder, free_port(), prefix, tls, compression)
             self.servers.append(server)
             if server.answers():
                 return server
@@ -52,20 +72,21 @@ class Fleet:
         log = (folder / "output").read_text(errors="replace")
         raise RuntimeError(f"the {name} server does not start:\n{log}")
 
-    def make(self, name, folder, port, prefix, tls):
+    def make(self, name, folder, port, prefix, tls, compression):
         programs = self.programs
         if name in (EVENT, WORKER):
             configuration = folder / "httpd.conf"
-            configuration.write_text(httpd_conf(programs, folder, port, name, tls))
+            configuration.write_text(httpd_conf(programs, folder, port, name, tls, compression))
             command = [programs.httpd, "-d", folder, "-f", configuration, "-DFOREGROUND"]
         else:
             program = {
                 LIBWEBSOCKETS: programs.libwebsockets,
                 TUNGSTENITE: programs.tungstenite,
                 TCP: programs.tcp_echo,
+                ZLIB: programs.zlib_echo,
             }
-            command = [program[name], port]
-        return Server(name, folder, port, [*prefix, *command])
+            command = [program[name], port, *([compression.level] if compression else [])]
+        return Server(name, folder, port, [*prefix, *command], compression)
 
     def stop(self, *servers):
         """Stops these servers, or all."""
@@ -84,11 +105,12 @@ class Fleet:
 class Server:
     path = "/echo"
 
-    def __init__(self, name, folder, port, command):
+    def __init__(self, name, folder, port, command, compression):
         self.name = name
         self.folder = folder
         self.port = port
         self.raw = name == TCP
+        self.compresses = compression is not None
         with open(folder / "output", "w") as output:
             self.process = subprocess.Popen(
                 [str(word) for word in command],
@@ -160,7 +182,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def httpd_conf(programs, folder, port, mpm, tls):
+def httpd_conf(programs, folder, port, mpm, tls, compression=None):
     pages = folder / "pages"
     pages.mkdir(exist_ok=True)
     (pages / STATIC_FILE[1:]).write_text("<!DOCTYPE html>\n" + "<p>A static page.</p>\n" * 48)
@@ -187,6 +209,7 @@ def httpd_conf(programs, folder, port, mpm, tls):
         "<Location /echo>",
         "  SetHandler websocket-handler",
         f'  WebSocketHandler "{programs.modules}/mod_websocket_echo.so" echo_init',
+        *(compression.directives() if compression else []),
         "</Location>",
     ]
     if mpm == EVENT:

@@ -1,94 +1,23 @@
-//! A bare TCP echo, the floor under every echo server here: `tcp-echo PORT`. One thread, one epoll,
-//! one read and one write for each time that a connection has input.
+//! A bare TCP echo, the floor under every echo server here: `tcp-echo PORT`.
 
-use std::{
-    env,
-    error::Error,
-    io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-};
+use std::{env, error::Error, io};
 
-use bench::Epoll;
-
-const LISTENER: usize = usize::MAX;
+use bench::server::{self, Protocol};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let port = env::args()
         .nth(1)
         .ok_or("usage: tcp-echo PORT")?
         .parse::<u16>()?;
-    bench::raise_file_limit()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    let mut epoll = Epoll::new()?;
-    epoll.add_input(&listener, LISTENER)?;
-
-    let mut connections = Vec::<Option<Connection>>::new();
-    let mut free = Vec::new();
-    let mut ready = Vec::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        epoll.wait(None, &mut ready)?;
-        for &token in &ready {
-            if token == LISTENER {
-                let socket = listener.accept()?.0;
-                socket.set_nodelay(true)?;
-                socket.set_nonblocking(true)?;
-                let token = free.pop().unwrap_or(connections.len());
-                epoll.add_edges(&socket, token)?;
-                connections.resize_with(connections.len().max(token + 1), || None);
-                connections[token] = Some(Connection {
-                    socket,
-                    unsent: Vec::new(),
-                });
-            } else if let Some(connection) = &mut connections[token]
-                && connection.echo(&mut buffer).is_err()
-            {
-                connections[token] = None;
-                free.push(token);
-            }
-        }
-    }
+    Ok(server::serve(port, Bytes)?)
 }
 
-struct Connection {
-    socket: TcpStream,
-    /// What the socket had no room for; nothing more is read until it is out.
-    unsent: Vec<u8>,
-}
+struct Bytes;
 
-impl Connection {
-    /// Echoes until the socket has no more input, or no room; fails at the connection's end.
-    fn echo(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let unsent = std::mem::take(&mut self.unsent);
-        self.write(&unsent)?;
-        while self.unsent.is_empty() {
-            match self.socket.read(buffer) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(got) => {
-                    self.write(&buffer[..got])?;
-                    // Less than asked for: the next input is a new edge.
-                    if got < buffer.len() {
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
+impl Protocol for Bytes {
+    type State = ();
 
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.socket.write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.unsent.extend_from_slice(bytes);
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    fn answer<'a>(&'a mut self, _: &mut (), input: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        Ok(input)
     }
 }

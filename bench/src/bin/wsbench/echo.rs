@@ -11,6 +11,7 @@ use bench::Epoll;
 
 use crate::{
     latency::Latencies,
+    messages::Messages,
     options::Options,
     websocket::{self, PATIENCE, Receiver, failure},
 };
@@ -24,7 +25,7 @@ pub fn run(options: &Options) -> io::Result<()> {
         epoll.add_edges(&connection.socket, number)?;
         connections.push(connection);
     }
-    let mut load = Load::new(options);
+    let mut load = Load::new(options)?;
     if !options.warm_up.is_zero() {
         load.run(&mut epoll, &mut connections, options.warm_up)?;
         load.forget();
@@ -34,6 +35,9 @@ pub fn run(options: &Options) -> io::Result<()> {
     let cpu_before = options.pid.map(cpu).transpose()?;
     let start = Instant::now();
     load.run(&mut epoll, &mut connections, options.duration)?;
+    if load.echoed == 0 {
+        return Err(failure("no echo came back"));
+    }
     let seconds = start.elapsed().as_secs_f64();
     let cpu_after = options.pid.map(cpu).transpose()?;
 
@@ -44,6 +48,15 @@ pub fn run(options: &Options) -> io::Result<()> {
         echoed * options.size as f64 / seconds / 1e6,
         load.latencies.summary()
     );
+    if options.compress {
+        let payload = connections
+            .iter()
+            .map(|connection| connection.receiver.payload);
+        print!(
+            " payload={:.1}",
+            payload.sum::<usize>() as f64 / load.ever as f64
+        );
+    }
     if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
         print!(" cpu_us={:.4}", (after - before) / echoed * 1e6);
     }
@@ -53,36 +66,31 @@ pub fn run(options: &Options) -> io::Result<()> {
 
 /// What is the same for all connections, and what is counted over all of them.
 struct Load {
-    /// As many copies of the frame as one write may hold.
-    frames: Vec<u8>,
-    frame_length: usize,
+    messages: Messages,
     size: usize,
     depth: usize,
     raw: bool,
     most: u64,
     echoed: u64,
+    /// Echoes since the connections were opened.
+    ever: u64,
     latencies: Latencies,
     buffer: Vec<u8>,
 }
 
 impl Load {
-    fn new(options: &Options) -> Self {
-        let frame = match options.raw {
-            true => vec![b'x'; options.size],
-            false => websocket::frame(options.size, options.binary),
-        };
-        let copies = (65536 / frame.len()).clamp(1, options.depth);
-        Self {
-            frames: frame.repeat(copies),
-            frame_length: frame.len(),
+    fn new(options: &Options) -> io::Result<Self> {
+        Ok(Self {
+            messages: Messages::new(options)?,
             size: options.size,
             depth: options.depth,
             raw: options.raw,
             most: options.messages,
             echoed: 0,
+            ever: 0,
             latencies: Latencies::new(),
             buffer: vec![0; 256 << 10],
-        }
+        })
     }
 
     fn forget(&mut self) {
@@ -117,18 +125,15 @@ impl Load {
             }
             epoll.wait(Some(Duration::from_millis(100)), &mut ready)?;
         }
-        if self.echoed == 0 {
-            Err(failure("no echo came back"))
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
 }
 
 struct Connection {
     socket: TcpStream,
     receiver: Receiver,
-    /// Bytes of the frame under way that are written.
+    /// The message under way, or the next, and how much of it is written.
+    message: usize,
     sent: usize,
     /// When each message in flight was begun, the oldest first.
     begun: VecDeque<Instant>,
@@ -140,13 +145,14 @@ impl Connection {
     fn open(options: &Options, number: usize) -> io::Result<Self> {
         let mut socket = websocket::connect(options.port, number)?;
         if !options.raw {
-            websocket::send_request(&mut socket, options.port, &options.path)?;
-            websocket::receive_response(&mut socket)?;
+            websocket::send_request(&mut socket, options)?;
+            websocket::receive_response(&mut socket, options)?;
         }
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket,
             receiver: Receiver::default(),
+            message: 0,
             sent: 0,
             begun: VecDeque::with_capacity(options.depth),
             echoed: 0,
@@ -158,8 +164,9 @@ impl Connection {
     fn send(&mut self, load: &Load) -> io::Result<()> {
         loop {
             let under_way = usize::from(self.sent > 0);
-            let end = (under_way + load.depth - self.begun.len()) * load.frame_length;
-            let due = &load.frames[self.sent..end.min(load.frames.len())];
+            let end = self.message + under_way + load.depth - self.begun.len();
+            let end = end.min(load.messages.count());
+            let due = &load.messages.of(self.message..end)[self.sent..];
             if due.is_empty() {
                 return Ok(());
             }
@@ -169,9 +176,10 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let begun = written.div_ceil(load.frame_length) - under_way;
-            self.begun.extend(std::iter::repeat_n(now, begun));
-            self.sent = written % load.frame_length;
+            let (message, sent, begun) = load.messages.position(self.message, written);
+            self.begun
+                .extend(std::iter::repeat_n(now, begun - under_way));
+            (self.message, self.sent) = (message, sent);
         }
     }
 
@@ -189,7 +197,8 @@ impl Connection {
                 self.echoed %= load.size;
                 messages
             } else {
-                self.receiver.receive(&load.buffer[..got], load.size)?
+                self.receiver
+                    .receive(&load.buffer[..got], load.messages.expected)?
             };
             let now = Instant::now();
             for _ in 0..messages {
@@ -200,6 +209,7 @@ impl Connection {
                 load.latencies.add(now - begun);
             }
             load.echoed += messages as u64;
+            load.ever += messages as u64;
             // Less than asked for: the next input is a new edge.
             if got < load.buffer.len() {
                 return Ok(());

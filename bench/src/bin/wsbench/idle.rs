@@ -11,9 +11,10 @@ use std::{
 use bench::Epoll;
 
 use crate::{
+    messages::Messages,
     options::Options,
     tls::Tls,
-    websocket::{self, PONG_FRAME, Receiver},
+    websocket::{self, Expected, PONG_FRAME, Receiver, failure},
 };
 
 /// Handshakes under way at a time.
@@ -31,6 +32,9 @@ pub fn run(options: &Options) -> io::Result<()> {
         false => open_plain(options, &mut sockets),
     };
     let seconds = start.elapsed().as_secs_f64();
+    if options.speak {
+        speak(options, &mut sockets)?;
+    }
     println!("opened={} seconds={seconds:.4}", sockets.len());
     if let Err(error) = refusal {
         eprintln!("wsbench: after {} WebSockets: {error}", sockets.len());
@@ -43,24 +47,24 @@ fn open_plain(options: &Options, sockets: &mut Vec<TcpStream>) -> io::Result<()>
     let mut opening = VecDeque::with_capacity(WINDOW);
     for number in 0..options.connections {
         if opening.len() == WINDOW {
-            sockets.extend(opened(&mut opening)?);
+            sockets.extend(opened(&mut opening, options)?);
         }
         let mut socket = websocket::connect(options.port, number)?;
-        websocket::send_request(&mut socket, options.port, &options.path)?;
+        websocket::send_request(&mut socket, options)?;
         opening.push_back(socket);
     }
     while !opening.is_empty() {
-        sockets.extend(opened(&mut opening)?);
+        sockets.extend(opened(&mut opening, options)?);
     }
     Ok(())
 }
 
 /// Completes the oldest handshake.
-fn opened(opening: &mut VecDeque<TcpStream>) -> io::Result<Option<TcpStream>> {
+fn opened(opening: &mut VecDeque<TcpStream>, options: &Options) -> io::Result<Option<TcpStream>> {
     let Some(mut socket) = opening.pop_front() else {
         return Ok(None);
     };
-    websocket::receive_response(&mut socket)?;
+    websocket::receive_response(&mut socket, options)?;
     Ok(Some(socket))
 }
 
@@ -69,11 +73,29 @@ fn open_tls(options: &Options, sockets: &mut Vec<TcpStream>) -> io::Result<()> {
     for number in 0..options.connections {
         let mut socket = websocket::connect(options.port, number)?;
         let mut stream = tls.connect(&mut socket)?;
-        websocket::send_request(&mut stream, options.port, &options.path)?;
-        websocket::receive_response(&mut stream)?;
+        websocket::send_request(&mut stream, options)?;
+        websocket::receive_response(&mut stream, options)?;
         // The client's half of the TLS state is not needed: nothing more will be said.
         drop(stream);
         sockets.push(socket);
+    }
+    Ok(())
+}
+
+/// One message and its echo on each.
+fn speak(options: &Options, sockets: &mut [TcpStream]) -> io::Result<()> {
+    let messages = Messages::new(options)?;
+    let mut buffer = [0; 4096];
+    for socket in sockets {
+        socket.write_all(messages.of(0..1))?;
+        let mut receiver = Receiver::default();
+        let mut echoes = 0;
+        while echoes == 0 {
+            echoes = match socket.read(&mut buffer)? {
+                0 => return Err(failure("the server closed a connection")),
+                got => receiver.receive(&buffer[..got], messages.expected)?,
+            };
+        }
     }
     Ok(())
 }
@@ -110,7 +132,7 @@ fn answer(socket: &mut TcpStream, receiver: &mut Receiver) -> io::Result<()> {
     loop {
         match socket.read(&mut buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(got) => receiver.receive(&buffer[..got], 0)?,
+            Ok(got) => receiver.receive(&buffer[..got], Expected::Length(0))?,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };

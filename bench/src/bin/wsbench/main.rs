@@ -4,7 +4,9 @@
 mod echo;
 mod get;
 mod idle;
+mod json;
 mod latency;
+mod messages;
 mod options;
 mod tls;
 mod websocket;
@@ -19,8 +21,10 @@ const USAGE: &str = "usage: wsbench COMMAND --port N [OPTION VALUE]...
          --seconds S  --warm-up S  --messages N (end after so many)
          --pid N (also the CPU time of that process and its descendants)
          --raw yes (a TCP echo: no handshake, no frames)
+         --compress yes (permessage-deflate: JSON, compressed in advance; echoes are not inflated)
   idle   open WebSockets, print, and hold them until the end of stdin
          --connections N  --tls yes  --seconds S (the longest hold)
+         --speak yes (each has had one message echoed: --size BYTES  --compress yes)
   get    GET --path over and over
          --seconds S  --new yes (a connection for each request)
 All: --path PATH. Exit status: 0, 1 when the server misbehaved, 2 for bad arguments.";

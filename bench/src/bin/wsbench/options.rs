@@ -12,6 +12,10 @@ pub struct Options {
     pub depth: usize,
     pub binary: bool,
     pub raw: bool,
+    /// Offer permessage-deflate, and send compressed messages.
+    pub compress: bool,
+    /// One message and its echo before the silence.
+    pub speak: bool,
     pub tls: bool,
     /// A new connection for each request.
     pub fresh: bool,
@@ -32,6 +36,8 @@ impl Options {
             depth: 1,
             binary: false,
             raw: false,
+            compress: false,
+            speak: false,
             tls: false,
             fresh: false,
             messages: u64::MAX,
@@ -49,6 +55,12 @@ impl Options {
         if options.port == 0 || options.connections == 0 || options.depth == 0 {
             return Err("--port, --connections and --depth must be positive".to_owned());
         }
+        if options.size == 0 && (options.raw || options.compress) {
+            return Err("--size must be positive with --raw or --compress".to_owned());
+        }
+        if options.tls && options.speak {
+            return Err("--speak is not for TLS".to_owned());
+        }
         Ok(options)
     }
 
@@ -62,6 +74,8 @@ impl Options {
             "--depth" => self.depth = number(name, value)?,
             "--binary" => self.binary = yes,
             "--raw" => self.raw = yes,
+            "--compress" => self.compress = yes,
+            "--speak" => self.speak = yes,
             "--tls" => self.tls = yes,
             "--new" => self.fresh = yes,
             "--messages" => self.messages = number(name, value)?,

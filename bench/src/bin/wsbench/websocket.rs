@@ -8,9 +8,17 @@ use std::{
     time::Duration,
 };
 
+use crate::options::Options;
+
 /// Nobody waits longer than this for a server.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+pub const FIN: u8 = 0x80;
+pub const RSV1: u8 = 0x40;
+
+const CONTINUATION: u8 = 0x0;
+pub const TEXT: u8 = 0x1;
+pub const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
@@ -23,17 +31,22 @@ pub fn connect(port: u16, number: usize) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-pub fn send_request(stream: &mut impl Write, port: u16, path: &str) -> io::Result<()> {
+pub fn send_request(stream: &mut impl Write, options: &Options) -> io::Result<()> {
+    let Options { port, path, .. } = options;
+    let offer = match options.compress {
+        true => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+        false => "",
+    };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()
 }
 
 /// Reads the response up to its empty line, and checks it.
-pub fn receive_response(stream: &mut impl Read) -> io::Result<()> {
+pub fn receive_response(stream: &mut impl Read, options: &Options) -> io::Result<()> {
     let mut response = Vec::with_capacity(512);
     let mut part = [0; 512];
     while !response.ends_with(b"\r\n\r\n") {
@@ -59,34 +72,51 @@ pub fn receive_response(stream: &mut impl Read) -> io::Result<()> {
     if !response.contains("HSmrc0sMlYUkAGmm5OPpG2HaGWk=") {
         return Err(failure("wrong Sec-WebSocket-Accept"));
     }
+    if options.compress && !response.contains("permessage-deflate") {
+        return Err(failure("the server does not compress"));
+    }
     Ok(())
 }
 
-/// One masked message of `size` bytes in one frame.
-pub fn frame(size: usize, binary: bool) -> Vec<u8> {
-    let text = b"The quick brown fox jumps over the lazy dog. ";
+/// One masked message in one frame; `opcode` is its first byte but for FIN.
+pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let key = [0x37, 0xFA, 0x21, 0x3D];
-    let mut frame = vec![0x80 | if binary { 0x2 } else { 0x1 }];
-    match size {
-        0..=125 => frame.push(0x80 | size as u8),
-        126..=0xFFFF => {
+    let mut frame = vec![FIN | opcode];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 126..=0xFFFF => {
             frame.push(0x80 | 126);
-            frame.extend((size as u16).to_be_bytes());
+            frame.extend((length as u16).to_be_bytes());
         }
-        _ => {
+        length => {
             frame.push(0x80 | 127);
-            frame.extend((size as u64).to_be_bytes());
+            frame.extend((length as u64).to_be_bytes());
         }
     }
     frame.extend(key);
-    frame.extend((0..size).map(|i| text[i % text.len()] ^ key[i % 4]));
+    frame.extend((0..).zip(payload).map(|(i, byte)| byte ^ key[i % 4]));
     frame
 }
 
 /// The answer to every ping; the servers here look at none's payload.
-pub const PONG_FRAME: [u8; 6] = [0x80 | PONG, 0x80, 0, 0, 0, 0];
+pub const PONG_FRAME: [u8; 6] = [FIN | PONG, 0x80, 0, 0, 0, 0];
 
-/// Counts the messages in what a server sends, and checks the length of each.
+/// What every echo must be.
+#[derive(Clone, Copy)]
+pub enum Expected {
+    /// Not compressed, and of this length.
+    Length(usize),
+    /// Compressed; what it becomes when it is inflated is not looked at.
+    Compressed,
+}
+
+impl Expected {
+    fn is_compressed(self) -> bool {
+        matches!(self, Expected::Compressed)
+    }
+}
+
+/// Counts the messages in what a server sends, and checks each.
 #[derive(Default)]
 pub struct Receiver {
     /// The header of the frame under way, as far as it is here.
@@ -100,11 +130,13 @@ pub struct Receiver {
     message: usize,
     /// Pings so far.
     pub pings: usize,
+    /// Bytes of the messages so far, as they came.
+    pub payload: usize,
 }
 
 impl Receiver {
-    /// Takes what was read; returns how many messages of `size` bytes it completed.
-    pub fn receive(&mut self, mut bytes: &[u8], size: usize) -> io::Result<usize> {
+    /// Takes what was read; returns how many messages it completed.
+    pub fn receive(&mut self, mut bytes: &[u8], expected: Expected) -> io::Result<usize> {
         let mut messages = 0;
         loop {
             let part = self.due.min(bytes.len());
@@ -114,13 +146,13 @@ impl Receiver {
                 return Ok(messages);
             }
             if mem::take(&mut self.ends_message) {
-                if self.message != size {
-                    return Err(failure(format!(
-                        "an echo of {} bytes, not {size}",
-                        self.message
-                    )));
+                let length = mem::take(&mut self.message);
+                if let Expected::Length(size) = expected
+                    && size != length
+                {
+                    return Err(failure(format!("an echo of {length} bytes, not {size}")));
                 }
-                self.message = 0;
+                self.payload += length;
                 messages += 1;
             }
             let Some(length) = self.take_header(&mut bytes) else {
@@ -131,9 +163,17 @@ impl Receiver {
                 CLOSE => return Err(failure("the server closed the WebSocket")),
                 PING => self.pings += 1,
                 PONG => {}
-                _ => {
+                opcode => {
+                    let is_compressed = self.header[0] & RSV1 != 0;
+                    // RFC 7692 §6: only the first frame of a message says so.
+                    if opcode != CONTINUATION && is_compressed != expected.is_compressed() {
+                        return Err(failure(match is_compressed {
+                            true => "an echo that is compressed",
+                            false => "an echo that is not compressed",
+                        }));
+                    }
                     self.message += length;
-                    self.ends_message = self.header[0] & 0x80 != 0;
+                    self.ends_message = self.header[0] & FIN != 0;
                 }
             }
         }
@@ -190,25 +230,48 @@ mod tests {
             let mut receiver = Receiver::default();
             let messages = bytes
                 .chunks(chunk)
-                .map(|part| receiver.receive(part, 356).unwrap())
+                .map(|part| receiver.receive(part, Expected::Length(356)).unwrap())
                 .sum::<usize>();
-            assert_eq!((messages, receiver.pings), (2, 1));
+            assert_eq!((messages, receiver.pings, receiver.payload), (2, 1, 712));
         }
     }
 
     #[test]
     fn an_echo_of_another_length_is_an_error() {
-        assert!(Receiver::default().receive(&[0x81, 1, b'a'], 2).is_err());
+        let echo = [0x81, 1, b'a'];
+        assert!(
+            Receiver::default()
+                .receive(&echo, Expected::Length(1))
+                .is_ok()
+        );
+        assert!(
+            Receiver::default()
+                .receive(&echo, Expected::Length(2))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn an_echo_is_compressed_when_it_should_be_and_only_then() {
+        let (plain, compressed) = ([0x81, 1, b'a'], [0xC1, 1, b'a']);
+        let receive = |echo, expected| Receiver::default().receive(echo, expected);
+        assert_eq!(receive(&compressed, Expected::Compressed).unwrap(), 1);
+        assert!(receive(&plain, Expected::Compressed).is_err());
+        assert!(receive(&compressed, Expected::Length(1)).is_err());
     }
 
     #[test]
     fn frames_have_the_shortest_length_field() {
-        assert_eq!(frame(125, false)[..2], [0x81, 0x80 | 125]);
-        assert_eq!(frame(126, true)[..4], [0x82, 0x80 | 126, 0, 126]);
+        let payload = [b'x'; 0x10000];
+        assert_eq!(frame(TEXT, &payload[..125])[..2], [0x81, 0x80 | 125]);
         assert_eq!(
-            frame(0x10000, true)[..10],
-            [0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0]
+            frame(BINARY, &payload[..126])[..4],
+            [0x82, 0x80 | 126, 0, 126]
         );
-        assert_eq!(frame(0x10000, true).len(), 0x10000 + 14);
+        assert_eq!(
+            frame(TEXT | RSV1, &payload)[..10],
+            [0xC1, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0]
+        );
+        assert_eq!(frame(TEXT, &payload).len(), 0x10000 + 14);
     }
 }
