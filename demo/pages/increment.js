@@ -1,51 +1,17 @@
-"use strict";
+import { Connection, element } from "./socket.js";
 
-const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
-const SUBPROTOCOL = "dumb-increment-protocol";
+const connection = new Connection({
+  address: () => element("endpoint").value,
+  subprotocols: () => ["dumb-increment-protocol"],
+  opening: () => show(""),
+  received: show,
+});
 
-const element = (id) => document.getElementById(id);
-let socket = null;
-
-function open() {
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  socket = new WebSocket(`${scheme}//${location.host}${element("endpoint").value}`, SUBPROTOCOL);
-  socket.onopen = showState;
-  socket.onmessage = ({ data }) => {
-    element("counter").textContent = data;
-  };
-  socket.onclose = ({ code, reason }) => {
-    element("close-code").textContent = code;
-    element("close-reason").textContent = reason || "–";
-    showState();
-  };
-  element("counter").textContent = "–";
-  element("close-code").textContent = "–";
-  element("close-reason").textContent = "–";
-  showState();
+function show(number) {
+  element("counter").textContent = number;
 }
 
-function reset() {
-  socket.send("reset\n");
-}
+element("endpoint").onchange = () => connection.open();
+element("reset").onclick = () => connection.send("reset\n");
 
-function close() {
-  socket.close(1000);
-  showState();
-}
-
-function showState() {
-  const state = STATES[socket.readyState];
-  element("ready-state").textContent = `${socket.readyState} ${state}`;
-  element("ready-state").dataset.state = state;
-  element("subprotocol").textContent = socket.protocol || "–";
-  element("endpoint").disabled = state !== "CLOSED";
-  element("open").disabled = state !== "CLOSED";
-  element("reset").disabled = state !== "OPEN";
-  element("close").disabled = state !== "CONNECTING" && state !== "OPEN";
-}
-
-element("open").onclick = open;
-element("reset").onclick = reset;
-element("close").onclick = close;
-
-open();
+connection.open();

@@ -5,6 +5,7 @@ import grp
 import os
 import pwd
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,11 @@ def _find(variable, *candidates):
 @functools.cache
 def httpd_binary():
     return _find("HTTPD", "/usr/sbin/apache2", "apache2", "/usr/sbin/httpd", "httpd")
+
+
+def wrapper():
+    """The command that runs httpd's program, such as valgrind with its options."""
+    return shlex.split(os.environ.get("HTTPD_WRAPPER") or "")
 
 
 @functools.cache
