@@ -6,9 +6,7 @@ import time
 
 import pytest
 
-from harness import settings
 from harness.conf import example, location
-from harness.httpd import Httpd
 from harness.processes import descriptors, resident_bytes, thread_names
 from harness.rawclient import BINARY, TEXT, RawClient
 from harness.waiting import eventually
@@ -115,20 +113,3 @@ def test_ws_665_06_messages_of_the_client_are_ignored(httpd):
         client.send_frame(TEXT, "hello")
         client.send_frame(BINARY, os.urandom(1000))
         client.close_properly()
-
-
-@pytest.mark.parametrize(("option", "complaint"), [
-    ("update-ms 99", 'option update-ms: "99" is not a number from 100 to 60000'),
-    ("update-ms 1s", 'option update-ms: "1s" is not a number from 100 to 60000'),
-    ("update-ms 60001", 'option update-ms: "60001" is not a number from 100 to 60000'),
-    ("update 1000", 'unknown option "update": there are update-ms'),
-])
-def test_ws_665_07_a_bad_option_is_a_configuration_error(option, complaint):
-    tester = Httpd(settings.mpms()[0])
-    try:
-        text = location("/x", example(STATUS), f"WebSocketPluginOption {option}")
-        result, _base = tester.configtest(text)
-        assert result.returncode != 0
-        assert complaint in result.stderr
-    finally:
-        tester.remove()

@@ -77,9 +77,10 @@ impl Plugin for Mirror {
 
     /// A slow member catches up: the circles are gone, but the number of members may be old.
     fn writable(&self, member: &mut Member, peer: &Sender) {
-        let news = self.rooms().members(&member.room);
-        // No room yet: then this is called again.
-        let _ = peer.try_send(Message::Text(&news));
+        // Kept until it is sent, or a newer number could overtake this one.
+        let rooms = self.rooms();
+        // Still no room: then this is called again.
+        let _ = peer.try_send(Message::Text(&rooms.members(&member.room)));
     }
 
     fn disconnect(&self, member: Member) {
@@ -124,12 +125,8 @@ impl Rooms {
     }
 
     fn tell(&self, room: &str, text: &str) {
-        for peer in self
-            .by_name
-            .get(room)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
+        let members = self.by_name.get(room);
+        for peer in members.into_iter().flat_map(BTreeMap::values) {
             // Whoever has no room for it, or is leaving, misses it.
             let _ = peer.try_send(Message::Text(text));
         }
