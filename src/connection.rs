@@ -69,6 +69,8 @@ pub struct Connection {
     pub(crate) transport: Mutex<Option<Transport>>,
     /// The socket is full, or broken: output waits for a turn.
     pub(crate) is_stalled: AtomicBool,
+    /// Input waits until there is room for what comes of it.
+    pub(crate) is_input_stopped: AtomicBool,
     /// Belongs to the turn: taken out for its length, so that no lock is held while the plugin runs.
     pub(crate) reader: Mutex<Option<Box<Reader>>>,
     /// The thread that runs callbacks: on_connect's, then the one that has the turn; 0 for none.
@@ -158,6 +160,7 @@ impl Connection {
             outbox: Outbox::new(config.send_buffer(), sender, Arc::clone(buffers)),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
+            is_input_stopped: AtomicBool::new(false),
             reader: Mutex::new(Some(Box::new(Reader::new(receiver, config)))),
             // Nobody else has it yet.
             turn_thread: AtomicUsize::new(current_thread()),

@@ -186,6 +186,13 @@ impl Connection {
         if self.outbox.transmitted(count) {
             self.room_has_come();
         }
+        // The socket may have been written to by a thread that knows nothing of the input.
+        if self.is_input_stopped.load(Ordering::SeqCst)
+            && self.outbox.has_room(SentBy::Callback)
+            && self.is_input_stopped.swap(false, Ordering::SeqCst)
+        {
+            self.wake();
+        }
     }
 
     /// Somebody was told that there is no room, and there is now.

@@ -1,6 +1,6 @@
 //! A turn: what one thread at a time does with a connection, from input to what has to be waited for.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use httpd::apr::Status;
@@ -31,6 +31,8 @@ pub struct Reader {
     close_deadline: Option<Instant>,
     /// The turn has stopped before the input did.
     has_more: bool,
+    /// The turn has stopped because nothing may be read. What the socket holds is not reported again.
+    is_stopped: bool,
     /// The plugin has had its on_open.
     is_open_told: bool,
     watch: Watch,
@@ -49,6 +51,7 @@ impl Reader {
             ending: None,
             close_deadline: None,
             has_more: false,
+            is_stopped: false,
             is_open_told: false,
             watch: Watch::new(config),
             close_timeout: config.close_timeout(),
@@ -120,8 +123,15 @@ impl Connection {
             self.receive(reader, &mut held_back);
         }
         for _ in 0..READS_PER_TURN {
+            if reader.ending.is_some() {
+                return;
+            }
             // What is held back comes first, even if it might be handled by now.
-            if reader.ending.is_some() || !reader.held_back.is_empty() || !self.may_read(reader) {
+            if !reader.held_back.is_empty() || !self.may_read(reader) {
+                reader.is_stopped = true;
+                self.is_input_stopped.store(true, Ordering::SeqCst);
+                // Room that comes from here on is told, and room that has come is seen at the turn's end.
+                fence(Ordering::SeqCst);
                 return;
             }
             match self.read(reader, buffer) {
@@ -285,11 +295,13 @@ impl Connection {
         if std::mem::take(&mut reader.has_more) || (is_idle && self.outbox.has_output()) {
             return Wait::Again;
         }
-        let may_read = self.may_read(reader);
-        if may_read && !reader.held_back.is_empty() {
+        // Asked once: what ends in between would be waited for in vain.
+        let paused_until = reader.watch.paused_until();
+        let may_read = paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
+        if may_read && std::mem::take(&mut reader.is_stopped) {
             return Wait::Again;
         }
-        let deadlines = [watched_until, send_deadline, reader.watch.paused_until()];
+        let deadlines = [watched_until, send_deadline, paused_until];
         Wait::For {
             input: reader.ending.is_none() && may_read,
             output: !is_idle,
