@@ -31,12 +31,7 @@ impl Account<'_> {
             Tag::Ended,
             || self.to_string(),
         );
-        let (by, code) = match self.closed {
-            Some((ClosedBy::Peer, _)) | None => {
-                (self.ending.word(), self.ending.code_and_reason().0)
-            }
-            Some((by, code)) => (by.word(), code),
-        };
+        let (by, code) = self.ending.logged_code(self.closed);
         let notes = upgraded.notes();
         notes.set_text(c"websocket-close-by", by);
         for (name, number) in [

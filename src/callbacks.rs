@@ -82,7 +82,9 @@ impl Connection {
     /// What every callback takes; only the plugin that has accepted this connection gets any.
     fn call(&self, callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer)) {
         if let Some(&private) = self.private.get() {
+            let start = Instant::now();
             callback(&self.plugin, private, self.server());
+            self.entry().callback_took(start.elapsed());
         }
     }
 }

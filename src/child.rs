@@ -1,6 +1,7 @@
 //! What one child process holds: its reactor, its open WebSockets, and how they end with it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -10,8 +11,9 @@ use httpd::log::Subject;
 use httpd::server::Server;
 use reactor::Reactor;
 use websocket_proto::extension::permessage_deflate::CodecPool;
-use websocket_proto::{CloseCode, CloseFrame};
+use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
+use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
 use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::connection::Connection;
@@ -34,6 +36,7 @@ pub struct Child {
     /// On an asynchronous MPM.
     reactor: Option<Reactor>,
     connections: Mutex<Connections>,
+    figures: Figures,
     /// WebSockets that are opening, open or closing.
     places_taken: AtomicUsize,
     buffers: Arc<Buffers>,
@@ -51,8 +54,8 @@ pub struct Child {
 
 #[derive(Default)]
 struct Connections {
+    /// By the numbers that all children together give.
     open: BTreeMap<u64, Weak<Connection>>,
-    next: u64,
     /// When the last WebSocket is to be closed, once the child has been told to stop.
     drained_at: Option<Instant>,
 }
@@ -89,9 +92,10 @@ impl Child {
                 None
             }
         };
-        let child = Arc::new(Child {
+        let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             reactor,
             connections: Mutex::default(),
+            figures: Figures::new(server, this.clone()),
             places_taken: AtomicUsize::new(0),
             buffers: Arc::default(),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
@@ -129,18 +133,30 @@ impl Child {
         &self.buffers
     }
 
+    /// The figures of all children.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     /// A place for one more WebSocket, unless there are `most` already; 0: any number.
-    pub fn admit(self: &Arc<Self>, most: usize) -> Option<Place> {
+    pub fn admit(
+        self: &Arc<Self>,
+        most: usize,
+        location: Location,
+        client: Option<IpAddr>,
+    ) -> Option<Place> {
         let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(self));
+        let place = Place {
+            child: Arc::clone(self),
+            entry: self.figures.open(location, client),
+        };
         (most == 0 || taken < most).then_some(place)
     }
 
     /// Counts a WebSocket in; the number takes it out again.
     pub fn add(&self, connection: &Arc<Connection>) -> u64 {
         let mut connections = lock(&self.connections);
-        let number = connections.next;
-        connections.next += 1;
+        let number = connection.entry().id();
         connections.open.insert(number, Arc::downgrade(connection));
         if let Some(drained_at) = connections.drained_at {
             connection.drain_at(drained_at);
@@ -157,6 +173,7 @@ impl Child {
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(&self, is_graceful: bool) {
         self.is_graceful.store(is_graceful, Ordering::Relaxed);
+        self.figures.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
             return;
@@ -196,6 +213,7 @@ impl Child {
     fn stop() {
         let child = CHILD.try_write().ok().and_then(|mut child| child.take());
         let Some(child) = child else { return };
+        child.figures.stop();
         let open = child
             .connections
             .try_lock()
@@ -238,12 +256,45 @@ impl Child {
     }
 }
 
+impl Watched for Child {
+    fn close(&self, request: &CloseRequest) {
+        let connection = lock(&self.connections).open.get(&request.id).cloned();
+        let code = CloseCode::from_wire(request.code, ReservedCloseCodes::Refuse);
+        if let (Some(connection), Some(code)) = (connection.as_ref().and_then(Weak::upgrade), code)
+        {
+            let frame = CloseFrame::new(code, &request.reason);
+            connection.close(Some(&frame), ClosedBy::Operator);
+        }
+    }
+
+    fn threads(&self) -> Threads {
+        match &self.reactor {
+            Some(reactor) => {
+                let stats = reactor.stats();
+                Threads {
+                    busy: stats.busy as u64,
+                    idle: stats.threads.saturating_sub(stats.busy) as u64,
+                }
+            }
+            // Each has a thread of the MPM's to itself.
+            None => Threads {
+                busy: lock(&self.connections).open.len() as u64,
+                idle: 0,
+            },
+        }
+    }
+}
+
 /// One WebSocket's place in its child, from before its on_connect until nothing is left of it.
-pub struct Place(Arc<Child>);
+pub struct Place {
+    child: Arc<Child>,
+    /// Its figures.
+    pub entry: Entry,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.places_taken.fetch_sub(1, Ordering::Relaxed);
+        self.child.places_taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

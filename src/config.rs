@@ -19,6 +19,8 @@ use crate::section::Section;
 #[derive(Clone, Default)]
 pub struct Config {
     pub(crate) plugin: Option<Arc<Plugin>>,
+    /// The path of the section that names the plugin.
+    pub(crate) path: Option<Arc<str>>,
     pub(crate) origin_check: Option<OriginCheck>,
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
     pub(crate) max_message_size: Option<u64>,
@@ -63,6 +65,11 @@ impl Config {
     /// `WebSocketHandler`.
     pub fn plugin(&self) -> Option<&Arc<Plugin>> {
         self.plugin.as_ref()
+    }
+
+    /// The path of the section that has `WebSocketHandler`.
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or_default()
     }
 
     /// `WebSocketOriginCheck`.
@@ -185,6 +192,7 @@ impl DirConfig for Config {
     fn merge(base: &Self, add: &Self) -> Self {
         Config {
             plugin: add.plugin.clone().or_else(|| base.plugin.clone()),
+            path: add.path.clone().or_else(|| base.path.clone()),
             origin_check: add.origin_check.or(base.origin_check),
             trusted_origins: add
                 .trusted_origins

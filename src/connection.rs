@@ -19,6 +19,7 @@ use websocket_proto::{
     ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
 };
 
+use crate::board::Entry;
 use crate::buffers::Buffers;
 use crate::child::{Child, Place};
 use crate::config::Config;
@@ -61,7 +62,7 @@ pub struct Connection {
     driver: OnceLock<Weak<dyn Driver>>,
     /// The child that it is counted in, and under which number.
     pub(crate) membership: OnceLock<(Weak<Child>, u64)>,
-    _place: Place,
+    place: Place,
     /// When the child wants it closed, in milliseconds since `opened`; [`NEVER`] without a wish.
     drain_at: AtomicU64,
     pub(crate) outbox: Outbox,
@@ -155,7 +156,7 @@ impl Connection {
             send_timeout: config.send_timeout(),
             driver: OnceLock::new(),
             membership: OnceLock::new(),
-            _place: place,
+            place,
             drain_at: AtomicU64::new(NEVER),
             outbox: Outbox::new(config.send_buffer(), sender, Arc::clone(buffers)),
             transport: Mutex::new(None),
@@ -172,6 +173,11 @@ impl Connection {
             is_idleness_watched: !config.idle_timeout().is_zero(),
             closed: OnceLock::new(),
         })
+    }
+
+    /// Its figures.
+    pub fn entry(&self) -> &Entry {
+        &self.place.entry
     }
 
     /// What the plugin sees of it.
@@ -329,6 +335,7 @@ impl Connection {
     /// One more message has been sent.
     pub(crate) fn message_sent(&self) {
         self.messages_sent.fetch_add(1, Ordering::Relaxed);
+        self.entry().message_out();
         if self.is_idleness_watched {
             let since = self.opened.elapsed().as_millis();
             self.last_sent.store(since as u64, Ordering::Relaxed);

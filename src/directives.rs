@@ -161,6 +161,7 @@ impl Take2 for WebSocketHandler {
         let plugin = plugin::load_once(directive.pool(), &file, init)?;
         Section::of(directive, config).set_plugin(&plugin);
         config.plugin = Some(plugin);
+        config.path = Some(directive.section_path().into());
         Ok(())
     }
 }

@@ -125,6 +125,14 @@ impl Ending {
         }
     }
 
+    /// Who has closed it, in a word, and with which code: the side that began, where one did.
+    pub fn logged_code(&self, closed: Option<(ClosedBy, u16)>) -> (&'static str, u16) {
+        match closed {
+            Some((ClosedBy::Peer, _)) | None => (self.word(), self.code_and_reason().0),
+            Some((by, code)) => (by.word(), code),
+        }
+    }
+
     /// Whether Close frames went both ways: the peer's has been answered, or has answered ours.
     pub fn is_clean(&self) -> bool {
         matches!(self, Ending::Close { .. })

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
+use std::time::Instant;
 
 use httpd::apr::Status;
 use httpd::log::Subject;
@@ -11,6 +12,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
 
+use crate::board::{self, Location};
 use crate::child::{Child, Place};
 use crate::config::Config;
 use crate::connection::{Connection, Opening};
@@ -24,6 +26,7 @@ use crate::{origin, websocket_module};
 const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
 const UPGRADE_REQUIRED: u16 = 426;
+const TOO_MANY_REQUESTS: u16 = 429;
 const INTERNAL_SERVER_ERROR: u16 = 500;
 const NOT_IMPLEMENTED: u16 = 501;
 const SERVICE_UNAVAILABLE: u16 = 503;
@@ -41,7 +44,13 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
     }
     match upgrade(request, &fields) {
         Ok(result) => result,
-        Err(refusal) => refusal.answer(request),
+        Err(refusal) => {
+            if let Some(child) = Child::current() {
+                let location = location(request, &child);
+                child.figures().refused(location, refusal.counts_as());
+            }
+            refusal.answer(request)
+        }
     }
 }
 
@@ -112,6 +121,18 @@ impl Refusal {
             level,
             tag,
             reason: reason.into(),
+        }
+    }
+
+    fn counts_as(&self) -> board::Refusal {
+        match self.tag {
+            Tag::BadHandshake => board::Refusal::BadHandshake,
+            Tag::OriginRefused => board::Refusal::Origin,
+            Tag::RefusedByPlugin | Tag::PluginFailed => board::Refusal::Plugin,
+            Tag::TooManyConnections => board::Refusal::TooManyConnections,
+            Tag::TooManyOfClient => board::Refusal::TooManyOfClient,
+            Tag::NoPlugin => board::Refusal::NoPlugin,
+            _ => board::Refusal::Other,
         }
     }
 
@@ -209,8 +230,22 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         place,
     });
     connection.accept(ask_plugin(request, plugin, &connection)?);
+    // Before the client knows: who then asks for the figures is in them.
+    connection.entry().opened();
     switch_protocols(request, &accepted);
     Ok(run(request, &connection, &child))
+}
+
+/// What the figures of a request's WebSockets are counted under.
+fn location(request: &Request<'_>, child: &Child) -> Location {
+    let config = request.config::<Config>(&websocket_module);
+    let path = config.map_or("", Config::path);
+    let plugin = config
+        .and_then(Config::plugin)
+        .map_or("", |plugin| plugin.name());
+    child
+        .figures()
+        .location(&request.server().name(), path, plugin)
 }
 
 /// Judges the opening handshake.
@@ -234,7 +269,12 @@ fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>,
 
 /// Gives the connection a place in the child, if there is one left.
 fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<Place, Refusal> {
-    child.admit(config.max_connections()).ok_or_else(|| {
+    let place = child.admit(
+        config.max_connections(),
+        location(request, child),
+        request.client_address(),
+    );
+    let place = place.ok_or_else(|| {
         request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
         let reason = format!(
             "the child holds {} WebSockets already (WebSocketMaxConnections)",
@@ -244,7 +284,19 @@ fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<P
             level: Level::Info,
             ..Refusal::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
         }
-    })
+    })?;
+    let most = config.max_connections_per_client();
+    if most == 0 || child.figures().is_within(&place.entry, most as u64) {
+        return Ok(place);
+    }
+    request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
+    let reason =
+        format!("the client has {most} WebSockets already (WebSocketMaxConnectionsPerClient)");
+    Err(Refusal::new(
+        TOO_MANY_REQUESTS,
+        Tag::TooManyOfClient,
+        reason,
+    ))
 }
 
 /// Agrees on permessage-deflate, when it is configured and offered, and says so in the response (RFC 7692 §5).
@@ -272,8 +324,10 @@ fn ask_plugin(
     plugin: &Plugin,
     connection: &Connection,
 ) -> Result<PluginPrivate, Refusal> {
+    let start = Instant::now();
     // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
     let verdict = unsafe { plugin.on_connect(connection.server()) };
+    connection.entry().callback_took(start.elapsed());
     if let Verdict::Accepted(private) = verdict {
         return Ok(private);
     }

@@ -21,6 +21,7 @@
 //! * [`directives`] and [`config`] are what an operator writes and what becomes of it; [`section`] has plugins check
 //!   their [`options`].
 //! * [`capacity`] warns at start-up when the MPM allows few WebSockets.
+//! * [`board`] has the figures of all children; [`status`] shows them, and closes connections for operators.
 //! * [`module`] says to httpd what there is; [`log`] what happened, and [`frame_log`] which frames went by.
 //!
 //! # Threads and locks
@@ -30,6 +31,7 @@
 //! under another. No lock is held while a plugin runs, because the plugin calls back in.
 
 mod account;
+mod board;
 mod buffers;
 mod callbacks;
 mod capacity;
@@ -50,6 +52,7 @@ mod plugin;
 mod section;
 mod sending;
 mod server_api;
+mod status;
 mod transport;
 mod turn;
 mod watch;

@@ -32,6 +32,8 @@ tags! {
     FewConnections = 102,
     /// A plugin's configure found a WebSocketPluginOption wrong.
     OptionRefused = 103,
+    /// No shared memory for the figures.
+    NoFigures = 104,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -56,6 +58,8 @@ tags! {
     Opened = 301,
     /// A WebSocket has ended.
     Ended = 302,
+    /// The operator wants a WebSocket closed.
+    CloseWanted = 303,
     /// A plugin called a server function in a way that is refused.
     Misuse = 401,
     /// What a plugin itself logs.

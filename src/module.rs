@@ -12,7 +12,7 @@ use httpd::server::Server;
 
 use crate::child::Child;
 use crate::driver::event::EventDriver;
-use crate::{capacity, handler, log, plugin, section, websocket_module};
+use crate::{board, capacity, handler, log, plugin, section, status, websocket_module};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -26,12 +26,16 @@ impl RegisterHooks for Hooks {
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
         hook::suspend_connection::<Hooks>();
+        httpd::mod_status::status_page::<status::Section>();
     }
 }
 
 impl Handler for Hooks {
     fn handle(request: Request<'_>) -> HandlerResult {
-        handler::handle(&request)
+        match handler::handle(&request) {
+            HandlerResult::Declined => status::handle(&request),
+            result => result,
+        }
     }
 }
 
@@ -43,8 +47,11 @@ impl CheckConfig for Hooks {
 
 impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
-        if !plugin::all_loaded(pool).is_empty() && !httpd::mpm::is_first_reading() {
-            capacity::check(server);
+        if !httpd::mpm::is_first_reading() {
+            board::make(server);
+            if !plugin::all_loaded(pool).is_empty() {
+                capacity::check(server);
+            }
         }
         true
     }

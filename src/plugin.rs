@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::mem::offset_of;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ use crate::options::Options;
 pub struct Plugin {
     table: NonNull<abi::WebSocketPlugin>,
     callbacks: Callbacks,
+    name: String,
     /// Last, so that the code is there while `drop` calls `destroy`.
     _library: Library,
 }
@@ -118,8 +120,18 @@ impl Plugin {
         Ok(Plugin {
             table,
             callbacks,
+            name: Path::new(file)
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             _library: library,
         })
+    }
+
+    /// Its file's name, without the extension.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Has the plugin check its options; the error is what is wrong with them.

@@ -64,6 +64,7 @@ impl Connection {
                     SentBy::Callback => self.transmit_unless_corked(),
                     SentBy::Thread => self.transmit(),
                 }
+                self.entry().queued(self.outbox.queued());
             }
             Err(Refused::Invalid(reason)) => self.log_misuse(&reason),
             Err(Refused::Full | Refused::Ended) => {}
@@ -76,6 +77,7 @@ impl Connection {
         let is_first = self.outbox.push_close(frame).is_ok();
         if is_first {
             self.closed_by(by, frame.map(|frame| frame.code.as_u16()));
+            self.entry().closing();
             self.transmit();
             self.wake();
         }
@@ -183,7 +185,10 @@ impl Connection {
     }
 
     fn transmitted(&self, count: usize) {
-        if self.outbox.transmitted(count) {
+        self.entry().bytes_out(count);
+        let has_room = self.outbox.transmitted(count);
+        self.entry().queued(self.outbox.queued());
+        if has_room {
             self.room_has_come();
         }
         // The socket may have been written to by a thread that knows nothing of the input.

@@ -163,6 +163,7 @@ impl Connection {
         let read = self.with_transport(|transport| transport.read(buffer));
         if let Some(Ok(Read::Data(count) | Read::LastData(count))) = read {
             reader.bytes_received += count as u64;
+            self.entry().bytes_in(count);
             reader.watch.input();
         }
         read.unwrap_or(Ok(Read::Eof))
@@ -214,13 +215,16 @@ impl Connection {
             None => {}
             Some(Event::Pong(payload)) => {
                 reader.watch.counted();
-                reader.watch.pong(&payload);
+                if let Some(time) = reader.watch.pong(&payload) {
+                    self.entry().ping_round_trip(time);
+                }
             }
             Some(Event::Message { kind, mut payload }) => {
                 // A plugin that has closed gets no more messages.
                 reader.watch.message();
                 if !self.outbox.is_close_sent() {
                     reader.messages_received += 1;
+                    self.entry().message_in();
                     self.on_message(reader, kind, &mut payload);
                 }
                 if let Payload::Owned(buffer) = payload {
@@ -362,6 +366,7 @@ impl Connection {
             child.remove(*number);
         }
         let Some(ending) = &reader.ending else { return };
+        self.entry().closed(ending.logged_code(self.closed()).1);
         if let Some(transport) = lock(&self.transport).as_mut() {
             let bytes_sent = transport.bytes_sent();
             // What the peer has not taken by now it never will; saying goodbye behind it would block.

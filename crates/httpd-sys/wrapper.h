@@ -12,10 +12,12 @@
 #endif
 #include "http_vhost.h"
 #include "mod_core.h"
+#include "mod_status.h"
 #include "ap_mpm.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
 #include "util_filter.h"
 #include "apr_optional.h"
+#include "apr_optional_hooks.h"
 #include "apr_portable.h"
 #include "apr_strings.h"

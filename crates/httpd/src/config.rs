@@ -199,6 +199,12 @@ impl<'c> Directive<'c> {
         }
     }
 
+    /// The path of the section that it stands in, as `<Location>` and its like name it; empty outside of all.
+    pub fn section_path(&self) -> String {
+        // SAFETY: the path is NULL or a terminated string of the configuration.
+        lossy(unsafe { text(self.parms.path) })
+    }
+
     /// A path below ServerRoot when it is relative (`ap_server_root_relative`).
     pub fn server_root_relative(&self, path: &str) -> String {
         let path = self.pool().strdup(path);

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`apr`] | status codes, pools, tables, bucket brigades |
 //! | [`request`] | `request_rec` while a handler runs |
+//! | [`content`] | what a content handler reads of a request, and writes |
 //! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`config`] | per-directory configuration and directives |
@@ -13,6 +14,9 @@
 //! | [`log`] | the error log |
 //! | [`module`] | `module_rec`, the one exported symbol |
 //! | [`mpm`] | what the running MPM can do |
+//! | [`mod_status`] | a part of its page |
+//! | [`shared_memory`], [`futex`] | what processes share |
+//! | [`process`], [`thread`], [`random`] | who lives; a thread of the module's own; numbers that nobody can guess |
 //! | [`guard`] | no panic crosses into C |
 //!
 //! Lifetimes carry httpd's: a [`request::Request`] lives as long as the call that httpd made with it, a
@@ -22,14 +26,21 @@
 pub mod apr;
 mod bypass;
 pub mod config;
+pub mod content;
+pub mod futex;
 pub mod guard;
 pub mod hook;
 pub mod log;
+pub mod mod_status;
 pub mod module;
 pub mod mpm;
+pub mod process;
+pub mod random;
 pub mod request;
 pub mod server;
+pub mod shared_memory;
 pub mod socket;
+pub mod thread;
 pub mod upgraded;
 pub mod variable;
 

@@ -19,9 +19,24 @@ pub fn max_threads() -> Option<usize> {
     query(sys::AP_MPMQ_MAX_THREADS).and_then(|threads| usize::try_from(threads).ok())
 }
 
+/// ThreadLimit: what ThreadsPerChild can be at most until httpd is started anew (`AP_MPMQ_HARD_LIMIT_THREADS`).
+pub fn thread_limit() -> Option<usize> {
+    query(sys::AP_MPMQ_HARD_LIMIT_THREADS).and_then(|threads| usize::try_from(threads).ok())
+}
+
 /// The most children that there can be (`AP_MPMQ_MAX_DAEMONS`).
 pub fn max_daemons() -> Option<usize> {
     query(sys::AP_MPMQ_MAX_DAEMONS).and_then(|daemons| usize::try_from(daemons).ok())
+}
+
+/// ServerLimit: what that can be at most until httpd is started anew (`AP_MPMQ_HARD_LIMIT_DAEMONS`).
+pub fn server_limit() -> Option<usize> {
+    query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS).and_then(|daemons| usize::try_from(daemons).ok())
+}
+
+/// How often the configuration has been read anew (`AP_MPMQ_GENERATION`).
+pub fn generation() -> u64 {
+    query(sys::AP_MPMQ_GENERATION).map_or(0, |generation| generation.unsigned_abs().into())
 }
 
 /// Whether the server, or this child, is on its way out (`AP_MPMQ_MPM_STATE`).

@@ -1,0 +1,195 @@
+//! The board: the shared words, by their parts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::entry::EntryWords;
+use crate::label::{LABEL, Label};
+use crate::layout::{BUCKETS, ENTRY, HEADER, LOCATIONS, Layout, REQUESTS, Words, take};
+use crate::request::REQUEST;
+use crate::snapshot::unix_ms;
+use crate::tally::{TALLY, TallyWords};
+
+/// What the first word says of memory that holds a board of this form. The last digit changes with the form.
+const FORM: u64 = 0x6669_6775_7265_7301;
+
+/// A process: what names it as long as it lives, and no other one afterwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Process {
+    /// Its id, which is not 0.
+    pub pid: u32,
+    /// When it has started, in whatever unit; 0 when nobody knows.
+    pub started: u32,
+}
+
+/// Says whether a process still lives.
+pub type Alive<'a> = &'a dyn Fn(Process) -> bool;
+
+impl Process {
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.started) << 32 | u64::from(self.pid)
+    }
+
+    /// `None` for a slot that nobody has ever had.
+    pub(crate) fn unpack(word: u64) -> Option<Process> {
+        (word != 0).then_some(Process {
+            pid: word as u32,
+            started: (word >> 32) as u32,
+        })
+    }
+}
+
+/// The board. A copy is as good as the original.
+#[derive(Clone, Copy)]
+pub struct Board<'m> {
+    header: &'m [AtomicU64; HEADER],
+    /// The processes that have the slots; apart from them, so that looking for one touches no other memory.
+    pub(crate) owners: &'m Words,
+    /// Of each bucket of clients: how many connections they have, or a few more when children have died.
+    pub(crate) buckets: &'m Words,
+    pub(crate) requests: &'m [[AtomicU64; REQUEST]],
+    pub(crate) labels: &'m [Label],
+    /// What readers have seen, for each Location.
+    pub(crate) marks: &'m [TallyWords],
+    /// What children that are gone have counted, for each Location.
+    pub(crate) retired: &'m [TallyWords],
+    slots: &'m Words,
+    layout: Layout,
+}
+
+/// Words of the board's header.
+mod field {
+    pub const FORM: usize = 0;
+    pub const LAYOUT: usize = 1;
+    /// When the board was made, in milliseconds of Unix time.
+    pub const MADE: usize = 2;
+    /// The latest connection's number.
+    pub const LATEST: usize = 3;
+    /// Keeps clients from choosing their buckets.
+    pub const SEED: usize = 4;
+}
+
+/// A child's part of the board.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot<'m> {
+    pub header: &'m [AtomicU64; HEADER],
+    pub tallies: &'m [TallyWords],
+    pub entries: &'m [EntryWords],
+}
+
+impl<'m> Board<'m> {
+    /// Makes a board of words that are all zero, [`Layout::words`] of them or more; `None` when there are fewer. Who
+    /// does not know `seed` cannot choose clients whose connections take long to count.
+    pub fn new(words: &'m [AtomicU64], layout: Layout, seed: u64) -> Option<Self> {
+        let board = Self::cut(words, layout)?;
+        board.header[field::LAYOUT].store(layout.pack(), Ordering::Relaxed);
+        board.header[field::MADE].store(unix_ms(), Ordering::Relaxed);
+        board.header[field::SEED].store(seed, Ordering::Relaxed);
+        board.header[field::FORM].store(FORM, Ordering::Release);
+        Some(board)
+    }
+
+    /// The board that [`Board::new`] has made of these words; `None` when none of this form is there.
+    pub fn find(words: &'m [AtomicU64]) -> Option<Self> {
+        let header = words.first_chunk::<HEADER>()?;
+        if header[field::FORM].load(Ordering::Acquire) != FORM {
+            return None;
+        }
+        let layout = Layout::unpack(header[field::LAYOUT].load(Ordering::Relaxed));
+        Self::cut(words, layout)
+    }
+
+    fn cut(mut words: &'m [AtomicU64], layout: Layout) -> Option<Self> {
+        let words = &mut words;
+        let [header] = take::<HEADER>(words, 1)? else {
+            return None;
+        };
+        Some(Board {
+            header,
+            owners: take::<ENTRY>(words, layout.slots.div_ceil(ENTRY))?.as_flattened(),
+            buckets: take::<1>(words, BUCKETS)?.as_flattened(),
+            requests: take(words, REQUESTS)?,
+            labels: take::<LABEL>(words, LOCATIONS)?,
+            marks: take::<TALLY>(words, LOCATIONS)?,
+            retired: take::<TALLY>(words, LOCATIONS)?,
+            slots: take::<1>(words, layout.slots * layout.slot_words())?.as_flattened(),
+            layout,
+        })
+    }
+
+    /// How large it is.
+    pub fn layout(self) -> Layout {
+        self.layout
+    }
+
+    pub(crate) fn made(self) -> u64 {
+        self.header[field::MADE].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn seed(self) -> u64 {
+        self.header[field::SEED].load(Ordering::Relaxed)
+    }
+
+    /// The next connection's number. Whoever has a higher one sees what was written before this call.
+    pub(crate) fn next_id(self) -> u64 {
+        self.header[field::LATEST].fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(crate) fn slot(self, index: usize) -> Slot<'m> {
+        let size = self.layout.slot_words();
+        let mut words = &self.slots[index * size..][..size];
+        let mut cut = || {
+            Some(Slot {
+                header: take::<HEADER>(&mut words, 1)?.first()?,
+                tallies: take(&mut words, LOCATIONS)?,
+                entries: take(&mut words, self.layout.entries)?,
+            })
+        };
+        cut().expect("a slot has the words of a slot")
+    }
+
+    /// The slots that somebody has or had, each with the word that names who.
+    pub(crate) fn taken(self) -> impl Iterator<Item = (usize, u64)> {
+        let owners = self.owners.iter().take(self.layout.slots).enumerate();
+        owners
+            .map(|(index, owner)| (index, owner.load(Ordering::Acquire)))
+            .filter(|&(_, owner)| owner != 0)
+    }
+}
+
+/// Words of a slot's header.
+pub(crate) mod slot {
+    /// Entries from here on have never been used by this child.
+    pub const HIGH: usize = 0;
+    /// Changes when the child is to look at the requests.
+    pub const BELL: usize = 1;
+    pub const THREADS_BUSY: usize = 2;
+    pub const THREADS_IDLE: usize = 3;
+    pub const GENERATION: usize = 4;
+    /// When the child has taken the slot, in milliseconds of Unix time.
+    pub const SINCE: usize = 5;
+    /// Not 0: the child is to end.
+    pub const STOPPING: usize = 6;
+    /// Which tallies have been used, one bit for each Location; four words.
+    pub const USED: usize = 8;
+}
+
+impl Slot<'_> {
+    /// Whether a Location's tally has been used; those that were not are left untouched, so that they take no memory.
+    pub fn is_used(&self, location: usize) -> bool {
+        self.header[slot::USED + location / 64].load(Ordering::Acquire) & (1 << (location % 64))
+            != 0
+    }
+
+    pub fn set_used(&self, location: usize) {
+        if !self.is_used(location) {
+            self.header[slot::USED + location / 64]
+                .fetch_or(1 << (location % 64), Ordering::Release);
+        }
+    }
+
+    /// The entries that have been used.
+    pub fn used_entries(&self) -> &[EntryWords] {
+        let high = self.header[slot::HIGH].load(Ordering::Acquire) as usize;
+        &self.entries[..high.min(self.entries.len())]
+    }
+}

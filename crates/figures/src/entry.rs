@@ -1,0 +1,278 @@
+//! One connection, as long as it is there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::client::Address;
+use crate::label::Location;
+use crate::layout::ENTRY;
+use crate::seat::Seat;
+use crate::tally::{self, Refusal, TallyWords, field as counter};
+
+pub(crate) type EntryWords = [AtomicU64; ENTRY];
+
+/// The words of an entry.
+pub(crate) mod field {
+    /// The connection's number; 0 while it has none yet, and when the entry is free.
+    pub const ID: usize = 0;
+    pub const STATE: usize = 1;
+    /// The process that it belongs to: an entry that a dead child has left is not its successor's.
+    pub const OWNER: usize = 2;
+    pub const LOCATION: usize = 3;
+    pub const ADDRESS: [usize; 2] = [4, 5];
+    /// When it came, in milliseconds of Unix time.
+    pub const SINCE: usize = 6;
+    pub const MESSAGES_IN: usize = 7;
+    pub const MESSAGES_OUT: usize = 8;
+    pub const BYTES_IN: usize = 9;
+    pub const BYTES_OUT: usize = 10;
+    pub const QUEUED: usize = 11;
+    /// The latest round trip, in nanoseconds; 0 before the first one.
+    pub const ROUND_TRIP: usize = 12;
+}
+
+/// What an entry counts, and where it goes in the end.
+pub(crate) const COUNTERS: [(usize, usize); 4] = [
+    (field::MESSAGES_IN, counter::MESSAGES_IN),
+    (field::MESSAGES_OUT, counter::MESSAGES_OUT),
+    (field::BYTES_IN, counter::BYTES_IN),
+    (field::BYTES_OUT, counter::BYTES_OUT),
+];
+
+/// How far a connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Before the 101.
+    Opening,
+    /// A WebSocket.
+    Open,
+    /// In the closing handshake.
+    Closing,
+}
+
+impl State {
+    /// Its name in every output.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Opening => "opening",
+            State::Open => "open",
+            State::Closing => "closing",
+        }
+    }
+
+    fn pack(self) -> u64 {
+        match self {
+            State::Opening => 1,
+            State::Open => 2,
+            State::Closing => 3,
+        }
+    }
+
+    /// `None` for a free entry, and for one whose connection has ended.
+    pub(crate) fn unpack(word: u64) -> Option<State> {
+        [State::Opening, State::Open, State::Closing]
+            .into_iter()
+            .find(|state| state.pack() == word)
+    }
+}
+
+const NO_STATE: u64 = 0;
+/// What is counted for a connection that has gone without a word.
+const ABNORMAL_CLOSURE: u16 = 1006;
+
+/// One connection's entry, from before its handshake has been judged until nobody uses the connection any more. It
+/// is given back when it is dropped.
+pub struct Entry<'m> {
+    seat: Arc<Seat<'m>>,
+    place: Place<'m>,
+    id: u64,
+    location: Location,
+    address: Address,
+}
+
+enum Place<'m> {
+    Listed(&'m EntryWords, u32),
+    /// The child's entries are all taken.
+    Unlisted(Box<EntryWords>),
+}
+
+impl<'m> Entry<'m> {
+    /// Writes an entry for a connection that opens.
+    pub(crate) fn new(
+        seat: Arc<Seat<'m>>,
+        listed: Option<(&'m EntryWords, u32)>,
+        location: Location,
+        address: Address,
+        since: u64,
+    ) -> Self {
+        let place = match listed {
+            Some((words, index)) => Place::Listed(words, index),
+            None => Place::Unlisted(Box::default()),
+        };
+        let board = seat.board();
+        board.buckets[address.bucket(board.seed())].fetch_add(1, Ordering::SeqCst);
+        let mut entry = Entry {
+            seat,
+            place,
+            id: 0,
+            location,
+            address,
+        };
+        let words = entry.words();
+        for (field, value) in [
+            (field::OWNER, entry.seat.owner()),
+            (field::LOCATION, u64::from(location.0)),
+            (field::ADDRESS[0], address.0),
+            (field::ADDRESS[1], address.1),
+            (field::SINCE, since),
+            (field::QUEUED, 0),
+            (field::ROUND_TRIP, 0),
+        ] {
+            words[field].store(value, Ordering::Relaxed);
+        }
+        // Before it has a number, so that whoever gets a higher one sees it.
+        words[field::STATE].store(State::Opening.pack(), Ordering::Release);
+        entry.id = board.next_id();
+        entry.words()[field::ID].store(entry.id, Ordering::Release);
+        entry
+    }
+
+    /// The connection's number, that no other has, in any child.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether this connection is among the first `limit` of its client, over all children.
+    ///
+    /// Two that come at once cannot both be the last that may: each is counted before either asks, and the one with
+    /// the higher number counts the other.
+    pub fn is_within(&self, limit: u64, alive: crate::Alive<'_>) -> bool {
+        let board = self.seat.board();
+        let bucket = &board.buckets[self.address.bucket(board.seed())];
+        if bucket.load(Ordering::SeqCst) <= limit {
+            return true;
+        }
+        board.count_of_client(self.address, self.id, alive) < limit
+    }
+
+    /// The handshake has been accepted: it is a WebSocket.
+    pub fn opened(&self) {
+        self.set_state(State::Open);
+        tally::add(self.tally(), counter::ACCEPTED, 1);
+        self.count_unlisted(1);
+    }
+
+    /// The handshake has been refused.
+    pub fn refused(&self, reason: Refusal) {
+        self.words()[field::STATE].store(NO_STATE, Ordering::Release);
+        tally::refused(self.tally(), reason);
+    }
+
+    /// The closing handshake has begun.
+    pub fn closing(&self) {
+        if self.state() == Some(State::Open) {
+            self.set_state(State::Closing);
+        }
+    }
+
+    /// The WebSocket has ended. `code` is what the log says, 1005 and 1006 included. Counts once.
+    pub fn closed(&self, code: u16) {
+        let before = self.words()[field::STATE].swap(NO_STATE, Ordering::AcqRel);
+        if matches!(State::unpack(before), Some(State::Open | State::Closing)) {
+            tally::closed(self.tally(), code);
+            self.count_unlisted(-1);
+        }
+    }
+
+    /// A message has come.
+    pub fn message_in(&self) {
+        self.add(field::MESSAGES_IN, 1);
+    }
+
+    /// A message has been sent.
+    pub fn message_out(&self) {
+        self.add(field::MESSAGES_OUT, 1);
+    }
+
+    /// So many bytes have been read from the connection.
+    pub fn bytes_in(&self, count: usize) {
+        self.add(field::BYTES_IN, count as u64);
+    }
+
+    /// So many bytes have been written to the connection.
+    pub fn bytes_out(&self, count: usize) {
+        self.add(field::BYTES_OUT, count as u64);
+    }
+
+    /// So many bytes wait for the peer now.
+    pub fn queued(&self, bytes: usize) {
+        self.words()[field::QUEUED].store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A ping has been answered in this time.
+    pub fn ping_round_trip(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.words()[field::ROUND_TRIP].store(nanos.max(1), Ordering::Relaxed);
+        tally::round_trip(self.tally(), time);
+    }
+
+    /// A callback of its plugin has taken this time.
+    pub fn callback_took(&self, time: Duration) {
+        tally::callback_took(self.tally(), time);
+    }
+
+    fn add(&self, field: usize, count: u64) {
+        self.words()[field].fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> Option<State> {
+        State::unpack(self.words()[field::STATE].load(Ordering::Relaxed))
+    }
+
+    fn set_state(&self, state: State) {
+        self.words()[field::STATE].store(state.pack(), Ordering::Release);
+    }
+
+    fn count_unlisted(&self, change: i64) {
+        if let Place::Unlisted(_) = self.place {
+            let word = &self.tally()[counter::UNLISTED];
+            word.fetch_add(change as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn tally(&self) -> &'m TallyWords {
+        self.seat.tally(self.location)
+    }
+
+    fn words(&self) -> &EntryWords {
+        match &self.place {
+            Place::Listed(words, _) => words,
+            Place::Unlisted(words) => words,
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.closed(ABNORMAL_CLOSURE);
+        free(self.words(), self.tally());
+        let board = self.seat.board();
+        board.buckets[self.address.bucket(board.seed())].fetch_sub(1, Ordering::SeqCst);
+        if let Place::Listed(_, index) = self.place {
+            self.seat.give_back(index);
+        }
+    }
+}
+
+/// Adds what an entry has counted to a tally, and frees it. It is taken away first: see the crate's comment.
+pub(crate) fn free(entry: &EntryWords, tally: &TallyWords) {
+    entry[field::STATE].store(NO_STATE, Ordering::Release);
+    for (from, to) in COUNTERS {
+        let count = entry[from].swap(0, Ordering::AcqRel);
+        if count != 0 {
+            tally::add(tally, to, count);
+        }
+    }
+    entry[field::ID].store(0, Ordering::Release);
+}

@@ -1,0 +1,85 @@
+//! The figures as JSON. Times are in seconds, moments in seconds of Unix time.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
+
+/// The whole snapshot, on one line. `server` says what answers, `mpm` which MPM it has.
+pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
+    let threads = snapshot.threads();
+    let document = json!({
+        "server": server,
+        "mpm": mpm,
+        "now": seconds(snapshot.now),
+        "since": seconds(snapshot.since),
+        "threads": { "busy": threads.busy, "idle": threads.idle },
+        "total": figures(&snapshot.total),
+        "locations": snapshot.locations.iter().map(location).collect::<Value>(),
+        "children": snapshot.children.iter().map(child).collect::<Value>(),
+        "connections": snapshot.connections.iter().map(connection).collect::<Value>(),
+        "next": snapshot.next,
+    });
+    format!("{document}\n")
+}
+
+fn location(location: &LocationFigures) -> Value {
+    let mut value = figures(&location.figures);
+    value["location"] = location.name.as_str().into();
+    value["plugin"] = location.plugin.as_str().into();
+    value
+}
+
+fn figures(figures: &Figures) -> Value {
+    let refused = figures.refused.iter();
+    let closes = figures.closes.iter().filter(|(_, count)| *count > 0);
+    let quantile = |part| figures.round_trips.quantile(part).map(seconds);
+    json!({
+        "opening": figures.opening,
+        "open": figures.open,
+        "closing": figures.closing,
+        "accepted": figures.accepted,
+        "refused": refused.map(|(reason, count)| (reason.name().to_owned(), (*count).into())).collect::<Map<_, _>>(),
+        "messages": { "in": figures.messages_in, "out": figures.messages_out },
+        "bytes": { "in": figures.bytes_in, "out": figures.bytes_out },
+        "queued_bytes": figures.queued,
+        "ping_round_trip": {
+            "count": figures.round_trips.count(),
+            "p50": quantile(0.5),
+            "p99": quantile(0.99),
+        },
+        "longest_callback": seconds(figures.longest_callback),
+        "closes": closes.map(|(code, count)| (code.name(), (*count).into())).collect::<Map<_, _>>(),
+    })
+}
+
+fn child(child: &Child) -> Value {
+    json!({
+        "pid": child.pid,
+        "generation": child.generation,
+        "stopping": child.is_stopping,
+        "since": seconds(child.since),
+        "threads": { "busy": child.threads.busy, "idle": child.threads.idle },
+        "connections": child.connections,
+    })
+}
+
+fn connection(connection: &Connection) -> Value {
+    json!({
+        "id": connection.id,
+        "pid": connection.pid,
+        "location": connection.location,
+        "client": connection.client.map(|client| client.to_string()),
+        "state": connection.state.name(),
+        "since": seconds(connection.since),
+        "messages": { "in": connection.messages_in, "out": connection.messages_out },
+        "bytes": { "in": connection.bytes_in, "out": connection.bytes_out },
+        "queued_bytes": connection.queued,
+        "ping_round_trip": connection.round_trip.map(seconds),
+    })
+}
+
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}

@@ -1,0 +1,119 @@
+//! The Locations of the board: what each is called, and which plugin it has.
+
+use std::hint;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::board::Board;
+use crate::layout::LOCATIONS;
+
+/// The words of a label: its state, two lengths, then the bytes of two texts.
+pub(crate) const LABEL: usize = 64;
+pub(crate) type Label = [AtomicU64; LABEL];
+
+const STATE: usize = 0;
+const NAME_LENGTH: usize = 1;
+const PLUGIN_LENGTH: usize = 2;
+const TEXT: usize = 4;
+/// The most bytes of both texts together.
+const MOST: usize = (LABEL - TEXT) * 8;
+const MOST_PLUGIN: usize = 128;
+
+/// States of a label.
+const FREE: u64 = 0;
+const WRITING: u64 = 1;
+const READY: u64 = 2;
+
+/// The last Location stands for all that have none of their own.
+const OTHERS: usize = LOCATIONS - 1;
+/// How often to look again at a label that somebody is writing. Whoever does so has no reason to wait.
+const LOOKS: usize = 1000;
+
+/// One Location of a board.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Location(pub(crate) u16);
+
+impl<'m> Board<'m> {
+    /// The Location of this name with this plugin, which is added when it is new. Texts that are too long are cut.
+    pub fn location(self, name: &str, plugin: &str) -> Location {
+        let plugin = cut(plugin, MOST_PLUGIN);
+        let name = cut(name, MOST - plugin.len());
+        let packed = pack(name, plugin);
+        for (index, label) in self.labels[..OTHERS].iter().enumerate() {
+            if claim(label) {
+                for (word, &value) in label[1..].iter().zip(&packed[1..]) {
+                    word.store(value, Ordering::Relaxed);
+                }
+                label[STATE].store(READY, Ordering::Release);
+                return Location(index as u16);
+            }
+            let is_same =
+                |(word, &value): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == value;
+            if is_ready(label) && label[1..].iter().zip(&packed[1..]).all(is_same) {
+                return Location(index as u16);
+            }
+        }
+        Location(OTHERS as u16)
+    }
+
+    /// Name and plugin of a Location; `None` while there is no such.
+    pub(crate) fn label(self, index: usize) -> Option<(String, String)> {
+        if index == OTHERS {
+            return Some(("(others)".to_owned(), String::new()));
+        }
+        let label = &self.labels[index];
+        if label[STATE].load(Ordering::Acquire) != READY {
+            return None;
+        }
+        let word = |index: usize| label[index].load(Ordering::Relaxed);
+        let bytes: Vec<u8> = (TEXT..LABEL)
+            .flat_map(|index| word(index).to_le_bytes())
+            .collect();
+        let (name, plugin) = (word(NAME_LENGTH) as usize, word(PLUGIN_LENGTH) as usize);
+        let text = |from: usize, length: usize| {
+            let bytes = bytes.get(from..from + length).unwrap_or_default();
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        Some((text(0, name), text(name, plugin)))
+    }
+}
+
+/// Makes a free label the caller's to write.
+fn claim(label: &Label) -> bool {
+    // Most are not free, and writing to what others read is slow.
+    label[STATE].load(Ordering::Relaxed) == FREE
+        && label[STATE]
+            .compare_exchange(FREE, WRITING, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+}
+
+/// Whether a label can be read. One whose writer has died never will.
+fn is_ready(label: &Label) -> bool {
+    for _ in 0..LOOKS {
+        match label[STATE].load(Ordering::Acquire) {
+            READY => return true,
+            WRITING => hint::spin_loop(),
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn pack(name: &str, plugin: &str) -> [u64; LABEL] {
+    let mut words = [0; LABEL];
+    words[STATE] = READY;
+    words[NAME_LENGTH] = name.len() as u64;
+    words[PLUGIN_LENGTH] = plugin.len() as u64;
+    for (index, byte) in name.bytes().chain(plugin.bytes()).enumerate() {
+        words[TEXT + index / 8] |= u64::from(byte) << (index % 8 * 8);
+    }
+    words
+}
+
+/// The longest beginning of `text` that has at most `most` bytes and ends between two characters.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

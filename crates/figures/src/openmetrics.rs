@@ -1,0 +1,207 @@
+//! The figures as OpenMetrics text (version 1.0), which Prometheus reads.
+
+use std::fmt::{Display, Write};
+
+use crate::snapshot::{Figures, LocationFigures, Snapshot};
+
+/// The media type of [`openmetrics`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The whole snapshot but for the list of connections: what has an end does not make a good label.
+pub fn openmetrics(snapshot: &Snapshot) -> String {
+    let mut text = Text(String::new());
+    let locations = &snapshot.locations;
+
+    text.family(
+        "websocket_connections",
+        "gauge",
+        "",
+        "WebSocket connections that are there, by their state.",
+    );
+    text.samples("websocket_connections", locations, |figures| {
+        let states = [
+            ("opening", figures.opening),
+            ("open", figures.open),
+            ("closing", figures.closing),
+        ];
+        states
+            .map(|(state, count)| (Some(("state", state.to_owned())), count))
+            .to_vec()
+    });
+    text.family(
+        "websocket_accepted",
+        "counter",
+        "",
+        "Opening handshakes that were accepted.",
+    );
+    text.samples("websocket_accepted_total", locations, |figures| {
+        vec![(None, figures.accepted)]
+    });
+    text.family(
+        "websocket_refused",
+        "counter",
+        "",
+        "Opening handshakes that were refused, by the reason.",
+    );
+    text.samples("websocket_refused_total", locations, |figures| {
+        let refused = figures.refused.iter();
+        refused
+            .map(|(reason, count)| (Some(("reason", reason.name().to_owned())), *count))
+            .collect()
+    });
+    text.family(
+        "websocket_messages",
+        "counter",
+        "",
+        "Messages that came in from clients and went out to them.",
+    );
+    text.samples("websocket_messages_total", locations, |figures| {
+        both_ways(figures.messages_in, figures.messages_out)
+    });
+    text.family(
+        "websocket_transferred_bytes",
+        "counter",
+        "bytes",
+        "Bytes of WebSocket connections, frame headers included.",
+    );
+    text.samples("websocket_transferred_bytes_total", locations, |figures| {
+        both_ways(figures.bytes_in, figures.bytes_out)
+    });
+    text.family(
+        "websocket_queued_bytes",
+        "gauge",
+        "bytes",
+        "Bytes that wait to be taken by clients.",
+    );
+    text.samples("websocket_queued_bytes", locations, |figures| {
+        vec![(None, figures.queued)]
+    });
+    text.family("websocket_closes", "counter", "", "WebSockets that have ended, by their close code; 1005: without one, 1006: without a Close frame.");
+    text.samples("websocket_closes_total", locations, |figures| {
+        let closes = figures.closes.iter();
+        closes
+            .map(|(code, count)| (Some(("code", code.name())), *count))
+            .collect()
+    });
+    text.family(
+        "websocket_longest_callback_seconds",
+        "gauge",
+        "seconds",
+        "The longest time that a callback of the plugin has taken.",
+    );
+    text.samples("websocket_longest_callback_seconds", locations, |figures| {
+        vec![(None, figures.longest_callback.as_secs_f64())]
+    });
+    text.family(
+        "websocket_ping_round_trip_seconds",
+        "histogram",
+        "seconds",
+        "How long clients took to answer pings.",
+    );
+    for location in locations {
+        text.histogram("websocket_ping_round_trip_seconds", location);
+    }
+
+    let threads = snapshot.threads();
+    text.family(
+        "websocket_threads",
+        "gauge",
+        "",
+        "Threads that serve WebSockets, by what they do.",
+    );
+    text.sample("websocket_threads", &[("state", "busy")], threads.busy);
+    text.sample("websocket_threads", &[("state", "idle")], threads.idle);
+    text.family(
+        "websocket_children",
+        "gauge",
+        "",
+        "Child processes that have served WebSockets and live.",
+    );
+    let stopping = snapshot
+        .children
+        .iter()
+        .filter(|child| child.is_stopping)
+        .count();
+    text.sample(
+        "websocket_children",
+        &[("state", "running")],
+        snapshot.children.len() - stopping,
+    );
+    text.sample("websocket_children", &[("state", "stopping")], stopping);
+    text.0.push_str("# EOF\n");
+    text.0
+}
+
+type Labelled<N> = (Option<(&'static str, String)>, N);
+
+fn both_ways(inwards: u64, outwards: u64) -> Vec<Labelled<u64>> {
+    let label = |way: &str| Some(("direction", way.to_owned()));
+    vec![(label("in"), inwards), (label("out"), outwards)]
+}
+
+/// Text in the making. Writing to a string cannot fail.
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, unit: &str, help: &str) {
+        let _ = writeln!(self.0, "# TYPE {name} {kind}");
+        if !unit.is_empty() {
+            let _ = writeln!(self.0, "# UNIT {name} {unit}");
+        }
+        let _ = writeln!(self.0, "# HELP {name} {}", escaped(help));
+    }
+
+    fn samples<N: Display>(
+        &mut self,
+        name: &str,
+        locations: &[LocationFigures],
+        values: impl Fn(&Figures) -> Vec<Labelled<N>>,
+    ) {
+        for location in locations {
+            for (label, value) in values(&location.figures) {
+                let mut labels = labels_of(location).to_vec();
+                labels.extend(label.as_ref().map(|(name, value)| (*name, value.as_str())));
+                self.sample(name, &labels, value);
+            }
+        }
+    }
+
+    fn histogram(&mut self, name: &str, location: &LocationFigures) {
+        let round_trips = &location.figures.round_trips;
+        let bucket_name = format!("{name}_bucket");
+        for (end, count) in round_trips.cumulative() {
+            // The form that OpenMetrics wants of a number: 0.1, 1.0, +Inf.
+            let end = end.map_or("+Inf".to_owned(), |end| format!("{:?}", end.as_secs_f64()));
+            let [location, plugin] = labels_of(location);
+            self.sample(&bucket_name, &[location, plugin, ("le", &end)], count);
+        }
+        self.sample(
+            &format!("{name}_count"),
+            &labels_of(location),
+            round_trips.count(),
+        );
+        self.sample(
+            &format!("{name}_sum"),
+            &labels_of(location),
+            round_trips.sum().as_secs_f64(),
+        );
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
+    }
+}
+
+fn labels_of(location: &LocationFigures) -> [(&'static str, &str); 2] {
+    [("location", &location.name), ("plugin", &location.plugin)]
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

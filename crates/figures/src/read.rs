@@ -1,0 +1,291 @@
+//! Reading the board while children write on it.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+use crate::board::{Alive, Board, Process, slot};
+use crate::client::Address;
+use crate::entry::{COUNTERS, EntryWords, State, field as entry};
+use crate::layout::LOCATIONS;
+use crate::seat::Threads;
+use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot, unix_ms};
+use crate::tally::{Closes, Refusal, Sums, field as tally};
+
+/// Which connections to list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listing {
+    /// From this number on.
+    pub from: u64,
+    /// At most so many.
+    pub count: usize,
+}
+
+impl Listing {
+    /// The most that are listed at once.
+    pub const MOST: usize = 1000;
+    /// None.
+    pub const NONE: Listing = Listing { from: 0, count: 0 };
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Listing {
+            from: 0,
+            count: 100,
+        }
+    }
+}
+
+/// What is summed up for one Location.
+struct Reading {
+    location: usize,
+    name: String,
+    plugin: String,
+    sums: Sums,
+    figures: Figures,
+}
+
+impl<'m> Board<'m> {
+    /// Reads everything. What is on its way from one place to another at this moment is missed, never counted
+    /// twice, and no counter is less than it has been.
+    pub fn read(self, listing: Listing, alive: Alive<'_>) -> Snapshot {
+        let mut readings = self.readings();
+        // The order matters: first where counts go to, then where they come from.
+        for reading in &mut readings {
+            reading.sums.add_tally(&self.retired[reading.location]);
+        }
+        let mut children = Vec::new();
+        let mut connections = Vec::new();
+        for (index, owner) in self.taken() {
+            let process = Process::unpack(owner).filter(|&process| alive(process));
+            let slot = self.slot(index);
+            let mut count = 0;
+            for reading in &mut readings {
+                if slot.is_used(reading.location) {
+                    let words = &slot.tallies[reading.location];
+                    reading.sums.add_tally(words);
+                    if process.is_some() {
+                        let unlisted = words[tally::UNLISTED].load(Ordering::Relaxed);
+                        reading.figures.open += unlisted;
+                        count += unlisted;
+                    }
+                }
+            }
+            for words in slot.used_entries() {
+                let Some(seen) = Seen::of(words) else {
+                    continue;
+                };
+                let Some(reading) = readings
+                    .iter_mut()
+                    .find(|reading| reading.location == seen.location)
+                else {
+                    continue;
+                };
+                for (&(_, to), number) in COUNTERS.iter().zip(seen.counters) {
+                    reading.sums.add(to, number);
+                }
+                if let (Some(process), Some(state), true) =
+                    (process, seen.state, seen.owner == owner)
+                {
+                    count += 1;
+                    let figures = &mut reading.figures;
+                    figures.queued += seen.queued;
+                    match state {
+                        State::Opening => figures.opening += 1,
+                        State::Open => figures.open += 1,
+                        State::Closing => figures.closing += 1,
+                    }
+                    if seen.id >= listing.from && listing.count > 0 {
+                        connections.push(seen.connection(state, process.pid, &reading.name));
+                    }
+                }
+            }
+            if let Some(process) = process {
+                children.push(child(slot.header, process, count));
+            }
+        }
+        connections.sort_unstable_by_key(|connection| connection.id);
+        let next = connections
+            .get(listing.count)
+            .map(|connection| connection.id);
+        connections.truncate(listing.count);
+        children.sort_unstable_by_key(|child| (child.generation, child.pid));
+        for reading in &mut readings {
+            reading.sums.mark(&self.marks[reading.location]);
+        }
+        let locations = locations(readings);
+        let mut total = Figures::default();
+        for location in &locations {
+            total.add(&location.figures);
+        }
+        Snapshot {
+            now: Duration::from_millis(unix_ms()),
+            since: Duration::from_millis(self.made()),
+            total,
+            locations,
+            children,
+            connections,
+            next,
+        }
+    }
+
+    /// Nothing yet, for each Location that there is.
+    fn readings(self) -> Vec<Reading> {
+        let labels = (0..LOCATIONS).filter_map(|location| Some((location, self.label(location)?)));
+        labels
+            .map(|(location, (name, plugin))| Reading {
+                location,
+                name,
+                plugin,
+                sums: Sums::new(),
+                figures: Figures::default(),
+            })
+            .collect()
+    }
+
+    /// The bells of the children that live, for somebody who wants to be told news of them.
+    pub fn bells(self) -> impl Iterator<Item = &'m AtomicU64> {
+        self.taken()
+            .map(move |(index, _)| &self.slot(index).header[slot::BELL])
+    }
+
+    /// How many connections a client has that came before the one with this number.
+    pub(crate) fn count_of_client(self, address: Address, before: u64, alive: Alive<'_>) -> u64 {
+        let client = address.client();
+        let mut count = 0;
+        for (index, owner) in self.taken() {
+            let slot = self.slot(index);
+            let is_counted = |words: &&EntryWords| {
+                let has_state = words[entry::STATE].load(Ordering::Acquire) != 0;
+                // One without a number yet may be about to get a lower one.
+                let id = words[entry::ID].load(Ordering::Acquire);
+                let [high, low] = entry::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
+                has_state
+                    && id < before
+                    && words[entry::OWNER].load(Ordering::Relaxed) == owner
+                    && Address(high, low).client() == client
+            };
+            let here = slot.used_entries().iter().filter(is_counted).count() as u64;
+            if here > 0 && Process::unpack(owner).is_some_and(alive) {
+                count += here;
+            }
+        }
+        count
+    }
+}
+
+/// An entry that stayed the same connection's while it was read.
+struct Seen {
+    id: u64,
+    owner: u64,
+    location: usize,
+    state: Option<State>,
+    address: Address,
+    since: u64,
+    counters: [u64; COUNTERS.len()],
+    queued: u64,
+    round_trip: u64,
+}
+
+impl Seen {
+    fn of(words: &EntryWords) -> Option<Seen> {
+        let id = words[entry::ID].load(Ordering::Acquire);
+        let word = |field: usize| words[field].load(Ordering::Relaxed);
+        let seen = Seen {
+            id,
+            owner: word(entry::OWNER),
+            location: word(entry::LOCATION) as usize,
+            state: State::unpack(word(entry::STATE)),
+            address: Address(word(entry::ADDRESS[0]), word(entry::ADDRESS[1])),
+            since: word(entry::SINCE),
+            counters: COUNTERS.map(|(from, _)| word(from)),
+            queued: word(entry::QUEUED),
+            round_trip: word(entry::ROUND_TRIP),
+        };
+        fence(Ordering::Acquire);
+        (id != 0 && word(entry::ID) == id).then_some(seen)
+    }
+
+    fn connection(&self, state: State, pid: u32, location: &str) -> Connection {
+        let [messages_in, messages_out, bytes_in, bytes_out] = self.counters;
+        Connection {
+            id: self.id,
+            pid,
+            location: location.to_owned(),
+            client: self.address.ip(),
+            state,
+            since: Duration::from_millis(self.since),
+            messages_in,
+            messages_out,
+            bytes_in,
+            bytes_out,
+            queued: self.queued,
+            round_trip: (self.round_trip != 0).then(|| Duration::from_nanos(self.round_trip)),
+        }
+    }
+}
+
+fn child(header: &[AtomicU64], process: Process, connections: u64) -> Child {
+    let word = |field: usize| header[field].load(Ordering::Relaxed);
+    Child {
+        pid: process.pid,
+        generation: word(slot::GENERATION),
+        is_stopping: word(slot::STOPPING) != 0,
+        since: Duration::from_millis(word(slot::SINCE)),
+        threads: Threads {
+            busy: word(slot::THREADS_BUSY),
+            idle: word(slot::THREADS_IDLE),
+        },
+        connections,
+    }
+}
+
+/// The figures, by name and plugin. Two Locations of one name are one: the child that was writing one of them may
+/// have died, so that the name was written again.
+fn locations(readings: Vec<Reading>) -> Vec<LocationFigures> {
+    let mut locations: Vec<LocationFigures> = Vec::new();
+    for Reading {
+        name,
+        plugin,
+        sums,
+        figures,
+        ..
+    } in readings
+    {
+        let figures = Figures {
+            accepted: sums.get(tally::ACCEPTED),
+            refused: Refusal::ALL
+                .map(|reason| (reason, sums.refused(reason)))
+                .to_vec(),
+            messages_in: sums.get(tally::MESSAGES_IN),
+            messages_out: sums.get(tally::MESSAGES_OUT),
+            bytes_in: sums.get(tally::BYTES_IN),
+            bytes_out: sums.get(tally::BYTES_OUT),
+            round_trips: sums.round_trips(),
+            longest_callback: Duration::from_nanos(sums.get(tally::LONGEST)),
+            closes: Closes::all()
+                .map(|code| (code, sums.closed(code)))
+                .collect(),
+            ..figures
+        };
+        let is_same = |other: &&mut LocationFigures| other.name == name && other.plugin == plugin;
+        match locations.iter_mut().find(is_same) {
+            Some(same) => same.figures.add(&figures),
+            None => locations.push(LocationFigures {
+                name,
+                plugin,
+                figures,
+            }),
+        }
+    }
+    // Nobody wants to see it while there is nothing in it.
+    locations.retain(|location| !location.plugin.is_empty() || !location.figures.is_unused());
+    locations.sort_by(|one, other| (&one.name, &one.plugin).cmp(&(&other.name, &other.plugin)));
+    locations
+}
+
+impl Figures {
+    fn is_unused(&self) -> bool {
+        self.accepted == 0 && self.opening == 0 && self.all_refused() == 0
+    }
+}

@@ -1,0 +1,190 @@
+//! A child's place on the board.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::board::{Alive, Board, Process, Slot, slot};
+use crate::client::Address;
+use crate::entry::{self, Entry, field as entry_field};
+use crate::label::Location;
+use crate::layout::LOCATIONS;
+use crate::request::CloseRequest;
+use crate::snapshot::unix_ms;
+use crate::tally::{self, Refusal, TallyWords};
+
+/// A child's place on the board. It stays the child's until its process is gone; nothing has to be given back.
+pub struct Seat<'m> {
+    board: Board<'m>,
+    slot: Slot<'m>,
+    owner: u64,
+    free: Mutex<FreeEntries>,
+}
+
+/// The entries that are free: those that have been used before, and all from `high` on.
+#[derive(Default)]
+struct FreeEntries {
+    used: Vec<u32>,
+    high: u32,
+}
+
+/// How many threads a child has for its WebSockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Threads {
+    /// Those that have something to do.
+    pub busy: u64,
+    /// Those that wait.
+    pub idle: u64,
+}
+
+impl<'m> Seat<'m> {
+    /// Takes a slot that nobody has, or one whose child is gone; what that has counted is kept for its Locations.
+    /// `None` when every slot has a living child.
+    pub fn claim(
+        board: Board<'m>,
+        process: Process,
+        generation: u64,
+        alive: Alive<'_>,
+    ) -> Option<Arc<Self>> {
+        let owner = process.pack();
+        let take = |index: usize, before: u64| {
+            let taken = board.owners[index].compare_exchange(
+                before,
+                owner,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            taken.is_ok().then(|| board.slot(index))
+        };
+        let slots = board.layout().slots;
+        let never_used = (0..slots)
+            .filter(|&index| board.owners[index].load(Ordering::Relaxed) == 0)
+            .find_map(|index| take(index, 0));
+        // Not all of them from the first one: to ask whether a process lives takes time, and most slots are dead.
+        let start = process.pid as usize % slots;
+        let (front, back) = ((0..start), (start..slots));
+        let slot = never_used.or_else(|| {
+            back.chain(front).find_map(|index| {
+                let before = board.owners[index].load(Ordering::Acquire);
+                let is_gone = Process::unpack(before).is_none_or(|process| !alive(process));
+                is_gone.then(|| take(index, before)).flatten()
+            })
+        })?;
+        let seat = Seat {
+            board,
+            slot,
+            owner,
+            free: Mutex::default(),
+        };
+        seat.retire_predecessor();
+        let header = seat.slot.header;
+        header[slot::THREADS_BUSY].store(0, Ordering::Relaxed);
+        header[slot::THREADS_IDLE].store(0, Ordering::Relaxed);
+        header[slot::STOPPING].store(0, Ordering::Relaxed);
+        header[slot::GENERATION].store(generation, Ordering::Relaxed);
+        header[slot::SINCE].store(unix_ms(), Ordering::Release);
+        Some(Arc::new(seat))
+    }
+
+    /// Adds what the slot's last child has left to what has been retired.
+    fn retire_predecessor(&self) {
+        for words in self.slot.used_entries() {
+            let has_client = [entry_field::STATE, entry_field::ID]
+                .iter()
+                .any(|&field| words[field].load(Ordering::Relaxed) != 0);
+            let location = words[entry_field::LOCATION].load(Ordering::Relaxed) as usize;
+            entry::free(words, &self.board.retired[location % LOCATIONS]);
+            if has_client {
+                let [high, low] =
+                    entry_field::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
+                let bucket = Address(high, low).bucket(self.board.seed());
+                // A child that died between two writes may have counted one less.
+                let _ = self.board.buckets[bucket].fetch_update(
+                    Ordering::SeqCst,
+                    Ordering::Relaxed,
+                    |count| count.checked_sub(1),
+                );
+            }
+        }
+        self.slot.header[slot::HIGH].store(0, Ordering::Release);
+        for location in (0..LOCATIONS).filter(|&location| self.slot.is_used(location)) {
+            tally::move_to(&self.slot.tallies[location], &self.board.retired[location]);
+        }
+        for word in &self.slot.header[slot::USED..] {
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    /// Opens an entry for a connection whose handshake has begun.
+    pub fn open(self: &Arc<Self>, location: Location, client: Option<IpAddr>) -> Entry<'m> {
+        let listed = self.take_entry();
+        Entry::new(
+            Arc::clone(self),
+            listed,
+            location,
+            Address::new(client),
+            unix_ms(),
+        )
+    }
+
+    /// A handshake has been refused that has no entry.
+    pub fn refused(&self, location: Location, reason: Refusal) {
+        tally::refused(self.tally(location), reason);
+    }
+
+    /// What the child's threads are doing.
+    pub fn set_threads(&self, threads: Threads) {
+        self.slot.header[slot::THREADS_BUSY].store(threads.busy, Ordering::Relaxed);
+        self.slot.header[slot::THREADS_IDLE].store(threads.idle, Ordering::Relaxed);
+    }
+
+    /// The child is to end.
+    pub fn set_stopping(&self) {
+        self.slot.header[slot::STOPPING].store(1, Ordering::Relaxed);
+    }
+
+    /// The word that changes when there may be requests for this child.
+    pub fn bell(&self) -> &'m AtomicU64 {
+        &self.slot.header[slot::BELL]
+    }
+
+    /// The connections that somebody wants closed, each said once.
+    pub fn take_requests(&self) -> Vec<CloseRequest> {
+        self.board.take_requests(self.owner)
+    }
+
+    pub(crate) fn board(&self) -> Board<'m> {
+        self.board
+    }
+
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+
+    pub(crate) fn tally(&self, location: Location) -> &'m TallyWords {
+        let location = usize::from(location.0);
+        self.slot.set_used(location);
+        &self.slot.tallies[location]
+    }
+
+    fn take_entry(&self) -> Option<(&'m entry::EntryWords, u32)> {
+        let mut free = self.free();
+        let index = free.used.pop().or_else(|| {
+            let index = free.high;
+            ((index as usize) < self.slot.entries.len()).then(|| {
+                free.high += 1;
+                self.slot.header[slot::HIGH].store(free.high.into(), Ordering::Release);
+                index
+            })
+        })?;
+        Some((&self.slot.entries[index as usize], index))
+    }
+
+    pub(crate) fn give_back(&self, index: u32) {
+        self.free().used.push(index);
+    }
+
+    fn free(&self) -> MutexGuard<'_, FreeEntries> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

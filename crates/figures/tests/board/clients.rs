@@ -1,0 +1,125 @@
+//! How many connections a client has, over all children.
+
+use std::sync::Barrier;
+use std::thread;
+
+use figures::{Layout, Process, Seat};
+
+use crate::support::board;
+
+const LARGE: Layout = Layout {
+    slots: 4,
+    entries: 1000,
+};
+const ALIVE: figures::Alive<'static> = &|_| true;
+
+fn seat(board: figures::Board<'static>, pid: u32) -> std::sync::Arc<Seat<'static>> {
+    Seat::claim(board, Process { pid, started: 1 }, 0, ALIVE).unwrap()
+}
+
+fn ip(text: &str) -> Option<std::net::IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn a_client_has_as_many_as_it_may_in_all_children_together() {
+    let board = board(LARGE);
+    let seats = [seat(board, 1), seat(board, 2)];
+    let location = board.location("host/echo", "echo");
+    let open = |number: usize, client: &str| {
+        let entry = seats[number % 2].open(location, ip(client));
+        let may = entry.is_within(3, ALIVE);
+        may.then_some(entry)
+    };
+    let mut entries: Vec<_> = (0..3)
+        .map(|number| open(number, "192.0.2.1").unwrap())
+        .collect();
+    assert!(open(0, "192.0.2.1").is_none());
+    assert!(open(1, "192.0.2.1").is_none());
+    let other = open(1, "192.0.2.2");
+    assert!(other.is_some());
+    entries.pop();
+    assert!(open(0, "192.0.2.1").is_some());
+}
+
+#[test]
+fn a_network_of_ipv6_is_one_client() {
+    let board = board(LARGE);
+    let seat = seat(board, 1);
+    let location = board.location("host/echo", "echo");
+    let one = seat.open(location, ip("2001:db8:0:1::1"));
+    assert!(one.is_within(1, ALIVE));
+    let same = seat.open(location, ip("2001:db8:0:1:2:3:4:5"));
+    assert!(!same.is_within(1, ALIVE));
+    let other = seat.open(location, ip("2001:db8:0:2::1"));
+    assert!(other.is_within(1, ALIVE));
+}
+
+#[test]
+fn a_connection_that_has_ended_does_not_count() {
+    let board = board(LARGE);
+    let seat = seat(board, 1);
+    let location = board.location("host/echo", "echo");
+    let one = seat.open(location, ip("192.0.2.1"));
+    one.opened();
+    one.closed(1000);
+    let refused = seat.open(location, ip("192.0.2.1"));
+    refused.refused(figures::Refusal::Origin);
+    assert!(seat.open(location, ip("192.0.2.1")).is_within(1, ALIVE));
+}
+
+#[test]
+fn connections_of_a_child_that_is_gone_do_not_count() {
+    let board = board(LARGE);
+    let gone = seat(board, 1);
+    let location = board.location("host/echo", "echo");
+    let left: Vec<_> = (0..5)
+        .map(|_| gone.open(location, ip("192.0.2.1")))
+        .collect();
+    let here = seat(board, 2);
+    let entry = here.open(location, ip("192.0.2.1"));
+    assert!(!entry.is_within(1, ALIVE));
+    assert!(entry.is_within(1, &|process| process.pid != 1));
+    drop(left);
+}
+
+#[test]
+fn no_more_than_may_pass_however_many_come_at_once() {
+    const THREADS: u32 = 4;
+    const ROUNDS: usize = 300;
+    const LIMIT: usize = 2;
+    let board = board(LARGE);
+    let location = board.location("host/echo", "echo");
+    let barrier = Barrier::new(THREADS as usize);
+    let passed: Vec<Vec<bool>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|number| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let seat = seat(board, number + 1);
+                    (0..ROUNDS)
+                        .map(|_| {
+                            barrier.wait();
+                            let entry = seat.open(location, ip("192.0.2.1"));
+                            let may = entry.is_within(LIMIT as u64, ALIVE);
+                            barrier.wait();
+                            drop(entry);
+                            may
+                        })
+                        .collect()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    for round in 0..ROUNDS {
+        let count = passed.iter().filter(|of_thread| of_thread[round]).count();
+        assert!(
+            (1..=LIMIT).contains(&count),
+            "{count} passed in round {round}"
+        );
+    }
+}

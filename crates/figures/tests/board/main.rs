@@ -1,0 +1,7 @@
+//! The board as children and readers use it, and what is written of it.
+
+mod clients;
+mod counts;
+mod output;
+mod requests;
+mod support;

@@ -1,0 +1,97 @@
+//! What is written for people and programs.
+
+use std::time::Duration;
+
+use figures::{Refusal, Snapshot, html, json, lines, openmetrics, pre};
+use serde_json::Value;
+
+use crate::support::{Processes, SMALL, board};
+
+/// One open connection of a Location whose name is trouble, and one refusal.
+fn snapshot() -> Snapshot {
+    let (board, processes) = (board(SMALL), Processes::default());
+    let seat = processes.claim(board, 1).unwrap();
+    let location = board.location("host/<b>\"\\\n", "echo");
+    let entry = seat.open(location, Some("192.0.2.1".parse().unwrap()));
+    entry.opened();
+    entry.message_in();
+    entry.bytes_in(8);
+    entry.ping_round_trip(Duration::from_millis(2));
+    seat.refused(location, Refusal::Origin);
+    let snapshot = processes.read(board);
+    drop(entry);
+    snapshot
+}
+
+#[test]
+fn json_has_everything() {
+    let document: Value = serde_json::from_str(&json(&snapshot(), "httpd", "event")).unwrap();
+    assert_eq!(document["mpm"], "event");
+    assert_eq!(document["total"]["open"], 1);
+    assert_eq!(document["total"]["refused"]["origin"], 1);
+    assert_eq!(document["total"]["refused"]["plugin"], 0);
+    assert_eq!(document["locations"][0]["location"], "host/<b>\"\\\n");
+    assert_eq!(document["locations"][0]["messages"]["in"], 1);
+    assert_eq!(document["locations"][0]["ping_round_trip"]["count"], 1);
+    assert_eq!(document["children"][0]["pid"], 1);
+    let connection = &document["connections"][0];
+    assert_eq!(connection["client"], "192.0.2.1");
+    assert_eq!(connection["bytes"]["in"], 8);
+    assert_eq!(connection["ping_round_trip"], 0.002);
+    assert_eq!(document["next"], Value::Null);
+}
+
+#[test]
+fn openmetrics_is_one_sample_a_line_and_ends() {
+    let text = openmetrics(&snapshot());
+    assert!(text.ends_with("\n# EOF\n"));
+    let label = r#"location="host/<b>\"\\\n",plugin="echo""#;
+    for line in [
+        format!("websocket_connections{{{label},state=\"open\"}} 1"),
+        format!("websocket_refused_total{{{label},reason=\"origin\"}} 1"),
+        format!("websocket_transferred_bytes_total{{{label},direction=\"in\"}} 8"),
+        format!("websocket_ping_round_trip_seconds_bucket{{{label},le=\"0.001\"}} 0"),
+        format!("websocket_ping_round_trip_seconds_bucket{{{label},le=\"0.002\"}} 1"),
+        format!("websocket_ping_round_trip_seconds_bucket{{{label},le=\"+Inf\"}} 1"),
+        format!("websocket_ping_round_trip_seconds_count{{{label}}} 1"),
+        format!("websocket_ping_round_trip_seconds_sum{{{label}}} 0.002"),
+        "# UNIT websocket_transferred_bytes bytes".to_owned(),
+    ] {
+        assert!(
+            text.lines().any(|other| other == line),
+            "{line} is not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn html_escapes_what_is_not_ours() {
+    for page in [html(&snapshot()), pre(&snapshot())] {
+        assert!(page.contains("host/&lt;b&gt;&quot;"), "{page}");
+        assert!(!page.contains("<b>"));
+    }
+}
+
+#[test]
+fn lines_are_a_name_and_a_value_each() {
+    let text = lines(&snapshot());
+    for line in text.lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        assert!(name.starts_with("WebSocket") && !value.is_empty(), "{line}");
+    }
+    assert!(text.contains("\nWebSocketOpen: 1\n"));
+    assert!(text.contains("\nWebSocketRefused[origin]: 1\n"));
+    assert!(text.contains("\nWebSocketLocation[0]Name: host/<b>\"\\ \n"));
+    assert!(text.contains("\nWebSocketLocation[0]PingP50: "));
+}
+
+#[test]
+fn nothing_at_all_can_be_written_too() {
+    let snapshot = Processes::default().read(board(SMALL));
+    assert!(snapshot.locations.is_empty());
+    assert!(openmetrics(&snapshot).ends_with("# EOF\n"));
+    assert!(html(&snapshot).contains("All"));
+    assert!(lines(&snapshot).contains("WebSocketOpen: 0\n"));
+    let document: Value = serde_json::from_str(&json(&snapshot, "", "")).unwrap();
+    assert_eq!(document["total"]["ping_round_trip"]["p99"], Value::Null);
+}

@@ -1,0 +1,217 @@
+//! The figures of all children: the board in shared memory (the crate `figures`), and this child's seat at it.
+//!
+//! The parent makes the board when it starts, and keeps it through every reload: counters go on, and a child of an
+//! old generation is still seen while it drains. Each child takes a seat, and has a [`watcher`] that is told, through the
+//! board, which of its connections somebody wants closed.
+
+mod watcher;
+
+use std::ffi::CStr;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
+use std::time::Duration;
+
+use figures::{Board, Layout, Listing, Posted, Process, Seat, Snapshot};
+pub use figures::{CloseRequest, Location, Refusal, Threads};
+use httpd::log::Subject;
+use httpd::random::random;
+use httpd::server::Server;
+use httpd::{futex, mpm, process, shared_memory};
+
+use crate::log::{self, Level, Tag};
+use watcher::Watcher;
+
+const NAME: &CStr = c"mod_websocket.board";
+/// Slots, at least and at most.
+const SLOTS: std::ops::RangeInclusive<usize> = 16..=4096;
+/// Entries of a child whose connections hold no thread.
+const MANY_ENTRIES: usize = 1 << 16;
+/// What the board may take of a process's addresses, in words: 4 GiB. Memory it takes when it is used.
+const MOST_WORDS: usize = 1 << 29;
+/// Fewer entries are worth no try.
+const FEW_ENTRIES: usize = 64;
+/// How long the children have for saying what their threads do before somebody reads it.
+const SAY: Duration = Duration::from_millis(1);
+
+/// A connection's entry.
+pub type Entry = figures::Entry<'static>;
+
+/// Makes the board, in the parent, unless there is one. What came before it, an older form of it, is forgotten.
+pub fn make(server: Server<'_>) {
+    if shared_memory::find(server, NAME).is_some_and(|words| Board::find(words).is_some()) {
+        return;
+    }
+    let server_limit = mpm::server_limit().unwrap_or_default();
+    let mut layout = Layout {
+        // Those of children that are gone are free only when somebody takes them.
+        slots: (2 * server_limit).clamp(*SLOTS.start(), *SLOTS.end()),
+        entries: match mpm::is_async() {
+            true => MANY_ENTRIES,
+            // One for each thread, and some whose thread is at the next connection already.
+            false => 2 * mpm::thread_limit().unwrap_or_default().max(2),
+        },
+    };
+    loop {
+        let words = match layout.words() > MOST_WORDS {
+            true => Err(std::io::ErrorKind::OutOfMemory.into()),
+            false => shared_memory::make(server, NAME, layout.words()),
+        };
+        match words {
+            Ok(words) => {
+                Board::new(words, layout, random());
+                return;
+            }
+            Err(_) if layout.entries > FEW_ENTRIES => layout.entries /= 2,
+            Err(error) => {
+                log::log(
+                    &Subject::Server(server),
+                    Level::Warn,
+                    Tag::NoFigures,
+                    || {
+                        format!(
+                            "no shared memory, so that no child sees the figures of another: {error}"
+                        )
+                    },
+                );
+                return;
+            }
+        }
+    }
+}
+
+/// What the board wants of the child.
+pub trait Watched: Send + Sync {
+    /// Closes a connection that somebody wants closed, if it is still there; called on a thread of the board's own.
+    fn close(&self, request: &CloseRequest);
+
+    /// What the child's threads are doing.
+    fn threads(&self) -> Threads;
+}
+
+/// A child's part of the figures.
+pub struct Figures {
+    board: Board<'static>,
+    seat: OnceLock<Arc<Seat<'static>>>,
+    watched: Weak<dyn Watched>,
+    watcher: Mutex<Option<Watcher>>,
+}
+
+impl Figures {
+    /// For the child that begins; `watched` stands for it.
+    pub fn new(server: Server<'_>, watched: Weak<dyn Watched>) -> Self {
+        let words = shared_memory::find(server, NAME);
+        let figures = Figures {
+            board: words.and_then(Board::find).unwrap_or_else(private_board),
+            seat: OnceLock::new(),
+            watched,
+            watcher: Mutex::new(None),
+        };
+        if mpm::is_async() {
+            // The child has threads already, to be seen.
+            figures.seat();
+        }
+        figures
+    }
+
+    /// The Location whose name is its server's and its path.
+    pub fn location(&self, server: &str, path: &str, plugin: &str) -> Location {
+        self.board.location(&format!("{server}{path}"), plugin)
+    }
+
+    /// An entry for a connection whose handshake has begun.
+    pub fn open(&self, location: Location, client: Option<IpAddr>) -> Entry {
+        let entry = self.seat().open(location, client);
+        self.watch();
+        entry
+    }
+
+    /// A handshake was refused before it had an entry.
+    pub fn refused(&self, location: Location, reason: Refusal) {
+        self.seat().refused(location, reason);
+    }
+
+    /// Whether a connection is among the first `limit` of its client, over all children.
+    pub fn is_within(&self, entry: &Entry, limit: u64) -> bool {
+        entry.is_within(limit, &is_alive)
+    }
+
+    /// The child is to end.
+    pub fn set_stopping(&self) {
+        if let Some(seat) = self.seat.get() {
+            seat.set_stopping();
+        }
+    }
+
+    /// All there is to say at this moment.
+    pub fn read(&self, listing: Listing) -> Snapshot {
+        for bell in self.board.bells() {
+            ring(bell);
+        }
+        std::thread::sleep(SAY);
+        self.board.read(listing, &is_alive)
+    }
+
+    /// Has whichever child has it close a connection.
+    pub fn post(&self, request: &CloseRequest) -> Posted<'static> {
+        let posted = self.board.post(request, &is_alive);
+        if let Posted::Waits(bell) = &posted {
+            futex::wake(bell);
+        }
+        posted
+    }
+
+    /// Ends the watcher. prefork calls this from a signal handler, on any thread and at any instruction: there the
+    /// watcher is not waited for, and ends with the process.
+    pub fn stop(&self) {
+        let watcher = match self.watcher.try_lock() {
+            Ok(mut watcher) => watcher.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(watcher) = watcher {
+            watcher.stop(mpm::is_threaded());
+        }
+    }
+
+    /// The child's seat, taken when it is first needed: most children of prefork never serve a WebSocket.
+    fn seat(&self) -> &Arc<Seat<'static>> {
+        self.seat.get_or_init(|| {
+            let (pid, started) = process::this();
+            let process = Process { pid, started };
+            let claim = |board| Seat::claim(board, process, mpm::generation(), &is_alive);
+            claim(self.board)
+                .or_else(|| claim(private_board()))
+                .expect("a board of its own has a seat")
+        })
+    }
+
+    /// Has a watcher from the first connection on.
+    fn watch(&self) {
+        let Ok(mut watcher) = self.watcher.try_lock() else {
+            // Somebody else is at it.
+            return;
+        };
+        if watcher.is_none() {
+            // Without one, nobody can close this child's connections, which is no reason to have none.
+            *watcher = Watcher::start(Arc::clone(self.seat()), Weak::clone(&self.watched)).ok();
+        }
+    }
+}
+
+/// A board that only this process sees. It stays for as long.
+fn private_board() -> Board<'static> {
+    let words = (0..Layout::PRIVATE.words()).map(|_| Default::default());
+    let words = Vec::leak(words.collect());
+    Board::new(words, Layout::PRIVATE, random()).expect("there are enough words")
+}
+
+fn is_alive(process: Process) -> bool {
+    process::is_alive(process.pid, process.started)
+}
+
+/// Has a child's watcher look.
+fn ring(bell: &AtomicU64) {
+    bell.fetch_add(1, Ordering::Release);
+    futex::wake(bell);
+}

@@ -1,0 +1,68 @@
+//! The thread that does for a child what others ask of it through the board.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use figures::Seat;
+use httpd::futex;
+use httpd::thread::Thread;
+
+use super::{Watched, ring};
+
+/// The running watcher.
+pub struct Watcher {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+struct Shared {
+    seat: Arc<Seat<'static>>,
+    watched: Weak<dyn Watched>,
+    is_stopping: AtomicBool,
+}
+
+impl Watcher {
+    /// Starts it.
+    pub fn start(seat: Arc<Seat<'static>>, watched: Weak<dyn Watched>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            seat,
+            watched,
+            is_stopping: AtomicBool::new(false),
+        });
+        let its = Arc::clone(&shared);
+        let thread = Thread::spawn(c"websocket-kick", move || its.run())?;
+        Ok(Watcher { shared, thread })
+    }
+
+    /// Ends it, and waits for its end when `join`.
+    pub fn stop(self, join: bool) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        ring(self.shared.seat.bell());
+        if join {
+            self.thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let bell = self.seat.bell();
+        loop {
+            // Before it looks, so that what comes afterwards rings.
+            let seen = bell.load(Ordering::Acquire);
+            if self.is_stopping.load(Ordering::Acquire) {
+                return;
+            }
+            let Some(watched) = self.watched.upgrade() else {
+                return;
+            };
+            for request in self.seat.take_requests() {
+                watched.close(&request);
+            }
+            self.seat.set_threads(watched.threads());
+            drop(watched);
+            futex::wait(bell, seen);
+        }
+    }
+}

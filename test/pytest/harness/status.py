@@ -1,0 +1,74 @@
+"""What the status handler says, and closing connections through it."""
+
+import json
+from urllib.parse import urlencode
+
+from .waiting import eventually
+
+PATH = "/websocket-status"
+LOCATION = f"<Location {PATH}>\n  SetHandler websocket-status\n</Location>\n"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Status:
+    """The status handler of a server."""
+
+    def __init__(self, server, path=PATH):
+        self._server = server
+        self._path = path
+
+    def get(self, query="", headers=(), **request):
+        return self._server.ask(self._path + query, headers, **request)
+
+    def read(self, connections=None):
+        """The JSON document; `connections` is the page to list."""
+        query = "?format=json" + (f"&connections={connections}" if connections else "")
+        response = self.get(query)
+        assert response.status == 200, response
+        assert response.get("Content-Type") == "application/json"
+        return json.loads(response.body)
+
+    @property
+    def total(self):
+        return self.read()["total"]
+
+    def location(self, path, server="localhost"):
+        """The figures of one Location."""
+        found = [
+            each for each in self.read()["locations"] if each["location"] == f"{server}{path}"
+        ]
+        assert len(found) <= 1, found
+        return found[0] if found else None
+
+    def wait_for(self, condition, what):
+        """Waits until the document meets the condition, and returns it."""
+        seen = []
+
+        def met():
+            seen.append(self.read())
+            return condition(seen[-1])
+
+        try:
+            eventually(met, what)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}; the last status was {seen[-1]}") from None
+        return seen[-1]
+
+    def wait_for_open(self, count):
+        return self.wait_for(
+            lambda status: status["total"]["open"] == count, f"{count} open WebSockets"
+        )
+
+    def close(self, number, code=1001, reason=None, headers=()):
+        """Asks for the end of a connection; the response."""
+        fields = {"id": number, "code": code}
+        if reason is not None:
+            fields["reason"] = reason
+        return self.post(urlencode(fields), headers)
+
+    def post(self, body, headers=(), content_type=FORM):
+        body = body.encode()
+        fields = [("Content-Length", str(len(body))), *headers]
+        if content_type:
+            fields.append(("Content-Type", content_type))
+        return self.get("", fields, method="POST", body=body)

@@ -1,0 +1,142 @@
+"""The status handler's live page in a browser: it shows what is there, and closes connections."""
+
+import pytest
+
+from harness.conf import ECHO, example, location
+from harness.rawclient import frame
+from harness.status import LOCATION, PATH
+from harness.waiting import eventually
+
+pytest_plugins = "harness.demo"
+
+MPMS = ("event",)
+TROUBLE = "<img src=x onerror=document.title=1>"
+
+
+def configuration(server):
+    return (
+        LOCATION
+        + location("/echo", example(ECHO), "WebSocketPingInterval 200ms", "WebSocketPongTimeout 0")
+        + location("/chat/room", example(ECHO))
+        + location(f'"/{TROUBLE}"', example(ECHO))
+    )
+
+
+@pytest.fixture
+def page(httpd, window):
+    page = window(f"http://127.0.0.1:{httpd.port}{PATH}")
+    page.choose("interval", "1000")
+    page.wait_for("state", "Live")
+    return page
+
+
+def cells(page, table):
+    """The texts of a table's body, row by row."""
+    return page.run(
+        "return Array.from(document.querySelectorAll(`#${arguments[0]} tbody tr`),"
+        " (row) => Array.from(row.cells, (cell) => cell.innerText.trim()))",
+        table,
+    )
+
+
+def wait_for_rows(page, table, count):
+    eventually(lambda: len(cells(page, table)) == count, f"{count} rows in {table}")
+    return cells(page, table)
+
+
+def test_ws_780_01_what_is_open_is_shown_as_it_comes_and_goes(httpd, page):
+    assert cells(page, "connections") == []
+    with httpd.open("/chat/room") as client:
+        client.echo("hello")
+        (row,) = wait_for_rows(page, "connections", 1)
+        assert row[0].startswith("127.0.0.1") and row[1:3] == ["localhost/chat/room", "open"]
+        eventually(lambda: cells(page, "connections")[0][4] == "1 / 1", "the message")
+        client.close_properly()
+    wait_for_rows(page, "connections", 0)
+    names = [row[0] for row in cells(page, "locations")]
+    assert "localhost/chat/room\nmod_websocket_echo" in names
+    assert page.texts(".big")[0] == "0"
+
+
+def test_ws_780_02_rates_are_drawn(httpd, page):
+    def lines():
+        return page.run(
+            "return Array.from(document.querySelectorAll('.chart path'), (path) => path.getAttribute('d') ?? '')"
+        )
+
+    with httpd.open("/chat/room") as client:
+        client.echo("hello")
+        eventually(lambda: all(line.count("L") >= 2 for line in lines()), "three updates")
+        assert not any("NaN" in line or "Infinity" in line for line in lines())
+        client.close_properly()
+
+
+def test_ws_780_03_a_button_closes_a_connection(httpd, page):
+    with httpd.open("/chat/room") as one, httpd.open("/chat/room") as other:
+        wait_for_rows(page, "connections", 2)
+        page.run("document.querySelectorAll('#connections button')[1].click()")
+        page.choose("code", "1008")
+        page.enter("reason", "enough")
+        page.run("document.querySelector('#form button[type=submit]').click()")
+        closed = other.receive_frame()
+        assert (closed.close_code, closed.payload[2:]) == (1008, b"enough")
+        other.send_close(1008)
+        wait_for_rows(page, "connections", 1)
+        assert page.text("toast").endswith("is being closed.")
+        one.echo("still open")
+        one.close_properly()
+
+
+def test_ws_780_04_what_cannot_be_closed_any_more_is_said(httpd, page, window):
+    window.complaints.append("404")
+    with httpd.open("/chat/room") as client:
+        wait_for_rows(page, "connections", 1)
+        page.click("pause")
+        page.wait_for("state", "Paused")
+        client.close_properly()
+    page.run("document.querySelector('#connections button').click()")
+    page.run("document.querySelector('#form button[type=submit]').click()")
+    page.wait_until("said", lambda text: text.startswith("There is no open connection"), "the answer")
+    page.click("cancel")
+    page.click("pause")
+    page.wait_for("state", "Live")
+    wait_for_rows(page, "connections", 0)
+
+
+def test_ws_780_05_a_name_is_text(httpd, page):
+    with httpd.open("/%3Cimg%20src=x%20onerror=document.title=1%3E") as client:
+        (row,) = wait_for_rows(page, "connections", 1)
+        assert row[1] == f"localhost/{TROUBLE}"
+        assert page.run("return document.title") == "WebSocket status"
+        client.close_properly()
+
+
+def test_ws_780_06_a_server_that_is_away_is_said(httpd, page, window):
+    window.complaints.append("ERR_CONNECTION_REFUSED|Failed to fetch")
+    httpd.stop()
+    page.wait_until("state", lambda text: text.startswith("No answer"), "that there is no answer")
+    httpd.start()
+    page.wait_for("state", "Live")
+
+
+def test_ws_780_07_it_is_good_to_look_at(httpd, page):
+    clients = [httpd.open("/chat/room") for _ in range(5)] + [httpd.open("/echo")]
+    try:
+        for number, client in enumerate(clients[:5]):
+            for _ in range(number * 40):
+                client.send(frame(0x1, "x" * 200))
+                client.receive_message()
+        for version in ("99", "98"):
+            with httpd.client() as bad:
+                assert bad.upgrade("/echo", version=version).status == 400
+        ping = clients[5].receive_frame()
+        clients[5].send_frame(0xA, ping.payload)
+        wait_for_rows(page, "connections", 6)
+        eventually(
+            lambda: page.run("return document.querySelector('.chart path').getAttribute('d').split('L').length") >= 6,
+            "some updates",
+        )
+        page.look("websocket-status")
+    finally:
+        for client in clients:
+            client.vanish()
