@@ -128,10 +128,7 @@ impl Connection {
             }
             // What is held back comes first, even if it might be handled by now.
             if !reader.held_back.is_empty() || !self.may_read(reader) {
-                reader.is_stopped = true;
-                self.is_input_stopped.store(true, Ordering::SeqCst);
-                // Room that comes from here on is told, and room that has come is seen at the turn's end.
-                fence(Ordering::SeqCst);
+                self.stop_input(reader);
                 return;
             }
             match self.read(reader, buffer) {
@@ -152,6 +149,13 @@ impl Connection {
             }
         }
         reader.has_more = true;
+    }
+
+    /// Input has to wait. Room that comes from here on is told, and room that has come is seen at the turn's end.
+    fn stop_input(&self, reader: &mut Reader) {
+        reader.is_stopped = true;
+        self.is_input_stopped.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     /// Whether there is room for what comes of input, and the peer keeps to its rate.
@@ -181,6 +185,7 @@ impl Connection {
                 self.uncork();
                 if !self.may_read(reader) {
                     reader.held_back = input.to_vec();
+                    self.stop_input(reader);
                     break;
                 }
             }
