@@ -1,8 +1,8 @@
 //! What a turn keeps an eye on while a WebSocket is open: signs of life, idleness, age and rate.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use httpd::random::random;
 use websocket_proto::{Beat, Heartbeat, RateLimit};
 
 use crate::config::Config;
@@ -54,7 +54,7 @@ impl Watch {
             has_input: false,
             has_message: false,
             // Clients that came together do not all have to come back together.
-            ends_at: (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - random() / 10.0)),
+            ends_at: (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - fraction() / 10.0)),
             rate: rate.map(|(rate, burst)| RateLimit::new(rate, burst, now)),
         }
     }
@@ -134,6 +134,6 @@ impl Watch {
 }
 
 /// A number from 0 to 1.
-fn random() -> f64 {
-    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
+fn fraction() -> f64 {
+    random() as f64 / u64::MAX as f64
 }
