@@ -4,7 +4,7 @@ import pytest
 
 from harness.conf import ECHO, example, location, plugin
 from harness.rawclient import TEXT
-from harness.status import LOCATION, Status
+from harness.status import LOCATION, Status, wait_until_quiet
 from harness.waiting import eventually
 
 PATIENT = "WebSocketDrainTimeout 0\n"
@@ -63,13 +63,13 @@ def test_ws_750_03_a_child_of_the_old_generation_closes_its_own(make_httpd, mpm)
     with server.open("/echo") as old:
         old.echo("before")
         server.graceful()
-        with server.open("/echo") as new:
-            document = status.wait_for_open(2)
-            connections = document["connections"]
+        with status.open_in_new_generation("/echo") as new:
+            connections = status.wait_for_open(2)["connections"]
             assert len({each["pid"] for each in connections}) == 2
             for client, connection in zip((old, new), connections):
                 assert status.close(connection["id"], 4000, "go").status == 200
                 expect_close(client, 4000, "go")
+    wait_until_quiet(server)
 
 
 def test_ws_750_04_who_has_sent_a_close_is_closing_and_can_be_asked_again(httpd, status):
@@ -197,3 +197,4 @@ def test_ws_750_14_a_plugin_that_is_busy_is_no_obstacle(make_httpd, mpm):
         assert status.close(number(status), 4003).status == 200
         # It overtakes the answer, which is not sent any more.
         expect_close(client, 4003, "")
+    wait_until_quiet(server)

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from harness.conf import ECHO, example, location
+from harness.status import wait_until_quiet
 
 
 def configuration(extended):
@@ -21,7 +22,9 @@ def configuration(extended):
 
 @pytest.fixture(params=["On", "Off"], ids=["extended", "not extended"])
 def server(request, make_httpd, mpm):
-    return make_httpd(mpm, configuration(request.param), modules=("status",)).start()
+    server = make_httpd(mpm, configuration(request.param), modules=("status",)).start()
+    yield server
+    wait_until_quiet(server)
 
 
 def lines(server):

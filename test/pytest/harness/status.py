@@ -3,6 +3,7 @@
 import json
 from urllib.parse import urlencode
 
+from .processes import connections, thread_names
 from .waiting import eventually
 
 PATH = "/websocket-status"
@@ -18,6 +19,8 @@ class Status:
         self._path = path
 
     def get(self, query="", headers=(), **request):
+        # A connection that is kept for a next request is one more that a server may be stopped with.
+        headers = [("Connection", "close"), *headers]
         return self._server.ask(self._path + query, headers, **request)
 
     def read(self, connections=None):
@@ -59,6 +62,36 @@ class Status:
             lambda status: status["total"]["open"] == count, f"{count} open WebSockets"
         )
 
+    def generation_of(self, number):
+        """The generation of the child that has this connection."""
+        document = self.read()
+        pids = {each["id"]: each["pid"] for each in document["connections"]}
+        generations = {each["pid"]: each["generation"] for each in document["children"]}
+        return generations[pids[number]]
+
+    def open_in_new_generation(self, path):
+        """A WebSocket in a later generation than those that are open.
+
+        For a moment after a graceful restart the old one may still take connections.
+        """
+        known = {each["id"] for each in self.read()["connections"]}
+        latest = max(self.generation_of(number) for number in known)
+
+        def in_new_generation():
+            client = self._server.open(path)
+            try:
+                (number,) = {each["id"] for each in self.read()["connections"]} - known
+                if self.generation_of(number) > latest:
+                    return client
+            except BaseException:
+                client.vanish()
+                raise
+            client.vanish()
+            self.wait_for_open(len(known))
+            return None
+
+        return eventually(in_new_generation, "a WebSocket in the new generation")
+
     def close(self, number, code=1001, reason=None, headers=()):
         """Asks for the end of a connection; the response."""
         fields = {"id": number, "code": code}
@@ -72,3 +105,23 @@ class Status:
         if content_type:
             fields.append(("Content-Type", content_type))
         return self.get("", fields, method="POST", body=body)
+
+
+def wait_until_quiet(server, websockets=0):
+    """Waits until every child has all its threads, and none has a connection but these.
+
+    The event MPM may crash when it is stopped at once before that: its main thread looks at the sockets
+    of its worker threads while those still start, or end a connection.
+    """
+
+    def is_quiet():
+        children = server.children()
+        try:
+            return children and all(
+                server.mpm == "prefork" or len(thread_names(pid)) > server.workers + 1
+                for pid in children
+            ) and sum(map(connections, children)) <= websockets
+        except OSError:  # one has ended meanwhile
+            return False
+
+    eventually(is_quiet, "a server that has started and does nothing")
