@@ -146,6 +146,8 @@ def test_ws_450_04_clients_that_are_given_up_free_their_places(httpd):
 def test_ws_450_05_who_is_refused_or_fails_takes_no_place(httpd, error_log):
     error_log.expect("panicked at|on purpose|panic in")
     error_log.expect("WS0206")
+    # The places of tests before this one are free.
+    eventually(lambda: refusal(httpd, "/another", [("X-Refuse", "1")]).status == 403, "a place")
     for _ in range(2 * MOST):
         assert refusal(httpd, "/another", [("X-Refuse", "1")]).status == 403
         assert refusal(httpd, "/another", version="12").status == 400

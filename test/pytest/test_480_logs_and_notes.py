@@ -274,15 +274,12 @@ def test_ws_480_05_the_subprotocol_is_a_note(httpd, tls):
     assert notes(httpd, f"{name}-none")[1]["subprotocol"] == "-"
 
 
-@pytest.mark.parametrize("how", ["graceful", "restart"])
-def test_ws_480_06_a_stopping_child_is_named(make_httpd, mpm, how):
-    if how == "restart" and mpm != "event":
-        pytest.skip("worker shuts the sockets first, and prefork's children give no account")
+def test_ws_480_06_a_stopping_child_is_named(make_httpd, mpm):
     server = make_httpd(mpm, lambda server: "WebSocketDrainTimeout 100ms\n" + configuration(server),
                         modules=MODULES, workers=4).start()
     with server.open("/recorder?gone") as client:
-        getattr(server, how)()
-        be_silent(client) if how == "restart" else answer_the_close(client)
+        server.graceful()
+        answer_the_close(client)
     (line,) = server.error_log.wait_for("WS0302: ")
     assert "closed because the child stops with 1001" in line.text
     status, values = notes(server, "gone")

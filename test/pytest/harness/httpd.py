@@ -163,7 +163,7 @@ class Httpd:
         file = self.directory / "configtest.conf"
         file.write_text(base + text)
         result = subprocess.run(
-            [settings.httpd_binary(), "-t", "-d", str(self.directory), "-f", str(file)],
+            [*self._wrapper, settings.httpd_binary(), "-t", "-d", str(self.directory), "-f", str(file)],
             capture_output=True, text=True, timeout=60, env=self.environment, check=False,
         )
         return result, base.count("\n")
