@@ -23,6 +23,11 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    # Autobahn's cases take minutes and one worker: beside everything else, not after it.
+    items.sort(key=lambda item: not item.path.name.startswith("test_900_"))
+
+
 def pytest_generate_tests(metafunc):
     if "mpm" in metafunc.fixturenames:
         about = getattr(metafunc.module, "MPMS", settings.MPMS)

@@ -3,6 +3,7 @@
 import random
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from harness.audit import Audit
 from harness.conf import PLUGIN_CLOSE_CODE, location, plugin
 from harness.processes import connections
 from harness.rawclient import BINARY, CLOSE, TEXT, close_frame, frame, handshake_headers
-from harness.waiting import eventually
+from harness.waiting import PATIENCE, eventually
 
 MODULES = ("ssl", "socache_shmcb")
 CROWD = 40
@@ -169,14 +170,15 @@ def test_ws_700_06_a_plugin_may_close_from_another_thread_whatever_the_peer_does
         assert client.receive_to_eof() == b""
 
     def talks_on(client):
-        for number in range(1000):
-            client.send_frame(BINARY, b"%d" % number)
+        # How many answers come before the plugin's thread has its turn is the machine's affair.
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            client.send_frame(BINARY, b"on and on")
             received = client.receive_frame()
             if received.opcode == CLOSE:
                 break
-            assert received.payload == b"%d" % number
-        else:
-            pytest.fail("never closed")
+            assert received.payload == b"on and on"
+            assert time.monotonic() < deadline, "never closed"
         assert received.close_code == PLUGIN_CLOSE_CODE
         client.send_close(PLUGIN_CLOSE_CODE)
         assert client.receive_to_eof() == b""
