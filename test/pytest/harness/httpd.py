@@ -6,17 +6,21 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from . import settings
 from .errorlog import ErrorLog
+from .processes import connections, thread_names
 from .rawclient import RawClient
 from .recorder import Recorder
 from .waiting import eventually
 
 _UP = "resuming normal operations"
 _EXIT_PATIENCE = 15.0
+# How long a stop waits for a quiet server at most.
+_MOMENT = 0.3
 
 
 class Httpd:
@@ -229,10 +233,31 @@ class Httpd:
         """As `apachectl stop`; waits for the end and kills what does not obey."""
         if self._process is None:
             return
+        self._settle()
         children = self.children()
         if self._process.poll() is None:
             self.signal(signal.SIGTERM)
         self._wait_for_exit(children)
+
+    def _settle(self):
+        """Gives the children a moment to have all their threads and no connection any more.
+
+        httpd itself may crash when it is stopped while its threads start or end a connection: event's
+        main thread then looks at sockets that go, and prefork's signal handler frees what the interrupted
+        code uses. What is open on purpose stays open: the moment is short.
+        """
+        deadline = time.monotonic() + _MOMENT
+        while time.monotonic() < deadline:
+            try:
+                if all(
+                    connections(pid) == 0
+                    and (self.mpm == "prefork" or len(thread_names(pid)) > self.workers + 1)
+                    for pid in self.children()
+                ):
+                    return
+            except OSError:  # one has ended meanwhile
+                pass
+            time.sleep(0.005)
 
     def graceful_stop(self):
         """Only the signal of `apachectl graceful-stop`."""
