@@ -40,6 +40,9 @@ def tls(request, httpd):
 @pytest.fixture
 def settles(httpd):
     """Checks, when all clients have left, that the server has finished with each of them once."""
+    # Clients of the last test that vanished may be in the accept queue still, before this one.
+    httpd.ask("/")
+    eventually(lambda: not any(connections(child) for child in httpd.children()), "a free server")
     recorder = httpd.recorder()
     children = set(httpd.children())
 
