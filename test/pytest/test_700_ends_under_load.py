@@ -40,8 +40,9 @@ def tls(request, httpd):
 @pytest.fixture
 def settles(httpd):
     """Checks, when all clients have left, that the server has finished with each of them once."""
-    # Clients of the last test that vanished may be in the accept queue still, before this one.
-    httpd.ask("/")
+    # Clients of the last test that vanished may be in the accept queues still, before these.
+    for context in (None, httpd.certificates.client_context()):
+        httpd.ask("/", tls=context)
     eventually(lambda: not any(connections(child) for child in httpd.children()), "a free server")
     recorder = httpd.recorder()
     children = set(httpd.children())
