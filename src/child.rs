@@ -108,6 +108,10 @@ impl Child {
             // SAFETY: the child begins; its table stays where it is until `stop` has called child_stop.
             unsafe { plugin.child_start(child.process.as_ptr()) };
         }
+        if child.reactor.is_some() {
+            // It has threads already, and somebody may want to see what they do.
+            child.figures.watch();
+        }
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
         // Before the pool's own children and cleanups go: threads must not outlive what they use.
         pool.before_cleanup(Child::stop);

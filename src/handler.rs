@@ -146,7 +146,7 @@ impl Refusal {
             // httpd's own error page for 400 shows it.
             request
                 .notes()
-                .set_text(c"error-notes", &escape_html(&self.reason));
+                .set_text(c"error-notes", &figures::form::escape_html(&self.reason));
         }
         request.close_connection();
         HandlerResult::HttpStatus(self.status)
@@ -405,10 +405,4 @@ fn run_blocking(
     driver.run(connection, child);
     connection.take_upgraded();
     Ok(())
-}
-
-fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

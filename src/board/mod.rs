@@ -43,14 +43,23 @@ pub fn make(server: Server<'_>) {
         return;
     }
     let server_limit = mpm::server_limit().unwrap_or_default();
+    let entries = match mpm::is_async() {
+        true => MANY_ENTRIES,
+        // One for each thread, and some whose thread is at the next connection already.
+        false => 2 * mpm::thread_limit().unwrap_or_default().max(2),
+    };
     let mut layout = Layout {
         // Those of children that are gone are free only when somebody takes them.
         slots: (2 * server_limit).clamp(*SLOTS.start(), *SLOTS.end()),
-        entries: match mpm::is_async() {
-            true => MANY_ENTRIES,
-            // One for each thread, and some whose thread is at the next connection already.
-            false => 2 * mpm::thread_limit().unwrap_or_default().max(2),
-        },
+        entries,
+    };
+    let warn = |text: String| {
+        log::log(
+            &Subject::Server(server),
+            Level::Warn,
+            Tag::NoFigures,
+            || text,
+        );
     };
     loop {
         let words = match layout.words() > MOST_WORDS {
@@ -60,20 +69,20 @@ pub fn make(server: Server<'_>) {
         match words {
             Ok(words) => {
                 Board::new(words, layout, random());
+                if layout.entries < entries {
+                    warn(format!(
+                        "shared memory for {} WebSockets in each child: more are neither listed nor counted for \
+                         WebSocketMaxConnectionsPerClient",
+                        layout.entries
+                    ));
+                }
                 return;
             }
             Err(_) if layout.entries > FEW_ENTRIES => layout.entries /= 2,
             Err(error) => {
-                log::log(
-                    &Subject::Server(server),
-                    Level::Warn,
-                    Tag::NoFigures,
-                    || {
-                        format!(
-                            "no shared memory, so that no child sees the figures of another: {error}"
-                        )
-                    },
-                );
+                warn(format!(
+                    "no shared memory, so that no child sees the figures of another: {error}"
+                ));
                 return;
             }
         }
@@ -186,8 +195,8 @@ impl Figures {
         })
     }
 
-    /// Has a watcher from the first connection on.
-    fn watch(&self) {
+    /// Has a watcher from here on, if there is none.
+    pub fn watch(&self) {
         let Ok(mut watcher) = self.watcher.try_lock() else {
             // Somebody else is at it.
             return;

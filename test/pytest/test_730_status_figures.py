@@ -251,7 +251,14 @@ def test_ws_730_12_threads_are_counted(httpd, status):
     status.wait_for(lambda document: document["threads"]["busy"] == 0, "no thread to be busy")
 
 
-def test_ws_730_13_a_name_with_signs_is_a_name(httpd, status):
+def test_ws_730_13_threads_are_there_before_any_websocket(make_httpd, mpm):
+    server = make_httpd(mpm, LOCATION).start()
+    least = 1 if mpm == "event" else 0
+    threads = Status(server).read()["threads"]
+    assert threads["busy"] == 0 and threads["idle"] >= least, threads
+
+
+def test_ws_730_14_a_name_with_signs_is_a_name(httpd, status):
     with httpd.open("/(paren)|pipe") as client:
         assert status.location("/(paren)|pipe")["open"] == 1
         client.close_properly()

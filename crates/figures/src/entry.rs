@@ -171,9 +171,13 @@ impl<'m> Entry<'m> {
 
     /// The closing handshake has begun.
     pub fn closing(&self) {
-        if self.state() == Some(State::Open) {
-            self.set_state(State::Closing);
-        }
+        // It may end on another thread meanwhile, and stays ended then.
+        let _ = self.words()[field::STATE].compare_exchange(
+            State::Open.pack(),
+            State::Closing.pack(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
     }
 
     /// The WebSocket has ended. `code` is what the log says, 1005 and 1006 included. Counts once.
@@ -224,10 +228,6 @@ impl<'m> Entry<'m> {
 
     fn add(&self, field: usize, count: u64) {
         self.words()[field].fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn state(&self) -> Option<State> {
-        State::unpack(self.words()[field::STATE].load(Ordering::Relaxed))
     }
 
     fn set_state(&self, state: State) {

@@ -143,7 +143,8 @@ impl<'m> Board<'m> {
             .collect()
     }
 
-    /// The bells of the children that live, for somebody who wants to be told news of them.
+    /// The bells of all slots that were ever taken, for somebody who wants to be told news of the children. Nobody hears
+    /// a dead child's.
     pub fn bells(self) -> impl Iterator<Item = &'m AtomicU64> {
         self.taken()
             .map(move |(index, _)| &self.slot(index).header[slot::BELL])

@@ -101,7 +101,8 @@ impl<'m> Board<'m> {
             if !is_ready(state) || words[field::OWNER].load(Ordering::Relaxed) != owner {
                 continue;
             }
-            let writing = state & !3 | WRITING;
+            // From now on, so that it is not forgotten while it is being read.
+            let writing = unix_ms() << 2 | WRITING;
             if words[field::STATE]
                 .compare_exchange(state, writing, Ordering::Acquire, Ordering::Relaxed)
                 .is_err()
