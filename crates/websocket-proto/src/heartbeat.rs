@@ -13,7 +13,7 @@ pub struct Heartbeat {
     /// Zero: never give up.
     timeout: Duration,
     quiet_since: Instant,
-    /// The ping that nothing has come after.
+    /// The first ping that nothing has come after.
     unanswered: Option<Instant>,
     /// The latest ping, until its pong.
     latest: Option<(u64, Instant)>,
@@ -70,19 +70,21 @@ impl Heartbeat {
         if self.interval.is_zero() {
             return Beat::Wait(None);
         }
-        if let Some(sent) = self.unanswered {
-            let dead_at = (!self.timeout.is_zero()).then(|| sent + self.timeout);
-            return match dead_at {
-                Some(dead_at) if dead_at <= now => Beat::Dead,
-                dead_at => Beat::Wait(dead_at),
-            };
+        let dead_at = self
+            .unanswered
+            .filter(|_| !self.timeout.is_zero())
+            .map(|sent| sent + self.timeout);
+        if dead_at.is_some_and(|dead_at| dead_at <= now) {
+            return Beat::Dead;
         }
-        let due = self.quiet_since + self.interval;
+        // One that is not answered is not the last: what is between here and the peer may want to see some traffic.
+        let latest = self.unanswered.and(self.latest).map(|(_, sent)| sent);
+        let due = latest.unwrap_or(self.quiet_since) + self.interval;
         if due > now {
-            return Beat::Wait(Some(due));
+            return Beat::Wait(dead_at.into_iter().chain([due]).min());
         }
         self.count += 1;
-        self.unanswered = Some(now);
+        self.unanswered.get_or_insert(now);
         self.latest = Some((self.count, now));
         Beat::Ping(payload(self.count))
     }
@@ -164,7 +166,25 @@ mod tests {
         let mut none = Heartbeat::new(Duration::ZERO, SECOND, start);
         assert_eq!(none.check(later), Beat::Wait(None));
         let mut patient = Heartbeat::new(SECOND, Duration::ZERO, start);
-        pinged(&mut patient, later);
-        assert_eq!(patient.check(later + 100_000 * SECOND), Beat::Wait(None));
+        for count in 0..3 {
+            let now = later + count * SECOND;
+            pinged(&mut patient, now);
+            assert_eq!(patient.check(now), Beat::Wait(Some(now + SECOND)));
+        }
+    }
+
+    #[test]
+    fn a_patient_heartbeat_goes_on_pinging_until_the_timeout_of_the_first_ping() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(10 * SECOND, 25 * SECOND, start);
+        for due in [10, 20, 30] {
+            pinged(&mut heartbeat, start + due * SECOND);
+        }
+        let dead_at = start + 35 * SECOND;
+        assert_eq!(
+            heartbeat.check(start + 31 * SECOND),
+            Beat::Wait(Some(dead_at))
+        );
+        assert_eq!(heartbeat.check(dead_at), Beat::Dead);
     }
 }
