@@ -9,6 +9,9 @@ use crate::config::Config;
 
 /// How long a peer may stay above its rate.
 const RATE_PATIENCE: Duration = Duration::from_secs(10);
+/// A pause of reading lasts at least a fraction of a second like this, because timers have a grain. What may come in so
+/// long is a burst that must pass, or the rate would not be reached.
+const PAUSES_PER_SECOND: u32 = 50;
 
 /// The watch over one connection. Whoever has the turn has it.
 pub struct Watch {
@@ -55,7 +58,9 @@ impl Watch {
             has_message: false,
             // Clients that came together do not all have to come back together.
             ends_at: (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - fraction() / 10.0)),
-            rate: rate.map(|(rate, burst)| RateLimit::new(rate, burst, now)),
+            rate: rate.map(|(rate, burst)| {
+                RateLimit::new(rate, burst.max(rate / PAUSES_PER_SECOND), now)
+            }),
         }
     }
 

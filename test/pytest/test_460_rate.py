@@ -37,6 +37,9 @@ def configuration(server):
         # One message, and then a pause in which nothing is read.
         + location("/pause", plugin("recorder"), "WebSocketRateLimit 1 2",
                    "WebSocketPingInterval 100ms", "WebSocketPongTimeout 100ms")
+        # A pause of a second, again and again.
+        + location("/second", plugin("recorder"), "WebSocketRateLimit 1 1")
+        + location("/sleep", plugin("sleep"), f"WebSocketRateLimit {RATE} {BURST // 2}")
         + location("/short", example(ECHO), "WebSocketRateLimit 100000 1")
         + location("/flood", plugin("recorder"), f"WebSocketRateLimit {FLOOD_RATE}",
                    "WebSocketCloseTimeout 500ms")
@@ -170,6 +173,26 @@ class Flooder(threading.Thread):
                     pass
 
 
+class Steady(threading.Thread):
+    """Takes all of its burst once, and then for a while half of its rate, of a plugin that needs longer for a message
+    than the rate; `answers` is what it got."""
+
+    def __init__(self, client):
+        super().__init__()
+        self.answers = []
+        self.is_done = threading.Event()
+        self._client = client
+
+    def run(self):
+        pings = BURST // 2 - 1
+        self._client.send(frame(PING, "x") * pings + frame(TEXT, "70"))
+        for _ in range(pings + 1):
+            self.answers.append(self._client.receive_frame().payload)
+        while not self.is_done.wait(1 / RATE):
+            self._client.send_frame(TEXT, "70")
+            self.answers.append(self._client.receive_frame().payload)
+
+
 def test_ws_460_07_who_stays_above_the_rate_is_closed_and_nobody_else(httpd, error_log):
     recorder = httpd.recorder()
     context = httpd.certificates.client_context()
@@ -188,6 +211,9 @@ def test_ws_460_07_who_stays_above_the_rate_is_closed_and_nobody_else(httpd, err
             count = FLOOD_RATE + 1 + number
             client.send(numbered(count))
             expect_numbered(client, count)
+        served_slowly = Steady(stack.enter_context(httpd.open("/sleep")))
+        served_slowly.start()
+        stack.callback(served_slowly.is_done.set)
         for flooder in flooders:
             flooder.start()
         next_burst = time.monotonic()
@@ -201,6 +227,9 @@ def test_ws_460_07_who_stays_above_the_rate_is_closed_and_nobody_else(httpd, err
             time.sleep(0.02)
         for flooder in flooders:
             assert flooder.last.endswith(frame(CLOSE, POLICY_VIOLATION, mask=None)), flooder.last
+        served_slowly.is_done.set()
+        served_slowly.join(PATIENCE)
+        assert {*served_slowly.answers} == {b"x", b"70"}, served_slowly.answers
         for client in (steady, bursting, *silent):
             client.echo("undisturbed")
             client.close_properly()
@@ -211,13 +240,23 @@ def test_ws_460_07_who_stays_above_the_rate_is_closed_and_nobody_else(httpd, err
 
 def test_ws_460_08_a_pause_may_end_at_any_moment(httpd, tls):
     """Also while the server is about to wait for it: each of these messages has a very short one."""
-    count = 5000
+    count = 20_000
     with httpd.open("/short", tls=tls) as client:
         client.send_while_receiving(numbered(count))
         expect_numbered(client, count)
         client.close_properly()
     # A child of prefork that is told to stop while mod_ssl ends a connection crashes there.
     eventually(lambda: not any(map(connections, httpd.children())), "the connection to be freed")
+
+
+def test_ws_460_09_a_reset_in_a_pause_takes_no_processor_time(httpd, burns_no_cpu):
+    """The socket of one that has left is ready all the time, and nothing is to be done with it."""
+    clients = [httpd.open("/second") for _ in range(4)]
+    for client in clients:
+        client.send(numbered(4))
+        expect_numbered(client, 1)
+        client.reset()
+    burns_no_cpu(httpd, 1.0)
 
 
 # What `httpd -t` says
@@ -237,7 +276,7 @@ def tester():
     ("10 some", "'some' is not a number"), ("10 0", "a burst of 0 would let nothing through"),
     ("", "takes 1-2 arguments"), ("10 20 30", "takes 1-2 arguments"),
 ])
-def test_ws_460_09_a_wrong_rate_is_told_what_is_right(tester, arguments, reason):
+def test_ws_460_10_a_wrong_rate_is_told_what_is_right(tester, arguments, reason):
     text = f"<Location /x>\n  WebSocketRateLimit {arguments}\n</Location>\n"
     result, base = tester.configtest(text)
     assert result.returncode != 0, "accepted"
@@ -246,7 +285,7 @@ def test_ws_460_09_a_wrong_rate_is_told_what_is_right(tester, arguments, reason)
 
 
 @pytest.mark.parametrize("arguments", ["0", "1", "0 0", "10 1", "1000000 1000000"])
-def test_ws_460_10_a_right_rate_is_taken_everywhere(tester, arguments):
+def test_ws_460_11_a_right_rate_is_taken_everywhere(tester, arguments):
     line = f"WebSocketRateLimit {arguments}\n"
     text = f"{line}<VirtualHost *:1>\n{line}</VirtualHost>\n<Location /x>\n{line}</Location>\n"
     result, _ = tester.configtest(text)

@@ -27,7 +27,9 @@ pub fn wait(
     let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
     let mut descriptors = [
         libc::pollfd {
-            fd: socket,
+            // Errors and the peer's end are reported unasked: of a socket that nothing is to be done with, over and
+            // over. A negative descriptor is left out.
+            fd: if events == 0 { -1 } else { socket },
             events,
             revents: 0,
         },
