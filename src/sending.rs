@@ -113,22 +113,23 @@ impl Connection {
             self.outbox.wait_for_room(outgoing, sent_by);
             return;
         }
-        self.resume();
-        self.expire(Instant::now());
+        self.expire();
     }
 
     /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
-    /// because the turn's own may be one of them. The turn finds the same afterwards.
-    pub fn expire(&self, now: Instant) {
-        let is_over = |transport: &Transport| {
-            transport.failure().is_some()
-                || transport
-                    .send_deadline()
-                    .is_some_and(|deadline| deadline <= now)
-        };
-        if self.with_transport(|transport| is_over(transport)) == Some(true) {
+    /// because the turn's own may be one of them. The turn finds the same afterwards. Says when to look again.
+    pub fn expire(&self) -> Option<Instant> {
+        // There may be room that nobody has had the time to see.
+        self.resume();
+        let (is_over, deadline) = self.with_transport(|transport| {
+            let is_over = transport.expire() || transport.failure().is_some();
+            (is_over, transport.send_deadline())
+        })?;
+        if is_over {
             self.outbox.end();
+            return None;
         }
+        deadline
     }
 
     /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
@@ -160,28 +161,41 @@ impl Connection {
         }
     }
 
+    /// Whether the socket was full when it was last written to.
+    pub fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::SeqCst)
+    }
+
     /// Goes on writing after the socket was full.
     pub fn resume(&self) {
-        if self.is_stalled.load(Ordering::Acquire)
+        if self.is_stalled()
             && let Some(transport) = lock(&self.transport).as_mut()
         {
             self.transmitted(transport.resume());
             self.is_stalled
-                .store(!transport.is_idle(), Ordering::Release);
+                .store(!transport.is_idle(), Ordering::SeqCst);
         }
         self.transmit();
     }
 
     /// Writes frame after frame until the outbox is empty; `false` when the transport takes no more.
     fn write_out(&self, transport: &mut Transport) -> bool {
-        while transport.is_idle() {
-            let Some(frames) = self.outbox.take() else {
-                return true;
-            };
-            self.transmitted(transport.write(frames));
+        loop {
+            while transport.is_idle() {
+                let Some(frames) = self.outbox.take() else {
+                    return true;
+                };
+                self.transmitted(transport.write(frames));
+            }
+            // Room that comes from here on is seen by whoever the driver has resume. What has come since the write
+            // is told only once, perhaps to somebody who has looked before this: so the socket is asked again.
+            self.is_stalled.store(true, Ordering::SeqCst);
+            self.transmitted(transport.resume());
+            if !transport.is_idle() {
+                return false;
+            }
+            self.is_stalled.store(false, Ordering::SeqCst);
         }
-        self.is_stalled.store(true, Ordering::Release);
-        false
     }
 
     fn transmitted(&self, count: usize) {

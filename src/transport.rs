@@ -21,6 +21,8 @@ pub struct Transport {
     stalled_since: Option<Instant>,
     /// `WebSocketSendTimeout`.
     send_timeout: Duration,
+    /// The peer has been given up: it has taken nothing in that time.
+    has_expired: bool,
     buffers: Arc<Buffers>,
     failure: Option<Status>,
     bytes_sent: u64,
@@ -37,6 +39,7 @@ impl Transport {
             taken: 0,
             stalled_since: None,
             send_timeout,
+            has_expired: false,
             buffers: Arc::clone(buffers),
             failure: None,
             bytes_sent: 0,
@@ -67,6 +70,15 @@ impl Transport {
     /// When the peer must have taken some of the output that waits for it.
     pub fn send_deadline(&self) -> Option<Instant> {
         self.stalled_since.map(|since| since + self.send_timeout)
+    }
+
+    /// Gives a peer up that has taken no output in time: nothing more is written, whatever room there may be later.
+    /// Says whether it is given up.
+    pub fn expire(&mut self) -> bool {
+        self.has_expired |= self
+            .send_deadline()
+            .is_some_and(|deadline| deadline <= Instant::now());
+        self.has_expired
     }
 
     /// How many bytes have gone out.
@@ -114,6 +126,9 @@ impl Transport {
     }
 
     fn write_some(&mut self) -> Result<(), Status> {
+        if self.has_expired {
+            return Ok(());
+        }
         if self.upgraded.has_output() {
             self.upgraded.flush()?;
         }

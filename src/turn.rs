@@ -18,13 +18,33 @@ use crate::watch::{Watch, Watched};
 
 /// A plugin whose callback takes longer gets each of its messages written at once.
 const QUICK: Duration = Duration::from_micros(100);
-/// How many reads one turn makes before others get theirs.
-const READS_PER_TURN: usize = 64;
+
+/// How long a turn handles input before others get theirs. Whoever waits behind a peer that sends without end waits for
+/// as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
+const SLICE: Duration = Duration::from_micros(100);
+/// How many events of input are handled before the next look at the clock, which costs as much as one of them.
+const EVENTS_PER_LOOK: u32 = 32;
+
+/// The time that a turn has for input.
+#[derive(Default)]
+struct Slice {
+    start: Option<Instant>,
+    events: u32,
+}
+
+impl Slice {
+    /// Whether it is over, after one more event, or now for sure. Most turns have one event, and need no clock.
+    fn is_over(&mut self, for_sure: bool) -> bool {
+        self.events += 1;
+        (for_sure || self.events.is_multiple_of(EVENTS_PER_LOOK))
+            && self.start.get_or_insert_with(Instant::now).elapsed() >= SLICE
+    }
+}
 
 /// The receiving half, and how it is coming to its end. Whoever has the turn has it.
 pub struct Reader {
     receiver: Receiver,
-    /// Input that has been read and must wait until the peer has taken some output.
+    /// Input that has been read and must wait: for the peer to take some output, or for the next turn.
     held_back: Vec<u8>,
     ending: Option<Ending>,
     /// When the closing handshake has to be over.
@@ -92,15 +112,23 @@ impl Connection {
         wait
     }
 
-    /// Ends the WebSocket when there will be no more turns.
+    /// Ends the WebSocket when there will be no more turns, because the child stops.
     pub fn terminate(&self) {
-        if let Some(mut reader) = lock(&self.reader).take() {
-            reader.ending.get_or_insert(Ending::ChildStopped);
-            self.end(&reader);
-            if let Some(driver) = self.driver() {
-                driver.terminated();
-            }
+        if self.give_up(Ending::ChildStopped)
+            && let Some(driver) = self.driver()
+        {
+            driver.terminated();
         }
+    }
+
+    /// Ends the WebSocket when there will be no more turns, unless it has ended. The connection below is the caller's.
+    pub fn give_up(&self, ending: Ending) -> bool {
+        let Some(mut reader) = lock(&self.reader).take() else {
+            return false;
+        };
+        reader.ending.get_or_insert(ending);
+        self.end(&reader);
+        true
     }
 
     /// The plugin has accepted, but there is no connection to open.
@@ -118,12 +146,13 @@ impl Connection {
             self.on_open(reader);
         }
         self.on_asked(reader);
+        let mut slice = Slice::default();
         if !reader.held_back.is_empty() {
             let mut held_back = std::mem::take(&mut reader.held_back);
-            self.receive(reader, &mut held_back);
+            self.receive(reader, &mut held_back, &mut slice);
         }
-        for _ in 0..READS_PER_TURN {
-            if reader.ending.is_some() {
+        loop {
+            if reader.ending.is_some() || reader.has_more {
                 return;
             }
             // What is held back comes first, even if it might be handled by now.
@@ -132,10 +161,13 @@ impl Connection {
                 return;
             }
             match self.read(reader, buffer) {
-                Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count]),
+                Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count], &mut slice),
                 Ok(Read::LastData(count)) => {
-                    self.receive(reader, &mut buffer[..count]);
+                    self.receive(reader, &mut buffer[..count], &mut slice);
                     if !is_hung_up {
+                        if reader.held_back.is_empty() {
+                            reader.watch.no_input();
+                        }
                         return;
                     }
                 }
@@ -147,8 +179,8 @@ impl Connection {
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
+            reader.has_more |= slice.is_over(true);
         }
-        reader.has_more = true;
     }
 
     /// Input has to wait. Room that comes from here on is told, and room that has come is seen at the turn's end.
@@ -178,7 +210,7 @@ impl Connection {
     /// What a quick plugin sends while there is more input in the buffer is gathered, and leaves in one write when
     /// the input is used up. When the peer takes no output, the rest of the input waits: the plugin's `send` would
     /// have to, on this thread.
-    fn receive(&self, reader: &mut Reader, mut input: &mut [u8]) {
+    fn receive(&self, reader: &mut Reader, mut input: &mut [u8], slice: &mut Slice) {
         let mut is_quick = true;
         while !input.is_empty() && reader.ending.is_none() {
             if !self.may_read(reader) {
@@ -194,9 +226,9 @@ impl Connection {
             let has_more = consumed < length;
             if has_more && is_quick && event.is_some() {
                 self.is_corked.store(true, Ordering::Relaxed);
-                let start = Instant::now();
+                let start = matches!(event, Some(Event::Message { .. })).then(Instant::now);
                 self.handle(reader, event);
-                is_quick = start.elapsed() < QUICK;
+                is_quick = start.is_none_or(|start| start.elapsed() < QUICK);
                 if !is_quick {
                     self.uncork();
                 }
@@ -204,6 +236,11 @@ impl Connection {
                 self.handle(reader, event);
             }
             input = &mut input[consumed..];
+            if has_more && slice.is_over(!is_quick) {
+                reader.held_back = input.to_vec();
+                reader.has_more = true;
+                break;
+            }
         }
         self.uncork();
     }
@@ -261,15 +298,17 @@ impl Connection {
     /// What the driver has to wait for after a turn.
     fn what_to_wait_for(&self, reader: &mut Reader) -> Wait {
         // Under the lock nobody takes output out of the outbox that has not been written yet.
-        let (is_idle, has_output, failure, send_deadline) = match lock(&self.transport).as_ref() {
-            Some(transport) => (
-                transport.is_idle(),
-                self.outbox.has_output(),
-                transport.failure(),
-                transport.send_deadline(),
-            ),
-            None => (true, false, None, None),
-        };
+        let (is_idle, has_output, failure, has_expired, send_deadline) =
+            match lock(&self.transport).as_mut() {
+                Some(transport) => (
+                    transport.is_idle(),
+                    self.outbox.has_output(),
+                    transport.failure(),
+                    transport.expire(),
+                    transport.send_deadline(),
+                ),
+                None => (true, false, None, false, None),
+            };
         if let Some(status) = failure {
             reader.ending.get_or_insert(Ending::Broken(status));
             return Wait::Ended;
@@ -279,7 +318,7 @@ impl Connection {
         {
             return Wait::Ended;
         }
-        if is_over(send_deadline) {
+        if has_expired {
             reader.ending = Some(Ending::SendTimeout);
             return Wait::Ended;
         }
@@ -393,8 +432,4 @@ impl Connection {
             account.give(upgraded);
         }
     }
-}
-
-fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }

@@ -18,6 +18,7 @@ use reactor::{Readiness, Registration, Source, Turn};
 use super::{Driver, Wait};
 use crate::child::Child;
 use crate::connection::Connection;
+use crate::ending::Ending;
 use crate::websocket_module;
 
 /// How long to read what a peer still sends after our end of the connection.
@@ -36,6 +37,9 @@ pub struct EventDriver {
     suspended: OnceLock<Instant>,
     /// When the registration's timer expires, which is then not later than the deadline.
     timer: Mutex<Option<Instant>>,
+    /// A turn is due behind those of others. What happens meanwhile is its business: a peer that sends without end gets
+    /// no turn before theirs because of its latest bytes.
+    is_queued: AtomicBool,
     /// The peer has ended its direction; said once by the poller, remembered for a turn that cannot read yet.
     is_hung_up: AtomicBool,
     /// Set when `phase` is no longer `Open`, so that the open connection's turns need no lock.
@@ -73,6 +77,7 @@ impl EventDriver {
             registration: OnceLock::new(),
             suspended: OnceLock::new(),
             timer: Mutex::new(None),
+            is_queued: AtomicBool::new(false),
             is_hung_up: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             phase: Mutex::new(Phase::New(upgraded)),
@@ -102,9 +107,15 @@ impl EventDriver {
             return;
         };
         let registration = self.registration.get_or_init(|| registration);
-        if registration.arm(&Socket(self.socket)).is_err() && self.turn.begin(Readiness::EMPTY) {
-            self.connection.terminate();
-            self.close();
+        match registration.arm(&Socket(self.socket)) {
+            // The poller will say when there is room, and nobody has set the timer for when there is none.
+            Ok(()) if self.connection.is_stalled() => self.wake(),
+            Ok(()) => {}
+            Err(_) if self.turn.begin(Readiness::EMPTY) => {
+                self.connection.give_up(Ending::Internal);
+                self.close();
+            }
+            Err(_) => {}
         }
     }
 
@@ -129,6 +140,7 @@ impl EventDriver {
         }
         self.child.buffers().give_input(buffer);
         if has_more && let Some(registration) = self.registration.get() {
+            self.is_queued.store(true, Ordering::SeqCst);
             // Others first. A reactor that has stopped takes no more turns.
             let _ = registration.notify();
         }
@@ -212,6 +224,11 @@ impl Source for EventDriver {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.resume();
         }
+        if readiness.contains(Readiness::NOTIFIED) {
+            self.is_queued.store(false, Ordering::SeqCst);
+        } else if self.is_queued.load(Ordering::SeqCst) {
+            return;
+        }
         if self.turn.begin(readiness) {
             self.run();
         }
@@ -219,7 +236,8 @@ impl Source for EventDriver {
 
     fn expired(self: Arc<Self>) {
         *lock(&self.timer) = None;
-        self.connection.expire(Instant::now());
+        // Set here, because the turn that comes may have to wait for one that is blocked in `send`.
+        self.set_timer(self.connection.expire());
         self.ready(Readiness::EMPTY);
     }
 }

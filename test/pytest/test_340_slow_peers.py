@@ -6,6 +6,7 @@ import pytest
 
 from harness.conf import ECHO, example, location, plugin
 from harness.rawclient import BINARY, TEXT, frame
+from harness.waiting import PATIENCE
 
 WORKERS = 24
 MEGABYTE = 1 << 20
@@ -125,6 +126,34 @@ def test_ws_340_09_a_client_may_leave_while_the_plugin_is_busy(httpd):
         getattr(client, way)()
     with httpd.open("/sleep") as client:
         client.echo("0")
+
+
+def test_ws_340_12_what_a_client_has_read_while_nobody_looked_counts(make_httpd, mpm):
+    """WebSocketSendTimeout is over by then, but not for want of room."""
+    def text(server):
+        threads = "WebSocketThreads 1 1\n" if mpm == "event" else ""
+        return f"{threads}WebSocketSendTimeout 2s\n{configuration(server)}"
+
+    size = 20 * MEGABYTE
+    server = make_httpd(mpm, text, workers=4).start()
+    with server.open("/echo", receive_buffer=8192) as client, server.open("/sleep") as busy:
+        client.send_frame(BINARY, b"x" * size)
+        client.receive_exactly(1)
+        # It cannot write meanwhile; what it has written so far can be read.
+        busy.send_frame(TEXT, "4000")
+        rest = memoryview(bytearray(1 << 16))
+        received = 1
+        client.socket.settimeout(0.5)
+        try:
+            while received < size:
+                received += client.socket.recv_into(rest)
+        except TimeoutError:
+            pass
+        client.socket.settimeout(PATIENCE)
+        assert busy.receive_message().text == "4000"
+        client.receive_exactly(size + 10 - received)
+        client.echo("and so it goes on")
+        client.close_properly()
 
 
 def test_ws_340_10_a_flood_of_pings_from_a_client_that_does_not_read_is_borne(httpd):
