@@ -2,7 +2,7 @@
 
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
 use crate::core::Core;
@@ -82,6 +82,9 @@ impl Snapshot {
 
 /// How many jobs a worker does before it looks for events again.
 const JOBS_IN_A_ROW: usize = 32;
+/// After how long it does no further one: sources that always have more to do come back as jobs, and those that have
+/// something once in a while as events.
+const LONG: Duration = Duration::from_micros(100);
 
 /// The body of a worker thread.
 pub(crate) fn run(core: &Core, index: usize) {
@@ -156,16 +159,21 @@ fn wait(core: &Core, me: &Worker, timeout: i32, buffer: &mut sys::EventBuffer) -
 
 /// Does jobs, but not for ever; true if some are left.
 fn do_jobs(core: &Core, me: &Worker) -> bool {
+    let mut start = None;
     for _ in 0..JOBS_IN_A_ROW {
         let Some(job) = core.jobs.pop() else {
             return false;
         };
+        let start = *start.get_or_insert_with(Instant::now);
         if !core.jobs.is_empty() {
             core.call_for_help();
         }
         callback(core, me, || do_job(core, job));
         if core.is_stopping() {
             return false;
+        }
+        if start.elapsed() >= LONG {
+            break;
         }
     }
     !core.jobs.is_empty()

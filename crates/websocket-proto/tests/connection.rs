@@ -394,6 +394,25 @@ fn a_recycled_buffer_serves_the_next_message() {
 }
 
 #[test]
+fn a_message_in_many_fragments_is_consumed_a_few_at_a_time() {
+    let mut receiver = receiver(Role::Client, 1 << 20);
+    let fragment = [0x00, 1, b'x'];
+    let mut input = [[0x01, 1, b'x']]
+        .into_iter()
+        .chain([fragment; 99])
+        .flatten()
+        .collect::<Vec<_>>();
+    let many = 3 * Receiver::MOST_FRAMES;
+    assert_eq!(receiver.receive(&mut input), (many, None));
+    assert_eq!(receiver.receive(&mut input[many..]), (300 - many, None));
+    let mut last = [0x80, 1, b'x'];
+    let (3, Some(Event::Message { payload, .. })) = receiver.receive(&mut last) else {
+        panic!("no message");
+    };
+    assert_eq!(payload.len(), 101);
+}
+
+#[test]
 fn a_message_is_under_way_from_its_first_header_to_its_last_byte() {
     let mut receiver = receiver(Role::Client, 100);
     let mut states = Vec::new();

@@ -65,6 +65,9 @@ enum Found {
 }
 
 impl Receiver {
+    /// How many frames one call of [`Receiver::receive`] consumes at most.
+    pub const MOST_FRAMES: usize = 64;
+
     /// A receiver for a connection whose opening handshake is done.
     pub fn new(config: ReceiverConfig) -> Receiver {
         Receiver {
@@ -87,7 +90,8 @@ impl Receiver {
     }
 
     /// Consumes input until an event is ready or the input is used up; gives how many bytes it
-    /// consumed.
+    /// consumed. Of a message in many small fragments it consumes [`Receiver::MOST_FRAMES`] at a
+    /// time, so that a caller who has others to look after gets to do so.
     ///
     /// The event borrows from `input` alone, so the receiver may be used while the event lives.
     pub fn receive<'a>(&mut self, input: &'a mut [u8]) -> (usize, Option<Event<'a>>) {
@@ -130,7 +134,7 @@ impl Receiver {
 
     fn advance(&mut self, input: &mut [u8]) -> Result<(usize, Option<Found>), ProtocolError> {
         let mut consumed = 0;
-        loop {
+        for _ in 0..Self::MOST_FRAMES {
             if self.decoder.is_in_header() {
                 let rest = &input[consumed..];
                 match self.decoder.read_header(rest, &self.assembler) {
@@ -167,6 +171,7 @@ impl Receiver {
                 return Ok((consumed, Some(Found::Assembled(assembled))));
             }
         }
+        Ok((consumed, None))
     }
 
     /// Begins the first frame of a compressed message, if a frame was refused for being that; gives
