@@ -36,6 +36,11 @@ class Client:
             words += ["--speak", "yes", "--size", message]
         return Holder(self.command(server, *words))
 
+    def plague(self, server, kind, connections):
+        """Clients that mean no good, as long as the Holder exists."""
+        words = ["hostile", "--kind", kind, "--connections", connections, "--seconds", 300]
+        return Holder(self.command(server, *words))
+
     def run(self, server, *words, limit):
         try:
             done = subprocess.run(

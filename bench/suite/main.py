@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 
-from . import compression, counts, echo, http, idle, machine, targets
+from . import compression, counts, echo, heartbeats, hostile, http, idle, machine, targets
 from .build import Unusable, build
 from .client import Client
 from .servers import Fleet
@@ -19,6 +19,8 @@ GROUPS = {
     "idle": idle.measure,
     "compression-idle": compression.idle,
     "http": http.measure,
+    "heartbeats": heartbeats.measure,
+    "hostile": hostile.measure,
 }
 
 

@@ -57,14 +57,15 @@ class Fleet:
             missing.add(LIBWEBSOCKETS)
         return [name for name in wanted if name not in missing]
 
-    def start(self, name, prefix=(), tls=False, compression=None):
-        """Starts a server; `prefix` is a command that runs it, such as a profiler."""
+    def start(self, name, prefix=(), tls=False, compression=None, directives=()):
+        """Starts a server; `prefix` is a command that runs it, such as a profiler, and `directives` are more of
+        them for this module's Location."""
         self.count += 1
         folder = self.folder / f"server-{self.count}"
         folder.mkdir()
         # Another program may take the port between the look for a free one and the start.
         for attempt in range(3):
-            server = self.make(name, folder, free_port(), prefix, tls, compression)
+            server = self.make(name, folder, free_port(), prefix, tls, compression, directives)
             self.servers.append(server)
             if server.answers():
                 return server
@@ -72,11 +73,12 @@ class Fleet:
         log = (folder / "output").read_text(errors="replace")
         raise RuntimeError(f"the {name} server does not start:\n{log}")
 
-    def make(self, name, folder, port, prefix, tls, compression):
+    def make(self, name, folder, port, prefix, tls, compression, directives):
         programs = self.programs
         if name in (EVENT, WORKER):
             configuration = folder / "httpd.conf"
-            configuration.write_text(httpd_conf(programs, folder, port, name, tls, compression))
+            lines = [*(compression.directives() if compression else []), *directives]
+            configuration.write_text(httpd_conf(programs, folder, port, name, tls, lines))
             command = [programs.httpd, "-d", folder, "-f", configuration, "-DFOREGROUND"]
         else:
             program = {
@@ -144,6 +146,11 @@ class Server:
             tree += [child for child, parent in parents.items() if parent == pid]
         return tree
 
+    def cpu(self):
+        """Seconds that the whole tree has had of a core, by the scheduler's count."""
+        # The clock of a process, as clock_getcpuclockid(3) makes it.
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.tree())
+
     def memory(self):
         """KiB of the whole tree: proportional, so that what is shared counts once."""
         return sum(memory_of(pid) for pid in self.tree())
@@ -182,7 +189,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def httpd_conf(programs, folder, port, mpm, tls, compression=None):
+def httpd_conf(programs, folder, port, mpm, tls, directives):
     pages = folder / "pages"
     pages.mkdir(exist_ok=True)
     (pages / STATIC_FILE[1:]).write_text("<!DOCTYPE html>\n" + "<p>A static page.</p>\n" * 48)
@@ -209,7 +216,7 @@ def httpd_conf(programs, folder, port, mpm, tls, compression=None):
         "<Location /echo>",
         "  SetHandler websocket-handler",
         f'  WebSocketHandler "{programs.modules}/mod_websocket_echo.so" echo_init',
-        *(compression.directives() if compression else []),
+        *directives,
         "</Location>",
     ]
     if mpm == EVENT:

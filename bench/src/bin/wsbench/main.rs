@@ -3,6 +3,7 @@
 
 mod echo;
 mod get;
+mod hostile;
 mod idle;
 mod json;
 mod latency;
@@ -25,6 +26,9 @@ const USAGE: &str = "usage: wsbench COMMAND --port N [OPTION VALUE]...
   idle   open WebSockets, print, and hold them until the end of stdin
          --connections N  --tls yes  --seconds S (the longest hold)
          --speak yes (each has had one message echoed: --size BYTES  --compress yes)
+  hostile  misbehave until the end of stdin
+         --connections N  --seconds S (at most)
+         --kind announce, fragments, pings, unread, handshake, vanish or bomb
   get    GET --path over and over
          --seconds S  --new yes (a connection for each request)
 All: --path PATH. Exit status: 0, 1 when the server misbehaved, 2 for bad arguments.";
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
     let result = match options.command.as_str() {
         "echo" => echo::run(&options),
         "idle" => idle::run(&options),
+        "hostile" => hostile::run(&options),
         _ => get::run(&options),
     };
     if let Err(reason) = result {

@@ -2,6 +2,8 @@
 
 use std::{str::FromStr, time::Duration};
 
+use crate::hostile::Kind;
+
 /// What a command is to do; each command reads what concerns it.
 pub struct Options {
     pub command: String,
@@ -19,6 +21,8 @@ pub struct Options {
     pub tls: bool,
     /// A new connection for each request.
     pub fresh: bool,
+    /// Of a hostile client.
+    pub kind: Option<Kind>,
     pub messages: u64,
     pub pid: Option<i32>,
     pub duration: Duration,
@@ -40,12 +44,13 @@ impl Options {
             speak: false,
             tls: false,
             fresh: false,
+            kind: None,
             messages: u64::MAX,
             pid: None,
             duration: Duration::from_secs(1),
             warm_up: Duration::ZERO,
         };
-        if !["echo", "idle", "get"].contains(&options.command.as_str()) {
+        if !["echo", "idle", "hostile", "get"].contains(&options.command.as_str()) {
             return Err(format!("unknown command {}", options.command));
         }
         while let Some(name) = words.next() {
@@ -78,6 +83,7 @@ impl Options {
             "--speak" => self.speak = yes,
             "--tls" => self.tls = yes,
             "--new" => self.fresh = yes,
+            "--kind" => self.kind = Some(value.parse()?),
             "--messages" => self.messages = number(name, value)?,
             "--pid" => self.pid = Some(number(name, value)?),
             "--seconds" => self.duration = seconds(name, value)?,

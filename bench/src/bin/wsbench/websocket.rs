@@ -20,7 +20,7 @@ const CONTINUATION: u8 = 0x0;
 pub const TEXT: u8 = 0x1;
 pub const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
+pub const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
 /// Connects, and makes sure that no call on the socket can last for ever.
