@@ -39,6 +39,8 @@ class Client:
     def plague(self, server, kind, connections):
         """Clients that mean no good, as long as the Holder exists."""
         words = ["hostile", "--kind", kind, "--connections", connections, "--seconds", 300]
+        if kind == "bomb":
+            words += ["--compress", "yes"]
         return Holder(self.command(server, *words))
 
     def run(self, server, *words, limit):

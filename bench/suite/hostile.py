@@ -18,7 +18,7 @@ KINDS = {
 OTHERS = 10
 
 
-def measure(fleet, client, settings, results):
+def measure(fleet, client, settings, _results):
     """The p99 of others on the same server, on another one while that server is plagued, and in peace.
 
     What a second server feels is the machine; the difference is what the module lets one client do to another.
@@ -26,8 +26,9 @@ def measure(fleet, client, settings, results):
     rounds = 2 if settings.quick else 7
     rows = []
     for label, (kind, count) in KINDS.items():
-        compression = Compression() if kind == "bomb" else None
-        plagued, beside = (fleet.start(EVENT, compression=compression) for _ in range(2))
+        # The others do not offer it.
+        directives = Compression().directives() if kind == "bomb" else []
+        plagued, beside = (fleet.start(EVENT, directives=directives) for _ in range(2))
         same, other, peace = [], [], []
         for _ in range(rounds):
             peace.append(p99(client, beside, settings))
@@ -38,9 +39,8 @@ def measure(fleet, client, settings, results):
             if clients.opened != count:
                 client.complaints.append(f"hostile: {clients.opened} of {count} {kind}")
         fleet.stop(plagued, beside)
-        share = ratio(same, other)
-        results["hostile", kind] = share
-        rows.append([label, figure(count), *(figure(middle(each)) for each in (peace, other, same)), times(share)])
+        p99s = (figure(middle(each)) for each in (peace, other, same))
+        rows.append([label, figure(count), *p99s, times(ratio(same, other))])
     heads = [
         "event", "hostile clients", "p99 without them, µs", "p99 on another server beside them, µs",
         "p99 on the same server, µs", "same ÷ other",

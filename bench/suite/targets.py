@@ -41,12 +41,6 @@ def table_rows(results):
             )
     if "heartbeats" in results:
         yield ("10,000 idle WebSockets with heartbeats, % of one core", "2", "1", figure(results["heartbeats"], 2))
-    plagued = [results[key] for key in results if key[0] == "hostile" and results[key]]
-    if plagued:
-        yield (
-            "p99 of others beside hostile clients, beside that on another server, the worst kind", "2.0 ×", "1.2 ×",
-            times(max(plagued)),
-        )
 
 
 def summary(results):
