@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The room is per child process of httpd: who meets whom depends on the process that has got their
-//! connections. For one room for all, have one child (`ServerLimit 1`) and the event or worker MPM.
+//! connections. For one room for all, have one child (`MaxRequestWorkers` the same as
+//! `ThreadsPerChild`) and the event or worker MPM.
 //!
 //! Messages are JSON texts. A client first says who it is, and then talks:
 //!

@@ -10,7 +10,8 @@
 //! `/mirror?mirror=blue` is the room `blue`, and `/mirror` the room `main`. A room's name is 1 to 64
 //! letters, digits, `_` and `-`; any other is refused with HTTP status 400. Rooms are per child
 //! process of httpd: who meets whom there depends on the process that has got their connections. For
-//! one room for all, have one child (`ServerLimit 1`) and the event or worker MPM.
+//! one room for all, have one child (`MaxRequestWorkers` the same as `ThreadsPerChild`) and the event
+//! or worker MPM.
 //!
 //! Messages are JSON texts. A client sends circles, of at most 256 bytes each:
 //!
