@@ -6,14 +6,14 @@ use std::time::Duration;
 use httpd::log::Subject;
 use httpd::upgraded::Upgraded;
 
-use crate::ending::{ClosedBy, Ending};
+use crate::ending::{Closed, ClosedBy, Ending};
 use crate::log::{self, Level, Tag};
 
 /// The account of one WebSocket.
 pub struct Account<'a> {
     pub ending: &'a Ending,
-    /// Who sent the first Close frame, and with which code.
-    pub closed: Option<(ClosedBy, u16)>,
+    /// The first Close frame.
+    pub closed: Option<&'a Closed>,
     pub duration: Duration,
     pub messages_in: u64,
     pub messages_out: u64,
@@ -62,13 +62,13 @@ impl fmt::Display for Account<'_> {
                 Ending::Close {
                     is_answer: true, ..
                 },
-                Some((by, code)),
+                Some(closed),
             ) => {
-                write!(f, "{by} with {code}, answered with {}", self.ending)
+                write!(f, "{closed}, answered with {}", self.ending)
             }
             (Ending::Close { .. }, _) => write!(f, "{}, {}", ClosedBy::Peer, self.ending),
             (Ending::Failed(_) | Ending::Internal, _) | (_, None) => write!(f, "{}", self.ending),
-            (_, Some((by, code))) => write!(f, "{by} with {code}, and {}", self.ending),
+            (_, Some(closed)) => write!(f, "{closed}, and {}", self.ending),
         }
     }
 }

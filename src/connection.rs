@@ -16,7 +16,7 @@ use httpd::upgraded::Upgraded;
 use websocket_plugin::abi;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 use websocket_proto::{
-    ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    CloseFrame, ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
 };
 
 use crate::board::Entry;
@@ -24,7 +24,7 @@ use crate::buffers::Buffers;
 use crate::child::{Child, Place};
 use crate::config::Config;
 use crate::driver::Driver;
-use crate::ending::{ClosedBy, NO_STATUS_RECEIVED};
+use crate::ending::{Closed, ClosedBy};
 use crate::log::{self, Level, Tag};
 use crate::options::Options;
 use crate::outbox::Outbox;
@@ -86,7 +86,7 @@ pub struct Connection {
     /// There is a WebSocketIdleTimeout: `last_sent` counts.
     is_idleness_watched: bool,
     /// Who sent the first Close frame, and with which code.
-    closed: OnceLock<(ClosedBy, u16)>,
+    closed: OnceLock<Box<Closed>>,
 }
 
 /// What a connection begins with: a good handshake, and what was agreed on.
@@ -348,14 +348,14 @@ impl Connection {
     }
 
     /// The first Close frame is ours, or answers the peer's.
-    pub(crate) fn closed_by(&self, by: ClosedBy, code: Option<u16>) {
+    pub(crate) fn closed_by(&self, by: ClosedBy, frame: Option<CloseFrame>) {
         // Only one can be the first.
-        let _ = self.closed.set((by, code.unwrap_or(NO_STATUS_RECEIVED)));
+        let _ = self.closed.set(Box::new(Closed { by, frame }));
     }
 
-    /// Who sent the first Close frame, and with which code.
-    pub(crate) fn closed(&self) -> Option<(ClosedBy, u16)> {
-        self.closed.get().copied()
+    /// The first Close frame.
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.closed.get().map(|closed| &**closed)
     }
 
     /// Says once for each connection what a plugin does wrong.

@@ -65,6 +65,34 @@ impl fmt::Display for ClosedBy {
     }
 }
 
+/// The first Close frame, and who has sent it.
+pub struct Closed {
+    /// Who.
+    pub by: ClosedBy,
+    /// With what, if with anything.
+    pub frame: Option<CloseFrame>,
+}
+
+impl Closed {
+    /// The code, and what stands for it when there is none.
+    pub fn code(&self) -> u16 {
+        self.frame
+            .as_ref()
+            .map_or(NO_STATUS_RECEIVED, |frame| frame.code.as_u16())
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {}", self.by, self.code())?;
+        match &self.frame {
+            // A plugin may have it from anybody: quoted, so that it cannot pass for ours.
+            Some(frame) if !frame.reason.is_empty() => write!(f, " {:?}", &*frame.reason),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Why a WebSocket ends.
 pub enum Ending {
     /// The peer has sent a Close frame: its own, or the answer to ours.
@@ -126,10 +154,10 @@ impl Ending {
     }
 
     /// Who has closed it, in a word, and with which code: the side that began, where one did.
-    pub fn logged_code(&self, closed: Option<(ClosedBy, u16)>) -> (&'static str, u16) {
+    pub fn logged_code(&self, closed: Option<&Closed>) -> (&'static str, u16) {
         match closed {
-            Some((ClosedBy::Peer, _)) | None => (self.word(), self.code_and_reason().0),
-            Some((by, code)) => (by.word(), code),
+            Some(closed) if closed.by != ClosedBy::Peer => (closed.by.word(), closed.code()),
+            _ => (self.word(), self.code_and_reason().0),
         }
     }
 

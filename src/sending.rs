@@ -76,7 +76,7 @@ impl Connection {
     pub fn close(&self, frame: Option<&CloseFrame>, by: ClosedBy) -> bool {
         let is_first = self.outbox.push_close(frame).is_ok();
         if is_first {
-            self.closed_by(by, frame.map(|frame| frame.code.as_u16()));
+            self.closed_by(by, frame.cloned());
             self.entry().closing();
             self.transmit();
             self.wake();

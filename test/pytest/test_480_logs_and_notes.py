@@ -160,7 +160,7 @@ ENDS = {
         "/echo", close(), r"closed by the peer, no close code$", 1005, "peer"),
     "close of the plugin": (
         "/rpc", send(frame(TEXT, "close_with 4001 enough")),
-        r"closed by the plugin with 4001, answered with 4001$", 4001, "plugin"),
+        r'closed by the plugin with 4001 "enough", answered with 4001$', 4001, "plugin"),
     "close of the plugin without a code": (
         "/recorder", send(frame(TEXT, "close")),
         r"closed by the plugin with 1005, answered with no close code$", 1005, "plugin"),
