@@ -13,6 +13,9 @@ def configuration(_server):
         location("/connect", plugin("panic", "panic_connect_init"))
         + location("/message", plugin("panic", "panic_message_init"))
         + location("/disconnect", plugin("panic", "panic_disconnect_init"))
+        + location("/open", plugin("panic", "panic_open_init"))
+        + location("/timer", plugin("panic", "panic_timer_init"))
+        + location("/close", plugin("panic", "panic_close_init"))
         + location("/echo", example(ECHO))
     )
 
@@ -98,3 +101,60 @@ def test_ws_330_07_a_panic_in_init_is_a_configuration_error(make_httpd, mpm):
     assert result.returncode != 0
     assert f"line {base + 3}" in result.stderr
     assert "panic_init_init" in result.stderr and "NULL" in result.stderr
+
+
+@pytest.mark.parametrize("path", ["/open", "/timer"])
+def test_ws_330_07_a_panic_right_after_the_101_closes_with_1011(httpd, bystanders, path):
+    httpd.error_log.expect(PANIC)
+    with httpd.open(path) as client:
+        received = client.receive_frame()
+        assert received.close_code == 1011
+        client.send_close(1011)
+        assert client.receive_to_eof() == b""
+
+
+@pytest.mark.parametrize("way", ["close_properly", "vanish"])
+def test_ws_330_08_a_panic_in_on_close_is_contained(httpd, bystanders, way):
+    httpd.error_log.expect(PANIC)
+    with httpd.open("/close") as client:
+        client.echo("hello")
+        getattr(client, way)()
+    httpd.error_log.wait_for("panic in|panicked at")
+
+
+def test_ws_330_09_a_panic_in_configure_is_a_configuration_error(make_httpd, mpm):
+    server = make_httpd(mpm, "")
+    result, _ = server.configtest(
+        location("/configure", plugin("panic", "panic_configure_init"), "WebSocketPluginOption a b")
+    )
+    assert result.returncode != 0, "accepted"
+    assert "panic" in result.stderr, result.stderr
+
+
+def test_ws_330_10_a_child_whose_child_start_panics_refuses_only_that_plugins_clients(
+    make_httpd, mpm
+):
+    server = make_httpd(mpm, location("/start", plugin("panic", "panic_child_start_init"))
+                        + location("/echo", example(ECHO)))
+    server.error_log.expect(PANIC)
+    server.error_log.expect(r"\[websocket:error\].* WS\d{4}: ")
+    server.start()
+    for _ in range(2):
+        with server.client() as client:
+            assert client.upgrade("/start").status == 500
+        with server.open("/echo") as client:
+            client.echo("undisturbed")
+            client.close_properly()
+
+
+def test_ws_330_11_a_panic_in_child_stop_ends_no_process(make_httpd, mpm):
+    server = make_httpd(mpm, location("/stop", plugin("panic", "panic_child_stop_init")))
+    server.error_log.expect(PANIC)
+    server.start()
+    with server.open("/stop") as client:
+        client.echo("hello")
+        client.close_properly()
+    server.graceful()
+    with server.open("/stop") as client:
+        client.echo("hello again")
+        client.close_properly()
