@@ -128,34 +128,7 @@ def test_ws_340_09_a_client_may_leave_while_the_plugin_is_busy(httpd):
         client.echo("0")
 
 
-def test_ws_340_12_what_a_client_has_read_while_nobody_looked_counts(make_httpd, mpm):
-    """WebSocketSendTimeout is over by then, but not for want of room."""
-    def text(server):
-        threads = "WebSocketThreads 1 1\n" if mpm == "event" else ""
-        return f"{threads}WebSocketSendTimeout 2s\n{configuration(server)}"
-
-    size = 20 * MEGABYTE
-    server = make_httpd(mpm, text, workers=4).start()
-    with server.open("/echo", receive_buffer=8192) as client, server.open("/sleep") as busy:
-        client.send_frame(BINARY, b"x" * size)
-        client.receive_exactly(1)
-        # It cannot write meanwhile; what it has written so far can be read.
-        busy.send_frame(TEXT, "4000")
-        rest = memoryview(bytearray(1 << 16))
-        received = 1
-        client.socket.settimeout(0.5)
-        try:
-            while received < size:
-                received += client.socket.recv_into(rest)
-        except TimeoutError:
-            pass
-        client.socket.settimeout(PATIENCE)
-        assert busy.receive_message().text == "4000"
-        client.receive_exactly(size + 10 - received)
-        client.echo("and so it goes on")
-        client.close_properly()
-
-
+@pytest.mark.memory
 def test_ws_340_10_a_flood_of_pings_from_a_client_that_does_not_read_is_borne(httpd):
     flood = frame(0x9, b"p" * 125) * 2000
     before = httpd.resident_bytes()
@@ -195,3 +168,31 @@ def test_ws_340_11_many_connections_come_and_go(httpd):
     for thread in threads:
         thread.join()
     assert not failures, failures
+
+
+def test_ws_340_12_what_a_client_has_read_while_nobody_looked_counts(make_httpd, mpm):
+    """WebSocketSendTimeout is over by then, but not for want of room."""
+    def text(server):
+        threads = "WebSocketThreads 1 1\n" if mpm == "event" else ""
+        return f"{threads}WebSocketSendTimeout 2s\n{configuration(server)}"
+
+    size = 20 * MEGABYTE
+    server = make_httpd(mpm, text, workers=4).start()
+    with server.open("/echo", receive_buffer=8192) as client, server.open("/sleep") as busy:
+        client.send_frame(BINARY, b"x" * size)
+        client.receive_exactly(1)
+        # It cannot write meanwhile; what it has written so far can be read.
+        busy.send_frame(TEXT, "4000")
+        rest = memoryview(bytearray(1 << 16))
+        received = 1
+        client.socket.settimeout(0.5)
+        try:
+            while received < size:
+                received += client.socket.recv_into(rest)
+        except TimeoutError:
+            pass
+        client.socket.settimeout(PATIENCE)
+        assert busy.receive_message().text == "4000"
+        client.receive_exactly(size + 10 - received)
+        client.echo("and so it goes on")
+        client.close_properly()
