@@ -1,7 +1,9 @@
 //! Memory that a child's connections share: buffers that input passes through, and large ones for large messages,
 //! which are expensive to get from the system each time (a page fault every 4 KiB).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::lock;
 
 /// The most that one read takes, in bytes.
 const INPUT: usize = 64 * 1024;
@@ -53,8 +55,4 @@ impl Buffers {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

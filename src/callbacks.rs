@@ -9,8 +9,9 @@ use std::time::Instant;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use crate::connection::{Connection, lock};
+use crate::connection::Connection;
 use crate::ending::Ending;
+use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::turn::Reader;
 

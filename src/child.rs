@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::apr::Pool;
@@ -18,6 +18,7 @@ use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::ending::ClosedBy;
+use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{self, Plugin};
 use crate::server_api::ProcessTable;
@@ -317,8 +318,4 @@ fn log_fault(text: &str) {
             || text.to_owned(),
         );
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

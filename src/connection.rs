@@ -5,7 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::log::Subject;
@@ -25,6 +25,7 @@ use crate::child::{Child, Place};
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::ending::{Closed, ClosedBy};
+use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::options::Options;
 use crate::outbox::Outbox;
@@ -394,10 +395,4 @@ impl Connection {
     pub fn driver(&self) -> Option<Arc<dyn Driver>> {
         self.driver.get().and_then(Weak::upgrade)
     }
-}
-
-/// Locks a mutex of a connection.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while it was held has been logged, and has ended the connection.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -43,6 +43,7 @@ mod driver;
 mod ending;
 mod frame_log;
 mod handler;
+mod lock;
 mod log;
 mod module;
 mod options;

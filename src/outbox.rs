@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
 
 use crate::buffers::Buffers;
+use crate::lock::lock;
 
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 const GATHER: usize = 16 * 1024;
@@ -366,7 +367,7 @@ impl Outbox {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

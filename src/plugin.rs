@@ -5,13 +5,14 @@ use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::mem::offset_of;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use httpd::apr::Pool;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
+use crate::lock::lock;
 use crate::options::Options;
 
 /// A loaded plugin. Its last owner is the configuration: when that goes, the plugin is destroyed and unloaded.
@@ -78,7 +79,7 @@ pub fn all_loaded(pool: Pool<'_>) -> Vec<Arc<Plugin>> {
     let Some(loaded) = pool.find::<Loaded>(LOADED) else {
         return Vec::new();
     };
-    let loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = lock(loaded);
     loaded.values().map(Arc::clone).collect()
 }
 
@@ -86,7 +87,7 @@ pub fn all_loaded(pool: Pool<'_>) -> Vec<Arc<Plugin>> {
 /// The error says what is wrong with it.
 pub fn load_once(pool: Pool<'_>, file: &str, init: &str) -> Result<Arc<Plugin>, String> {
     let loaded: &Loaded = pool.kept(LOADED, Loaded::default);
-    let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = lock(loaded);
     let key = (file.to_owned(), init.to_owned());
     if let Some(plugin) = loaded.get(&key) {
         return Ok(Arc::clone(plugin));

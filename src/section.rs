@@ -1,7 +1,7 @@
 //! The sections of the configuration that name a plugin or set its options: what each plugin's `configure` checks.
 
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use httpd::apr::Pool;
 use httpd::config::Directive;
@@ -9,6 +9,7 @@ use httpd::log::Subject;
 use httpd::server::{Server, ServerId};
 
 use crate::config::Config;
+use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::options::Options;
 use crate::plugin::Plugin;
@@ -98,8 +99,4 @@ pub fn check_all(pool: Pool<'_>, main: Server<'_>) -> bool {
         }
     }
     are_good
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use websocket_proto::CloseFrame;
 
-use crate::connection::{Connection, lock};
+use crate::connection::Connection;
 use crate::ending::ClosedBy;
+use crate::lock::lock;
 use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::transport::Transport;
 

@@ -10,9 +10,10 @@ use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
 
 use crate::account::Account;
 use crate::config::Config;
-use crate::connection::{Connection, lock};
+use crate::connection::Connection;
 use crate::driver::Wait;
 use crate::ending::{ClosedBy, Ending};
+use crate::lock::lock;
 use crate::outbox::{Outgoing, SentBy};
 use crate::watch::{Watch, Watched};
 

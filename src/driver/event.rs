@@ -8,7 +8,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use httpd::request::Request;
@@ -19,6 +19,7 @@ use super::{Driver, Wait};
 use crate::child::Child;
 use crate::connection::Connection;
 use crate::ending::Ending;
+use crate::lock::lock;
 use crate::websocket_module;
 
 /// How long to read what a peer still sends after our end of the connection.
@@ -274,8 +275,4 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.0
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -81,26 +81,18 @@ def test_ws_330_05_after_panics_the_plugin_still_serves(httpd, bystanders):
             client.echo("echo: still serving")
 
 
-def test_ws_330_06_a_panic_in_destroy_ends_no_process(make_httpd, mpm):
-    server = make_httpd(mpm, location("/destroy", plugin("panic", "panic_destroy_init")))
+@pytest.mark.parametrize("place", ["destroy", "child_stop"])
+def test_ws_330_06_a_panic_at_the_end_of_a_child_ends_no_process(make_httpd, mpm, place):
+    server = make_httpd(mpm, location("/end", plugin("panic", f"panic_{place}_init")))
     server.error_log.expect(PANIC)
     server.start()
-    with server.open("/destroy") as client:
+    with server.open("/end") as client:
         client.echo("hello")
         client.close_properly()
     server.graceful()
-    with server.open("/destroy") as client:
+    with server.open("/end") as client:
         client.echo("hello again")
         client.close_properly()
-
-
-def test_ws_330_07_a_panic_in_init_is_a_configuration_error(make_httpd, mpm):
-    text = location("/init", plugin("panic", "panic_init_init"))
-    server = make_httpd(mpm, "")
-    result, base = server.configtest(text)
-    assert result.returncode != 0
-    assert f"line {base + 3}" in result.stderr
-    assert "panic_init_init" in result.stderr and "NULL" in result.stderr
 
 
 @pytest.mark.parametrize("path", ["/open", "/timer"])
@@ -145,16 +137,3 @@ def test_ws_330_10_a_child_whose_child_start_panics_refuses_only_that_plugins_cl
         with server.open("/echo") as client:
             client.echo("undisturbed")
             client.close_properly()
-
-
-def test_ws_330_11_a_panic_in_child_stop_ends_no_process(make_httpd, mpm):
-    server = make_httpd(mpm, location("/stop", plugin("panic", "panic_child_stop_init")))
-    server.error_log.expect(PANIC)
-    server.start()
-    with server.open("/stop") as client:
-        client.echo("hello")
-        client.close_properly()
-    server.graceful()
-    with server.open("/stop") as client:
-        client.echo("hello again")
-        client.close_properly()
