@@ -86,7 +86,7 @@ pub struct Connection {
     last_sent: AtomicU64,
     /// There is a WebSocketIdleTimeout: `last_sent` counts.
     is_idleness_watched: bool,
-    /// Who sent the first Close frame, and with which code.
+    /// The first Close frame.
     closed: OnceLock<Box<Closed>>,
 }
 

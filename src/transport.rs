@@ -72,7 +72,7 @@ impl Transport {
         self.stalled_since.map(|since| since + self.send_timeout)
     }
 
-    /// Gives a peer up that has taken no output in time: nothing more is written, whatever room there may be later.
+    /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
     /// Says whether it is given up.
     pub fn expire(&mut self) -> bool {
         self.has_expired |= self

@@ -26,19 +26,32 @@ const SLICE: Duration = Duration::from_micros(100);
 /// How many events of input are handled before the next look at the clock, which costs as much as one of them.
 const EVENTS_PER_LOOK: u32 = 32;
 
-/// The time that a turn has for input.
+/// The time that a turn has for input. Most turns have one event, and need no clock.
 #[derive(Default)]
 struct Slice {
-    start: Option<Instant>,
+    begin: Option<Instant>,
     events: u32,
+    is_over: bool,
 }
 
 impl Slice {
-    /// Whether it is over, after one more event, or now for sure. Most turns have one event, and need no clock.
-    fn is_over(&mut self, for_sure: bool) -> bool {
+    /// Something has been done from `begin` to `end`.
+    fn spend(&mut self, begin: Instant, end: Instant) {
+        let begin = *self.begin.get_or_insert(begin);
+        self.is_over |= end.saturating_duration_since(begin) >= SLICE;
+    }
+
+    /// An event has been handled that takes little time: there may have been many of them.
+    fn count(&mut self) {
         self.events += 1;
-        (for_sure || self.events.is_multiple_of(EVENTS_PER_LOOK))
-            && self.start.get_or_insert_with(Instant::now).elapsed() >= SLICE
+        if self.events.is_multiple_of(EVENTS_PER_LOOK) {
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        self.spend(now, now);
     }
 }
 
@@ -52,6 +65,10 @@ pub struct Reader {
     close_deadline: Option<Instant>,
     /// The turn has stopped before the input did.
     has_more: bool,
+    /// The plugin's callbacks for the input at hand have taken little time so far.
+    is_quick: bool,
+    /// The transport has failed: what has been read before is handled, and nothing more is read.
+    is_lost: bool,
     /// The turn has stopped because nothing may be read. What the socket holds is not reported again.
     is_stopped: bool,
     /// The plugin has had its on_open.
@@ -72,6 +89,8 @@ impl Reader {
             ending: None,
             close_deadline: None,
             has_more: false,
+            is_quick: true,
+            is_lost: false,
             is_stopped: false,
             is_open_told: false,
             watch: Watch::new(config),
@@ -148,12 +167,15 @@ impl Connection {
         }
         self.on_asked(reader);
         let mut slice = Slice::default();
+        reader.has_more = false;
         if !reader.held_back.is_empty() {
             let mut held_back = std::mem::take(&mut reader.held_back);
+            // As much a sign of life as when it was read: behind it may lie the answer to a ping.
+            reader.watch.input();
             self.receive(reader, &mut held_back, &mut slice);
         }
         loop {
-            if reader.ending.is_some() || reader.has_more {
+            if reader.ending.is_some() || reader.has_more || reader.is_lost {
                 return;
             }
             // What is held back comes first, even if it might be handled by now.
@@ -161,6 +183,7 @@ impl Connection {
                 self.stop_input(reader);
                 return;
             }
+            reader.is_quick = true;
             match self.read(reader, buffer) {
                 Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count], &mut slice),
                 Ok(Read::LastData(count)) => {
@@ -180,15 +203,19 @@ impl Connection {
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
-            reader.has_more |= slice.is_over(true);
+            slice.look();
+            reader.has_more |= slice.is_over;
         }
     }
 
     /// Input has to wait. Room that comes from here on is told, and room that has come is seen at the turn's end.
     fn stop_input(&self, reader: &mut Reader) {
         reader.is_stopped = true;
-        self.is_input_stopped.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        // A pause for the rate has an end of its own, and room makes no difference to it.
+        if reader.watch.paused_until().is_none() {
+            self.is_input_stopped.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Whether there is room for what comes of input, and the peer keeps to its rate.
@@ -212,7 +239,6 @@ impl Connection {
     /// the input is used up. When the peer takes no output, the rest of the input waits: the plugin's `send` would
     /// have to, on this thread.
     fn receive(&self, reader: &mut Reader, mut input: &mut [u8], slice: &mut Slice) {
-        let mut is_quick = true;
         while !input.is_empty() && reader.ending.is_none() {
             if !self.may_read(reader) {
                 self.uncork();
@@ -222,26 +248,34 @@ impl Connection {
                     break;
                 }
             }
-            let length = input.len();
-            let (consumed, event) = reader.receiver.receive(input);
-            let has_more = consumed < length;
-            if has_more && is_quick && event.is_some() {
-                self.is_corked.store(true, Ordering::Relaxed);
-                let start = matches!(event, Some(Event::Message { .. })).then(Instant::now);
-                self.handle(reader, event);
-                is_quick = start.is_none_or(|start| start.elapsed() < QUICK);
-                if !is_quick {
-                    self.uncork();
-                }
-            } else {
-                self.handle(reader, event);
-            }
-            input = &mut input[consumed..];
-            if has_more && slice.is_over(!is_quick) {
+            if slice.is_over {
                 reader.held_back = input.to_vec();
                 reader.has_more = true;
                 break;
             }
+            let length = input.len();
+            let (consumed, event) = reader.receiver.receive(input);
+            if consumed == length {
+                self.handle(reader, event);
+                break;
+            }
+            if reader.is_quick && event.is_some() {
+                self.is_corked.store(true, Ordering::Relaxed);
+            }
+            if let Some(Event::Message { .. }) = event {
+                let begin = Instant::now();
+                self.handle(reader, event);
+                let end = Instant::now();
+                slice.spend(begin, end);
+                if reader.is_quick && end.saturating_duration_since(begin) >= QUICK {
+                    reader.is_quick = false;
+                    self.uncork();
+                }
+            } else {
+                self.handle(reader, event);
+                slice.count();
+            }
+            input = &mut input[consumed..];
         }
         self.uncork();
     }
@@ -311,6 +345,11 @@ impl Connection {
                 None => (true, false, None, false, None),
             };
         if let Some(status) = failure {
+            if std::mem::take(&mut reader.has_more) && !reader.held_back.is_empty() {
+                reader.is_lost = true;
+                self.outbox.end();
+                return Wait::Again;
+            }
             reader.ending.get_or_insert(Ending::Broken(status));
             return Wait::Ended;
         }

@@ -9,8 +9,8 @@ use crate::config::Config;
 
 /// How long a peer may stay above its rate.
 const RATE_PATIENCE: Duration = Duration::from_secs(10);
-/// A pause of reading lasts at least a fraction of a second like this, because timers have a grain. What may come in so
-/// long is a burst that must pass, or the rate would not be reached.
+/// No pause of reading is shorter than this part of a second: timers have a grain. What may come in so long has to pass
+/// at once, or the rate would not be reached.
 const PAUSES_PER_SECOND: u32 = 50;
 
 /// The watch over one connection. Whoever has the turn has it.

@@ -114,7 +114,7 @@ impl EventDriver {
             Ok(()) => {}
             Err(_) if self.turn.begin(Readiness::EMPTY) => {
                 self.connection.give_up(Ending::Internal);
-                self.close();
+                self.run();
             }
             Err(_) => {}
         }
@@ -124,14 +124,19 @@ impl EventDriver {
     fn run(self: &Arc<Self>) {
         let mut buffer = self.child.buffers().take_input();
         let mut has_more = false;
-        loop {
+        while !has_more {
             if self.has_ended.load(Ordering::Acquire) {
                 self.linger();
             } else {
-                let is_hung_up = self.is_hung_up.load(Ordering::Relaxed);
+                let is_hung_up = self.is_hung_up.load(Ordering::SeqCst);
                 match self.connection.turn(&mut buffer, is_hung_up) {
                     Wait::Ended => self.close(),
-                    Wait::Again => has_more = true,
+                    Wait::Again => {
+                        // What has come meanwhile is for the next turn, too.
+                        while self.turn.finish().is_some() {}
+                        has_more = true;
+                        continue;
+                    }
                     Wait::For { deadline, .. } => self.set_timer(deadline),
                 }
             }
@@ -140,9 +145,17 @@ impl EventDriver {
             }
         }
         self.child.buffers().give_input(buffer);
-        if has_more && let Some(registration) = self.registration.get() {
-            self.is_queued.store(true, Ordering::SeqCst);
-            // Others first. A reactor that has stopped takes no more turns.
+        if has_more {
+            self.queue();
+        }
+    }
+
+    /// Has a turn taken behind those of others, one for all who ask for it meanwhile.
+    fn queue(&self) {
+        if let Some(registration) = self.registration.get()
+            && !self.is_queued.swap(true, Ordering::SeqCst)
+        {
+            // A reactor that has stopped takes no more turns.
             let _ = registration.notify();
         }
     }
@@ -219,14 +232,14 @@ impl EventDriver {
 impl Source for EventDriver {
     fn ready(self: Arc<Self>, readiness: Readiness) {
         if readiness.intersects(Readiness::HANGUP) {
-            self.is_hung_up.store(true, Ordering::Relaxed);
+            self.is_hung_up.store(true, Ordering::SeqCst);
         }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.resume();
         }
         if readiness.contains(Readiness::NOTIFIED) {
-            self.is_queued.store(false, Ordering::SeqCst);
+            self.is_queued.swap(false, Ordering::SeqCst);
         } else if self.is_queued.load(Ordering::SeqCst) {
             return;
         }
@@ -245,10 +258,7 @@ impl Source for EventDriver {
 
 impl Driver for EventDriver {
     fn wake(&self) {
-        if let Some(registration) = self.registration.get() {
-            // A reactor that has stopped takes no more turns.
-            let _ = registration.notify();
-        }
+        self.queue();
     }
 
     fn stalled(&self, deadline: Option<Instant>) {

@@ -128,7 +128,7 @@ def test_ws_340_09_a_client_may_leave_while_the_plugin_is_busy(httpd):
         client.echo("0")
 
 
-@pytest.mark.memory
+@pytest.mark.resources
 def test_ws_340_10_a_flood_of_pings_from_a_client_that_does_not_read_is_borne(httpd):
     flood = frame(0x9, b"p" * 125) * 2000
     before = httpd.resident_bytes()

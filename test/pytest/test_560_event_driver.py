@@ -78,6 +78,7 @@ def httpd_threads(pid):
     return sum(not name.startswith("websocket-") for name in thread_names(pid))
 
 
+@pytest.mark.resources
 @pytest.mark.parametrize("path", ["/echo", "/rust/echo"])
 def test_ws_560_01_websockets_are_many_more_than_worker_threads(httpd, tls, path):
     children = httpd.children()

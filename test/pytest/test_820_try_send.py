@@ -99,16 +99,19 @@ def test_ws_820_03_room_that_was_missed_is_told_when_the_peer_reads_again(
 ):
     fields = scripts(on_writable="send text room")
     with httpd.open(path, fields, tls=tls, receive_buffer=4096) as client:
-        tell(client, f"{thread}fill {SIZE}")
-        count = filled(records)
-        let_others_pass(httpd)
-        assert not records.find("writable"), "there cannot be room"
-        receive_filled(client, count)
-        # The only message that `fill` has not sent, and nothing of what it was refused.
-        assert client.receive_message().text == "room"
+        counts = []
+        # The socket may be taking some still when there is no room for the first time.
+        while len(records.find("writable")) == len(counts) < ROUNDS:
+            tell(client, f"{thread}fill {SIZE}")
+            counts.append(filled(records, len(counts)))
+            let_others_pass(httpd)
+        for count in counts:
+            receive_filled(client, count)
+            # The only message that `fill` has not sent, and nothing of what it was refused.
+            assert client.receive_message().text == "room"
         assert ask(client, "echo the end") == "the end"
         client.close_properly()
-    assert records.wait_for_end().count("writable") == 1
+    assert records.wait_for_end().count("writable") == len(counts)
 
 
 def test_ws_820_04_room_is_told_once_for_each_time_it_was_missed(httpd, records, tls):

@@ -82,9 +82,9 @@ impl Snapshot {
 
 /// How many jobs a worker does before it looks for events again.
 const JOBS_IN_A_ROW: usize = 32;
-/// After how long it does no further one: sources that always have more to do come back as jobs, and those that have
-/// something once in a while as events.
-const LONG: Duration = Duration::from_micros(100);
+/// After how long it does no further one. Sources that always have more to do come back as jobs, and those that have
+/// something once in a while as events: these wait for one such job if none takes longer than this.
+const SLICE: Duration = Duration::from_micros(100);
 
 /// The body of a worker thread.
 pub(crate) fn run(core: &Core, index: usize) {
@@ -172,7 +172,7 @@ fn do_jobs(core: &Core, me: &Worker) -> bool {
         if core.is_stopping() {
             return false;
         }
-        if start.elapsed() >= LONG {
+        if start.elapsed() >= SLICE {
             break;
         }
     }

@@ -151,10 +151,12 @@ class Httpd:
                 f"StartServers {workers}\nMinSpareServers 1\nMaxSpareServers {workers * 2}\n"
                 f"ServerLimit {workers * 4}\nMaxRequestWorkers {workers * 4}\n"
             )
-        # One child at a time; further ones only beside those that a restart leaves behind.
+        # One child at a time; further ones only beside those that a restart leaves behind, for longer where a tool
+        # makes all slow.
+        slots = 16 if self._wrapper else 4
         return load + (
             ("AsyncRequestWorkerFactor 1000\n" if self.mpm == "event" else "")
-            + f"StartServers 1\nServerLimit 4\nThreadsPerChild {workers}\nThreadLimit {workers}\n"
+            + f"StartServers 1\nServerLimit {slots}\nThreadsPerChild {workers}\nThreadLimit {workers}\n"
             f"MinSpareThreads 1\nMaxSpareThreads {workers * 4}\nMaxRequestWorkers {workers * 4}\n"
         )
 
