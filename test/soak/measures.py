@@ -39,7 +39,7 @@ class Measure:
 # What a measure may be more than the one that it is compared with.
 _PARENT_ROOM = {"parent_bytes": 4 * MEGABYTE, "parent_descriptors": 4}
 # Memory that is free lies between some that is not; the reactor keeps threads for some seconds.
-_CHILD_ROOM = {"child_bytes": 12 * MEGABYTE, "child_descriptors": 8, "child_threads": 8}
+_CHILD_ROOM = {"child_bytes": 6 * MEGABYTE, "child_descriptors": 8, "child_threads": 8}
 
 
 class Growth:
