@@ -23,6 +23,8 @@ const QUICK: Duration = Duration::from_micros(100);
 /// How long a turn handles input before others get theirs. Whoever waits behind a peer that sends without end waits for
 /// as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
 const SLICE: Duration = Duration::from_micros(100);
+/// The same for a peer whose input is large messages, which lose their place in the processor's cache with each pause.
+const LARGE_SLICE: Duration = Duration::from_millis(1);
 /// How many events of input are handled before the next look at the clock, which costs as much as one of them.
 const EVENTS_PER_LOOK: u32 = 32;
 
@@ -35,23 +37,29 @@ struct Slice {
 }
 
 impl Slice {
-    /// Something has been done from `begin` to `end`.
+    /// A message has been handled from `begin` to `end`.
     fn spend(&mut self, begin: Instant, end: Instant) {
-        let begin = *self.begin.get_or_insert(begin);
-        self.is_over |= end.saturating_duration_since(begin) >= SLICE;
+        self.is_over |= self.since(begin, end) >= SLICE;
     }
 
     /// An event has been handled that takes little time: there may have been many of them.
     fn count(&mut self) {
         self.events += 1;
         if self.events.is_multiple_of(EVENTS_PER_LOOK) {
-            self.look();
+            let now = Instant::now();
+            self.spend(now, now);
         }
     }
 
-    fn look(&mut self) {
+    /// There is more to read.
+    fn go_on(&mut self) {
         let now = Instant::now();
-        self.spend(now, now);
+        self.is_over |= self.since(now, now) >= LARGE_SLICE;
+    }
+
+    fn since(&mut self, begin: Instant, end: Instant) -> Duration {
+        let begin = *self.begin.get_or_insert(begin);
+        end.saturating_duration_since(begin)
     }
 }
 
@@ -203,7 +211,7 @@ impl Connection {
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
-            slice.look();
+            slice.go_on();
             reader.has_more |= slice.is_over;
         }
     }
@@ -239,6 +247,7 @@ impl Connection {
     /// the input is used up. When the peer takes no output, the rest of the input waits: the plugin's `send` would
     /// have to, on this thread.
     fn receive(&self, reader: &mut Reader, mut input: &mut [u8], slice: &mut Slice) {
+        let mut clock = None;
         while !input.is_empty() && reader.ending.is_none() {
             if !self.may_read(reader) {
                 self.uncork();
@@ -263,9 +272,9 @@ impl Connection {
                 self.is_corked.store(true, Ordering::Relaxed);
             }
             if let Some(Event::Message { .. }) = event {
-                let begin = Instant::now();
+                let begin = clock.take().unwrap_or_else(Instant::now);
                 self.handle(reader, event);
-                let end = Instant::now();
+                let end = *clock.insert(Instant::now());
                 slice.spend(begin, end);
                 if reader.is_quick && end.saturating_duration_since(begin) >= QUICK {
                     reader.is_quick = false;
@@ -274,6 +283,7 @@ impl Connection {
             } else {
                 self.handle(reader, event);
                 slice.count();
+                clock = None;
             }
             input = &mut input[consumed..];
         }
