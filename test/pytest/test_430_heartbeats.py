@@ -273,3 +273,18 @@ def test_ws_430_12_a_client_that_has_ended_its_direction_has_left(httpd, error_l
         assert client.receive_to_eof() == b""
     recorder.wait_for_ends(1)
     assert not error_log.find(DEAD)
+
+
+def test_ws_430_13_what_has_been_read_and_waits_is_a_sign_of_life(httpd, tls):
+    """For longer than WebSocketPongTimeout, with the answer to the ping behind it."""
+    count = 60
+    with httpd.open("/sleep", tls=tls) as client:
+        client.send(frame(TEXT, "20") * count)
+        received = 0
+        while received < count:
+            answer = client.receive_frame()
+            if answer.opcode == PING:
+                client.send_frame(PONG, answer.payload)
+            else:
+                assert answer.text == "20"
+                received += 1
