@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import settings
 from .errorlog import ErrorLog
-from .processes import connections, thread_names
+from .processes import connections, listens, thread_names
 from .rawclient import RawClient
 from .recorder import Recorder
 from .waiting import eventually
@@ -226,10 +226,14 @@ class Httpd:
         self._wait_for_start(starts)
 
     def graceful(self):
-        """As `apachectl graceful`: a new generation for new connections, the old one finishes."""
-        starts = self._count_starts()
+        """As `apachectl graceful`: a new generation for new connections, the old one finishes.
+
+        Returns when none of the old one accepts any more, which it may for a moment.
+        """
+        starts, old = self._count_starts(), self.children()
         self.signal(signal.SIGUSR1)
         self._wait_for_start(starts)
+        eventually(lambda: not any(map(listens, old)), "the old children to leave new connections alone")
 
     def stop(self):
         """As `apachectl stop`; waits for the end and kills what does not obey."""

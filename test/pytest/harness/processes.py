@@ -45,20 +45,39 @@ def descriptors(pid):
 
 def connections(pid):
     """How many sockets `pid` has that do not listen; the broken ones too, which no table has."""
+    listening = _listening(pid)
+    return sum(socket not in listening for socket in _sockets(pid))
+
+
+def listens(pid):
+    """Whether `pid` has a socket that listens; one that has ended has none."""
+    try:
+        return not _listening(pid).isdisjoint(_sockets(pid))
+    except OSError:
+        return False
+
+
+def _listening(pid):
+    """The sockets that listen, in the network of `pid`."""
     listening = set()
     for table in (Path(f"/proc/{pid}/net/tcp"), Path(f"/proc/{pid}/net/tcp6")):
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             fields = line.split()
             if fields[3] == _LISTEN:
                 listening.add(f"socket:[{fields[9]}]")
-    count = 0
+    return listening
+
+
+def _sockets(pid):
+    sockets = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
             target = os.readlink(entry)
         except OSError:  # closed meanwhile
             continue
-        count += target.startswith("socket:") and target not in listening
-    return count
+        if target.startswith("socket:"):
+            sockets.append(target)
+    return sockets
 
 
 def resident_bytes(pid):
