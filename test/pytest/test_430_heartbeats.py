@@ -41,7 +41,7 @@ def configuration(server):
         + location("/never", example(ECHO),
                    "WebSocketPingInterval 0", "WebSocketPongTimeout 100ms")
         + location("/sleep", plugin("sleep"),
-                   "WebSocketPingInterval 100ms", "WebSocketPongTimeout 300ms")
+                   "WebSocketPingInterval 100ms", "WebSocketPongTimeout 800ms")
         + location("/narrow", example(ECHO), "WebSocketSendBuffer 16K",
                    "WebSocketPingInterval 100ms", "WebSocketPongTimeout 300ms")
         + location("/wide", example(ECHO), "WebSocketSendBuffer 64M",
@@ -246,11 +246,11 @@ def test_ws_430_09_a_client_that_is_slow_to_read_is_not_given_up(httpd, path, tl
 def test_ws_430_10_time_in_a_callback_is_not_the_clients(httpd):
     """What it answers meanwhile is read when the callback has returned."""
     with httpd.open("/sleep") as client:
-        for _ in range(3):
-            client.send_frame(TEXT, "700")
+        for _ in range(2):
+            client.send_frame(TEXT, "1200")
             while (received := client.receive_frame()).opcode == PING:
                 client.send_frame(PONG, received.payload)
-            assert received.text == "700"
+            assert received.text == "1200"
 
 
 def test_ws_430_11_no_ping_follows_a_close(httpd):
@@ -277,7 +277,7 @@ def test_ws_430_12_a_client_that_has_ended_its_direction_has_left(httpd, error_l
 
 def test_ws_430_13_what_has_been_read_and_waits_is_a_sign_of_life(httpd, tls):
     """For longer than WebSocketPongTimeout, with the answer to the ping behind it."""
-    count = 60
+    count = 80
     with httpd.open("/sleep", tls=tls) as client:
         client.send(frame(TEXT, "20") * count)
         received = 0
