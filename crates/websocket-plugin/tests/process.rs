@@ -65,6 +65,7 @@ export_plugin!(process_working_init, Working::default());
 
 #[test]
 fn a_plugin_has_threads_from_child_start_to_child_stop() {
+    let _alone = alone();
     let plugin = Loaded::new(process_working_init);
     for (colour, graceful) in [("red", true), ("blue", false)] {
         let process = Mock::new().with_option("colour", colour);
@@ -92,7 +93,7 @@ static LEAKED: Mutex<Vec<Process>> = Mutex::new(Vec::new());
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 static STOPS: AtomicUsize = AtomicUsize::new(0);
 
-/// The statics are one test's at a time.
+/// The statics are one test's at a time, and so is the error log, which is the process's.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
