@@ -71,6 +71,8 @@ pub struct Connection {
     pub(crate) transport: Mutex<Option<Transport>>,
     /// The socket is full, or broken: output waits for a turn.
     pub(crate) is_stalled: AtomicBool,
+    /// Somebody waits for the transport to look at it, and will write: those who would write leave it to them.
+    pub(crate) is_wanted: AtomicBool,
     /// Input waits until there is room for what comes of it.
     pub(crate) is_input_stopped: AtomicBool,
     /// Belongs to the turn: taken out for its length, so that no lock is held while the plugin runs.
@@ -162,6 +164,7 @@ impl Connection {
             outbox: Outbox::new(config.send_buffer(), sender, Arc::clone(buffers)),
             transport: Mutex::new(None),
             is_stalled: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
             is_input_stopped: AtomicBool::new(false),
             reader: Mutex::new(Some(Box::new(Reader::new(receiver, config)))),
             // Nobody else has it yet.

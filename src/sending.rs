@@ -1,7 +1,7 @@
 //! What leaves a connection: what plugins send, from any thread, and how it reaches the socket.
 
-use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, TryLockError};
 use std::time::Instant;
 
 use websocket_proto::CloseFrame;
@@ -135,9 +135,26 @@ impl Connection {
 
     /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
     pub(crate) fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
-        let seen = lock(&self.transport).as_mut().map(look);
+        let seen = self.transport().as_mut().map(look);
         self.transmit();
         seen
+    }
+
+    /// The transport, before those who would only write to it: a mutex goes to whoever is quick, and a plugin's
+    /// threads that send without end would keep a turn from reading. The caller sees to output that is left to it.
+    pub(crate) fn transport(&self) -> MutexGuard<'_, Option<Transport>> {
+        match self.transport.try_lock() {
+            Ok(transport) => transport,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.is_wanted.store(true, Ordering::Relaxed);
+                let transport = lock(&self.transport);
+                // Whoever has seen it set had put its output in before, and this thread looks for output after this:
+                // the outbox's lock orders the two.
+                self.is_wanted.store(false, Ordering::Relaxed);
+                transport
+            }
+        }
     }
 
     // The transport's side, on whatever thread has it.
@@ -145,7 +162,10 @@ impl Connection {
     /// Writes what the outbox holds and the socket takes, if nobody else is at it. Who holds the transport
     /// writes what others put in meanwhile, so that nothing stays behind.
     pub(crate) fn transmit(&self) {
-        while self.outbox.has_output() && !self.is_stalled.load(Ordering::Acquire) {
+        while self.outbox.has_output()
+            && !self.is_stalled.load(Ordering::Acquire)
+            && !self.is_wanted.load(Ordering::Relaxed)
+        {
             let mut transport = match self.transport.try_lock() {
                 Ok(transport) => transport,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -179,10 +199,13 @@ impl Connection {
         self.transmit();
     }
 
-    /// Writes frame after frame until the outbox is empty; `false` when the transport takes no more.
+    /// Writes frame after frame until the outbox is empty or somebody wants the transport; `false` when it takes no more.
     fn write_out(&self, transport: &mut Transport) -> bool {
         loop {
             while transport.is_idle() {
+                if self.is_wanted.load(Ordering::Relaxed) {
+                    return true;
+                }
                 let Some(frames) = self.outbox.take() else {
                     return true;
                 };

@@ -344,7 +344,7 @@ impl Connection {
     fn what_to_wait_for(&self, reader: &mut Reader) -> Wait {
         // Under the lock nobody takes output out of the outbox that has not been written yet.
         let (is_idle, has_output, failure, has_expired, send_deadline) =
-            match lock(&self.transport).as_mut() {
+            match self.transport().as_mut() {
                 Some(transport) => (
                     transport.is_idle(),
                     self.outbox.has_output(),
