@@ -27,8 +27,8 @@
 //! # Threads and locks
 //!
 //! A connection's input belongs to its *turn*: one thread at a time reads, decodes and calls the plugin. Its
-//! transport is under one lock, for reading and for writing, because TLS reads while it writes. Its outbox is
-//! under another. No lock is held while a plugin runs, because the plugin calls back in.
+//! transport is under one lock, for reading and for writing, because TLS reads while it writes; a turn gets it before
+//! threads that only write. Its outbox is under another. No lock is held while a plugin runs, because the plugin calls back in.
 
 mod account;
 mod board;
