@@ -11,8 +11,10 @@ use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
+use crate::configuration::{capacity, section};
 use crate::driver::event::EventDriver;
-use crate::{board, capacity, handler, log, plugin, section, status, websocket_module};
+use crate::handshake::handler;
+use crate::{board, log, plugin, status, websocket_module};
 
 /// The module's hooks.
 pub struct Hooks;

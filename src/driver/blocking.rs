@@ -9,7 +9,7 @@ use httpd::socket::{self, Waker};
 
 use super::{Driver, Wait};
 use crate::child::Child;
-use crate::connection::Connection;
+use crate::websocket::connection::Connection;
 
 /// How long a signal may go unseen that comes just before the wait, which it would have ended.
 const SIGNAL_CHECK: Duration = Duration::from_secs(1);

@@ -17,9 +17,9 @@ use reactor::{Readiness, Registration, Source, Turn};
 
 use super::{Driver, Wait};
 use crate::child::Child;
-use crate::connection::Connection;
-use crate::ending::Ending;
 use crate::lock::lock;
+use crate::websocket::connection::Connection;
+use crate::websocket::ending::Ending;
 use crate::websocket_module;
 
 /// How long to read what a peer still sends after our end of the connection.

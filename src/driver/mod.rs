@@ -1,6 +1,6 @@
 //! Who waits for the socket.
 //!
-//! A driver calls [`Connection::turn`](crate::connection::Connection::turn) and waits for what it answers. What
+//! A driver calls [`Connection::turn`](crate::websocket::connection::Connection::turn) and waits for what it answers. What
 //! happens in a turn is the same for every driver.
 
 pub mod blocking;

@@ -7,7 +7,7 @@ use httpd::log::Subject;
 use httpd::request::{HandlerResult, Request};
 use websocket_proto::{CloseCode, CloseReason, ReservedCloseCodes};
 
-use super::{BAD_REQUEST, OK, SERVICE_UNAVAILABLE, answer};
+use super::handler::{BAD_REQUEST, OK, SERVICE_UNAVAILABLE, answer};
 use crate::child::Child;
 use crate::log::{self, Level, Tag};
 

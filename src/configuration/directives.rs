@@ -10,10 +10,10 @@ use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
 use websocket_proto::origin::TrustedOrigin;
 
-use crate::config::{Config, OriginCheck};
+use crate::configuration::config::{Config, OriginCheck};
+use crate::configuration::section::Section;
 use crate::log::{self, Level, Tag};
 use crate::plugin;
-use crate::section::Section;
 
 /// Messages in a second; more would not be a limit.
 const MOST_MESSAGES: u32 = 1_000_000;

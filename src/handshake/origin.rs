@@ -4,7 +4,7 @@ use httpd::request::Request;
 use websocket_proto::handshake::ProtocolVersion;
 use websocket_proto::origin::Origin;
 
-use crate::config::{Config, OriginCheck};
+use crate::configuration::config::{Config, OriginCheck};
 
 /// Checks the request's Origin; the error is the reason of the refusal, for the log.
 ///

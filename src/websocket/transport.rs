@@ -7,8 +7,8 @@ use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::upgraded::{Read, Upgraded};
 
-use crate::buffers::Buffers;
-use crate::frame_log::FrameLog;
+use crate::websocket::buffers::Buffers;
+use crate::websocket::frame_log::FrameLog;
 
 /// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
 pub struct Transport {

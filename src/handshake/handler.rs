@@ -10,26 +10,23 @@ use httpd::request::{HandlerResult, Request, RequestHandle};
 use httpd::upgraded::Upgraded;
 use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
-use websocket_proto::handshake::{self, Accepted, SUPPORTED_VERSIONS};
+use websocket_proto::handshake::{Accepted, SUPPORTED_VERSIONS};
 
-use crate::board::{self, Location};
+use crate::board::Location;
 use crate::child::{Child, Place};
-use crate::config::Config;
-use crate::connection::{Connection, Opening};
+use crate::configuration::config::Config;
 use crate::driver::Driver;
 use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
-use crate::{origin, websocket_module};
+use crate::websocket::connection::{Connection, Opening};
+use crate::websocket_module;
 
-const BAD_REQUEST: u16 = 400;
-const FORBIDDEN: u16 = 403;
-const UPGRADE_REQUIRED: u16 = 426;
-const TOO_MANY_REQUESTS: u16 = 429;
-const INTERNAL_SERVER_ERROR: u16 = 500;
-const NOT_IMPLEMENTED: u16 = 501;
-const SERVICE_UNAVAILABLE: u16 = 503;
+use super::fields::Fields;
+use super::origin;
+use super::refusal::*;
+
 /// When a client that is one too many may come back, in seconds.
 const RETRY_AFTER: &CStr = c"10";
 
@@ -51,105 +48,6 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
             }
             refusal.answer(request)
         }
-    }
-}
-
-/// The header fields of an opening handshake, as text.
-struct Fields {
-    method_is_get: bool,
-    http_1_1_or_later: bool,
-    host: Option<String>,
-    upgrade: Option<String>,
-    connection: Option<String>,
-    key: Option<String>,
-    version: Option<String>,
-    protocol: Option<String>,
-}
-
-impl Fields {
-    fn of(request: &Request<'_>) -> Self {
-        // A byte that is not UTF-8 becomes U+FFFD, which no field of a handshake may have.
-        let field = |name| {
-            request
-                .headers_in()
-                .get_text(name)
-                .map(|value| value.into_owned())
-        };
-        Fields {
-            method_is_get: request.is_get(),
-            http_1_1_or_later: request.is_http_1_1_or_later(),
-            host: field(c"Host"),
-            upgrade: field(c"Upgrade"),
-            connection: field(c"Connection"),
-            key: field(c"Sec-WebSocket-Key"),
-            version: field(c"Sec-WebSocket-Version"),
-            protocol: field(c"Sec-WebSocket-Protocol"),
-        }
-    }
-
-    fn as_request(&self) -> handshake::Request<'_> {
-        handshake::Request {
-            method_is_get: self.method_is_get,
-            http_1_1_or_later: self.http_1_1_or_later,
-            host: self.host.as_deref(),
-            upgrade: self.upgrade.as_deref(),
-            connection: self.connection.as_deref(),
-            key: self.key.as_deref(),
-            version: self.version.as_deref(),
-            protocol: self.protocol.as_deref(),
-        }
-    }
-}
-
-/// Why an upgrade is refused.
-struct Refusal {
-    status: u16,
-    level: Level,
-    tag: Tag,
-    reason: String,
-}
-
-impl Refusal {
-    fn new(status: u16, tag: Tag, reason: impl Into<String>) -> Self {
-        let level = if status < INTERNAL_SERVER_ERROR {
-            Level::Info
-        } else {
-            Level::Error
-        };
-        Refusal {
-            status,
-            level,
-            tag,
-            reason: reason.into(),
-        }
-    }
-
-    fn counts_as(&self) -> board::Refusal {
-        match self.tag {
-            Tag::BadHandshake => board::Refusal::BadHandshake,
-            Tag::OriginRefused => board::Refusal::Origin,
-            Tag::RefusedByPlugin | Tag::PluginFailed => board::Refusal::Plugin,
-            Tag::TooManyConnections => board::Refusal::TooManyConnections,
-            Tag::TooManyOfClient => board::Refusal::TooManyOfClient,
-            Tag::NoPlugin => board::Refusal::NoPlugin,
-            _ => board::Refusal::Other,
-        }
-    }
-
-    /// Logs the reason and has httpd answer. The connection is closed behind it: a client, or a proxy in
-    /// between, may take it for upgraded already.
-    fn answer(self, request: &Request<'_>) -> HandlerResult {
-        log::log(&Subject::Request(request), self.level, self.tag, || {
-            format!("no WebSocket for {}: {}", request.uri(), self.reason)
-        });
-        if self.status == BAD_REQUEST {
-            // httpd's own error page for 400 shows it.
-            request
-                .notes()
-                .set_text(c"error-notes", &figures::form::escape_html(&self.reason));
-        }
-        request.close_connection();
-        HandlerResult::HttpStatus(self.status)
     }
 }
 

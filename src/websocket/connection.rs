@@ -1,6 +1,6 @@
 //! One WebSocket: the only place where protocol state, transport, outbox and plugin meet.
 //!
-//! [`crate::turn`] has what comes in, [`crate::sending`] what goes out, [`crate::callbacks`] the calls to the plugin.
+//! [`crate::websocket::turn`] has what comes in, [`crate::websocket::sending`] what goes out, [`crate::websocket::callbacks`] the calls to the plugin.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -20,19 +20,19 @@ use websocket_proto::{
 };
 
 use crate::board::Entry;
-use crate::buffers::Buffers;
 use crate::child::{Child, Place};
-use crate::config::Config;
+use crate::configuration::config::Config;
+use crate::configuration::options::Options;
 use crate::driver::Driver;
-use crate::ending::{Closed, ClosedBy};
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
-use crate::options::Options;
-use crate::outbox::Outbox;
+use crate::plugin::server_table::ServerTable;
 use crate::plugin::{Plugin, PluginPrivate};
-use crate::server_api::ServerTable;
-use crate::transport::Transport;
-use crate::turn::Reader;
+use crate::websocket::buffers::Buffers;
+use crate::websocket::ending::{Closed, ClosedBy};
+use crate::websocket::outbox::Outbox;
+use crate::websocket::transport::Transport;
+use crate::websocket::turn::Reader;
 
 const NEVER: u64 = u64::MAX;
 /// What says where a response ends, and what comes after it: httpd's to say.

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use websocket_proto::CloseFrame;
 
-use crate::connection::Connection;
-use crate::ending::ClosedBy;
 use crate::lock::lock;
-use crate::outbox::{Outgoing, Refused, SentBy};
-use crate::transport::Transport;
+use crate::websocket::connection::Connection;
+use crate::websocket::ending::ClosedBy;
+use crate::websocket::outbox::{Outgoing, Refused, SentBy};
+use crate::websocket::transport::Transport;
 
 /// Bytes of answers that may be gathered before they are written.
 const CORK_LIMIT: usize = 48 * 1024;

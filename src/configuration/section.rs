@@ -8,10 +8,10 @@ use httpd::config::Directive;
 use httpd::log::Subject;
 use httpd::server::{Server, ServerId};
 
-use crate::config::Config;
+use crate::configuration::config::Config;
+use crate::configuration::options::Options;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
-use crate::options::Options;
 use crate::plugin::Plugin;
 use crate::websocket_module;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use httpd::random::random;
 use websocket_proto::{Beat, Heartbeat, RateLimit};
 
-use crate::config::Config;
+use crate::configuration::config::Config;
 
 /// How long a peer may stay above its rate.
 const RATE_PATIENCE: Duration = Duration::from_secs(10);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
 
-use crate::buffers::Buffers;
 use crate::lock::lock;
+use crate::websocket::buffers::Buffers;
 
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 const GATHER: usize = 16 * 1024;

@@ -14,14 +14,14 @@ use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
 use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
-use crate::buffers::Buffers;
-use crate::config::Config;
-use crate::connection::Connection;
-use crate::ending::ClosedBy;
+use crate::configuration::config::Config;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
+use crate::plugin::server_table::ProcessTable;
 use crate::plugin::{self, Plugin};
-use crate::server_api::ProcessTable;
+use crate::websocket::buffers::Buffers;
+use crate::websocket::connection::Connection;
+use crate::websocket::ending::ClosedBy;
 use crate::websocket_module;
 
 /// How long a reactor thread that is not needed any more stays.

@@ -13,11 +13,11 @@ use httpd::server::Server;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
 use websocket_proto::{Compression, MessageKind};
 
-use crate::connection::Connection;
-use crate::ending::ClosedBy;
+use crate::configuration::options::Options;
 use crate::log::{self, Level, Tag};
-use crate::options::Options;
-use crate::outbox::{Outgoing, Refused};
+use crate::websocket::connection::Connection;
+use crate::websocket::ending::ClosedBy;
+use crate::websocket::outbox::{Outgoing, Refused};
 
 /// Milliseconds that `set_timer` takes: a day.
 const LONGEST_TIMER: c_uint = 24 * 60 * 60 * 1000;

@@ -1,49 +1,22 @@
-//! Loads, checks and owns a plugin, and calls its callbacks.
+//! A plugin, and the calls to it.
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_int, c_uint, c_void};
-use std::mem::offset_of;
-use std::path::Path;
+use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex};
 
-use httpd::apr::Pool;
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use libloading::os::unix::Library;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use crate::lock::lock;
-use crate::options::Options;
+use super::table::Callbacks;
+use crate::configuration::options::Options;
 
 /// A loaded plugin. Its last owner is the configuration: when that goes, the plugin is destroyed and unloaded.
 pub struct Plugin {
-    table: NonNull<abi::WebSocketPlugin>,
-    callbacks: Callbacks,
-    name: String,
+    pub(super) table: NonNull<abi::WebSocketPlugin>,
+    pub(super) callbacks: Callbacks,
+    pub(super) name: String,
     /// Last, so that the code is there while `drop` calls `destroy`.
-    _library: Library,
-}
-
-/// The table's functions, read once.
-#[derive(Clone, Copy)]
-struct Callbacks {
-    destroy: abi::WsDestroy,
-    on_connect: abi::WsOnConnect,
-    on_message: unsafe extern "C" fn(
-        *mut c_void,
-        *const abi::WebSocketServer,
-        c_int,
-        *mut u8,
-        usize,
-    ) -> usize,
-    on_disconnect: abi::WsOnDisconnect,
-    configure: abi::WsConfigure,
-    child_start: abi::WsChildStart,
-    child_stop: abi::WsChildStop,
-    on_open: abi::WsOnOpen,
-    on_timer: abi::WsOnTimer,
-    on_writable: abi::WsOnWritable,
-    on_close: abi::WsOnClose,
+    pub(super) _library: Library,
 }
 
 // SAFETY: the ABI lets the server call a plugin on any thread (websocket_plugin.h, "Rules that hold everywhere").
@@ -70,66 +43,7 @@ pub enum Verdict {
     Failed,
 }
 
-/// The plugins of one configuration, by file and init function.
-type Loaded = Mutex<BTreeMap<(String, String), Arc<Plugin>>>;
-const LOADED: &CStr = c"mod_websocket.plugins";
-
-/// The plugins of a configuration; `pool` is the configuration's.
-pub fn all_loaded(pool: Pool<'_>) -> Vec<Arc<Plugin>> {
-    let Some(loaded) = pool.find::<Loaded>(LOADED) else {
-        return Vec::new();
-    };
-    let loaded = lock(loaded);
-    loaded.values().map(Arc::clone).collect()
-}
-
-/// Loads a plugin, once for each file and init function in a configuration; `pool` is the configuration's.
-/// The error says what is wrong with it.
-pub fn load_once(pool: Pool<'_>, file: &str, init: &str) -> Result<Arc<Plugin>, String> {
-    let loaded: &Loaded = pool.kept(LOADED, Loaded::default);
-    let mut loaded = lock(loaded);
-    let key = (file.to_owned(), init.to_owned());
-    if let Some(plugin) = loaded.get(&key) {
-        return Ok(Arc::clone(plugin));
-    }
-    let plugin = Arc::new(Plugin::load(file, init)?);
-    loaded.insert(key, Arc::clone(&plugin));
-    Ok(plugin)
-}
-
 impl Plugin {
-    fn load(file: &str, init: &str) -> Result<Self, String> {
-        // As the C module loaded plugins: whole at once, and visible to libraries that a plugin loads in turn.
-        // SAFETY: a plugin's initialisers run; that they may is what WebSocketHandler says.
-        let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_GLOBAL) }
-            .map_err(|error| format!("cannot load {file}: {error}"))?;
-        let symbol =
-            CString::new(init).map_err(|_| "a NUL in the init function's name".to_owned())?;
-        // SAFETY: the operator names the init function, whose type is WS_Init.
-        let function = unsafe {
-            library.get::<unsafe extern "C" fn() -> *mut abi::WebSocketPlugin>(
-                symbol.as_bytes_with_nul(),
-            )
-        }
-        .map_err(|_| format!("{file} has no function '{init}'"))?;
-        // SAFETY: as above; it takes nothing.
-        let table = unsafe { function() };
-        let table = NonNull::new(table).ok_or_else(|| format!("{init} of {file} returned NULL"))?;
-        // SAFETY: the table begins with size and version, whatever it is; the rest is read only if it is there.
-        let callbacks =
-            unsafe { check(table) }.map_err(|defect| format!("{init} of {file}: {defect}"))?;
-        Ok(Plugin {
-            table,
-            callbacks,
-            name: Path::new(file)
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            _library: library,
-        })
-    }
-
     /// Its file's name, without the extension.
     pub fn name(&self) -> &str {
         &self.name
@@ -314,52 +228,4 @@ impl Drop for Plugin {
             unsafe { destroy(self.table.as_ptr()) }
         }
     }
-}
-
-/// Checks a table as the ABI wants it; the error is what is wrong with it.
-///
-/// # Safety
-/// `table` points to a live table that has `size` and `version`, and as many bytes as `size` says.
-unsafe fn check(table: NonNull<abi::WebSocketPlugin>) -> Result<Callbacks, String> {
-    let table = table.as_ptr();
-    // SAFETY: the caller's promise.
-    let (size, version) = unsafe { ((*table).size as usize, (*table).version) };
-    if version > abi::WEBSOCKET_PLUGIN_VERSION_1 {
-        return Err(format!(
-            "plugin version {version} is not supported (0 and 1 are)"
-        ));
-    }
-    if size < abi::WEBSOCKET_PLUGIN_SIZE_VERSION_0 {
-        return Err(format!(
-            "the plugin's size is {size}, less than the {} of version 0; was it compiled with another header?",
-            abi::WEBSOCKET_PLUGIN_SIZE_VERSION_0
-        ));
-    }
-    // What follows version 0 may be anything there, and may be cut off in version 1.
-    let known = match version {
-        abi::WEBSOCKET_PLUGIN_VERSION_0 => abi::WEBSOCKET_PLUGIN_SIZE_VERSION_0,
-        _ => size,
-    };
-    macro_rules! member {
-        ($name:ident) => {
-            match offset_of!(abi::WebSocketPlugin, $name) + size_of::<usize>() <= known {
-                // SAFETY: the table is long enough to have the member.
-                true => unsafe { (*table).$name },
-                false => None,
-            }
-        };
-    }
-    Ok(Callbacks {
-        destroy: member!(destroy),
-        on_connect: member!(on_connect),
-        on_message: member!(on_message).ok_or("on_message is NULL")?,
-        on_disconnect: member!(on_disconnect),
-        configure: member!(configure),
-        child_start: member!(child_start),
-        child_stop: member!(child_stop),
-        on_open: member!(on_open),
-        on_timer: member!(on_timer),
-        on_writable: member!(on_writable),
-        on_close: member!(on_close),
-    })
 }

@@ -8,14 +8,14 @@ use httpd::socket::current_thread;
 use httpd::upgraded::Read;
 use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
 
-use crate::account::Account;
-use crate::config::Config;
-use crate::connection::Connection;
+use crate::configuration::config::Config;
 use crate::driver::Wait;
-use crate::ending::{ClosedBy, Ending};
 use crate::lock::lock;
-use crate::outbox::{Outgoing, SentBy};
-use crate::watch::{Watch, Watched};
+use crate::websocket::account::Account;
+use crate::websocket::connection::Connection;
+use crate::websocket::ending::{ClosedBy, Ending};
+use crate::websocket::outbox::{Outgoing, SentBy};
+use crate::websocket::watch::{Watch, Watched};
 
 /// A plugin whose callback takes longer gets each of its messages written at once.
 const QUICK: Duration = Duration::from_micros(100);

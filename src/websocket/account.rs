@@ -6,8 +6,8 @@ use std::time::Duration;
 use httpd::log::Subject;
 use httpd::upgraded::Upgraded;
 
-use crate::ending::{Closed, ClosedBy, Ending};
 use crate::log::{self, Level, Tag};
+use crate::websocket::ending::{Closed, ClosedBy, Ending};
 
 /// The account of one WebSocket.
 pub struct Account<'a> {

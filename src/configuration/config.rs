@@ -10,9 +10,9 @@ use websocket_proto::extension::permessage_deflate::{
 };
 use websocket_proto::origin::TrustedOrigin;
 
-use crate::options::Options;
+use crate::configuration::options::Options;
+use crate::configuration::section::Section;
 use crate::plugin::Plugin;
-use crate::section::Section;
 
 /// Per-directory configuration. `None` is "not set here": merging keeps the outer scope's value, and only the
 /// accessors know defaults.

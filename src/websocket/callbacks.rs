@@ -9,11 +9,11 @@ use std::time::Instant;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use crate::connection::Connection;
-use crate::ending::Ending;
 use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
-use crate::turn::Reader;
+use crate::websocket::connection::Connection;
+use crate::websocket::ending::Ending;
+use crate::websocket::turn::Reader;
 
 impl Connection {
     /// The 101 is out.

@@ -1,0 +1,67 @@
+//! Why an upgrade is refused, and the answer to it: an HTTP error, and the connection's end.
+
+use httpd::log::Subject;
+use httpd::request::{HandlerResult, Request};
+
+use crate::board;
+use crate::log::{self, Level, Tag};
+
+pub const BAD_REQUEST: u16 = 400;
+pub const FORBIDDEN: u16 = 403;
+pub const UPGRADE_REQUIRED: u16 = 426;
+pub const TOO_MANY_REQUESTS: u16 = 429;
+pub const INTERNAL_SERVER_ERROR: u16 = 500;
+pub const NOT_IMPLEMENTED: u16 = 501;
+pub const SERVICE_UNAVAILABLE: u16 = 503;
+
+/// Why an upgrade is refused.
+pub struct Refusal {
+    pub status: u16,
+    pub level: Level,
+    pub tag: Tag,
+    pub reason: String,
+}
+
+impl Refusal {
+    pub fn new(status: u16, tag: Tag, reason: impl Into<String>) -> Self {
+        let level = if status < INTERNAL_SERVER_ERROR {
+            Level::Info
+        } else {
+            Level::Error
+        };
+        Refusal {
+            status,
+            level,
+            tag,
+            reason: reason.into(),
+        }
+    }
+
+    pub fn counts_as(&self) -> board::Refusal {
+        match self.tag {
+            Tag::BadHandshake => board::Refusal::BadHandshake,
+            Tag::OriginRefused => board::Refusal::Origin,
+            Tag::RefusedByPlugin | Tag::PluginFailed => board::Refusal::Plugin,
+            Tag::TooManyConnections => board::Refusal::TooManyConnections,
+            Tag::TooManyOfClient => board::Refusal::TooManyOfClient,
+            Tag::NoPlugin => board::Refusal::NoPlugin,
+            _ => board::Refusal::Other,
+        }
+    }
+
+    /// Logs the reason and has httpd answer. The connection is closed behind it: a client, or a proxy in
+    /// between, may take it for upgraded already.
+    pub fn answer(self, request: &Request<'_>) -> HandlerResult {
+        log::log(&Subject::Request(request), self.level, self.tag, || {
+            format!("no WebSocket for {}: {}", request.uri(), self.reason)
+        });
+        if self.status == BAD_REQUEST {
+            // httpd's own error page for 400 shows it.
+            request
+                .notes()
+                .set_text(c"error-notes", &figures::form::escape_html(&self.reason));
+        }
+        request.close_connection();
+        HandlerResult::HttpStatus(self.status)
+    }
+}

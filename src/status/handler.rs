@@ -1,0 +1,147 @@
+//! `SetHandler websocket-status`: the figures as a page, as JSON and as OpenMetrics text, and closing connections. And
+//! their part of mod_status' page.
+
+use std::ffi::CStr;
+
+use figures::Listing;
+use figures::form::{field, fields};
+use httpd::content::server_banner;
+use httpd::mod_status::{Form, StatusPage};
+use httpd::mpm;
+use httpd::random::random;
+use httpd::request::{HandlerResult, Request};
+
+use super::close;
+use crate::child::Child;
+
+/// The live page. It asks for the JSON of its own address, and needs nothing else.
+const PAGE: &str = include_str!("page.html");
+/// What stands in the page where a response's nonce goes.
+const NONCE: &str = "{nonce}";
+
+pub const OK: u16 = 200;
+pub const BAD_REQUEST: u16 = 400;
+const METHOD_NOT_ALLOWED: u16 = 405;
+pub const SERVICE_UNAVAILABLE: u16 = 503;
+
+/// Answers a request for which `SetHandler websocket-status` holds, and declines every other.
+pub fn handle(request: &Request<'_>) -> HandlerResult {
+    if request.handler() != Some(c"websocket-status") {
+        return HandlerResult::Declined;
+    }
+    let Some(child) = Child::current() else {
+        return answer(
+            request,
+            SERVICE_UNAVAILABLE,
+            "The child process is not ready.",
+        );
+    };
+    match request.method().to_bytes() {
+        b"GET" | b"HEAD" => show(request, &child),
+        b"POST" => close::close(request, &child),
+        _ => {
+            request.headers_out().set(c"Allow", c"GET, HEAD, POST");
+            answer(
+                request,
+                METHOD_NOT_ALLOWED,
+                "GET shows the figures, POST closes a connection.",
+            )
+        }
+    }
+}
+
+fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
+    let query = request
+        .query()
+        .map(CStr::to_string_lossy)
+        .unwrap_or_default();
+    let query = fields(&query);
+    match field(&query, "format") {
+        None | Some("html") => {
+            show_page(request);
+            HandlerResult::Done
+        }
+        Some("json") => {
+            let Some(listing) = listing(field(&query, "connections")) else {
+                let text = format!(
+                    "connections is FROM,COUNT: the number to begin with, and how many, at most {}.",
+                    Listing::MOST
+                );
+                return answer(request, BAD_REQUEST, &text);
+            };
+            let snapshot = child.figures().read(listing);
+            begin(request, OK, "application/json");
+            request.write(&figures::json(&snapshot, &server_banner(), &mpm::name()));
+            HandlerResult::Done
+        }
+        Some("openmetrics") => {
+            let snapshot = child.figures().read(Listing::NONE);
+            begin(request, OK, figures::OPENMETRICS);
+            request.write(&figures::openmetrics(&snapshot));
+            HandlerResult::Done
+        }
+        Some(_) => answer(request, BAD_REQUEST, "format is html, json or openmetrics."),
+    }
+}
+
+/// `FROM,COUNT`, or the first hundred.
+fn listing(text: Option<&str>) -> Option<Listing> {
+    let Some(text) = text else {
+        return Some(Listing::default());
+    };
+    let (from, count) = text.split_once(',')?;
+    let listing = Listing {
+        from: from.parse().ok()?,
+        count: count.parse().ok()?,
+    };
+    (listing.count <= Listing::MOST).then_some(listing)
+}
+
+/// The page may run its own script, and nothing that has found its way into it.
+fn show_page(request: &Request<'_>) {
+    let nonce = format!("{:016x}{:016x}", random(), random());
+    begin(request, OK, "text/html; charset=utf-8");
+    request.headers_out().set_text(
+        c"Content-Security-Policy",
+        &format!(
+            "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
+             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+    );
+    request.write(&PAGE.replace(NONCE, &nonce));
+}
+
+/// One sentence.
+pub fn answer(request: &Request<'_>, status: u16, text: &str) -> HandlerResult {
+    begin(request, status, "text/plain; charset=utf-8");
+    request.write(text);
+    request.write("\n");
+    HandlerResult::Done
+}
+
+fn begin(request: &Request<'_>, status: u16, media_type: &str) {
+    request.set_status(status);
+    request.set_content_type(media_type);
+    let headers = request.headers_out();
+    headers.set(c"Cache-Control", c"no-store");
+    headers.set(c"X-Content-Type-Options", c"nosniff");
+    headers.set(c"Cross-Origin-Resource-Policy", c"same-origin");
+    headers.set(c"Referrer-Policy", c"no-referrer");
+}
+
+/// mod_status' page.
+pub struct Section;
+
+impl StatusPage for Section {
+    fn write(request: &Request<'_>, form: Form) {
+        let Some(child) = Child::current() else {
+            return;
+        };
+        let snapshot = child.figures().read(Listing::NONE);
+        request.write(&match form {
+            Form::Html => figures::html(&snapshot),
+            Form::HtmlWithoutTables => figures::pre(&snapshot),
+            Form::Lines => figures::lines(&snapshot),
+        });
+    }
+}
