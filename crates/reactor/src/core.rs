@@ -1,19 +1,19 @@
 //! What all threads of a reactor share.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{io, mem};
 
+use crate::job::{Job, Jobs};
 use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::registry::{Registry, Token, UNSCHEDULED};
 use crate::supervisor::Supervisor;
 use crate::timer::{Clock, Timers};
-use crate::worker::{Job, Worker};
+use crate::worker::Worker;
 use crate::{Config, Source, lock};
 
 /// The state behind a [`Reactor`](crate::Reactor) and its handles.
@@ -163,66 +163,6 @@ impl Core {
         for job in timed.into_iter().chain(jobs) {
             self.guarded("a job's destructor", || drop(job));
         }
-    }
-}
-
-/// Work that no event stands for, first come, first served.
-#[derive(Default)]
-pub(crate) struct Jobs {
-    queue: Mutex<JobQueue>,
-    /// The length of the queue, to look at without the lock.
-    len: AtomicUsize,
-}
-
-#[derive(Default)]
-struct JobQueue {
-    jobs: VecDeque<Job>,
-    closed: bool,
-}
-
-impl Jobs {
-    fn push(&self, job: Job) -> Result<(), Job> {
-        let mut queue = lock(&self.queue);
-        if queue.closed {
-            return Err(job);
-        }
-        queue.jobs.push_back(job);
-        // Before the caller looks whether a worker waits; a worker looks here after it has counted
-        // itself as waiting.
-        self.len.store(queue.jobs.len(), Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// Adds jobs that the queue drops if it is closed.
-    pub(crate) fn extend(&self, jobs: &mut Vec<Job>) {
-        let mut queue = lock(&self.queue);
-        if !queue.closed {
-            queue.jobs.extend(jobs.drain(..));
-            self.len.store(queue.jobs.len(), Ordering::SeqCst);
-        }
-        drop(queue);
-        jobs.clear();
-    }
-
-    pub(crate) fn pop(&self) -> Option<Job> {
-        if self.is_empty() {
-            return None;
-        }
-        let mut queue = lock(&self.queue);
-        let job = queue.jobs.pop_front();
-        self.len.store(queue.jobs.len(), Ordering::SeqCst);
-        job
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len.load(Ordering::SeqCst) == 0
-    }
-
-    fn close(&self) -> VecDeque<Job> {
-        let mut queue = lock(&self.queue);
-        queue.closed = true;
-        self.len.store(0, Ordering::SeqCst);
-        mem::take(&mut queue.jobs)
     }
 }
 

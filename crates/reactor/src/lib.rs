@@ -109,8 +109,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::core::Core;
+use crate::job::Job;
 use crate::registry::Token;
-use crate::worker::Job;
 
 pub use crate::readiness::Readiness;
 pub use crate::turn::Turn;
@@ -118,15 +118,18 @@ pub use crate::turn::Turn;
 mod batch;
 mod core;
 mod demand;
+mod job;
 mod poller;
 mod pool;
 mod readiness;
 mod registry;
+mod supervise;
 mod supervisor;
 #[allow(unsafe_code)]
 mod sys;
 mod timer;
 mod turn;
+mod work;
 mod worker;
 
 /// Something with a descriptor, or at least a timer, that wants to be called.
@@ -246,7 +249,7 @@ impl Reactor {
         let shared = Arc::clone(core);
         let name = format!("{}-sup", core.config.short_name());
         let thread = sys::Thread::spawn(&name, core.config.stack_size, move || {
-            supervisor::run(&shared);
+            supervise::run(&shared);
         })?;
         *lock(&reactor.supervisor) = Some(thread);
         Ok(reactor)

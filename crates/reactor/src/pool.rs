@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::core::Core;
 use crate::sys::Thread;
-use crate::worker::{self, Snapshot};
+use crate::work;
+use crate::worker::Snapshot;
 use crate::{Config, lock};
 
 /// The workers' accounts.
@@ -130,7 +131,7 @@ impl Pool {
             let shared = Arc::clone(core);
             let name = format!("{}-{index}", core.config.short_name());
             let thread = Thread::spawn(&name, core.config.stack_size, move || {
-                worker::run(&shared, index);
+                work::run(&shared, index);
             })?;
             match free {
                 Some(_) => state.threads[index] = Some(thread),

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::job::Job;
 use crate::registry::{MAX_TICK, Registry, Token, UNSCHEDULED};
 use crate::sys::{self, ClockKind};
-use crate::worker::Job;
 
 /// The unit of timers, in milliseconds.
 const TICK: u64 = 10;
