@@ -13,7 +13,6 @@ use crate::pool::Pool;
 use crate::registry::{Registry, Token, UNSCHEDULED};
 use crate::supervisor::Supervisor;
 use crate::timer::{Clock, Timers};
-use crate::worker::Worker;
 use crate::{Config, Source, lock};
 
 /// The state behind a [`Reactor`](crate::Reactor) and its handles.
@@ -24,8 +23,6 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) timers: Mutex<Timers>,
     pub(crate) jobs: Jobs,
-    /// One place for each thread there may be.
-    pub(crate) workers: Box<[Worker]>,
     pub(crate) pool: Pool,
     pub(crate) supervisor: Supervisor,
     /// Workers in `Poller::wait`, or about to be.
@@ -46,9 +43,6 @@ impl Core {
             clock: Clock::new(),
             timers: Mutex::default(),
             jobs: Jobs::default(),
-            workers: std::iter::repeat_with(Worker::new)
-                .take(config.max_threads)
-                .collect(),
             pool: Pool::new(&config),
             supervisor: Supervisor::default(),
             waiting: Padded::default(),

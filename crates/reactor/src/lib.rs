@@ -245,7 +245,7 @@ impl Reactor {
             supervisor: Mutex::new(None),
         };
         let core = &reactor.handle.core;
-        core.pool.replenish(core)?;
+        work::replenish(core)?;
         let shared = Arc::clone(core);
         let name = format!("{}-sup", core.config.short_name());
         let thread = sys::Thread::spawn(&name, core.config.stack_size, move || {
@@ -265,7 +265,7 @@ impl Reactor {
         let core = &self.handle.core;
         core.stopping.store(true, Ordering::SeqCst);
         core.poller.wake_for_good();
-        core.pool.resume_all(core);
+        core.pool.close();
         core.supervisor.wake();
         if self.is_own_thread() {
             core.fault("the reactor was stopped on a thread of its own");
@@ -288,9 +288,7 @@ impl Reactor {
     fn is_own_thread(&self) -> bool {
         let core = &self.handle.core;
         let me = sys::thread_id();
-        let mut ids = core.workers.iter().map(|worker| &worker.thread_id);
-        ids.any(|id| id.load(Ordering::Relaxed) == me)
-            || core.supervisor.thread_id.load(Ordering::Relaxed) == me
+        core.pool.has_thread(me) || core.supervisor.thread_id.load(Ordering::Relaxed) == me
     }
 }
 
@@ -365,7 +363,7 @@ impl Handle {
     /// What the threads are doing, at about this moment.
     pub fn stats(&self) -> Stats {
         let counts = self.core.pool.counts();
-        let workers = self.core.workers[..self.core.pool.high()].iter();
+        let workers = self.core.pool.workers().iter();
         Stats {
             threads: counts.threads,
             busy: workers.filter(|w| w.activity().in_callback()).count(),

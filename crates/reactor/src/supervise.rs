@@ -18,7 +18,7 @@ use crate::core::Core;
 use crate::demand::{Demand, Observation};
 use crate::job::Job;
 use crate::worker::{Snapshot, Worker};
-use crate::{lock, sys};
+use crate::{lock, sys, work};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_millis(4);
@@ -120,7 +120,7 @@ impl Watch {
             since: Instant::now(),
         };
         Self {
-            seen: vec![seen; core.workers.len()],
+            seen: vec![seen; core.config.max_threads],
             demand: Demand::new(core.config.min_threads, core.config.max_threads),
             blocked_at: None,
             boost: 0,
@@ -181,7 +181,7 @@ impl Watch {
         let mut candidates = Vec::new();
         let (mut probed, mut asleep) = (0, 0);
         let mut is_suspicious = false;
-        let workers = core.workers[..core.pool.high()].iter();
+        let workers = core.pool.workers().iter();
         for (index, (worker, seen)) in workers.zip(&mut self.seen).enumerate() {
             let snapshot = worker.activity();
             let is_new = snapshot != seen.snapshot;
@@ -226,14 +226,14 @@ impl Watch {
         if candidates.is_empty() {
             return (0, seen);
         }
-        (core.pool.mark_stuck(core, &candidates), seen)
+        (core.pool.mark_stuck(&candidates), seen)
     }
 
     fn replenish(&mut self, core: &Arc<Core>, now: Instant) {
         if self.failed_at.is_some_and(|at| now - at < RETRY) {
             return;
         }
-        match core.pool.replenish(core) {
+        match work::replenish(core) {
             Ok(()) => self.failed_at = None,
             Err(e) => {
                 // Said once, not every time that it fails again.
@@ -261,7 +261,7 @@ impl Watch {
 
 /// True if there is something to do that no worker does.
 fn has_backlog(core: &Core) -> bool {
-    let mut workers = core.workers[..core.pool.high()].iter();
+    let mut workers = core.pool.workers().iter();
     !core.jobs.is_empty() || workers.any(|worker| !worker.batch.is_empty())
 }
 

@@ -1,5 +1,7 @@
 //! The body of a worker's thread: look for work, do it, wait for more.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,8 @@ use crate::job::Job;
 use crate::poller::{self, Waited};
 use crate::pool::Next;
 use crate::registry::Token;
-use crate::worker::{STEP, STUCK, Worker};
+use crate::sys::Thread;
+use crate::worker::Worker;
 use crate::{Readiness, sys};
 
 /// How many jobs a worker does before it looks for events again.
@@ -17,9 +20,22 @@ const JOBS_IN_A_ROW: usize = 32;
 /// something once in a while as events: these wait for one such job if none takes longer than this.
 const SLICE: Duration = Duration::from_micros(100);
 
-/// The body of a worker thread.
-pub(crate) fn run(core: &Core, index: usize) {
-    let me = &core.workers[index];
+/// Sees to it that as many workers are active as the pool's target says.
+///
+/// # Errors
+///
+/// What the system said when it refused a thread.
+pub(crate) fn replenish(core: &Arc<Core>) -> io::Result<()> {
+    core.pool.replenish(|index| {
+        let shared = Arc::clone(core);
+        let name = format!("{}-{index}", core.config.short_name());
+        Thread::spawn(&name, core.config.stack_size, move || run(&shared, index))
+    })
+}
+
+/// The body of a worker thread. Whatever way it ends, the supervisor is told, which joins it.
+fn run(core: &Core, index: usize) {
+    let me = core.pool.worker(index);
     me.thread_id.store(sys::thread_id(), Ordering::Relaxed);
     let mut buffer = poller::event_buffer();
     while !core.is_stopping() {
@@ -34,25 +50,26 @@ pub(crate) fn run(core: &Core, index: usize) {
         }
         // Batch and hands are empty: a good moment to step back.
         if core.pool.has_too_many_active() {
-            match core.pool.park(core, index) {
+            match core.pool.park(index) {
                 Next::Continue => continue,
-                Next::End => return,
+                Next::End => return core.supervisor.wake(),
             }
         }
-        let timeout = match core.pool.patience(core) {
+        let timeout = match core.pool.patience() {
             _ if jobs_left => 0,
             None => FOREVER,
             Some(patience) => millis(patience),
         };
         let waited = wait(core, me, timeout, &mut buffer);
         if waited == Waited::TimedOut {
-            match core.pool.leave(core, index) {
+            match core.pool.leave(index) {
                 Next::Continue => {}
-                Next::End => return,
+                Next::End => return core.supervisor.wake(),
             }
         }
     }
-    core.pool.quit(core, index);
+    core.pool.quit(index);
+    core.supervisor.wake();
 }
 
 const FOREVER: i32 = -1;
@@ -131,7 +148,7 @@ fn do_job(core: &Core, job: Job) {
 
 /// Takes an event out of another worker's batch.
 fn steal(core: &Core, index: usize) -> Option<u64> {
-    let workers = &core.workers[..core.pool.high()];
+    let workers = core.pool.workers();
     let (before, after) = workers.split_at(index.min(workers.len()));
     let others = after.iter().skip(1).chain(before);
     others
@@ -154,11 +171,8 @@ fn call_source(core: &Core, token: Token, readiness: Readiness) {
 
 /// Runs `f` as a callback that the supervisor has an eye on.
 fn callback(core: &Core, me: &Worker, f: impl FnOnce()) {
-    let idle = me.activity.0.load(Ordering::Relaxed);
-    me.activity.0.store(idle + STEP, Ordering::Release);
-    f();
-    let marked = me.activity.0.swap(idle + 2 * STEP, Ordering::AcqRel);
-    if marked & STUCK != 0 {
+    let was_stuck = me.call(f);
+    if was_stuck {
         core.pool.unstuck();
         core.supervisor.ensure_awake();
     }

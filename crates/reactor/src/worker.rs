@@ -8,7 +8,7 @@ use crate::batch::Batch;
 /// The shared side of a worker thread: others look in here, and take from its batch.
 #[repr(align(128))]
 pub(crate) struct Worker {
-    pub(crate) activity: Activity,
+    activity: Activity,
     pub(crate) batch: Batch,
     /// The kernel's number of the thread, 0 before it runs.
     pub(crate) thread_id: AtomicU32,
@@ -30,6 +30,17 @@ impl Worker {
         Snapshot(self.activity.0.load(Ordering::Acquire))
     }
 
+    /// Runs `f` as a callback that the supervisor has an eye on; called on the worker's thread only. True if the
+    /// callback has been marked as stuck meanwhile.
+    #[must_use]
+    pub(crate) fn call(&self, f: impl FnOnce()) -> bool {
+        let idle = self.activity.0.load(Ordering::Relaxed);
+        self.activity.0.store(idle + STEP, Ordering::Release);
+        f();
+        let marked = self.activity.0.swap(idle + 2 * STEP, Ordering::AcqRel);
+        marked & STUCK != 0
+    }
+
     /// Marks the callback that `seen` shows as stuck; false if it is over or was marked before.
     pub(crate) fn mark_stuck(&self, seen: Snapshot) -> bool {
         seen.in_callback()
@@ -45,10 +56,10 @@ impl Worker {
 /// Counts callbacks; odd in units of [`STEP`] while one runs. Only the worker itself counts, so it
 /// needs no atomic addition; the supervisor may set the lowest bit.
 #[derive(Default)]
-pub(crate) struct Activity(pub(crate) AtomicU64);
+struct Activity(AtomicU64);
 
-pub(crate) const STUCK: u64 = 1;
-pub(crate) const STEP: u64 = 2;
+const STUCK: u64 = 1;
+const STEP: u64 = 2;
 
 /// A worker's activity at one moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
