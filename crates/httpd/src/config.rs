@@ -6,7 +6,6 @@ use httpd_sys as sys;
 
 use crate::apr::Pool;
 use crate::guard::guard;
-use crate::module::NO_DATA;
 use crate::server::Server;
 
 /// A module's per-directory configuration: one value for each `<Location>`, `<Directory>` and server scope,
@@ -26,6 +25,9 @@ pub enum Context {
     /// Those, and `.htaccess` where `AllowOverride AuthConfig` lets it.
     ConfigurationAndHtaccess,
 }
+
+/// A pointer that is never read: the type of `cmd_data`.
+const NO_DATA: *mut c_void = std::ptr::null_mut();
 
 /// One row of a module's command table.
 #[repr(transparent)]

@@ -1,7 +1,7 @@
 //! `module_rec`: the one symbol that httpd looks up in a module's DSO.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use sys::port::MODULE_MAGIC_COOKIE;
 use crate::apr::Pool;
 use crate::config::{Command, DirConfig, create_dir_config, merge_dir_config};
 use crate::guard::guard;
+use crate::server::Server;
 
 /// A `module_rec` to be exported as a static. httpd writes its index and its neighbours into it when the module
 /// is loaded, before any of the module's code runs; from then on it is only read.
@@ -101,6 +102,15 @@ impl Module {
     }
 }
 
+impl<'s> Server<'s> {
+    /// The module's configuration at this server's scope, outside every `<Location>` and its like.
+    pub fn config<C: DirConfig>(self, module: &Module) -> Option<&'s C> {
+        // SAFETY: a server's default per-directory vector lives as long as it, and holds what the module's functions
+        // made.
+        unsafe { module.config((*self.as_raw()).lookup_defaults.cast()) }
+    }
+}
+
 /// What a module does to add its hooks.
 pub trait RegisterHooks {
     /// Called once each time that the module is loaded. `pool` is the configuration's.
@@ -112,6 +122,3 @@ unsafe extern "C" fn register_hooks<R: RegisterHooks>(pool: *mut sys::apr_pool_t
     let pool = unsafe { Pool::from_raw(pool) };
     guard((), || R::register(pool));
 }
-
-/// A pointer that is never read: the type of `cmd_data`.
-pub(crate) const NO_DATA: *mut c_void = ptr::null_mut();

@@ -12,8 +12,9 @@ use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::registry::{Registry, Token, UNSCHEDULED};
 use crate::supervisor::Supervisor;
+use crate::sync::lock;
 use crate::timer::{Clock, Timers};
-use crate::{Config, Source, lock};
+use crate::{Config, Source};
 
 /// The state behind a [`Reactor`](crate::Reactor) and its handles.
 pub(crate) struct Core {

@@ -5,8 +5,8 @@ use std::mem;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::lock;
 use crate::registry::Token;
+use crate::sync::lock;
 
 /// Work that comes through the queue of jobs.
 pub(crate) enum Job {

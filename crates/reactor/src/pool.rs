@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::Config;
+use crate::sync::lock;
 use crate::sys::Thread;
 use crate::worker::{Snapshot, Worker};
-use crate::{Config, lock};
 
 /// The workers, and the accounts of them.
 pub(crate) struct Pool {

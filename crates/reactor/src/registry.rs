@@ -9,7 +9,8 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::{Readiness, Source, lock};
+use crate::sync::lock;
+use crate::{Readiness, Source};
 
 /// All sources.
 pub(crate) struct Registry {

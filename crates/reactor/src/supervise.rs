@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use crate::core::Core;
 use crate::demand::{Demand, Observation};
 use crate::job::Job;
+use crate::sync::lock;
 use crate::worker::{Snapshot, Worker};
-use crate::{lock, sys, work};
+use crate::{sys, work};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_millis(4);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::lock;
+use crate::sync::lock;
 
 /// The side of the supervisor that the other threads see.
 #[derive(Default)]
