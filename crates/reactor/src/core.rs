@@ -2,8 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, mem};
 
@@ -12,8 +11,10 @@ use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::registry::{Registry, Token, UNSCHEDULED};
 use crate::supervisor::Supervisor;
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, lock};
 use crate::timer::{Clock, Timers};
+use crate::waiting::Waiting;
 use crate::{Config, Source};
 
 /// The state behind a [`Reactor`](crate::Reactor) and its handles.
@@ -26,15 +27,9 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     pub(crate) pool: Pool,
     pub(crate) supervisor: Supervisor,
-    /// Workers in `Poller::wait`, or about to be.
-    pub(crate) waiting: Padded<AtomicUsize>,
-    pub(crate) stopping: AtomicBool,
+    pub(crate) waiting: Waiting,
+    stopping: AtomicBool,
 }
-
-/// Keeps its content off the cache lines of its neighbours.
-#[repr(align(128))]
-#[derive(Default)]
-pub(crate) struct Padded<T>(pub(crate) T);
 
 impl Core {
     pub(crate) fn new(config: Config) -> io::Result<Self> {
@@ -46,10 +41,18 @@ impl Core {
             jobs: Jobs::default(),
             pool: Pool::new(&config),
             supervisor: Supervisor::default(),
-            waiting: Padded::default(),
+            waiting: Waiting::default(),
             stopping: AtomicBool::new(false),
             config,
         })
+    }
+
+    /// Has all threads end, as soon as they have finished what they are at.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.poller.wake_for_good();
+        self.pool.close();
+        self.supervisor.wake();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -77,10 +80,14 @@ impl Core {
 
     /// Sets or pushes the timer of `token`.
     pub(crate) fn set_timer(&self, token: Token, after: Duration) {
+        self.set_deadline(token, self.clock.tick_after(after));
+    }
+
+    /// Sets or pushes the timer of `token` to `tick`.
+    pub(crate) fn set_deadline(&self, token: Token, tick: u64) {
         let Some(slot) = self.registry.slot(token.index()) else {
             return;
         };
-        let tick = self.clock.tick_after(after);
         if !slot.timer.set(token.generation(), tick) {
             return;
         }
@@ -121,9 +128,21 @@ impl Core {
     /// before they next wait; and the supervisor, awake while no worker waits, sees to it that one
     /// does soon.
     pub(crate) fn call_for_help(&self) {
-        if self.waiting.0.load(Ordering::SeqCst) > 0 {
+        if self.waiting.count() > 0 {
             self.poller.wake();
         }
+    }
+
+    /// True if there is something to do that no worker does.
+    pub(crate) fn has_backlog(&self) -> bool {
+        let mut workers = self.pool.workers().iter();
+        !self.jobs.is_empty() || workers.any(|worker| !worker.batch.is_empty())
+    }
+
+    /// True if a worker waits for what comes next, and nothing that has come lies about. First the count, then the rest:
+    /// a worker publishes its batch before it counts itself out.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.waiting.count() > 0 && !self.has_backlog()
     }
 
     /// Runs foreign code. A panic ends here.

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::registry::Token;
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, lock};
 
 /// Work that comes through the queue of jobs.
 pub(crate) enum Job {

@@ -100,6 +100,8 @@
 //! after it, plus 50 ms if set for a second or more. No bound is given on a busy one.
 
 #![deny(unsafe_code)]
+// Models leave out what only epoll needs.
+#![cfg_attr(loom, allow(unused_imports, dead_code))]
 
 pub use crate::config::{Config, FaultCallback};
 pub use crate::handle::{Handle, Stats};
@@ -116,12 +118,15 @@ mod core;
 mod demand;
 mod handle;
 mod job;
+#[cfg_attr(loom, path = "schedules/poller.rs")]
 mod poller;
 mod pool;
 mod reactor;
 mod readiness;
 mod registration;
 mod registry;
+#[cfg(all(test, loom))]
+mod schedules;
 mod source;
 mod stopped;
 mod supervise;
@@ -131,5 +136,6 @@ mod sync;
 mod sys;
 mod timer;
 mod turn;
+mod waiting;
 mod work;
 mod worker;

@@ -5,12 +5,12 @@
 //! takes its place: a parked one, or a new one. When the stuck one comes back there is one too many, and
 //! the next to finish its work parks. Parked workers beyond `min_threads` end after a while.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::Config;
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::sys::Thread;
 use crate::worker::{Snapshot, Worker};
 

@@ -1,11 +1,11 @@
 //! The owner of a reactor's threads: starts them, and ends them.
 
 use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::core::Core;
-use crate::sync::lock;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Mutex, lock};
 use crate::{Config, Handle, supervise, sys, work};
 
 /// The poller, its threads and its timers. Owns the threads: dropping it is [`stop`](Self::stop).
@@ -52,10 +52,7 @@ impl Reactor {
     /// reports a fault, has the threads end, and neither joins nor drops anything.
     pub fn stop(&self) {
         let core = &self.handle.core;
-        core.stopping.store(true, Ordering::SeqCst);
-        core.poller.wake_for_good();
-        core.pool.close();
-        core.supervisor.wake();
+        core.stop();
         if self.is_own_thread() {
             core.fault("the reactor was stopped on a thread of its own");
             return;

@@ -11,12 +11,12 @@
 //! count as active, so each gets a replacement.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
 use crate::demand::{Demand, Observation};
 use crate::job::Job;
+use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 use crate::worker::{Snapshot, Worker};
 use crate::{sys, work};
@@ -56,21 +56,14 @@ pub(crate) fn run(core: &Arc<Core>) {
         let next_timer = fire_timers(core, &mut due);
         core.pool.reap();
         let mut look = watch.look(core);
-        if look.is_none() {
-            // First the word, then the look; workers do it the other way round.
-            supervisor.is_awake.store(false, Ordering::SeqCst);
-            if !watch.is_quiet(core) {
-                look = Some(LOOK);
-            }
-        }
         if look.is_some() {
-            supervisor.is_awake.store(true, Ordering::SeqCst);
+            supervisor.stay_awake();
+        } else if !supervisor.rest_unless(|| !watch.is_quiet(core)) {
+            look = Some(LOOK);
         }
         let timer = next_timer.map(|tick| core.clock.until(tick));
         let time = [look, timer].into_iter().flatten().min();
-        if supervisor.sleep(time) {
-            supervisor.is_awake.store(true, Ordering::SeqCst);
-        }
+        supervisor.sleep(time);
     }
     supervisor.thread_id.store(0, Ordering::Relaxed);
 }
@@ -135,7 +128,7 @@ impl Watch {
     /// look, `None` if there is no need for one until somebody calls.
     fn look(&mut self, core: &Arc<Core>) -> Option<Duration> {
         let now = Instant::now();
-        let waiting = core.waiting.0.load(Ordering::SeqCst);
+        let waiting = core.waiting.count();
         let (stuck, seen) = self.inspect(core, now, waiting);
         self.demand.observe(now, seen);
         // Once in a while a callback waits for a lock; one after the other, it waits for more.
@@ -143,7 +136,7 @@ impl Watch {
             self.blocked_at = Some(now);
         }
         let calm = self.blocked_at.map_or(Duration::MAX, |at| now - at);
-        if stuck > 0 && (waiting == 0 || has_backlog(core)) {
+        if stuck > 0 && (waiting == 0 || core.has_backlog()) {
             self.boost = 2 * stuck;
         } else if calm >= QUICK_FOR {
             self.boost = 0;
@@ -169,7 +162,7 @@ impl Watch {
         if is_over {
             return None;
         }
-        if has_backlog(core) {
+        if core.has_backlog() {
             core.call_for_help();
         }
         let is_quick = self.boost > 0 || self.suspicions > 0;
@@ -252,18 +245,8 @@ impl Watch {
         if counts.active == 0 && counts.threads == core.config.max_threads {
             return true;
         }
-        self.boost == 0
-            && !self.demand.is_raised()
-            && counts.active > 0
-            && core.waiting.0.load(Ordering::SeqCst) > 0
-            && !has_backlog(core)
+        self.boost == 0 && !self.demand.is_raised() && counts.active > 0 && core.is_attended()
     }
-}
-
-/// True if there is something to do that no worker does.
-fn has_backlog(core: &Core) -> bool {
-    let mut workers = core.pool.workers().iter();
-    !core.jobs.is_empty() || workers.any(|worker| !worker.batch.is_empty())
 }
 
 /// True if the worker's thread sleeps in the kernel; false too if that cannot be found out.
@@ -277,7 +260,7 @@ fn is_asleep(worker: &Worker) -> bool {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

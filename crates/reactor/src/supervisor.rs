@@ -1,16 +1,16 @@
 //! The side of the supervisor that the other threads see: whether it is awake, and how to call it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{Condvar, Mutex, lock};
 
 /// The side of the supervisor that the other threads see.
 #[derive(Default)]
 pub(crate) struct Supervisor {
     /// It looks after the workers, and needs no call to do so.
-    pub(crate) is_awake: AtomicBool,
+    is_awake: AtomicBool,
     is_called: Mutex<bool>,
     call: Condvar,
     pub(crate) thread_id: AtomicU32,
@@ -30,8 +30,37 @@ impl Supervisor {
         self.call.notify_one();
     }
 
-    /// Sleeps until `wake`, or for `time`. True if woken.
-    pub(crate) fn sleep(&self, time: Option<Duration>) -> bool {
+    /// True if its next sleep is over before it begins.
+    #[cfg(all(test, loom))]
+    pub(crate) fn is_called(&self) -> bool {
+        *lock(&self.is_called)
+    }
+
+    /// Says that it looks after the workers. Called by the supervisor only, as what follows.
+    pub(crate) fn stay_awake(&self) {
+        self.is_awake.store(true, Ordering::SeqCst);
+    }
+
+    /// Says that it does not look after the workers until it is called, unless it `is_needed`; true if so. First it says
+    /// so, then it looks; a worker does something first, and then looks whether it is awake.
+    pub(crate) fn rest_unless(&self, is_needed: impl FnOnce() -> bool) -> bool {
+        self.is_awake.store(false, Ordering::SeqCst);
+        let rests = !is_needed();
+        if !rests {
+            self.stay_awake();
+        }
+        rests
+    }
+
+    /// Sleeps until `wake`, and is awake then, or for `time`.
+    pub(crate) fn sleep(&self, time: Option<Duration>) {
+        if self.sleep_until_called(time) {
+            self.stay_awake();
+        }
+    }
+
+    /// True if woken.
+    fn sleep_until_called(&self, time: Option<Duration>) -> bool {
         let start = Instant::now();
         let mut is_called = lock(&self.is_called);
         while !*is_called {

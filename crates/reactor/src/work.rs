@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
@@ -10,6 +9,7 @@ use crate::job::Job;
 use crate::poller::{self, Waited};
 use crate::pool::Next;
 use crate::registry::Token;
+use crate::sync::atomic::Ordering;
 use crate::sys::Thread;
 use crate::worker::Worker;
 use crate::{Readiness, sys};
@@ -18,7 +18,10 @@ use crate::{Readiness, sys};
 const JOBS_IN_A_ROW: usize = 32;
 /// After how long it does no further one. Sources that always have more to do come back as jobs, and those that have
 /// something once in a while as events: these wait for one such job if none takes longer than this.
-const SLICE: Duration = Duration::from_micros(100);
+const SLICE: Duration = match cfg!(loom) {
+    true => Duration::MAX, // a model knows no time
+    false => Duration::from_micros(100),
+};
 
 /// Sees to it that as many workers are active as the pool's target says.
 ///
@@ -34,7 +37,7 @@ pub(crate) fn replenish(core: &Arc<Core>) -> io::Result<()> {
 }
 
 /// The body of a worker thread. Whatever way it ends, the supervisor is told, which joins it.
-fn run(core: &Core, index: usize) {
+pub(crate) fn run(core: &Core, index: usize) {
     let me = core.pool.worker(index);
     me.thread_id.store(sys::thread_id(), Ordering::Relaxed);
     let mut buffer = poller::event_buffer();
@@ -80,17 +83,23 @@ fn millis(time: Duration) -> i32 {
 }
 
 /// Waits for events and fills the worker's batch with them.
-fn wait(core: &Core, me: &Worker, timeout: i32, buffer: &mut sys::EventBuffer) -> Waited {
+pub(crate) fn wait(
+    core: &Core,
+    me: &Worker,
+    timeout: i32,
+    buffer: &mut sys::EventBuffer,
+) -> Waited {
     let mut batch = me.batch.fill();
-    core.waiting.0.fetch_add(1, Ordering::SeqCst);
-    // Whoever adds a job or stops the reactor does so first and then looks who waits.
+    core.waiting.begin();
+    // Whoever adds a job or stops the reactor does so first and then looks who waits (see `waiting`).
     let result = if timeout != 0 && (!core.jobs.is_empty() || core.is_stopping()) {
         Ok(Waited::Woken)
     } else {
         core.poller.wait(buffer, timeout, &mut batch)
     };
-    let others = core.waiting.0.fetch_sub(1, Ordering::SeqCst) - 1;
+    // First the events, then the count, which the supervisor looks at first (see `waiting`).
     let events = batch.publish();
+    let others = core.waiting.end();
     // From now on the callbacks may block. While another worker waits, that one takes what comes
     // next; but what is in this batch, or among the jobs, or comes when nobody waits, is the
     // supervisor's care.

@@ -1,9 +1,8 @@
 //! What others see of a thread that runs callbacks.
 
-use std::sync::Condvar;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use crate::batch::Batch;
+use crate::sync::Condvar;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The shared side of a worker thread: others look in here, and take from its batch.
 #[repr(align(128))]
