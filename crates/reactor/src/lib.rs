@@ -99,6 +99,21 @@
 //! Timers count in steps of 10 ms. One never fires before its time, and on an idle machine at most 25 ms
 //! after it, plus 50 ms if set for a second or more. No bound is given on a busy one.
 
+//! # The map
+//!
+//! A file names only files further down, or further right in its row.
+//!
+//! | what | files |
+//! |---|---|
+//! | a user holds | `reactor` (starts and ends the threads), `handle`, `registration` |
+//! | the threads do | `supervise` (the supervisor's), `work` (a worker's) |
+//! | all of them share | `core` |
+//! | its parts | `supervisor` (how it is called), `demand` (how many workers are worth it), `waiting` (who waits for events), `pool` (how many workers there are, and which are active), `worker`, `poller` (epoll), `batch`, `timer`, `job`, `registry` (from tokens to sources) |
+//! | words and tools | `config`, `stopped`, `source`, `turn`, `readiness`, `sync`, `sys` (all that is unsafe) |
+//!
+//! Where no lock decides what comes first between two threads, `waiting` has the table, and `schedules/` a model that is run
+//! in every schedule: `scripts/schedules`.
+
 #![deny(unsafe_code)]
 // Models leave out what only epoll needs.
 #![cfg_attr(loom, allow(unused_imports, dead_code))]
