@@ -34,7 +34,7 @@ fn a_job_is_done_by_a_worker_that_was_about_to_wait() {
     });
 }
 
-/// Fails when `Core::stop` wakes before it says so, and when `wake_for_good` is a `wake` like any other.
+/// Fails when `wake_for_good` is a `wake` like any other.
 #[test]
 fn a_stop_ends_every_worker_that_was_about_to_wait() {
     explore(|| {

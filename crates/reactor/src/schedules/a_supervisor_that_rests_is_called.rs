@@ -27,8 +27,8 @@ fn supervise(core: &Core) {
 }
 
 /// Fails when `work::wait` looks whether the supervisor is awake before it counts itself out; when `rest_unless` looks
-/// before it says so; and when the update of `Waiting::end`, the store in `rest_unless`, the load of `Waiting::count` or
-/// that of `ensure_awake` is weaker than `SeqCst`.
+/// before it says so; and when the update of `Waiting::end` or the store in `rest_unless` is weaker than `SeqCst`. It does
+/// not fail when the load of `ensure_awake` alone is weaker, which C++20 would not grant either: that one is read, not run.
 #[test]
 fn when_the_only_worker_that_waited_has_come_back() {
     explore(|| {
@@ -46,7 +46,6 @@ fn when_the_only_worker_that_waited_has_come_back() {
 ///
 /// Fails when `work::wait` counts itself out before it publishes its batch: the batch's head is only released, so the
 /// supervisor may see the count and not the batch. It did so, and on x86, too, whose processors let a load overtake a store.
-/// Also fails when `is_attended` looks at the batches before the count.
 #[test]
 fn when_events_are_left_in_a_batch_while_another_worker_waits() {
     explore(|| {
