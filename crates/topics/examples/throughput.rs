@@ -1,0 +1,161 @@
+//! What publishing and reading cost: one process publishes, three read, each its own.
+//!
+//! `cargo run --release -p topics --example throughput [bytes [seconds]]`
+
+use std::env;
+use std::num::NonZeroU64;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use topics::{Batch, Epoch, Flags, Futex, Kind, Layout, Log, Message, Owner, Publisher, Topic};
+
+#[path = "../tests/support/shared.rs"]
+mod shared;
+
+const LAYOUT: Layout = Layout {
+    ring: 16 << 20,
+    topics: 10_000,
+    seats: 16,
+};
+const READERS: u64 = 3;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words = LAYOUT.words().expect("the layout is possible");
+    if let [role, fd, number] = &arguments[..] {
+        assert_eq!(role, "reader");
+        let words = shared::map(fd.parse().unwrap(), words).unwrap();
+        read(Log::find(words).unwrap(), number.parse().unwrap());
+        return;
+    }
+    let mut numbers = arguments.iter().map(|text| text.parse().expect("a number"));
+    let bytes = numbers.next().unwrap_or(1024) as usize;
+    let seconds = numbers.next().unwrap_or(3);
+
+    let (words, fd) = shared::make(words).unwrap();
+    let log = Log::new(words, LAYOUT, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
+    let readers: Vec<Child> = (1..=READERS).map(|number| start(fd, number)).collect();
+    while log
+        .history(&topic())
+        .unwrap()
+        .is_none_or(|history| history.subscribers() < READERS)
+    {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    publish(log, bytes, Duration::from_secs(seconds));
+    for mut reader in readers {
+        reader.wait().unwrap();
+    }
+}
+
+fn topic() -> Topic {
+    Topic::new("/room/1").unwrap()
+}
+
+fn start(fd: i32, number: u64) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["reader", &fd.to_string(), &number.to_string()])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn publish(log: Log<'_>, bytes: usize, time: Duration) {
+    let publisher = Publisher::new(log, Futex);
+    let payload = vec![b'x'; bytes];
+    let topic = topic();
+    let mut message = Message {
+        topic: &topic,
+        kind: Kind::Binary,
+        flags: Flags::default(),
+        origin: 0,
+        time: 0,
+        key: None,
+        payload: &payload,
+    };
+    let (start, cpu) = (Instant::now(), cpu_time());
+    let mut count = 0_u64;
+    while start.elapsed() < time {
+        for _ in 0..64 {
+            publisher.publish(&message).unwrap();
+        }
+        count += 64;
+    }
+    report(
+        "published",
+        bytes,
+        count,
+        0,
+        start.elapsed(),
+        cpu_time() - cpu,
+    );
+    // An empty one ends the readers.
+    message.payload = b"";
+    publisher.publish(&message).unwrap();
+}
+
+fn read(log: Log<'_>, number: u64) {
+    let seat = log
+        .claim(Owner(NonZeroU64::new(number).unwrap()), |_| true)
+        .unwrap();
+    let mut reader = seat.reader().unwrap();
+    let (subscription, _) = seat.subscribe(&topic()).unwrap();
+    let mut batch = Batch::new();
+    let (mut count, mut gaps) = (0, 0);
+    let mut bytes = 0;
+    let (start, cpu) = (Instant::now(), cpu_time());
+    loop {
+        if reader.next(&mut batch).is_err() {
+            gaps += 1;
+            continue;
+        }
+        if batch.is_empty() {
+            reader.wait(&Futex, Duration::from_secs(1));
+        }
+        if let Some(last) = batch.iter().last() {
+            count += batch.len() as u64;
+            bytes = batch
+                .iter()
+                .map(|record| record.payload.len())
+                .max()
+                .unwrap_or_default();
+            if last.payload.is_empty() {
+                break;
+            }
+        }
+    }
+    report(
+        "read",
+        bytes,
+        count,
+        gaps,
+        start.elapsed(),
+        cpu_time() - cpu,
+    );
+    seat.unsubscribe(subscription).unwrap();
+}
+
+fn report(what: &str, bytes: usize, count: u64, gaps: u64, time: Duration, cpu: Duration) {
+    println!(
+        "{what:9} {bytes} B: {count}, {:.2} M/s, {:.3} µs of processor time each, {gaps} gaps",
+        count as f64 / time.as_secs_f64() / 1e6,
+        cpu.as_secs_f64() * 1e6 / count.max(1) as f64,
+    );
+}
+
+/// The processor time of this process, in steps of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}

@@ -1,0 +1,8 @@
+//! Who writes to the log: one at a time.
+
+mod locked;
+mod publisher;
+mod room;
+
+pub(crate) use locked::Locked;
+pub use publisher::{Message, Published, Publisher};
