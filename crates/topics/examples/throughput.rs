@@ -102,8 +102,7 @@ fn read(log: Log<'_>, number: u64) {
     let mut reader = seat.reader().unwrap();
     let (subscription, _) = seat.subscribe(&topic()).unwrap();
     let mut batch = Batch::new();
-    let (mut count, mut gaps) = (0, 0);
-    let mut bytes = 0;
+    let (mut count, mut gaps, mut bytes) = (0, 0, 0);
     let (start, cpu) = (Instant::now(), cpu_time());
     loop {
         if reader.next(&mut batch).is_err() {
@@ -113,13 +112,11 @@ fn read(log: Log<'_>, number: u64) {
         if batch.is_empty() {
             reader.wait(&Futex, Duration::from_secs(1));
         }
+        for record in batch.iter() {
+            bytes = record.payload.len().max(bytes);
+        }
         if let Some(last) = batch.iter().last() {
             count += batch.len() as u64;
-            bytes = batch
-                .iter()
-                .map(|record| record.payload.len())
-                .max()
-                .unwrap_or_default();
             if last.payload.is_empty() {
                 break;
             }

@@ -3,6 +3,8 @@
 mod locked;
 mod publisher;
 mod room;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use locked::Locked;
 pub use publisher::{Message, Published, Publisher};
