@@ -1,4 +1,5 @@
-//! What publishing and reading cost: one process publishes, three read, each its own.
+//! What publishing and reading cost: first both in turns in one thread, then one process publishes and three read, each
+//! its own.
 //!
 //! `cargo run --release -p topics --example throughput [bytes [seconds]]`
 
@@ -32,6 +33,8 @@ fn main() {
     let bytes = numbers.next().unwrap_or(1024) as usize;
     let seconds = numbers.next().unwrap_or(3);
 
+    alone(bytes);
+
     let (words, fd) = shared::make(words).unwrap();
     let log = Log::new(words, LAYOUT, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
     let readers: Vec<Child> = (1..=READERS).map(|number| start(fd, number)).collect();
@@ -46,6 +49,50 @@ fn main() {
     publish(log, bytes, Duration::from_secs(seconds));
     for mut reader in readers {
         reader.wait().unwrap();
+    }
+}
+
+/// Publishes and reads in turns, so that nobody waits for anybody.
+fn alone(bytes: usize) {
+    const AT_ONCE: u64 = 2000;
+    const ROUNDS: u64 = 250;
+    let (words, _) = shared::make(LAYOUT.words().unwrap()).unwrap();
+    let log = Log::new(words, LAYOUT, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
+    let mut reader = log
+        .claim(Owner(NonZeroU64::MIN), |_| true)
+        .unwrap()
+        .reader()
+        .unwrap();
+    let mut batch = Batch::new();
+    let (publisher, payload, topic) = (Publisher::new(log, Futex), vec![b'x'; bytes], topic());
+    let (mut publishing, mut reading, mut count) = (Duration::ZERO, Duration::ZERO, 0);
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        let before = cpu_time();
+        for _ in 0..AT_ONCE {
+            publisher.publish(&message(&topic, &payload)).unwrap();
+        }
+        let between = cpu_time();
+        while count % AT_ONCE != 0 || reader.last() != log.latest() {
+            reader.next(&mut batch).unwrap();
+            count += batch.len() as u64;
+        }
+        publishing += between - before;
+        reading += cpu_time() - between;
+    }
+    report("published", bytes, count, 0, start.elapsed(), publishing);
+    report("read", bytes, count, 0, start.elapsed(), reading);
+}
+
+fn message<'a>(topic: &'a Topic, payload: &'a [u8]) -> Message<'a> {
+    Message {
+        topic,
+        kind: Kind::Binary,
+        flags: Flags::default(),
+        origin: 0,
+        time: 0,
+        key: None,
+        payload,
     }
 }
 
@@ -65,20 +112,11 @@ fn publish(log: Log<'_>, bytes: usize, time: Duration) {
     let publisher = Publisher::new(log, Futex);
     let payload = vec![b'x'; bytes];
     let topic = topic();
-    let mut message = Message {
-        topic: &topic,
-        kind: Kind::Binary,
-        flags: Flags::default(),
-        origin: 0,
-        time: 0,
-        key: None,
-        payload: &payload,
-    };
     let (start, cpu) = (Instant::now(), cpu_time());
     let mut count = 0_u64;
     while start.elapsed() < time {
         for _ in 0..64 {
-            publisher.publish(&message).unwrap();
+            publisher.publish(&message(&topic, &payload)).unwrap();
         }
         count += 64;
     }
@@ -91,8 +129,7 @@ fn publish(log: Log<'_>, bytes: usize, time: Duration) {
         cpu_time() - cpu,
     );
     // An empty one ends the readers.
-    message.payload = b"";
-    publisher.publish(&message).unwrap();
+    publisher.publish(&message(&topic, b"")).unwrap();
 }
 
 fn read(log: Log<'_>, number: u64) {
@@ -141,18 +178,8 @@ fn report(what: &str, bytes: usize, count: u64, gaps: u64, time: Duration, cpu: 
     );
 }
 
-/// The processor time of this process, in steps of 10 ms.
+/// The processor time of this thread.
 fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    let ticks: u64 = fields[11..13]
-        .iter()
-        .map(|ticks| ticks.parse::<u64>().unwrap())
-        .sum();
-    Duration::from_millis(ticks * 10)
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }

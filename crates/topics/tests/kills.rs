@@ -139,9 +139,9 @@ fn a_publisher() {
     let mut random = fastrand::Rng::with_seed(life);
     let mut payload = Vec::new();
     for count in 1_u64.. {
-        let size = match random.u8(..) {
-            0 => random.usize(..100_000),
-            1..32 => random.usize(..4_000),
+        let size = match random.u16(..) {
+            0..16 => random.usize(..100_000),
+            16..1024 => random.usize(..4_000),
             _ => random.usize(..300),
         };
         fill(&mut payload, life, count, size);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Words, step};
+use super::{Words, step, sys};
 
 /// The ring. What is read here may be torn, or long overwritten: whether it was whole is asked afterwards.
 #[derive(Clone, Copy)]
@@ -42,6 +42,12 @@ impl<'m> Ring<'m> {
             self.word(to.wrapping_add(offset))
                 .store(word, Ordering::Relaxed);
         }
+    }
+
+    /// Has the header at a position be near when it is read.
+    pub fn prefetch(self, position: u64) {
+        sys::prefetch(self.word(position));
+        sys::prefetch(self.word(position.wrapping_add(8)));
     }
 
     fn word(self, position: u64) -> &'m AtomicU64 {

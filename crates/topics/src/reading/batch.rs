@@ -72,7 +72,7 @@ impl Batch {
     }
 
     /// The records, in their order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> + Clone {
         self.items.iter().map(|item| self.record(item))
     }
 

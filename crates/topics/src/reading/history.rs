@@ -96,7 +96,9 @@ impl<'m> History<'m> {
         self.subscribers
     }
 
-    pub(crate) fn end(&self) -> u64 {
+    /// Where what came later begins: a subscriber that gets this history has its live records from this
+    /// [`position`](super::Record::position) on.
+    pub fn end(&self) -> u64 {
         self.end
     }
 

@@ -115,7 +115,10 @@ impl<'m> Topics<'m> {
         );
         entry.free();
         self.index().remove(entry.hash(), slot);
-        self.set(header::EVICTIONS, self.word(header::EVICTIONS) + 1);
+        self.set(
+            header::EVICTIONS,
+            self.word(header::EVICTIONS).wrapping_add(1),
+        );
     }
 
     fn index(self) -> Index<'m> {

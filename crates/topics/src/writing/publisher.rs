@@ -138,11 +138,11 @@ fn write(
     let entry = topics.entry(slot).ok_or(PublishError::TopicsFull)?;
     let last = entry.last();
     let record = Header {
-        id: locked.word(header::LAST_ID) + 1,
+        id: locked.word(header::LAST_ID).wrapping_add(1),
         time: message.time,
         previous: last.position,
         previous_id: last.id,
-        nth: entry.published() + 1,
+        nth: entry.published().wrapping_add(1),
         origin: message.origin,
         slot,
         payload: message.payload.len() as u32,

@@ -23,7 +23,7 @@ impl Locked<'_> {
     pub fn may_retain(&self, words: u64, before: u64) -> bool {
         let ring = self.parts.ring.len();
         let others = self.word(header::RETAINED).saturating_sub(before);
-        words <= ring / RETAINED_RECORD && others + words <= ring / RETAINED
+        words <= ring / RETAINED_RECORD && others.saturating_add(words) <= ring / RETAINED
     }
 
     /// Has so many words be free at the log's end. Readers are told what will be overwritten before it is.
@@ -50,6 +50,8 @@ impl Locked<'_> {
             passed += oldest.words();
             self.set(header::TAIL, tail.wrapping_add(oldest.words()));
         }
+        // For the next one: it was written a round ago, and is in no cache.
+        self.parts.ring.prefetch(self.word(header::TAIL));
         // Whoever reads a word that is written from here on, and then looks at the tail, sees where it is now.
         fence(Ordering::Release);
     }
@@ -74,6 +76,8 @@ impl Locked<'_> {
             // Its old place would be overwritten before the new one is whole.
             return;
         }
+        // As in `make_room`: some of what is overwritten here may have been free only since the last step.
+        fence(Ordering::Release);
         carried.write(ring, to);
         let body = record.words() - (Header::body_at(0));
         ring.copy(Header::body_at(from), Header::body_at(to), body);

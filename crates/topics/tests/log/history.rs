@@ -186,6 +186,43 @@ fn history_and_live_records_meet_without_a_gap_or_a_double() {
 }
 
 #[test]
+fn after_a_gap_the_history_has_what_was_missed() {
+    let log = log(SMALL);
+    let seat = seat(log);
+    let mut reader = seat.reader().unwrap();
+    let (subscription, _) = seat.subscribe(&topic("a")).unwrap();
+    let mut expected = vec![publish(log, "a", b"")];
+    read(&mut reader).unwrap();
+    // Of "a", all is still there.
+    for round in 0..60 {
+        match round {
+            40.. => expected.push(publish(log, "a", b"")),
+            _ => drop(publish(log, "b", &[0; 300])),
+        }
+    }
+    let mut batch = Batch::new();
+    let gap = reader.next(&mut batch).unwrap_err();
+    let history = log.history(&topic("a")).unwrap().unwrap();
+    expected.push(publish(log, "a", b""));
+    history
+        .resume(token(gap.after.0), &ALL, &mut batch)
+        .unwrap();
+    let mut all = vec![1];
+    all.extend(ids(&batch));
+    let start = history.end();
+    assert!(start > subscription.start());
+    reader.next(&mut batch).unwrap();
+    let live = batch.iter().filter(|record| record.topic == "a");
+    assert!(live.clone().count() > 1, "some are in both");
+    all.extend(
+        live.filter(|record| record.position >= start)
+            .map(|record| record.id.0),
+    );
+    assert_eq!(all, expected);
+    seat.unsubscribe(subscription).unwrap();
+}
+
+#[test]
 fn the_retained_record_outlives_the_ring() {
     let log = log(SMALL);
     let mut reader = seat(log).reader().unwrap();
