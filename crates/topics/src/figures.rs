@@ -48,7 +48,7 @@ pub struct TopicFigures {
     pub name: String,
     /// How many messages have been published to it since it is in the table.
     pub published: u64,
-    /// The latest one that is kept.
+    /// The latest one that was not volatile, be it forgotten or overwritten by now.
     pub last: RecordId,
     /// How many subscribers it has, of all children.
     pub subscribers: u64,

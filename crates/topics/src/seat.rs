@@ -1,5 +1,7 @@
 //! A child's place at the log.
 
+use std::sync::atomic::Ordering;
+
 use crate::bell::Bell;
 use crate::error::{LockError, SubscribeError};
 use crate::log::Log;
@@ -8,8 +10,6 @@ use crate::name::{RecordId, Topic};
 use crate::reading::{History, Reader};
 use crate::table::{Full, Name, Owner, Seats};
 use crate::writing::Locked;
-
-use std::sync::atomic::Ordering;
 
 /// A child's place at the log. It stays the child's until its process is gone; nothing has to be given back.
 pub struct Seat<'m> {

@@ -81,7 +81,8 @@ impl<'m> History<'m> {
         }
     }
 
-    /// The topic's latest record that is kept; `NONE` when nothing is known of one.
+    /// The topic's latest record that was not volatile, be it forgotten or overwritten by now; `NONE` when nothing is known
+    /// of one.
     pub fn last(&self) -> RecordId {
         RecordId(self.last.id)
     }

@@ -1,5 +1,6 @@
 //! The log, while the caller has its lock.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::LockError;
@@ -119,7 +120,7 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // Not with `put`: when a test stops here, it is unwinding.
-            self.parts.header[header::DIRTY].store(0, std::sync::atomic::Ordering::Release);
+            self.parts.header[header::DIRTY].store(0, Ordering::Release);
         }
         self.lock.unlock();
     }
