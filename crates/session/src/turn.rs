@@ -116,24 +116,35 @@ impl<E: Environment> Session<E> {
             return Wait::Ended;
         };
         self.set_turn_thread(self.environment.current_thread());
-        let went_well = catch_unwind(AssertUnwindSafe(|| {
+        let wait = sheltered(|| {
             self.advance(&mut reader, buffer, is_hung_up);
-        }))
-        .is_ok();
-        self.set_turn_thread(ThreadId::NONE);
-        if !went_well {
-            self.close(
-                Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)),
-                ClosedBy::Fault,
-            );
-            reader.ending = Some(Ending::Internal);
-        }
-        let wait = self.what_to_wait_for(&mut reader);
+            // The application is called no more: what is behind this is the session's own.
+            self.set_turn_thread(ThreadId::NONE);
+            self.what_to_wait_for(&mut reader)
+        });
+        let wait = wait.unwrap_or_else(|| self.fail(&mut reader));
         match wait {
             Wait::Ended => self.end(&reader),
             Wait::Again | Wait::For { .. } => *lock(&self.reader) = Some(reader),
         }
         wait
+    }
+
+    /// The turn has panicked: closes the WebSocket with 1011. Says what to wait for, until that is written.
+    fn fail(&self, reader: &mut Reader<E>) -> Wait {
+        self.set_turn_thread(ThreadId::NONE);
+        self.is_corked.store(false, Ordering::Relaxed);
+        reader.ending = Some(Ending::Internal);
+        reader.has_more = false;
+        let wait = sheltered(|| {
+            self.close(
+                Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)),
+                ClosedBy::Fault,
+            );
+            self.what_to_wait_for(reader)
+        });
+        // What panics twice is not asked a third time.
+        wait.unwrap_or(Wait::Ended)
     }
 
     /// Ends the WebSocket when there will be no more turns, unless it has ended or a turn is under way: says whether it
@@ -151,7 +162,7 @@ impl<E: Environment> Session<E> {
     pub fn fail_to_open(&self) {
         self.outbox.end();
         if lock(&self.reader).take().is_some() {
-            self.environment.on_disconnect();
+            sheltered(|| self.environment.on_disconnect());
         }
     }
 
@@ -461,17 +472,24 @@ impl<E: Environment> Session<E> {
         Err(Wait::Again)
     }
 
-    /// The WebSocket has ended: releases threads in `send`, tells the application, gives account.
+    /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of
+    /// these does not keep the others from being done: the application's last call comes whatever happened before.
     fn end(&self, reader: &Reader<E>) {
         self.outbox.end();
-        let ending = reader.ending.as_ref();
-        if let Some(ending) = ending.filter(|_| reader.is_open_told) {
+        let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
+        if reader.is_open_told {
             let (code, reason) = ending.code_and_reason();
-            self.environment.on_close(code, reason, ending.is_clean());
+            sheltered(|| {
+                self.environment.on_close(code, reason, ending.is_clean());
+            });
         }
-        self.environment.on_disconnect();
-        let Some(ending) = ending else { return };
-        self.environment.closed(ending.logged_code(self.closed()).1);
+        sheltered(|| self.environment.on_disconnect());
+        let (_, code) = ending.logged_code(self.closed());
+        sheltered(|| self.environment.closed(code));
+        sheltered(|| self.give_account(reader, ending));
+    }
+
+    fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) {
         if let Some(wire) = lock(&self.wire).as_mut() {
             wire.end(&Account {
                 ending,
@@ -484,4 +502,11 @@ impl<E: Environment> Session<E> {
             });
         }
     }
+}
+
+/// What `step` says; nothing when it panics, which the process's panic hook has told.
+fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
+    // A panic ends the session, which looks at little of its state then, and at nothing that is half changed: see
+    // `crate::sync::lock`.
+    catch_unwind(AssertUnwindSafe(step)).ok()
 }
