@@ -1,6 +1,7 @@
-//! What a session needs of the outside. Nothing here is called with a lock of the session's held, but for
-//! [`Transport`], which is what one of the locks is for, and for [`Observer::bytes_out`], [`Observer::queued`] and
-//! [`Waiter`], which may be called by the thread that has the transport.
+//! What a session needs of the outside.
+//!
+//! The calls of [`Application`] are made with no lock of the session's held, and may call the session. The others may be
+//! made while a thread has the transport, and must not call the session from within.
 
 use std::time::{Duration, Instant};
 
