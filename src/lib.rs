@@ -13,7 +13,7 @@
 //! |---|---|
 //! | [`configuration`] | directives, what they say in each scope, a plugin's options, start-up warnings |
 //! | [`handshake`] | a request: not ours, an HTTP error, or an upgrade; the Origin policy |
-//! | [`websocket`] | one WebSocket: its turns, its output, its transport, its end |
+//! | [`websocket`] | one WebSocket: a session (the crate `session`), its request, its transport, what is said of its end |
 //! | [`plugin`] | plugins: loading, their callbacks, the functions that they call |
 //! | [`driver`] | who waits for the socket, and takes turns when there is something to do |
 //! | [`child`] | what one process holds: the reactor, the open WebSockets, and how they end with it |

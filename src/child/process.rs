@@ -10,6 +10,7 @@ use httpd::apr::Pool;
 use httpd::log::Subject;
 use httpd::server::Server;
 use reactor::Reactor;
+use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
@@ -19,9 +20,7 @@ use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::plugin::server_table::ProcessTable;
 use crate::plugin::{self, Plugin};
-use crate::websocket::buffers::Buffers;
 use crate::websocket::connection::Connection;
-use crate::websocket::ending::ClosedBy;
 use crate::websocket_module;
 
 /// How long a reactor thread that is not needed any more stays.
@@ -164,7 +163,7 @@ impl Child {
         let number = connection.entry().id();
         connections.open.insert(number, Arc::downgrade(connection));
         if let Some(drained_at) = connections.drained_at {
-            connection.drain_at(drained_at);
+            connection.session().drain_at(drained_at);
         }
         number
     }
@@ -199,7 +198,9 @@ impl Child {
         };
         let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
         for (index, connection) in (0..).zip(&open) {
-            connection.drain_at(now + timeout.mul_f64(f64::from(index) / f64::from(count)));
+            connection
+                .session()
+                .drain_at(now + timeout.mul_f64(f64::from(index) / f64::from(count)));
         }
     }
 
@@ -227,11 +228,11 @@ impl Child {
         open.retain(|connection| connection.is_at_rest());
         // A thread that is blocked in `send` would be waited for in vain.
         for connection in &open {
-            connection.close(
+            connection.session().close(
                 Some(&CloseFrame::from(CloseCode::GOING_AWAY)),
                 ClosedBy::Stopping,
             );
-            connection.stop_sending();
+            connection.session().stop_sending();
         }
         // The reactor drops its drivers when it stops; they are still needed.
         let drivers: Vec<_> = open.iter().map(|connection| connection.driver()).collect();
@@ -268,7 +269,7 @@ impl Watched for Child {
         if let (Some(connection), Some(code)) = (connection.as_ref().and_then(Weak::upgrade), code)
         {
             let frame = CloseFrame::new(code, &request.reason);
-            connection.close(Some(&frame), ClosedBy::Operator);
+            connection.session().close(Some(&frame), ClosedBy::Operator);
         }
     }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use httpd::socket::{self, Waker};
+use session::Wait;
 
-use super::{Driver, Wait};
+use super::Driver;
 use crate::child::Child;
 use crate::websocket::connection::Connection;
 
@@ -41,12 +42,12 @@ impl BlockingDriver {
         let mut is_draining = false;
         loop {
             let mut buffer = child.buffers().take_input();
-            let wait = connection.turn(&mut buffer, false);
+            let wait = connection.session().turn(&mut buffer, false);
             child.buffers().give_input(buffer);
             if self.is_alone && !is_draining && httpd::mpm::is_stopping() {
                 is_draining = true;
                 if let Some(time) = child.drain_alone() {
-                    connection.drain_at(time);
+                    connection.session().drain_at(time);
                     continue;
                 }
             }

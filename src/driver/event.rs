@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use httpd::request::Request;
 use httpd::upgraded::{Closing, Upgraded};
 use reactor::{Readiness, Registration, Source, Turn};
+use session::{Ending, Wait};
 
-use super::{Driver, Wait};
+use super::Driver;
 use crate::child::Child;
 use crate::lock::lock;
 use crate::websocket::connection::Connection;
-use crate::websocket::ending::Ending;
 use crate::websocket_module;
 
 /// How long to read what a peer still sends after our end of the connection.
@@ -110,10 +110,10 @@ impl EventDriver {
         let registration = self.registration.get_or_init(|| registration);
         match registration.arm(&Socket(self.socket)) {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
-            Ok(()) if self.connection.is_stalled() => self.wake(),
+            Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
             Err(_) if self.turn.begin(Readiness::EMPTY) => {
-                self.connection.give_up(Ending::Internal);
+                self.connection.session().give_up(Ending::Internal);
                 self.run();
             }
             Err(_) => {}
@@ -129,7 +129,7 @@ impl EventDriver {
                 self.linger();
             } else {
                 let is_hung_up = self.is_hung_up.load(Ordering::SeqCst);
-                match self.connection.turn(&mut buffer, is_hung_up) {
+                match self.connection.session().turn(&mut buffer, is_hung_up) {
                     Wait::Ended => self.close(),
                     Wait::Again => {
                         // What has come meanwhile is for the next turn, too.
@@ -236,7 +236,7 @@ impl Source for EventDriver {
         }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
-            self.connection.resume();
+            self.connection.session().resume();
         }
         if readiness.contains(Readiness::NOTIFIED) {
             self.is_queued.swap(false, Ordering::SeqCst);
@@ -251,7 +251,7 @@ impl Source for EventDriver {
     fn expired(self: Arc<Self>) {
         *lock(&self.timer) = None;
         // Set here, because the turn that comes may have to wait for one that is blocked in `send`.
-        self.set_timer(self.connection.expire());
+        self.set_timer(self.connection.session().expire());
         self.ready(Readiness::EMPTY);
     }
 }

@@ -1,7 +1,6 @@
 //! Who waits for the socket.
 //!
-//! A driver calls [`Connection::turn`](crate::websocket::connection::Connection::turn) and waits for what it answers. What
-//! happens in a turn is the same for every driver.
+//! A driver calls [`Session::turn`](session::Session::turn) and waits for what it answers. What happens in a turn is the same for every driver.
 
 pub mod blocking;
 pub mod event;
@@ -28,22 +27,4 @@ pub trait Driver: Send + Sync {
 
     /// The connection has been ended from outside its turns, when none will ever come.
     fn terminated(&self) {}
-}
-
-/// What a turn leaves to be waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wait {
-    /// There is more to do at once.
-    Again,
-    /// Input, room for output or a time, whichever is first.
-    For {
-        /// Wait for input.
-        input: bool,
-        /// Wait for room for output.
-        output: bool,
-        /// Take another turn then, whatever happens.
-        deadline: Option<Instant>,
-    },
-    /// The WebSocket has ended; the connection below is the driver's again.
-    Ended,
 }

@@ -284,7 +284,7 @@ fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) 
             Tag::OpenFailed,
             || format!("the WebSocket ended before it was open: {reason}"),
         );
-        connection.fail_to_open();
+        connection.session().fail_to_open();
         HandlerResult::Done
     })
 }

@@ -10,14 +10,13 @@ use httpd::guard::guard;
 use httpd::log::Subject;
 use httpd::request::Request;
 use httpd::server::Server;
+use session::{Outgoing, Refused};
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
 use websocket_proto::{Compression, MessageKind};
 
 use crate::configuration::options::Options;
 use crate::log::{self, Level, Tag};
 use crate::websocket::connection::Connection;
-use crate::websocket::ending::ClosedBy;
-use crate::websocket::outbox::{Outgoing, Refused};
 
 /// Milliseconds that `set_timer` takes: a day.
 const LONGEST_TIMER: c_uint = 24 * 60 * 60 * 1000;
@@ -279,7 +278,7 @@ unsafe extern "C" fn close(server: *const WebSocketServer) {
     // SAFETY: a plugin passes the table that it was given.
     unsafe {
         with(server, (), |connection| {
-            connection.close(None, ClosedBy::Plugin);
+            connection.close_with_payload(&[]);
         });
     }
 }
@@ -318,7 +317,7 @@ unsafe extern "C" fn try_send(
             };
             match outgoing(message_type, payload) {
                 Some(outgoing) => outcome(connection.try_send(outgoing)),
-                None if connection.outbox.has_ended() => abi::WEBSOCKET_SEND_CLOSED,
+                None if connection.session().has_ended() => abi::WEBSOCKET_SEND_CLOSED,
                 None if connection.close_with_payload(payload) => abi::WEBSOCKET_SEND_ACCEPTED,
                 None => abi::WEBSOCKET_SEND_INVALID,
             }
@@ -369,7 +368,7 @@ fn outcome(sent: Result<(), Refused>) -> c_int {
 
 unsafe extern "C" fn buffered_amount(server: *const WebSocketServer) -> usize {
     // SAFETY: a plugin passes the table that it was given.
-    unsafe { with(server, 0, |connection| connection.outbox.buffered()) }
+    unsafe { with(server, 0, |connection| connection.session().buffered()) }
 }
 
 unsafe extern "C" fn option_get(

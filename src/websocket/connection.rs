@@ -1,23 +1,19 @@
-//! One WebSocket: the only place where protocol state, transport, outbox and plugin meet.
-//!
-//! [`crate::websocket::turn`] has what comes in, [`crate::websocket::sending`] what goes out, [`crate::websocket::callbacks`] the calls to the plugin.
+//! One WebSocket of httpd's: a session, and the request that has opened it.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
 use httpd::log::Subject;
 use httpd::request::{Request, RequestHandle};
 use httpd::server::Server;
-use httpd::socket::current_thread;
 use httpd::upgraded::Upgraded;
+use session::{Buffers, Ending, Outgoing, Refused, Session};
 use websocket_plugin::abi;
+use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
-use websocket_proto::{
-    CloseFrame, ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
-};
 
 use crate::board::Entry;
 use crate::child::{Child, Place};
@@ -28,13 +24,9 @@ use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::plugin::server_table::ServerTable;
 use crate::plugin::{Plugin, PluginPrivate};
-use crate::websocket::buffers::Buffers;
-use crate::websocket::ending::{Closed, ClosedBy};
-use crate::websocket::outbox::Outbox;
+use crate::websocket::outside::Outside;
 use crate::websocket::transport::Transport;
-use crate::websocket::turn::Reader;
 
-const NEVER: u64 = u64::MAX;
 /// What says where a response ends, and what comes after it: httpd's to say.
 const FRAMING_FIELDS: [&[u8]; 5] = [
     b"Connection",
@@ -46,50 +38,14 @@ const FRAMING_FIELDS: [&[u8]; 5] = [
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
-    /// What the plugin sees; its `state` is this connection.
-    server: ServerTable,
-    pub(crate) plugin: Arc<Plugin>,
-    pub(crate) private: OnceLock<PluginPrivate>,
+    session: Session<Outside>,
     request: RequestHandle,
     subprotocols: Vec<CString>,
     options: Arc<Options>,
     /// What the plugin has said for the case that it refuses.
     rejection: Mutex<Rejection>,
-    /// What the plugin wants to be called for.
-    pub(crate) asked: Asked,
-    pub(crate) version: ProtocolVersion,
-    pub(crate) reserved_close_codes: ReservedCloseCodes,
-    send_timeout: Duration,
-    driver: OnceLock<Weak<dyn Driver>>,
-    /// The child that it is counted in, and under which number.
-    pub(crate) membership: OnceLock<(Weak<Child>, u64)>,
-    place: Place,
-    /// When the child wants it closed, in milliseconds since `opened`; [`NEVER`] without a wish.
-    drain_at: AtomicU64,
-    pub(crate) outbox: Outbox,
-    /// Read and written under one lock: TLS reads while it writes. `None` before the 101.
-    pub(crate) transport: Mutex<Option<Transport>>,
-    /// The socket is full, or broken: output waits for a turn.
-    pub(crate) is_stalled: AtomicBool,
-    /// Somebody waits for the transport to look at it, and will write: those who would write leave it to them.
-    pub(crate) is_wanted: AtomicBool,
-    /// Input waits until there is room for what comes of it.
-    pub(crate) is_input_stopped: AtomicBool,
-    /// Belongs to the turn: taken out for its length, so that no lock is held while the plugin runs.
-    pub(crate) reader: Mutex<Option<Box<Reader>>>,
-    /// The thread that runs callbacks: on_connect's, then the one that has the turn; 0 for none.
-    pub(crate) turn_thread: AtomicUsize,
-    /// What that thread sends is gathered, because it is about to handle more input.
-    pub(crate) is_corked: AtomicBool,
+    version: ProtocolVersion,
     has_logged_misuse: AtomicBool,
-    pub(crate) messages_sent: AtomicU64,
-    /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
-    pub(crate) opened: Instant,
-    last_sent: AtomicU64,
-    /// There is a WebSocketIdleTimeout: `last_sent` counts.
-    is_idleness_watched: bool,
-    /// The first Close frame.
-    closed: OnceLock<Box<Closed>>,
 }
 
 /// What a connection begins with: a good handshake, and what was agreed on.
@@ -103,15 +59,6 @@ pub struct Opening<'a> {
     pub compression: Option<(Agreed, Arc<CodecPool>)>,
     pub buffers: &'a Arc<Buffers>,
     pub place: Place,
-}
-
-/// What a plugin wants to be called for.
-#[derive(Default)]
-pub struct Asked {
-    /// on_writable is due.
-    pub(crate) is_writable: AtomicBool,
-    /// When on_timer is due.
-    pub(crate) timer: Mutex<Option<Instant>>,
 }
 
 /// How a plugin refuses a handshake.
@@ -135,58 +82,47 @@ impl Connection {
             buffers,
             place,
         } = opening;
-        let mut sender = Sender::new(Role::Server);
-        let mut receiver = Receiver::new(ReceiverConfig {
-            role: Role::Server,
+        let limits = session::Config {
+            version,
             max_message_size: config.max_message_size(),
             reserved_close_codes: config.reserved_close_codes(),
-        });
-        if let Some((agreed, codecs)) = &compression {
-            sender = sender.with_permessage_deflate(agreed, codecs);
-            receiver = receiver.with_permessage_deflate(agreed, codecs);
-        }
-        Arc::new_cyclic(|this| Connection {
-            server: ServerTable::new(this.as_ptr()),
-            plugin: Arc::clone(plugin),
-            private: OnceLock::new(),
-            request,
-            subprotocols,
-            options: config.plugin_options(),
-            rejection: Mutex::default(),
-            asked: Asked::default(),
-            version,
-            reserved_close_codes: config.reserved_close_codes(),
+            send_buffer: config.send_buffer(),
             send_timeout: config.send_timeout(),
-            driver: OnceLock::new(),
-            membership: OnceLock::new(),
-            place,
-            drain_at: AtomicU64::new(NEVER),
-            outbox: Outbox::new(config.send_buffer(), sender, Arc::clone(buffers)),
-            transport: Mutex::new(None),
-            is_stalled: AtomicBool::new(false),
-            is_wanted: AtomicBool::new(false),
-            is_input_stopped: AtomicBool::new(false),
-            reader: Mutex::new(Some(Box::new(Reader::new(receiver, config)))),
-            // Nobody else has it yet.
-            turn_thread: AtomicUsize::new(current_thread()),
-            is_corked: AtomicBool::new(false),
-            has_logged_misuse: AtomicBool::new(false),
-            messages_sent: AtomicU64::new(0),
-            opened: Instant::now(),
-            last_sent: AtomicU64::new(0),
-            is_idleness_watched: !config.idle_timeout().is_zero(),
-            closed: OnceLock::new(),
+            close_timeout: config.close_timeout(),
+            ping_interval: config.ping_interval(),
+            pong_timeout: config.pong_timeout(),
+            idle_timeout: config.idle_timeout(),
+            max_lifetime: config.max_lifetime(),
+            rate_limit: config.rate_limit(),
+        };
+        Arc::new_cyclic(|this| {
+            let server = ServerTable::new(this.as_ptr());
+            let outside = Outside::new(server, Arc::clone(plugin), place);
+            Connection {
+                session: Session::new(outside, &limits, compression, Arc::clone(buffers)),
+                request,
+                subprotocols,
+                options: config.plugin_options(),
+                rejection: Mutex::default(),
+                version,
+                has_logged_misuse: AtomicBool::new(false),
+            }
         })
+    }
+
+    /// What happens on it.
+    pub fn session(&self) -> &Session<Outside> {
+        &self.session
     }
 
     /// Its figures.
     pub fn entry(&self) -> &Entry {
-        &self.place.entry
+        self.outside().entry()
     }
 
     /// What the plugin sees of it.
     pub fn server(&self) -> *const abi::WebSocketServer {
-        self.server.as_ptr()
+        self.outside().server.as_ptr()
     }
 
     /// The request that opened it. It lives as long as the connection.
@@ -206,19 +142,19 @@ impl Connection {
 
     /// The plugin has accepted the connection.
     pub fn accept(&self, private: PluginPrivate) {
-        self.turn_thread.store(0, Ordering::Relaxed);
         // Called once, so that it is not set already.
-        let _ = self.private.set(private);
+        let _ = self.outside().private.set(private);
+        self.session.accept();
     }
 
     /// Whether the plugin has accepted the connection.
     pub fn is_accepted(&self) -> bool {
-        self.private.get().is_some()
+        self.session.is_accepted()
     }
 
     /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
     pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
-        self.outbox.end();
+        self.session.stop_sending();
         let rejection = lock(&self.rejection);
         let status = rejection.status?;
         for name in &rejection.headers {
@@ -258,23 +194,39 @@ impl Connection {
 
     /// Has on_timer called at `time`, or not at all. Says whether it will be.
     pub fn set_timer(&self, time: Option<Instant>) -> bool {
-        if !self.plugin.has_on_timer() {
+        if !self.outside().plugin.has_on_timer() {
             self.log_misuse(&"set_timer without an on_timer");
             return false;
         }
-        if self.outbox.has_ended() {
-            return false;
-        }
-        *lock(&self.asked.timer) = time;
-        if !self.is_in_callback() {
-            self.wake();
-        }
-        true
+        self.session.set_timer(time)
     }
 
-    /// Whether the calling thread runs a callback of this connection.
-    pub fn is_in_callback(&self) -> bool {
-        self.turn_thread.load(Ordering::Relaxed) == current_thread()
+    /// [`Session::send`], for the plugin.
+    pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        self.judge(self.session.send(outgoing))
+    }
+
+    /// [`Session::try_send`], for the plugin.
+    pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        self.judge(self.session.try_send(outgoing))
+    }
+
+    fn judge(&self, sent: Result<(), Refused>) -> Result<(), Refused> {
+        if let Err(Refused::Invalid(reason)) = &sent {
+            self.log_misuse(reason);
+        }
+        sent
+    }
+
+    /// Starts the closing handshake for the plugin, with the payload data of a Close frame. Says whether it was this
+    /// call that did.
+    pub fn close_with_payload(&self, payload: &[u8]) -> bool {
+        self.session
+            .close_with_payload(payload)
+            .unwrap_or_else(|reason| {
+                self.log_misuse(&reason);
+                false
+            })
     }
 
     /// The 101 has been sent: from here on the driver takes turns, and what was sent meanwhile goes out.
@@ -284,82 +236,38 @@ impl Connection {
         driver: Weak<dyn Driver>,
         child: &Arc<Child>,
     ) {
-        let mut transport = Transport::new(upgraded, self.send_timeout, child.buffers());
         log::log(
-            &Subject::Upgraded(transport.upgraded()),
+            &Subject::Upgraded(&upgraded),
             Level::Debug,
             Tag::Opened,
             || format!("WebSocket opened, version {}", self.version),
         );
         // Called once, so that it is not set already.
-        let _ = self.driver.set(driver);
-        *lock(&self.transport) = Some(transport);
-        let _ = self
-            .membership
-            .set((Arc::downgrade(child), child.add(self)));
+        let _ = self.outside().driver.set(driver);
+        self.session.open(Transport::new(upgraded));
+        let membership = (Arc::downgrade(child), child.add(self));
+        let _ = self.outside().membership.set(membership);
     }
 
     /// Gives the connection below back, after the WebSocket has ended.
     pub fn take_upgraded(&self) -> Option<Upgraded> {
-        lock(&self.transport).take().map(Transport::into_upgraded)
+        self.session.take_transport().map(Transport::into_upgraded)
     }
 
     // The child's side.
-
-    /// Has the WebSocket closed with 1001 at `time`, because its child stops.
-    pub fn drain_at(&self, time: Instant) {
-        let since = time.saturating_duration_since(self.opened).as_millis();
-        self.drain_at.store(since as u64, Ordering::Relaxed);
-        self.wake();
-    }
-
-    /// When the child wants it closed.
-    pub(crate) fn drains_at(&self) -> Option<Instant> {
-        let since = self.drain_at.load(Ordering::Relaxed);
-        (since != NEVER).then(|| self.opened + Duration::from_millis(since))
-    }
 
     /// Whether no turn is under way on the thread that asks, so that nothing is locked or half done there.
     pub fn is_at_rest(&self) -> bool {
         self.driver().is_none_or(|driver| driver.is_at_rest())
     }
 
-    /// Releases every thread that is blocked in `send`.
-    pub fn stop_sending(&self) {
-        self.outbox.end();
-    }
-
-    /// Asks for a turn.
-    pub(crate) fn wake(&self) {
-        if let Some(driver) = self.driver() {
-            driver.wake();
+    /// Ends the WebSocket when there will be no more turns, because the child stops.
+    pub fn terminate(&self) {
+        if self.session.give_up(Ending::ChildStopped)
+            && let Some(driver) = self.driver()
+        {
+            driver.terminated();
         }
-    }
-
-    /// One more message has been sent.
-    pub(crate) fn message_sent(&self) {
-        self.messages_sent.fetch_add(1, Ordering::Relaxed);
-        self.entry().message_out();
-        if self.is_idleness_watched {
-            let since = self.opened.elapsed().as_millis();
-            self.last_sent.store(since as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// When the last message has been sent.
-    pub(crate) fn last_sent(&self) -> Instant {
-        self.opened + Duration::from_millis(self.last_sent.load(Ordering::Relaxed))
-    }
-
-    /// The first Close frame is ours, or answers the peer's.
-    pub(crate) fn closed_by(&self, by: ClosedBy, frame: Option<CloseFrame>) {
-        // Only one can be the first.
-        let _ = self.closed.set(Box::new(Closed { by, frame }));
-    }
-
-    /// The first Close frame.
-    pub(crate) fn closed(&self) -> Option<&Closed> {
-        self.closed.get().map(|closed| &**closed)
     }
 
     /// Says once for each connection what a plugin does wrong.
@@ -379,13 +287,13 @@ impl Connection {
                 log::log(subject, level, tag, text);
             }
         };
-        let is_open = self.with_transport(|transport| {
+        let is_open = self.session.with_transport(|transport| {
             write(&Subject::Upgraded(transport.upgraded()));
         });
         if is_open.is_some() {
             return;
         }
-        if self.is_in_callback() && !self.is_accepted() {
+        if self.session.is_in_callback() && !self.is_accepted() {
             // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
             write(&Subject::Request(&unsafe { self.request.get() }));
         } else if let Some(server) = Server::main() {
@@ -396,6 +304,10 @@ impl Connection {
 
     /// Who waits for the socket, once the connection is open and while it is driven.
     pub fn driver(&self) -> Option<Arc<dyn Driver>> {
-        self.driver.get().and_then(Weak::upgrade)
+        self.outside().driver()
+    }
+
+    fn outside(&self) -> &Outside {
+        self.session.environment()
     }
 }

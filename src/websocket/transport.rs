@@ -1,148 +1,79 @@
-//! Bytes in and out of a connection, through httpd's filters, and the one frame that is on its way out.
-
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+//! A session's transport: bytes in and out through httpd's filters, with the frames in the log.
 
 use httpd::apr::Status;
 use httpd::log::Subject;
-use httpd::upgraded::{Read, Upgraded};
+use httpd::upgraded::{self, Upgraded};
+use session::{Account, Read};
 
-use crate::websocket::buffers::Buffers;
+use crate::websocket::account;
 use crate::websocket::frame_log::FrameLog;
 
-/// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
+/// The transport of one connection.
 pub struct Transport {
     upgraded: Upgraded,
-    /// Whole frames that are being written.
-    pending: Vec<u8>,
-    /// How much of `pending` has been taken.
-    taken: usize,
-    /// Since when the socket has taken nothing although there is output.
-    stalled_since: Option<Instant>,
-    /// `WebSocketSendTimeout`.
-    send_timeout: Duration,
-    /// The peer has been given up: it has taken nothing in that time.
-    has_expired: bool,
-    buffers: Arc<Buffers>,
-    failure: Option<Status>,
-    bytes_sent: u64,
     frame_log: Option<Box<FrameLog>>,
 }
 
 impl Transport {
     /// The transport of a connection that has been upgraded.
-    pub fn new(upgraded: Upgraded, send_timeout: Duration, buffers: &Arc<Buffers>) -> Self {
+    pub fn new(upgraded: Upgraded) -> Self {
         Transport {
             frame_log: FrameLog::new(&Subject::Upgraded(&upgraded)),
             upgraded,
-            pending: Vec::new(),
-            taken: 0,
-            stalled_since: None,
-            send_timeout,
-            has_expired: false,
-            buffers: Arc::clone(buffers),
-            failure: None,
-            bytes_sent: 0,
         }
     }
 
-    /// The connection below, to log under and to end.
-    pub fn upgraded(&mut self) -> &mut Upgraded {
-        &mut self.upgraded
-    }
-
-    /// Reads what there is, at most `buffer.len()` bytes.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        let read = self.upgraded.read(buffer);
-        if let (Some(log), Ok(Read::Data(count) | Read::LastData(count))) =
-            (&mut self.frame_log, &read)
-        {
-            log.read(&Subject::Upgraded(&self.upgraded), &buffer[..*count]);
-        }
-        read
-    }
-
-    /// Whether the next frames can be given to [`Transport::write`].
-    pub fn is_idle(&self) -> bool {
-        self.failure.is_none() && self.pending.is_empty() && !self.upgraded.has_output()
-    }
-
-    /// When the peer must have taken some of the output that waits for it.
-    pub fn send_deadline(&self) -> Option<Instant> {
-        self.stalled_since.map(|since| since + self.send_timeout)
-    }
-
-    /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
-    /// Says whether it is given up.
-    pub fn expire(&mut self) -> bool {
-        self.has_expired |= self
-            .send_deadline()
-            .is_some_and(|deadline| deadline <= Instant::now());
-        self.has_expired
-    }
-
-    /// How many bytes have gone out.
-    pub fn bytes_sent(&self) -> u64 {
-        self.bytes_sent
-    }
-
-    /// What broke the connection while it was written to.
-    pub fn failure(&self) -> Option<Status> {
-        self.failure
-    }
-
-    /// Begins to write whole frames, when the transport is idle. Says how many bytes were taken; when the
-    /// transport is not idle afterwards, the socket is full or broken.
-    pub fn write(&mut self, frames: Vec<u8>) -> usize {
-        debug_assert!(self.is_idle());
-        if let Some(log) = &mut self.frame_log {
-            log.written(&Subject::Upgraded(&self.upgraded), &frames);
-        }
-        self.pending = frames;
-        self.taken = 0;
-        self.resume()
-    }
-
-    /// Goes on with what could not be written before. Says how many bytes of the frames were taken.
-    pub fn resume(&mut self) -> usize {
-        let before = self.taken;
-        let had_output = self.upgraded.has_output();
-        if let Err(status) = self.write_some() {
-            self.failure.get_or_insert(status);
-        }
-        let count = self.taken - before;
-        self.bytes_sent += count as u64;
-        if self.taken == self.pending.len() {
-            self.buffers.give(std::mem::take(&mut self.pending));
-            self.taken = 0;
-        }
-        let has_moved = count > 0 || (had_output && !self.upgraded.has_output());
-        if self.is_idle() {
-            self.stalled_since = None;
-        } else if has_moved || self.stalled_since.is_none() {
-            self.stalled_since = Some(Instant::now());
-        }
-        count
-    }
-
-    fn write_some(&mut self) -> Result<(), Status> {
-        if self.has_expired {
-            return Ok(());
-        }
-        if self.upgraded.has_output() {
-            self.upgraded.flush()?;
-        }
-        while self.taken < self.pending.len() {
-            match self.upgraded.write(&self.pending[self.taken..])? {
-                0 => break,
-                count => self.taken += count,
-            }
-        }
-        Ok(())
+    /// The connection below, to log under.
+    pub fn upgraded(&self) -> &Upgraded {
+        &self.upgraded
     }
 
     /// The connection below, when the WebSocket has ended.
     pub fn into_upgraded(self) -> Upgraded {
         self.upgraded
+    }
+}
+
+impl session::Transport for Transport {
+    type Failure = Status;
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        let read = match self.upgraded.read(buffer)? {
+            upgraded::Read::Data(count) => Read::Data(count),
+            upgraded::Read::LastData(count) => Read::LastData(count),
+            upgraded::Read::WouldBlock => Read::WouldBlock,
+            upgraded::Read::Eof => Read::Eof,
+        };
+        if let (Some(log), Read::Data(count) | Read::LastData(count)) = (&mut self.frame_log, read)
+        {
+            log.read(&Subject::Upgraded(&self.upgraded), &buffer[..count]);
+        }
+        Ok(read)
+    }
+
+    fn begin_frames(&mut self, frames: &[u8]) {
+        if let Some(log) = &mut self.frame_log {
+            log.written(&Subject::Upgraded(&self.upgraded), frames);
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
+        self.upgraded.write(bytes)
+    }
+
+    fn has_output(&self) -> bool {
+        self.upgraded.has_output()
+    }
+
+    fn flush(&mut self) -> Result<(), Status> {
+        self.upgraded.flush()
+    }
+
+    fn end(&mut self, account: &Account<'_, Status>, is_lost: bool) {
+        self.upgraded.set_bytes_sent(account.bytes_out);
+        if is_lost {
+            self.upgraded.abort();
+        }
+        account::give(account, &self.upgraded);
     }
 }

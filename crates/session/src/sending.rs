@@ -1,21 +1,21 @@
-//! What leaves a connection: what plugins send, from any thread, and how it reaches the socket.
+//! What leaves a session: what applications send, from any thread, and how it reaches the transport.
 
-use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, TryLockError};
 use std::time::Instant;
 
-use websocket_proto::CloseFrame;
+use websocket_proto::{CloseFrame, ProtocolError};
 
-use crate::lock::lock;
-use crate::websocket::connection::Connection;
-use crate::websocket::ending::ClosedBy;
-use crate::websocket::outbox::{Outgoing, Refused, SentBy};
-use crate::websocket::transport::Transport;
+use crate::ending::ClosedBy;
+use crate::environment::Environment;
+use crate::outbox::{Outgoing, Refused, SentBy};
+use crate::session::Session;
+use crate::sync::atomic::Ordering;
+use crate::sync::{MutexGuard, lock, try_lock};
+use crate::wire::Wire;
 
 /// Bytes of answers that may be gathered before they are written.
 const CORK_LIMIT: usize = 48 * 1024;
 
-impl Connection {
+impl<E: Environment> Session<E> {
     /// Sends a message, a part of one or a control frame; blocks while the outbox is full. An error is never
     /// [`Refused::Full`], but before the 101, when nobody takes anything out.
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
@@ -28,7 +28,7 @@ impl Connection {
         }
     }
 
-    /// [`Connection::send`] that does not block; on_writable follows a [`Refused::Full`].
+    /// [`Session::send`] that does not block; on_writable follows a [`Refused::Full`].
     pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
         let pushed = self.outbox.try_push(outgoing, sent_by);
@@ -65,10 +65,9 @@ impl Connection {
                     SentBy::Callback => self.transmit_unless_corked(),
                     SentBy::Thread => self.transmit(),
                 }
-                self.entry().queued(self.outbox.queued());
+                self.environment.queued(self.outbox.queued());
             }
-            Err(Refused::Invalid(reason)) => self.log_misuse(&reason),
-            Err(Refused::Full | Refused::Ended) => {}
+            Err(_) => {}
         }
         pushed
     }
@@ -78,22 +77,18 @@ impl Connection {
         let is_first = self.outbox.push_close(frame).is_ok();
         if is_first {
             self.closed_by(by, frame.cloned());
-            self.entry().closing();
+            self.environment.closing();
             self.transmit();
             self.wake();
         }
         is_first
     }
 
-    /// [`Connection::close`] with the payload data of a Close frame.
-    pub fn close_with_payload(&self, payload: &[u8]) -> bool {
-        match CloseFrame::parse(payload, self.reserved_close_codes) {
-            Ok(frame) => self.close(frame.as_ref(), ClosedBy::Plugin),
-            Err(reason) => {
-                self.log_misuse(&reason);
-                false
-            }
-        }
+    /// [`Session::close`] by the application, with the payload data of a Close frame; the error is what is wrong with
+    /// it.
+    pub fn close_with_payload(&self, payload: &[u8]) -> Result<bool, ProtocolError> {
+        let frame = CloseFrame::parse(payload, self.reserved_close_codes)?;
+        Ok(self.close(frame.as_ref(), ClosedBy::Plugin))
     }
 
     /// Writes, unless what the turn's thread sends is gathered for a moment.
@@ -104,13 +99,8 @@ impl Connection {
     }
 
     fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
-        let deadline = self
-            .with_transport(|transport| transport.send_deadline())
-            .flatten();
-        let has_waited = self
-            .driver()
-            .is_some_and(|driver| driver.wait_to_write(deadline));
-        if !has_waited {
+        let deadline = self.with_wire(|wire| wire.send_deadline()).flatten();
+        if !self.environment.wait_to_write(deadline) {
             self.outbox.wait_for_room(outgoing, sent_by);
             return;
         }
@@ -122,9 +112,9 @@ impl Connection {
     pub fn expire(&self) -> Option<Instant> {
         // There may be room that nobody has had the time to see.
         self.resume();
-        let (is_over, deadline) = self.with_transport(|transport| {
-            let is_over = transport.expire() || transport.failure().is_some();
-            (is_over, transport.send_deadline())
+        let (is_over, deadline) = self.with_wire(|wire| {
+            let is_over = wire.expire(&self.environment) || wire.failure().is_some();
+            (is_over, wire.send_deadline())
         })?;
         if is_over {
             self.outbox.end();
@@ -133,31 +123,38 @@ impl Connection {
         deadline
     }
 
-    /// Looks at the transport. Who finds it taken meanwhile leaves its message to this thread.
-    pub(crate) fn with_transport<T>(&self, look: impl FnOnce(&mut Transport) -> T) -> Option<T> {
-        let seen = self.transport().as_mut().map(look);
+    /// Looks at the transport, once the session is open and until it has been given back.
+    pub fn with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
+        self.with_wire(|wire| look(wire.transport()))
+    }
+
+    /// Looks at the wire. A thread that finds it taken meanwhile leaves its message to this one.
+    pub(crate) fn with_wire<T>(
+        &self,
+        look: impl FnOnce(&mut Wire<E::Transport>) -> T,
+    ) -> Option<T> {
+        let seen = self.wire().as_mut().map(look);
         self.transmit();
         seen
     }
 
-    /// The transport, before those who would only write to it: a mutex goes to whoever is quick, and a plugin's
+    /// The wire, before threads that would only write to it: a mutex goes to the one that is quick, and an application's
     /// threads that send without end would keep a turn from reading. The caller sees to output that is left to it.
-    pub(crate) fn transport(&self) -> MutexGuard<'_, Option<Transport>> {
-        match self.transport.try_lock() {
-            Ok(transport) => transport,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
+    pub(crate) fn wire(&self) -> MutexGuard<'_, Option<Wire<E::Transport>>> {
+        match try_lock(&self.wire) {
+            Some(wire) => wire,
+            None => {
                 self.is_wanted.store(true, Ordering::Relaxed);
-                let transport = lock(&self.transport);
-                // Whoever has seen it set had put its output in before, and this thread looks for output after this:
+                let wire = lock(&self.wire);
+                // A thread that has seen it set had put its output in before, and this one looks for output after this:
                 // the outbox's lock orders the two.
                 self.is_wanted.store(false, Ordering::Relaxed);
-                transport
+                wire
             }
         }
     }
 
-    // The transport's side, on whatever thread has it.
+    // The wire's side, on the thread that has it.
 
     /// Writes what the outbox holds and the socket takes, if nobody else is at it. Who holds the transport
     /// writes what others put in meanwhile, so that nothing stays behind.
@@ -166,56 +163,52 @@ impl Connection {
             && !self.is_stalled.load(Ordering::Acquire)
             && !self.is_wanted.load(Ordering::Relaxed)
         {
-            let mut transport = match self.transport.try_lock() {
-                Ok(transport) => transport,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let Some(transport) = transport.as_mut() else {
+            let Some(mut wire) = try_lock(&self.wire) else {
                 return;
             };
-            if !self.write_out(transport)
-                && let Some(driver) = self.driver()
-            {
-                driver.stalled(transport.send_deadline());
+            let Some(wire) = wire.as_mut() else {
+                return;
+            };
+            if !self.write_out(wire) {
+                self.environment.stalled(wire.send_deadline());
             }
         }
     }
 
-    /// Whether the socket was full when it was last written to.
+    /// Whether the transport was full when it was last written to.
     pub fn is_stalled(&self) -> bool {
         self.is_stalled.load(Ordering::SeqCst)
     }
 
-    /// Goes on writing after the socket was full.
+    /// Goes on writing after the transport was full.
     pub fn resume(&self) {
         if self.is_stalled()
-            && let Some(transport) = lock(&self.transport).as_mut()
+            && let Some(wire) = lock(&self.wire).as_mut()
         {
-            self.transmitted(transport.resume());
-            self.is_stalled
-                .store(!transport.is_idle(), Ordering::SeqCst);
+            self.transmitted(wire.resume(&self.environment));
+            self.is_stalled.store(!wire.is_idle(), Ordering::SeqCst);
         }
         self.transmit();
     }
 
-    /// Writes frame after frame until the outbox is empty or somebody wants the transport; `false` when it takes no more.
-    fn write_out(&self, transport: &mut Transport) -> bool {
+    /// Writes frame after frame until the outbox is empty or another thread wants the wire; `false` when it takes no
+    /// more.
+    fn write_out(&self, wire: &mut Wire<E::Transport>) -> bool {
         loop {
-            while transport.is_idle() {
+            while wire.is_idle() {
                 if self.is_wanted.load(Ordering::Relaxed) {
                     return true;
                 }
                 let Some(frames) = self.outbox.take() else {
                     return true;
                 };
-                self.transmitted(transport.write(frames));
+                self.transmitted(wire.write(frames, &self.environment));
             }
             // Room that comes from here on is seen by whoever the driver has resume. What has come since the write
             // is told only once, perhaps to somebody who has looked before this: so the socket is asked again.
             self.is_stalled.store(true, Ordering::SeqCst);
-            self.transmitted(transport.resume());
-            if !transport.is_idle() {
+            self.transmitted(wire.resume(&self.environment));
+            if !wire.is_idle() {
                 return false;
             }
             self.is_stalled.store(false, Ordering::SeqCst);
@@ -223,9 +216,9 @@ impl Connection {
     }
 
     fn transmitted(&self, count: usize) {
-        self.entry().bytes_out(count);
+        self.environment.bytes_out(count);
         let has_room = self.outbox.transmitted(count);
-        self.entry().queued(self.outbox.queued());
+        self.environment.queued(self.outbox.queued());
         if has_room {
             self.room_has_come();
         }

@@ -1,12 +1,12 @@
 //! Why a WebSocket ended, and how the log says it.
 
 use std::fmt;
+use std::time::Duration;
 
-use httpd::apr::Status;
 use websocket_proto::{CloseFrame, ProtocolError};
 
 // RFC 6455 §7.4.1: never in a Close frame.
-pub const NO_STATUS_RECEIVED: u16 = 1005;
+const NO_STATUS_RECEIVED: u16 = 1005;
 const ABNORMAL_CLOSURE: u16 = 1006;
 
 /// Who has sent the first Close frame, and why.
@@ -14,21 +14,21 @@ const ABNORMAL_CLOSURE: u16 = 1006;
 pub enum ClosedBy {
     /// The peer.
     Peer,
-    /// The plugin.
+    /// The application.
     Plugin,
     /// The peer broke the protocol.
     Protocol,
     /// The child stops.
     Stopping,
-    /// No message in WebSocketIdleTimeout.
+    /// No message in the idle timeout.
     Idle,
-    /// Open for WebSocketMaxLifetime.
+    /// Open for as long as a session may be.
     Age,
-    /// Above WebSocketRateLimit for too long.
+    /// Above its rate for too long.
     Rate,
-    /// The operator, through the status handler.
+    /// The operator.
     Operator,
-    /// The module itself, which has failed.
+    /// The session itself, or its application, which has panicked.
     Fault,
 }
 
@@ -93,11 +93,13 @@ impl fmt::Display for Closed {
     }
 }
 
-/// Why a WebSocket ends.
-pub enum Ending {
+/// Why a WebSocket ends. `F` says why its transport has failed.
+pub enum Ending<F> {
     /// The peer has sent a Close frame: its own, or the answer to ours.
     Close {
+        /// What it has.
         frame: Option<CloseFrame>,
+        /// It is the answer.
         is_answer: bool,
     },
     /// The peer has broken the protocol.
@@ -105,20 +107,20 @@ pub enum Ending {
     /// The transport has ended without a Close frame from the peer.
     Eof,
     /// The transport has broken.
-    Broken(Status),
+    Broken(F),
     /// The peer has not answered our Close in time.
     CloseTimeout,
     /// The peer has taken no output in time.
     SendTimeout,
     /// The peer has shown no sign of life in time.
     PongTimeout,
-    /// The child ended before the closing handshake did.
+    /// The process ended before the closing handshake did.
     ChildStopped,
-    /// The module itself has failed.
+    /// The session itself has failed, or has panicked.
     Internal,
 }
 
-impl Ending {
+impl<F> Ending<F> {
     /// Whether a Close frame of ours still has to reach the peer.
     pub fn has_close_to_send(&self) -> bool {
         matches!(
@@ -175,7 +177,7 @@ impl Ending {
     }
 }
 
-impl fmt::Display for Ending {
+impl<F: fmt::Display> fmt::Display for Ending<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ending::Close {
@@ -200,4 +202,22 @@ impl fmt::Display for Ending {
             Ending::Internal => f.write_str("an internal error"),
         }
     }
+}
+
+/// The account of a session that has ended.
+pub struct Account<'a, F> {
+    /// Why it has ended.
+    pub ending: &'a Ending<F>,
+    /// The first Close frame.
+    pub closed: Option<&'a Closed>,
+    /// How long it has lived.
+    pub duration: Duration,
+    /// Messages that the application has got.
+    pub messages_in: u64,
+    /// Messages that it has sent.
+    pub messages_out: u64,
+    /// Bytes of the transport, frame headers included and compressed as they were.
+    pub bytes_in: u64,
+    /// As `bytes_in`.
+    pub bytes_out: u64,
 }

@@ -1,13 +1,13 @@
 //! What waits to be sent to one peer: whole frames, in order, up to a limit.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
 
-use crate::lock::lock;
-use crate::websocket::buffers::Buffers;
+use crate::buffers::Buffers;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, lock};
 
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 const GATHER: usize = 16 * 1024;
@@ -39,28 +39,31 @@ struct State {
     wants_room: bool,
 }
 
-/// What a plugin sends.
+/// What an application sends.
 #[derive(Clone, Copy)]
 pub enum Outgoing<'a> {
     /// A data message.
     Message(MessageKind, Compression, &'a [u8]),
     /// A part of a data message; the last one is final.
     Fragment {
+        /// Of the whole message.
         kind: MessageKind,
+        /// The part.
         payload: &'a [u8],
+        /// It is the last part.
         is_final: bool,
     },
-    /// A ping of the plugin's own.
+    /// A ping of the application's own.
     Ping(&'a [u8]),
     /// A pong that answers nothing.
     Pong(&'a [u8]),
 }
 
-/// Who sends. Threads of a plugin that keep the outbox full must not keep the peer's input waiting: so what its
+/// Who sends. Threads of an application that keep the outbox full must not keep the peer's input waiting: so what its
 /// callbacks send has room of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SentBy {
-    /// A callback of the connection, on the thread that has its turn.
+    /// A callback of the session, on the thread that has its turn.
     Callback,
     /// Any other thread.
     Thread,
@@ -69,7 +72,7 @@ pub enum SentBy {
 /// Why the outbox did not take something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// The connection has ended.
+    /// The session has ended.
     Ended,
     /// No room now.
     Full,

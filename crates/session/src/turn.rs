@@ -1,23 +1,20 @@
-//! A turn: what one thread at a time does with a connection, from input to what has to be waited for.
+//! A turn: what one thread at a time does with a session, from input to what has to be waited for.
 
-use std::sync::atomic::{Ordering, fence};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use httpd::apr::Status;
-use httpd::socket::current_thread;
-use httpd::upgraded::Read;
 use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
 
-use crate::configuration::config::Config;
-use crate::driver::Wait;
-use crate::lock::lock;
-use crate::websocket::account::Account;
-use crate::websocket::connection::Connection;
-use crate::websocket::ending::{ClosedBy, Ending};
-use crate::websocket::outbox::{Outgoing, SentBy};
-use crate::websocket::watch::{Watch, Watched};
+use crate::config::Config;
+use crate::ending::{Account, ClosedBy, Ending};
+use crate::environment::{EndingOf, Environment, Failure, Machine, Read, ThreadId, Wait};
+use crate::outbox::{Outgoing, SentBy};
+use crate::session::Session;
+use crate::sync::atomic::{Ordering, fence};
+use crate::sync::lock;
+use crate::watch::{Watch, Watched};
 
-/// A plugin whose callback takes longer gets each of its messages written at once.
+/// An application whose callback takes longer gets each of its messages written at once.
 const QUICK: Duration = Duration::from_micros(100);
 
 /// How long a turn handles input before others get theirs. Whoever waits behind a peer that sends without end waits for
@@ -43,17 +40,17 @@ impl Slice {
     }
 
     /// An event has been handled that takes little time: there may have been many of them.
-    fn count(&mut self) {
+    fn count(&mut self, machine: &impl Machine) {
         self.events += 1;
         if self.events.is_multiple_of(EVENTS_PER_LOOK) {
-            let now = Instant::now();
+            let now = machine.now();
             self.spend(now, now);
         }
     }
 
     /// There is more to read.
-    fn go_on(&mut self) {
-        let now = Instant::now();
+    fn go_on(&mut self, machine: &impl Machine) {
+        let now = machine.now();
         self.is_over |= self.since(now, now) >= LARGE_SLICE;
     }
 
@@ -63,34 +60,33 @@ impl Slice {
     }
 }
 
-/// The receiving half, and how it is coming to its end. Whoever has the turn has it.
-pub struct Reader {
+/// The receiving half, and how it is coming to its end. The thread that has the turn has it.
+pub struct Reader<E: Environment> {
     receiver: Receiver,
     /// Input that has been read and must wait: for the peer to take some output, or for the next turn.
     held_back: Vec<u8>,
-    ending: Option<Ending>,
+    ending: Option<EndingOf<E>>,
     /// When the closing handshake has to be over.
     close_deadline: Option<Instant>,
     /// The turn has stopped before the input did.
     has_more: bool,
-    /// The plugin's callbacks for the input at hand have taken little time so far.
+    /// The application's callbacks for the input at hand have taken little time so far.
     is_quick: bool,
     /// The transport has failed: what has been read before is handled, and nothing more is read.
     is_lost: bool,
     /// The turn has stopped because nothing may be read. What the socket holds is not reported again.
     is_stopped: bool,
-    /// The plugin has had its on_open.
+    /// The application has had its on_open.
     is_open_told: bool,
     watch: Watch,
-    /// `WebSocketCloseTimeout`.
     close_timeout: Duration,
     messages_received: u64,
     bytes_received: u64,
 }
 
-impl Reader {
-    /// The receiving half of a new connection.
-    pub fn new(receiver: Receiver, config: &Config) -> Self {
+impl<E: Environment> Reader<E> {
+    /// The receiving half of a new session.
+    pub fn new(receiver: Receiver, config: &Config, machine: &impl Machine) -> Self {
         Reader {
             receiver,
             held_back: Vec::new(),
@@ -101,16 +97,16 @@ impl Reader {
             is_lost: false,
             is_stopped: false,
             is_open_told: false,
-            watch: Watch::new(config),
-            close_timeout: config.close_timeout(),
+            watch: Watch::new(config, machine),
+            close_timeout: config.close_timeout,
             messages_received: 0,
             bytes_received: 0,
         }
     }
 }
 
-impl Connection {
-    /// Does what there is to do: reads, decodes, calls the plugin, writes. The driver takes one turn after the
+impl<E: Environment> Session<E> {
+    /// Does what there is to do: reads, decodes, calls the application, writes. The waiter takes one turn after the
     /// other, never two at once, until one says [`Wait::Ended`]. `buffer` is where input passes through.
     ///
     /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
@@ -119,20 +115,14 @@ impl Connection {
         let Some(mut reader) = lock(&self.reader).take() else {
             return Wait::Ended;
         };
-        self.turn_thread.store(current_thread(), Ordering::Relaxed);
-        let went_well = httpd::guard::guard(false, || {
+        self.set_turn_thread(self.environment.current_thread());
+        let wait = sheltered(|| {
             self.advance(&mut reader, buffer, is_hung_up);
-            true
+            // The application is called no more: what is behind this is the session's own.
+            self.set_turn_thread(ThreadId::NONE);
+            self.what_to_wait_for(&mut reader)
         });
-        self.turn_thread.store(0, Ordering::Relaxed);
-        if !went_well {
-            self.close(
-                Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)),
-                ClosedBy::Fault,
-            );
-            reader.ending = Some(Ending::Internal);
-        }
-        let wait = self.what_to_wait_for(&mut reader);
+        let wait = wait.unwrap_or_else(|| self.fail(&mut reader));
         match wait {
             Wait::Ended => self.end(&reader),
             Wait::Again | Wait::For { .. } => *lock(&self.reader) = Some(reader),
@@ -140,17 +130,26 @@ impl Connection {
         wait
     }
 
-    /// Ends the WebSocket when there will be no more turns, because the child stops.
-    pub fn terminate(&self) {
-        if self.give_up(Ending::ChildStopped)
-            && let Some(driver) = self.driver()
-        {
-            driver.terminated();
-        }
+    /// The turn has panicked: closes the WebSocket with 1011. Says what to wait for, until that is written.
+    fn fail(&self, reader: &mut Reader<E>) -> Wait {
+        self.set_turn_thread(ThreadId::NONE);
+        self.is_corked.store(false, Ordering::Relaxed);
+        reader.ending = Some(Ending::Internal);
+        reader.has_more = false;
+        let wait = sheltered(|| {
+            self.close(
+                Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)),
+                ClosedBy::Fault,
+            );
+            self.what_to_wait_for(reader)
+        });
+        // What panics twice is not asked a third time.
+        wait.unwrap_or(Wait::Ended)
     }
 
-    /// Ends the WebSocket when there will be no more turns, unless it has ended. The connection below is the caller's.
-    pub fn give_up(&self, ending: Ending) -> bool {
+    /// Ends the WebSocket when there will be no more turns, unless it has ended or a turn is under way: says whether it
+    /// does. The transport is the caller's then.
+    pub fn give_up(&self, ending: EndingOf<E>) -> bool {
         let Some(mut reader) = lock(&self.reader).take() else {
             return false;
         };
@@ -159,21 +158,21 @@ impl Connection {
         true
     }
 
-    /// The plugin has accepted, but there is no connection to open.
+    /// The application has accepted, but there is no transport.
     pub fn fail_to_open(&self) {
         self.outbox.end();
-        if let Some(reader) = lock(&self.reader).take() {
-            self.on_disconnect(&reader);
+        if lock(&self.reader).take().is_some() {
+            sheltered(|| self.environment.on_disconnect());
         }
     }
 
     /// Reads and handles input until there is none, or the output has to go first.
-    fn advance(&self, reader: &mut Reader, buffer: &mut [u8], mut is_hung_up: bool) {
+    fn advance(&self, reader: &mut Reader<E>, buffer: &mut [u8], mut is_hung_up: bool) {
         self.resume();
         if !std::mem::replace(&mut reader.is_open_told, true) {
-            self.on_open(reader);
+            self.environment.on_open();
         }
-        self.on_asked(reader);
+        self.call_as_asked();
         let mut slice = Slice::default();
         reader.has_more = false;
         if !reader.held_back.is_empty() {
@@ -211,31 +210,49 @@ impl Connection {
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
-            slice.go_on();
+            slice.go_on(&self.environment);
             reader.has_more |= slice.is_over;
         }
     }
 
+    /// Calls the application for what it has asked for, as far as it is due.
+    fn call_as_asked(&self) {
+        if self.asked.is_writable.load(Ordering::Acquire)
+            && self.asked.is_writable.swap(false, Ordering::AcqRel)
+            && !self.outbox.is_close_sent()
+        {
+            self.environment.on_writable();
+        }
+        let is_due = |timer: &mut Instant| *timer <= self.environment.now();
+        if self.asked.timer().is_some()
+            && self.asked.take_timer(is_due)
+            && !self.outbox.is_close_sent()
+        {
+            self.environment.on_timer();
+        }
+    }
+
     /// Input has to wait. Room that comes from here on is told, and room that has come is seen at the turn's end.
-    fn stop_input(&self, reader: &mut Reader) {
+    fn stop_input(&self, reader: &mut Reader<E>) {
         reader.is_stopped = true;
         // A pause for the rate has an end of its own, and room makes no difference to it.
-        if reader.watch.paused_until().is_none() {
+        if reader.watch.paused_until(&self.environment).is_none() {
             self.is_input_stopped.store(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
         }
     }
 
     /// Whether there is room for what comes of input, and the peer keeps to its rate.
-    fn may_read(&self, reader: &Reader) -> bool {
-        self.outbox.has_room(SentBy::Callback) && reader.watch.paused_until().is_none()
+    fn may_read(&self, reader: &Reader<E>) -> bool {
+        self.outbox.has_room(SentBy::Callback)
+            && reader.watch.paused_until(&self.environment).is_none()
     }
 
-    fn read(&self, reader: &mut Reader, buffer: &mut [u8]) -> Result<Read, Status> {
-        let read = self.with_transport(|transport| transport.read(buffer));
+    fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> Result<Read, Failure<E>> {
+        let read = self.with_wire(|wire| wire.read(buffer));
         if let Some(Ok(Read::Data(count) | Read::LastData(count))) = read {
             reader.bytes_received += count as u64;
-            self.entry().bytes_in(count);
+            self.environment.bytes_in(count);
             reader.watch.input();
         }
         read.unwrap_or(Ok(Read::Eof))
@@ -243,10 +260,10 @@ impl Connection {
 
     /// Decodes input and handles each event.
     ///
-    /// What a quick plugin sends while there is more input in the buffer is gathered, and leaves in one write when
-    /// the input is used up. When the peer takes no output, the rest of the input waits: the plugin's `send` would
-    /// have to, on this thread.
-    fn receive(&self, reader: &mut Reader, mut input: &mut [u8], slice: &mut Slice) {
+    /// What a quick application sends while there is more input in the buffer is gathered, and leaves in one write when
+    /// the input is used up. When the peer takes no output, the rest of the input waits: the application's `send`
+    /// would have to, on this thread.
+    fn receive(&self, reader: &mut Reader<E>, mut input: &mut [u8], slice: &mut Slice) {
         let mut clock = None;
         while !input.is_empty() && reader.ending.is_none() {
             if !self.may_read(reader) {
@@ -272,9 +289,9 @@ impl Connection {
                 self.is_corked.store(true, Ordering::Relaxed);
             }
             if let Some(Event::Message { .. }) = event {
-                let begin = clock.take().unwrap_or_else(Instant::now);
+                let begin = clock.take().unwrap_or_else(|| self.environment.now());
                 self.handle(reader, event);
-                let end = *clock.insert(Instant::now());
+                let end = *clock.insert(self.environment.now());
                 slice.spend(begin, end);
                 if reader.is_quick && end.saturating_duration_since(begin) >= QUICK {
                     reader.is_quick = false;
@@ -282,7 +299,7 @@ impl Connection {
                 }
             } else {
                 self.handle(reader, event);
-                slice.count();
+                slice.count(&self.environment);
                 clock = None;
             }
             input = &mut input[consumed..];
@@ -297,29 +314,29 @@ impl Connection {
         }
     }
 
-    fn handle(&self, reader: &mut Reader, event: Option<Event<'_>>) {
+    fn handle(&self, reader: &mut Reader<E>, event: Option<Event<'_>>) {
         match event {
             None => {}
             Some(Event::Pong(payload)) => {
-                reader.watch.counted();
-                if let Some(time) = reader.watch.pong(&payload) {
-                    self.entry().ping_round_trip(time);
+                reader.watch.counted(&self.environment);
+                if let Some(time) = reader.watch.pong(&payload, &self.environment) {
+                    self.environment.ping_round_trip(time);
                 }
             }
             Some(Event::Message { kind, mut payload }) => {
-                // A plugin that has closed gets no more messages.
-                reader.watch.message();
+                // An application that has closed gets no more messages.
+                reader.watch.message(&self.environment);
                 if !self.outbox.is_close_sent() {
                     reader.messages_received += 1;
-                    self.entry().message_in();
-                    self.on_message(reader, kind, &mut payload);
+                    self.environment.message_in();
+                    self.environment.on_message(kind, &mut payload);
                 }
                 if let Payload::Owned(buffer) = payload {
                     reader.receiver.recycle(buffer);
                 }
             }
             Some(Event::Ping(payload)) => {
-                reader.watch.counted();
+                reader.watch.counted(&self.environment);
                 self.outbox.push_pong(payload);
                 self.transmit_unless_corked();
             }
@@ -340,20 +357,20 @@ impl Connection {
         }
     }
 
-    /// What the driver has to wait for after a turn.
-    fn what_to_wait_for(&self, reader: &mut Reader) -> Wait {
+    /// What the waiter has to wait for after a turn.
+    fn what_to_wait_for(&self, reader: &mut Reader<E>) -> Wait {
         // Under the lock nobody takes output out of the outbox that has not been written yet.
-        let (is_idle, has_output, failure, has_expired, send_deadline) =
-            match self.transport().as_mut() {
-                Some(transport) => (
-                    transport.is_idle(),
-                    self.outbox.has_output(),
-                    transport.failure(),
-                    transport.expire(),
-                    transport.send_deadline(),
-                ),
-                None => (true, false, None, false, None),
-            };
+        let (is_idle, has_output, failure, has_expired, send_deadline) = match self.wire().as_mut()
+        {
+            Some(wire) => (
+                wire.is_idle(),
+                self.outbox.has_output(),
+                wire.failure(),
+                wire.expire(&self.environment),
+                wire.send_deadline(),
+            ),
+            None => (true, false, None, false, None),
+        };
         if let Some(status) = failure {
             if std::mem::take(&mut reader.has_more) && !reader.held_back.is_empty() {
                 reader.is_lost = true;
@@ -377,8 +394,8 @@ impl Connection {
                 let timeout = reader.close_timeout;
                 let deadline = reader
                     .close_deadline
-                    .get_or_insert_with(|| Instant::now() + timeout);
-                if *deadline <= Instant::now() {
+                    .get_or_insert_with(|| self.environment.now() + timeout);
+                if *deadline <= self.environment.now() {
                     reader.ending.get_or_insert(Ending::CloseTimeout);
                     return Wait::Ended;
                 }
@@ -389,12 +406,12 @@ impl Connection {
                 Err(wait) => return wait,
             },
         };
-        // Output beside an idle transport has been put in while this thread had it.
+        // Output beside an idle wire has been put in while this thread had it.
         if std::mem::take(&mut reader.has_more) || (is_idle && self.outbox.has_output()) {
             return Wait::Again;
         }
         // Asked once: what ends in between would be waited for in vain.
-        let paused_until = reader.watch.paused_until();
+        let paused_until = reader.watch.paused_until(&self.environment);
         let may_read = paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
         if may_read && std::mem::take(&mut reader.is_stopped) {
             return Wait::Again;
@@ -407,37 +424,45 @@ impl Connection {
         }
     }
 
-    /// Looks after an open WebSocket: whether its peer lives, whether it is to be closed, whether the plugin is to be
-    /// called. Says when to look again, or what to do at once. `is_sending`: output waits for the peer.
-    fn look_after(&self, reader: &mut Reader, is_sending: bool) -> Result<Option<Instant>, Wait> {
-        let now = Instant::now();
+    /// Looks after an open WebSocket: whether its peer lives, whether it is to be closed, whether the application is
+    /// to be called. Says when to look again, or what to do at once. `is_sending`: output waits for the peer.
+    fn look_after(
+        &self,
+        reader: &mut Reader<E>,
+        is_sending: bool,
+    ) -> Result<Option<Instant>, Wait> {
+        let now = self.environment.now();
         let drain_at = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let closed_by = match reader.watch.check(now, self.last_sent(), is_sending) {
-            _ if is_over(drain_at) => ClosedBy::Stopping,
-            Watched::Dead => {
-                reader.ending.get_or_insert(Ending::PongTimeout);
-                return Err(Wait::Ended);
-            }
-            Watched::Ping(payload) => {
-                // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
-                // read and nothing was to be pinged.
-                let _ = self.outbox.push(Outgoing::Ping(&payload), SentBy::Callback);
-                self.transmit();
-                return Err(Wait::Again);
-            }
-            Watched::Idle => ClosedBy::Idle,
-            Watched::Old => ClosedBy::Age,
-            Watched::TooFast => ClosedBy::Rate,
-            Watched::Well(watched_until) => {
-                let timer = self.timer();
-                if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
+        let closed_by =
+            match reader
+                .watch
+                .check(now, self.last_sent(), is_sending, &self.environment)
+            {
+                _ if is_over(drain_at) => ClosedBy::Stopping,
+                Watched::Dead => {
+                    reader.ending.get_or_insert(Ending::PongTimeout);
+                    return Err(Wait::Ended);
+                }
+                Watched::Ping(payload) => {
+                    // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
+                    // read and nothing was to be pinged.
+                    let _ = self.outbox.push(Outgoing::Ping(&payload), SentBy::Callback);
+                    self.transmit();
                     return Err(Wait::Again);
                 }
-                let times = [watched_until, drain_at, timer];
-                return Ok(times.into_iter().flatten().min());
-            }
-        };
+                Watched::Idle => ClosedBy::Idle,
+                Watched::Old => ClosedBy::Age,
+                Watched::TooFast => ClosedBy::Rate,
+                Watched::Well(watched_until) => {
+                    let timer = self.asked.timer();
+                    if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
+                        return Err(Wait::Again);
+                    }
+                    let times = [watched_until, drain_at, timer];
+                    return Ok(times.into_iter().flatten().min());
+                }
+            };
         let code = match closed_by {
             ClosedBy::Rate => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::GOING_AWAY,
@@ -447,39 +472,41 @@ impl Connection {
         Err(Wait::Again)
     }
 
-    /// The WebSocket has ended: releases threads in `send`, tells the plugin, logs.
-    fn end(&self, reader: &Reader) {
+    /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of
+    /// these does not keep the others from being done: the application's last call comes whatever happened before.
+    fn end(&self, reader: &Reader<E>) {
         self.outbox.end();
-        if let Some(ending) = reader.ending.as_ref().filter(|_| reader.is_open_told) {
-            self.on_close(reader, ending);
+        let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
+        if reader.is_open_told {
+            let (code, reason) = ending.code_and_reason();
+            sheltered(|| {
+                self.environment.on_close(code, reason, ending.is_clean());
+            });
         }
-        self.on_disconnect(reader);
-        if let Some((child, number)) = self.membership.get()
-            && let Some(child) = child.upgrade()
-        {
-            child.remove(*number);
-        }
-        let Some(ending) = &reader.ending else { return };
-        self.entry().closed(ending.logged_code(self.closed()).1);
-        if let Some(transport) = lock(&self.transport).as_mut() {
-            let bytes_sent = transport.bytes_sent();
-            // What the peer has not taken by now it never will; saying goodbye behind it would block.
-            let is_lost = ending.is_broken() || !transport.is_idle();
-            let upgraded = transport.upgraded();
-            upgraded.set_bytes_sent(bytes_sent);
-            if is_lost {
-                upgraded.abort();
-            }
-            let account = Account {
+        sheltered(|| self.environment.on_disconnect());
+        let (_, code) = ending.logged_code(self.closed());
+        sheltered(|| self.environment.closed(code));
+        sheltered(|| self.give_account(reader, ending));
+    }
+
+    fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) {
+        if let Some(wire) = lock(&self.wire).as_mut() {
+            wire.end(&Account {
                 ending,
                 closed: self.closed(),
-                duration: self.opened.elapsed(),
+                duration: self.environment.now() - self.opened,
                 messages_in: reader.messages_received,
                 messages_out: self.messages_sent.load(Ordering::Relaxed),
                 bytes_in: reader.bytes_received,
-                bytes_out: bytes_sent,
-            };
-            account.give(upgraded);
+                bytes_out: wire.bytes_sent(),
+            });
         }
     }
+}
+
+/// What `step` says; nothing when it panics, which the process's panic hook has told.
+fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
+    // A panic ends the session, which looks at little of its state then, and at nothing that is half changed: see
+    // `crate::sync::lock`.
+    catch_unwind(AssertUnwindSafe(step)).ok()
 }

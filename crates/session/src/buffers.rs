@@ -1,9 +1,7 @@
-//! Memory that a child's connections share: buffers that input passes through, and large ones for large messages,
+//! Memory that a process's sessions share: buffers that input passes through, and large ones for large messages,
 //! which are expensive to get from the system each time (a page fault every 4 KiB).
 
-use std::sync::Mutex;
-
-use crate::lock::lock;
+use crate::sync::{Mutex, lock};
 
 /// The most that one read takes, in bytes.
 const INPUT: usize = 64 * 1024;
@@ -14,7 +12,7 @@ const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024..=2 * 1024 * 1024;
 /// How many large buffers are kept.
 const MOST: usize = 4;
 
-/// The buffers of one child. What is not in use stays here, never with a connection that waits.
+/// The buffers of one process. What is not in use stays here, never with a session that waits.
 #[derive(Default)]
 pub struct Buffers {
     input: Mutex<Vec<Box<[u8]>>>,

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use httpd::random::random;
 use websocket_proto::{Beat, Heartbeat, RateLimit};
 
-use crate::configuration::config::Config;
+use crate::config::Config;
+use crate::environment::Machine;
 
 /// How long a peer may stay above its rate.
 const RATE_PATIENCE: Duration = Duration::from_secs(10);
@@ -13,17 +13,17 @@ const RATE_PATIENCE: Duration = Duration::from_secs(10);
 /// at once, or the rate would not be reached.
 const PAUSES_PER_SECOND: u32 = 50;
 
-/// The watch over one connection. Whoever has the turn has it.
+/// The watch over one session. The thread that has the turn has it.
 pub struct Watch {
     heartbeat: Heartbeat,
-    /// `WebSocketIdleTimeout`; zero: never.
+    /// Zero: never.
     idle_timeout: Duration,
     /// When the last message came.
     last_message: Instant,
     /// What has come since the last look at the clock.
     has_input: bool,
     has_message: bool,
-    /// When the connection is old enough.
+    /// When the session is old enough.
     ends_at: Option<Instant>,
     rate: Option<RateLimit>,
 }
@@ -45,19 +45,20 @@ pub enum Watched {
 }
 
 impl Watch {
-    /// The watch over a connection that opens now.
-    pub fn new(config: &Config) -> Self {
-        let now = Instant::now();
-        let lifetime = config.max_lifetime();
-        let rate = config.rate_limit();
+    /// The watch over a session that opens now.
+    pub fn new(config: &Config, machine: &impl Machine) -> Self {
+        let now = machine.now();
+        let lifetime = config.max_lifetime;
+        let rate = config.rate_limit;
         Watch {
-            heartbeat: Heartbeat::new(config.ping_interval(), config.pong_timeout(), now),
-            idle_timeout: config.idle_timeout(),
+            heartbeat: Heartbeat::new(config.ping_interval, config.pong_timeout, now),
+            idle_timeout: config.idle_timeout,
             last_message: now,
             has_input: false,
             has_message: false,
             // Clients that came together do not all have to come back together.
-            ends_at: (!lifetime.is_zero()).then(|| now + lifetime.mul_f64(1.0 - fraction() / 10.0)),
+            ends_at: (!lifetime.is_zero())
+                .then(|| now + lifetime.mul_f64(1.0 - fraction(machine) / 10.0)),
             rate: rate.map(|(rate, burst)| {
                 RateLimit::new(rate, burst.max(rate / PAUSES_PER_SECOND), now)
             }),
@@ -77,33 +78,40 @@ impl Watch {
     }
 
     /// A message has come.
-    pub fn message(&mut self) {
+    pub fn message(&mut self, machine: &impl Machine) {
         self.has_message = true;
-        self.counted();
+        self.counted(machine);
     }
 
     /// Something that counts for the rate has come: a message, a ping or a pong.
-    pub fn counted(&mut self) {
+    pub fn counted(&mut self, machine: &impl Machine) {
         if let Some(rate) = &mut self.rate {
-            rate.message(Instant::now());
+            rate.message(machine.now());
         }
     }
 
     /// A pong has come: the round-trip time, when it answers the heartbeat.
-    pub fn pong(&mut self, payload: &[u8]) -> Option<Duration> {
-        self.heartbeat.pong(payload, Instant::now())
+    pub fn pong(&mut self, payload: &[u8], machine: &impl Machine) -> Option<Duration> {
+        self.heartbeat.pong(payload, machine.now())
     }
 
     /// Until when nothing may be read, because the peer is above its rate.
-    pub fn paused_until(&self) -> Option<Instant> {
+    pub fn paused_until(&self, machine: &impl Machine) -> Option<Instant> {
         let rate = self.rate.as_ref()?;
-        Some(rate.next_at()).filter(|&next| next > Instant::now())
+        Some(rate.next_at()).filter(|&next| next > machine.now())
     }
 
     /// What is to be done now. `last_sent`: when the last message went. `is_sending`: output waits for the peer.
-    pub fn check(&mut self, now: Instant, last_sent: Instant, is_sending: bool) -> Watched {
+    pub fn check(
+        &mut self,
+        now: Instant,
+        last_sent: Instant,
+        is_sending: bool,
+        machine: &impl Machine,
+    ) -> Watched {
         // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
-        if std::mem::take(&mut self.has_input) || is_sending || self.paused_until().is_some() {
+        if std::mem::take(&mut self.has_input) || is_sending || self.paused_until(machine).is_some()
+        {
             self.heartbeat.input(now);
         }
         if is_sending {
@@ -139,6 +147,6 @@ impl Watch {
 }
 
 /// A number from 0 to 1.
-fn fraction() -> f64 {
-    random() as f64 / u64::MAX as f64
+fn fraction(machine: &impl Machine) -> f64 {
+    machine.random() as f64 / u64::MAX as f64
 }

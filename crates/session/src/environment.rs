@@ -1,0 +1,163 @@
+//! What a session needs of the outside.
+//!
+//! The calls of [`Application`] are made with no lock of the session's held, and may call the session. The others may be
+//! made while a thread has the transport, and must not call the session from within.
+
+use std::time::{Duration, Instant};
+
+use websocket_proto::MessageKind;
+
+use crate::ending::{Account, Ending};
+
+/// All that a session needs of the outside, and the type that stands for it.
+pub trait Environment: Application + Waiter + Observer + Machine + Send + Sync {
+    /// What carries the session's bytes.
+    type Transport: Transport;
+}
+
+/// Why a session's transport has failed.
+pub type Failure<E> = <<E as Environment>::Transport as Transport>::Failure;
+
+/// What carries the bytes of one session, without blocking. One thread at a time uses it.
+pub trait Transport: Send {
+    /// Why it has failed.
+    type Failure: Copy + Send;
+
+    /// Reads what there is, at most `buffer.len()` bytes.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Self::Failure>;
+
+    /// These whole frames are about to be written, in as many writes as it takes.
+    fn begin_frames(&mut self, frames: &[u8]);
+
+    /// Takes some of `bytes`, and says how many; 0 while there is no room.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Failure>;
+
+    /// Whether it still holds bytes that it has taken: then [`Transport::write`] may take none.
+    fn has_output(&self) -> bool;
+
+    /// Passes on what it holds, as far as there is room.
+    fn flush(&mut self) -> Result<(), Self::Failure>;
+
+    /// The session has ended, and has called its application for the last time. `is_lost`: nothing more can be
+    /// written, so that a goodbye would block.
+    fn end(&mut self, account: &Account<'_, Self::Failure>, is_lost: bool);
+}
+
+/// What a read found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Read {
+    /// So many bytes, at least one.
+    Data(usize),
+    /// So many bytes, at least one, and nothing more: the next read would block, or find the end if the poller has
+    /// seen one.
+    LastData(usize),
+    /// Nothing now.
+    WouldBlock,
+    /// The peer has ended its direction.
+    Eof,
+}
+
+/// Whom the messages are for. The thread that has the session's turn calls, so that calls never overlap; each may call
+/// the session.
+pub trait Application {
+    /// The WebSocket is open.
+    fn on_open(&self);
+
+    /// A message has arrived; it may be changed in place.
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8]);
+
+    /// There is room again after a `try_send` that found none.
+    fn on_writable(&self);
+
+    /// The time of `set_timer` has come.
+    fn on_timer(&self);
+
+    /// The WebSocket has ended like this; the code and the reason are the peer's, or what stands for them (RFC 6455
+    /// §7.1.5). Only after an `on_open`.
+    fn on_close(&self, code: u16, reason: &str, is_clean: bool);
+
+    /// It is over: the last call, made once for each session that has been accepted.
+    fn on_disconnect(&self);
+}
+
+/// Who waits for the transport, and takes turns when there is something to do. Called from any thread.
+pub trait Waiter {
+    /// Asks for a turn soon.
+    fn wake(&self);
+
+    /// The transport takes no more output: a turn is due when it does, when it breaks or at `deadline`.
+    fn stalled(&self, deadline: Option<Instant>);
+
+    /// Called by a thread that has to wait for room in the outbox. When nobody else would wait for the transport
+    /// meanwhile, it does so here until there may be room or `deadline` has come, and says `true`.
+    fn wait_to_write(&self, deadline: Option<Instant>) -> bool;
+}
+
+/// Who counts what happens.
+pub trait Observer {
+    /// So many bytes have been read.
+    fn bytes_in(&self, count: usize);
+
+    /// So many bytes have been written.
+    fn bytes_out(&self, count: usize);
+
+    /// So many bytes wait to be written.
+    fn queued(&self, count: usize);
+
+    /// A message has come.
+    fn message_in(&self);
+
+    /// A message has been sent.
+    fn message_out(&self);
+
+    /// A ping of the heartbeat's has been answered after this time.
+    fn ping_round_trip(&self, time: Duration);
+
+    /// The first Close frame is on its way.
+    fn closing(&self);
+
+    /// The session has ended, and has called its application for the last time: closed, for the log, with this code.
+    fn closed(&self, code: u16);
+}
+
+/// The machine that a session runs on.
+pub trait Machine {
+    /// What time it is.
+    fn now(&self) -> Instant;
+
+    /// A number that nobody can guess.
+    fn random(&self) -> u64;
+
+    /// Which thread calls, to be compared only; never [`ThreadId::NONE`].
+    fn current_thread(&self) -> ThreadId;
+}
+
+/// A thread, to be compared only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadId(pub usize);
+
+impl ThreadId {
+    /// No thread.
+    pub const NONE: ThreadId = ThreadId(0);
+}
+
+/// What a turn leaves to be waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// There is more to do at once.
+    Again,
+    /// Input, room for output or a time, whichever is first.
+    For {
+        /// Wait for input.
+        input: bool,
+        /// Wait for room for output.
+        output: bool,
+        /// Take another turn then, whatever happens.
+        deadline: Option<Instant>,
+    },
+    /// The session has ended; its transport is the caller's again.
+    Ended,
+}
+
+/// How a session of this environment ends.
+pub type EndingOf<E> = Ending<Failure<E>>;

@@ -1,0 +1,247 @@
+//! One WebSocket: the only place where protocol state, transport, outbox and application meet.
+//!
+//! [`crate::turn`] has what comes in, [`crate::sending`] what goes out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
+use websocket_proto::{
+    CloseFrame, ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+};
+
+use crate::buffers::Buffers;
+use crate::config::Config;
+use crate::ending::{Closed, ClosedBy};
+use crate::environment::{Environment, ThreadId};
+use crate::outbox::Outbox;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, OnceLock, lock};
+use crate::turn::Reader;
+use crate::wire::Wire;
+
+const NEVER: u64 = u64::MAX;
+
+/// One WebSocket, from before its application has accepted it until after its last callback.
+pub struct Session<E: Environment> {
+    pub(crate) environment: E,
+    /// What the application wants to be called for.
+    pub(crate) asked: Asked,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) reserved_close_codes: ReservedCloseCodes,
+    send_timeout: Duration,
+    buffers: Arc<Buffers>,
+    is_accepted: AtomicBool,
+    /// When it is to be closed because its process stops, in milliseconds since `opened`; [`NEVER`] without a wish.
+    drain_at: AtomicU64,
+    pub(crate) outbox: Outbox,
+    /// Read and written under one lock: TLS reads while it writes. `None` before the session is open.
+    pub(crate) wire: Mutex<Option<Wire<E::Transport>>>,
+    /// The transport is full, or broken: output waits for a turn.
+    pub(crate) is_stalled: AtomicBool,
+    /// A thread waits for the transport to look at it, and will write: those that would write leave it to that thread.
+    pub(crate) is_wanted: AtomicBool,
+    /// Input waits until there is room for what comes of it.
+    pub(crate) is_input_stopped: AtomicBool,
+    /// Belongs to the turn: taken out for its length, so that no lock is held while the application runs.
+    pub(crate) reader: Mutex<Option<Box<Reader<E>>>>,
+    /// The thread that runs callbacks: the one that asks whether the application accepts, then the one that has the
+    /// turn; [`ThreadId::NONE`] for none.
+    turn_thread: AtomicUsize,
+    /// What that thread sends is gathered, because it is about to handle more input.
+    pub(crate) is_corked: AtomicBool,
+    pub(crate) messages_sent: AtomicU64,
+    /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
+    pub(crate) opened: Instant,
+    last_sent: AtomicU64,
+    /// There is an idle timeout: `last_sent` counts.
+    is_idleness_watched: bool,
+    /// The first Close frame.
+    closed: OnceLock<Box<Closed>>,
+}
+
+/// What an application wants to be called for.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// on_writable is due.
+    pub is_writable: AtomicBool,
+    /// [`Asked::timer`] has been set at least once: most applications have no use for it, and need no lock.
+    has_timer: AtomicBool,
+    /// When on_timer is due.
+    timer: Mutex<Option<Instant>>,
+}
+
+impl Asked {
+    /// When on_timer is due.
+    pub fn timer(&self) -> Option<Instant> {
+        match self.has_timer.load(Ordering::Acquire) {
+            true => *lock(&self.timer),
+            false => None,
+        }
+    }
+
+    fn set_timer(&self, time: Option<Instant>) {
+        *lock(&self.timer) = time;
+        self.has_timer.store(true, Ordering::Release);
+    }
+
+    /// Takes the timer if its time has come.
+    pub fn take_timer(&self, is_due: impl FnOnce(&mut Instant) -> bool) -> bool {
+        lock(&self.timer).take_if(is_due).is_some()
+    }
+}
+
+impl<E: Environment> Session<E> {
+    /// A session that the application has not accepted yet; the calling thread asks it. `compression`: what the opening
+    /// handshake has agreed on.
+    pub fn new(
+        environment: E,
+        config: &Config,
+        compression: Option<(Agreed, Arc<CodecPool>)>,
+        buffers: Arc<Buffers>,
+    ) -> Self {
+        let mut sender = Sender::new(Role::Server);
+        let mut receiver = Receiver::new(ReceiverConfig {
+            role: Role::Server,
+            max_message_size: config.max_message_size,
+            reserved_close_codes: config.reserved_close_codes,
+        });
+        if let Some((agreed, codecs)) = &compression {
+            sender = sender.with_permessage_deflate(agreed, codecs);
+            receiver = receiver.with_permessage_deflate(agreed, codecs);
+        }
+        Session {
+            asked: Asked::default(),
+            version: config.version,
+            reserved_close_codes: config.reserved_close_codes,
+            send_timeout: config.send_timeout,
+            is_accepted: AtomicBool::new(false),
+            drain_at: AtomicU64::new(NEVER),
+            outbox: Outbox::new(config.send_buffer, sender, Arc::clone(&buffers)),
+            buffers,
+            wire: Mutex::new(None),
+            is_stalled: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
+            is_input_stopped: AtomicBool::new(false),
+            reader: Mutex::new(Some(Box::new(Reader::new(receiver, config, &environment)))),
+            // No other thread has it yet.
+            turn_thread: AtomicUsize::new(environment.current_thread().0),
+            is_corked: AtomicBool::new(false),
+            messages_sent: AtomicU64::new(0),
+            opened: environment.now(),
+            last_sent: AtomicU64::new(0),
+            is_idleness_watched: !config.idle_timeout.is_zero(),
+            closed: OnceLock::new(),
+            environment,
+        }
+    }
+
+    /// What it was given of the outside.
+    pub fn environment(&self) -> &E {
+        &self.environment
+    }
+
+    /// The application has accepted the session.
+    pub fn accept(&self) {
+        self.set_turn_thread(ThreadId::NONE);
+        self.is_accepted.store(true, Ordering::Release);
+    }
+
+    /// Whether the application has accepted the session.
+    pub fn is_accepted(&self) -> bool {
+        self.is_accepted.load(Ordering::Acquire)
+    }
+
+    /// The WebSocket is open, and has a transport: from here on turns are taken, and what was sent meanwhile goes out.
+    pub fn open(&self, transport: E::Transport) {
+        let wire = Wire::new(transport, self.send_timeout, Arc::clone(&self.buffers));
+        *lock(&self.wire) = Some(wire);
+    }
+
+    /// Gives the transport back, after the session has ended.
+    pub fn take_transport(&self) -> Option<E::Transport> {
+        lock(&self.wire).take().map(Wire::into_transport)
+    }
+
+    /// Has on_timer called at `time`, or not at all. Says whether it will be.
+    pub fn set_timer(&self, time: Option<Instant>) -> bool {
+        if self.outbox.has_ended() {
+            return false;
+        }
+        self.asked.set_timer(time);
+        if !self.is_in_callback() {
+            self.wake();
+        }
+        true
+    }
+
+    /// Whether the calling thread runs a callback of this session.
+    pub fn is_in_callback(&self) -> bool {
+        // Relaxed: a thread finds its own identity only if it has stored it itself.
+        self.turn_thread.load(Ordering::Relaxed) == self.environment.current_thread().0
+    }
+
+    pub(crate) fn set_turn_thread(&self, thread: ThreadId) {
+        self.turn_thread.store(thread.0, Ordering::Relaxed);
+    }
+
+    /// Has the WebSocket closed with 1001 at `time`, because its process stops.
+    pub fn drain_at(&self, time: Instant) {
+        let since = time.saturating_duration_since(self.opened).as_millis();
+        self.drain_at.store(since as u64, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// When it is to be closed because its process stops.
+    pub(crate) fn drains_at(&self) -> Option<Instant> {
+        let since = self.drain_at.load(Ordering::Relaxed);
+        (since != NEVER).then(|| self.opened + Duration::from_millis(since))
+    }
+
+    /// Takes nothing to be sent any more, and releases every thread that is blocked in `send`.
+    pub fn stop_sending(&self) {
+        self.outbox.end();
+    }
+
+    /// Whether nothing is taken to be sent any more: the session has ended, or the Close frame has been put in.
+    pub fn has_ended(&self) -> bool {
+        self.outbox.has_ended()
+    }
+
+    /// Bytes that `send` has accepted and the transport has not taken yet.
+    pub fn buffered(&self) -> usize {
+        self.outbox.buffered()
+    }
+
+    /// Asks for a turn.
+    pub(crate) fn wake(&self) {
+        self.environment.wake();
+    }
+
+    /// One more message has been sent.
+    pub(crate) fn message_sent(&self) {
+        self.messages_sent.fetch_add(1, Ordering::Relaxed);
+        self.environment.message_out();
+        if self.is_idleness_watched {
+            let age = self.environment.now() - self.opened;
+            self.last_sent
+                .store(age.as_millis() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// When the last message has been sent.
+    pub(crate) fn last_sent(&self) -> Instant {
+        self.opened + Duration::from_millis(self.last_sent.load(Ordering::Relaxed))
+    }
+
+    /// The first Close frame is ours, or answers the peer's.
+    pub(crate) fn closed_by(&self, by: ClosedBy, frame: Option<CloseFrame>) {
+        // Only one can be the first.
+        let _ = self.closed.set(Box::new(Closed { by, frame }));
+    }
+
+    /// The first Close frame.
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.closed.get().map(|closed| &**closed)
+    }
+}

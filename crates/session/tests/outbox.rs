@@ -1,0 +1,231 @@
+//! What waits to be sent: in order, up to a limit, and nothing behind a Close.
+
+use std::sync::Arc;
+
+use session::Buffers;
+use session::outbox::{Outbox, Outgoing, Refused, SentBy};
+use websocket_proto::{
+    Compression, ControlPayload, Event, LocalError, MessageKind, Receiver, ReceiverConfig,
+    ReservedCloseCodes, Role, Sender,
+};
+
+const LIMIT: usize = 1000;
+
+fn outbox() -> Outbox {
+    Outbox::new(
+        LIMIT,
+        Sender::new(Role::Server),
+        Arc::new(Buffers::default()),
+    )
+}
+
+fn message(payload: &[u8]) -> Outgoing<'_> {
+    Outgoing::Message(MessageKind::Binary, Compression::Default, payload)
+}
+
+fn fragment(payload: &[u8], is_final: bool) -> Outgoing<'_> {
+    Outgoing::Fragment {
+        kind: MessageKind::Binary,
+        payload,
+        is_final,
+    }
+}
+
+/// The payload of a ping that has come.
+fn pinged(payload: &[u8]) -> ControlPayload {
+    let mut frame = Vec::new();
+    let mut peer = Sender::new(Role::Client);
+    peer.send_ping(payload, &mut frame).unwrap();
+    let mut receiver = Receiver::new(ReceiverConfig {
+        role: Role::Server,
+        max_message_size: 1000,
+        reserved_close_codes: ReservedCloseCodes::Refuse,
+    });
+    match receiver.receive(&mut frame) {
+        (_, Some(Event::Ping(payload))) => payload,
+        _ => panic!("a ping is a ping"),
+    }
+}
+
+/// Takes everything out, as if the transport had taken it; the first byte of each buffer's first frame.
+fn drain(outbox: &Outbox) -> Vec<u8> {
+    let mut first = Vec::new();
+    while let Some(frames) = outbox.take() {
+        first.push(frames[0]);
+        outbox.transmitted(frames.len());
+    }
+    first
+}
+
+#[test]
+fn small_frames_are_gathered_and_large_ones_are_not() {
+    let outbox = Outbox::new(1 << 20, Sender::new(Role::Server), Arc::default());
+    for _ in 0..3 {
+        outbox.push(message(b"small"), SentBy::Thread).unwrap();
+    }
+    outbox.push(message(&[0; 40_000]), SentBy::Thread).unwrap();
+    assert_eq!(outbox.queued(), 3 * 7 + 40_004);
+    assert_eq!(outbox.take().map(|frames| frames.len()), Some(3 * 7));
+    assert_eq!(outbox.take().map(|frames| frames.len()), Some(40_004));
+    assert!(outbox.take().is_none());
+    assert!(outbox.queued() > 0, "taken out is not yet transmitted");
+}
+
+#[test]
+fn threads_have_the_limit_and_callbacks_as_much_again() {
+    let outbox = outbox();
+    let payload = [0; 96];
+    let push = |sent_by| outbox.push(message(&payload), sent_by);
+    while push(SentBy::Thread).is_ok() {}
+    assert!((LIMIT..LIMIT + 100).contains(&outbox.queued()));
+    assert_eq!(push(SentBy::Thread), Err(Refused::Full));
+    while push(SentBy::Callback).is_ok() {}
+    assert!((2 * LIMIT..2 * LIMIT + 100).contains(&outbox.queued()));
+    assert_eq!(push(SentBy::Callback), Err(Refused::Full));
+    assert_eq!(push(SentBy::Thread), Err(Refused::Full));
+}
+
+#[test]
+fn room_is_told_once_to_those_who_asked_and_when_half_is_free() {
+    let outbox = outbox();
+    let payload = [0; 96];
+    while outbox.try_push(message(&payload), SentBy::Thread).is_ok() {}
+    assert!(
+        !outbox.transmitted(400),
+        "there is room, but not enough to tell"
+    );
+    assert!(outbox.transmitted(200));
+    assert!(!outbox.transmitted(100), "once");
+    assert_eq!(outbox.try_push(message(&payload), SentBy::Thread), Ok(()));
+}
+
+#[test]
+fn a_thread_that_waits_goes_on_when_there_is_room() {
+    let outbox = outbox();
+    let payload = [0; 96];
+    while outbox.push(message(&payload), SentBy::Thread).is_ok() {}
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| outbox.wait_for_room(message(&payload), SentBy::Thread));
+        outbox.transmitted(100);
+        waiting.join().unwrap();
+    });
+    assert!(outbox.has_room(SentBy::Thread));
+}
+
+#[test]
+fn a_thread_that_waits_goes_on_when_it_is_over() {
+    for end in [
+        |outbox: &Outbox| outbox.end(),
+        |outbox: &Outbox| outbox.push_close(None).unwrap(),
+    ] {
+        let outbox = outbox();
+        while outbox.push(message(&[0; 96]), SentBy::Thread).is_ok() {}
+        std::thread::scope(|scope| {
+            scope.spawn(|| outbox.wait_for_room(message(b"x"), SentBy::Thread));
+            end(&outbox);
+        });
+        assert_eq!(
+            outbox.push(message(b"x"), SentBy::Thread),
+            Err(Refused::Ended)
+        );
+    }
+}
+
+#[test]
+fn nothing_goes_in_behind_a_close() {
+    let outbox = outbox();
+    outbox.push(message(b"before"), SentBy::Thread).unwrap();
+    outbox.push_close(None).unwrap();
+    assert!(outbox.is_close_sent() && outbox.has_ended());
+    assert_eq!(
+        outbox.push(message(b"x"), SentBy::Callback),
+        Err(Refused::Ended)
+    );
+    assert_eq!(
+        outbox.push(Outgoing::Ping(b""), SentBy::Callback),
+        Err(Refused::Ended)
+    );
+    assert_eq!(outbox.push_close(None), Err(Refused::Ended));
+    outbox.push_pong(pinged(b"late"));
+    let frames = outbox.take().unwrap();
+    assert_eq!(frames, b"\x82\x06before\x88\x00");
+    assert!(outbox.take().is_none());
+}
+
+#[test]
+fn a_close_goes_in_whatever_the_limit() {
+    let outbox = outbox();
+    while outbox.push(message(&[0; 96]), SentBy::Callback).is_ok() {}
+    assert_eq!(outbox.push_close(None), Ok(()));
+}
+
+#[test]
+fn only_the_latest_ping_is_answered_while_there_is_no_room() {
+    let outbox = outbox();
+    while outbox.push(message(&[0; 96]), SentBy::Callback).is_ok() {}
+    let queued = outbox.queued();
+    for payload in [b"1", b"2", b"3"] {
+        outbox.push_pong(pinged(payload));
+    }
+    assert_eq!(outbox.queued(), queued, "a flood of pings takes no memory");
+    assert_eq!(outbox.take().unwrap(), b"\x8a\x013", "and goes first");
+    assert_eq!(drain(&outbox)[0], 0x82);
+}
+
+#[test]
+fn a_message_waits_for_the_end_of_one_in_parts() {
+    let outbox = outbox();
+    outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
+    outbox.push(message(b"between"), SentBy::Thread).unwrap();
+    assert_eq!(outbox.buffered(), 3 + 7);
+    outbox.push(fragment(b"b", true), SentBy::Thread).unwrap();
+    let frames = outbox.take().unwrap();
+    assert_eq!(frames, b"\x02\x01a\x80\x01b\x82\x07between");
+    assert_eq!(outbox.buffered(), frames.len());
+}
+
+#[test]
+fn what_waits_behind_a_message_in_parts_has_a_limit() {
+    let outbox = outbox();
+    outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
+    outbox.push(message(&[0; LIMIT]), SentBy::Thread).unwrap();
+    assert_eq!(
+        outbox.push(message(b"x"), SentBy::Thread),
+        Err(Refused::Full)
+    );
+    assert_eq!(
+        outbox.try_push(message(b"x"), SentBy::Thread),
+        Err(Refused::Full)
+    );
+    outbox.push(message(&[0; LIMIT]), SentBy::Callback).unwrap();
+    let unfinished = Err(Refused::Invalid(LocalError::MessageUnfinished));
+    assert_eq!(outbox.push(message(b"x"), SentBy::Callback), unfinished);
+    assert_eq!(
+        outbox.try_push(message(b"x"), SentBy::Callback),
+        Err(Refused::Full),
+        "one that does not wait may try again"
+    );
+}
+
+#[test]
+fn a_message_that_is_none_is_refused_before_it_waits() {
+    let outbox = outbox();
+    outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
+    let bad = Outgoing::Message(MessageKind::Text, Compression::Default, b"\xff");
+    assert!(matches!(
+        outbox.push(bad, SentBy::Thread),
+        Err(Refused::Invalid(_))
+    ));
+    assert_eq!(outbox.buffered(), 3);
+}
+
+#[test]
+fn an_end_drops_what_waits() {
+    let outbox = outbox();
+    outbox.push(message(b"lost"), SentBy::Thread).unwrap();
+    outbox.end();
+    assert!(!outbox.has_output());
+    assert!(outbox.take().is_none());
+    assert_eq!(outbox.push_close(None), Err(Refused::Ended));
+    outbox.wait_for_room(message(b"x"), SentBy::Thread);
+}

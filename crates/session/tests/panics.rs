@@ -1,0 +1,120 @@
+//! A panic, wherever it happens, ends a session as every other end does: the application has its last call once, the
+//! figures and the transport are told.
+
+mod table;
+
+use session::{ClosedBy, Ending, Session, Wait};
+use table::{Call, Misstep, Scene, Table, config};
+
+fn silent(_: &Session<Table>, _: &Call) {}
+
+fn scene(misstep: Misstep) -> Scene {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    *scene.table().misstep.lock().unwrap() = Some(misstep);
+    scene
+}
+
+#[track_caller]
+fn assert_has_ended(mut scene: Scene) {
+    assert!(
+        scene.table().misstep.lock().unwrap().is_none(),
+        "there was a panic"
+    );
+    let disconnects = scene
+        .calls()
+        .iter()
+        .filter(|call| **call == Call::Disconnect)
+        .count();
+    assert_eq!(disconnects, 1);
+    assert_eq!(scene.calls().last(), Some(&Call::Disconnect));
+    assert!(scene.ends().ended.is_some(), "the transport is told");
+    assert_eq!(scene.turn(), Wait::Ended);
+    assert!(scene.session.take_transport().is_some());
+}
+
+#[test]
+fn in_a_callback() {
+    let mut scene = scene(Misstep::OnMessage);
+    scene.receives(&["a"]);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn behind_the_callbacks_of_a_turn() {
+    // What a turn looks at when it knows what has come: it closes, because its process stops.
+    let mut scene = scene(Misstep::Closing);
+    let now = session::Machine::now(scene.table());
+    scene.session.drain_at(now);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn when_the_waiter_is_woken_behind_the_callbacks_of_a_turn() {
+    let mut scene = scene(Misstep::OnMessage);
+    *scene.table().misstep.lock().unwrap() = None;
+    let now = session::Machine::now(scene.table());
+    scene.session.drain_at(now);
+    *scene.table().misstep.lock().unwrap() = Some(Misstep::Wake);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn while_the_transport_is_held() {
+    let mut scene = scene(Misstep::Stalled);
+    scene.ends().room = Some(1);
+    scene.receives_ping(b"answer me");
+    scene.turn();
+    // A peer that takes nothing is given up in time, as ever.
+    scene.table().pass_time(config().close_timeout);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_on_close() {
+    let mut scene = scene(Misstep::OnClose);
+    scene.ends().is_eof = true;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().closed.lock().unwrap(), Some(1006));
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_on_disconnect() {
+    let mut scene = scene(Misstep::OnDisconnect);
+    scene.ends().is_eof = true;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().closed.lock().unwrap(), Some(1006));
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_the_figures() {
+    let mut scene = scene(Misstep::Closed);
+    scene.ends().is_eof = true;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_on_disconnect_of_a_session_that_is_given_up() {
+    let scene = scene(Misstep::OnDisconnect);
+    assert!(scene.session.give_up(Ending::ChildStopped));
+    assert!(!scene.session.give_up(Ending::ChildStopped));
+    assert_has_ended(scene);
+}
+
+#[test]
+fn a_close_of_another_thread_afterwards_is_refused() {
+    let mut scene = scene(Misstep::OnMessage);
+    scene.receives(&["a"]);
+    scene.turns();
+    scene.table().be_thread(2);
+    assert!(!scene.session.close(None, ClosedBy::Operator));
+    assert_has_ended(scene);
+}

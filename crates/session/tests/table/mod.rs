@@ -1,0 +1,397 @@
+//! A session on a table: a transport in memory, an application that does what a test says, a clock that a test moves.
+#![allow(dead_code)]
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use session::{
+    Account, Application, Buffers, Config, Environment, Machine, Observer, Read, Session, ThreadId,
+    Transport, Wait, Waiter,
+};
+use websocket_proto::{
+    CloseFrame, Compression, Event, MessageKind, ProtocolVersion, Receiver, ReceiverConfig,
+    ReservedCloseCodes, Role, Sender,
+};
+
+/// What is called, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Call {
+    Open,
+    Message(String),
+    Writable,
+    Timer,
+    Close(u16),
+    Disconnect,
+}
+
+type Answer = Box<dyn Fn(&Session<Table>, &Call) + Send + Sync>;
+
+/// The outside of a session in a test. One thread plays them all: `thread` says which it is at the moment.
+pub struct Table {
+    pub pipe: Pipe,
+    pub calls: Mutex<Vec<Call>>,
+    /// What the application does when it is called.
+    pub answer: Answer,
+    session: OnceLock<Weak<Session<Table>>>,
+    pub wakes: AtomicUsize,
+    pub stalls: AtomicUsize,
+    pub closed: Mutex<Option<u16>>,
+    now: Mutex<Instant>,
+    thread: AtomicUsize,
+    pub misstep: Mutex<Option<Misstep>>,
+}
+
+/// Where something of the outside panics, once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Misstep {
+    OnMessage,
+    OnClose,
+    OnDisconnect,
+    Closed,
+    Wake,
+    Stalled,
+    Closing,
+}
+
+/// Both ends of a transport in memory.
+#[derive(Clone, Default)]
+pub struct Pipe(pub Arc<Mutex<Ends>>);
+
+#[derive(Default)]
+pub struct Ends {
+    /// Each is what one read finds.
+    pub input: VecDeque<Vec<u8>>,
+    pub is_eof: bool,
+    pub output: Vec<u8>,
+    /// How much more output there is room for; `None`: any amount.
+    pub room: Option<usize>,
+    pub failure: Option<&'static str>,
+    pub ended: Option<(String, bool)>,
+}
+
+/// A session on its table, and the peer's half of the protocol.
+pub struct Scene {
+    pub session: Arc<Session<Table>>,
+    pub pipe: Pipe,
+    peer: Sender,
+    buffer: Vec<u8>,
+}
+
+pub fn config() -> Config {
+    Config {
+        version: ProtocolVersion::V13,
+        max_message_size: 1 << 20,
+        reserved_close_codes: ReservedCloseCodes::Refuse,
+        send_buffer: 1000,
+        send_timeout: Duration::from_secs(60),
+        close_timeout: Duration::from_secs(5),
+        ping_interval: Duration::from_secs(30),
+        pong_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::ZERO,
+        max_lifetime: Duration::ZERO,
+        rate_limit: None,
+    }
+}
+
+impl Scene {
+    /// An open session that has not had a turn, whose application answers like this.
+    pub fn open(
+        config: &Config,
+        answer: impl Fn(&Session<Table>, &Call) + Send + Sync + 'static,
+    ) -> Scene {
+        let scene = Scene::accepted(config, answer);
+        scene.session.open(scene.pipe.clone());
+        scene
+    }
+
+    /// The same, before it is open.
+    pub fn accepted(
+        config: &Config,
+        answer: impl Fn(&Session<Table>, &Call) + Send + Sync + 'static,
+    ) -> Scene {
+        let pipe = Pipe::default();
+        let table = Table {
+            pipe: pipe.clone(),
+            calls: Mutex::default(),
+            answer: Box::new(answer),
+            session: OnceLock::new(),
+            wakes: AtomicUsize::new(0),
+            stalls: AtomicUsize::new(0),
+            closed: Mutex::default(),
+            now: Mutex::new(Instant::now()),
+            thread: AtomicUsize::new(1),
+            misstep: Mutex::default(),
+        };
+        let session = Arc::new(Session::new(
+            table,
+            config,
+            None,
+            Arc::new(Buffers::default()),
+        ));
+        let _ = session.environment().session.set(Arc::downgrade(&session));
+        session.accept();
+        Scene {
+            session,
+            pipe,
+            peer: Sender::new(Role::Client),
+            buffer: vec![0; 4096],
+        }
+    }
+
+    pub fn table(&self) -> &Table {
+        self.session.environment()
+    }
+
+    pub fn ends(&self) -> std::sync::MutexGuard<'_, Ends> {
+        self.pipe.0.lock().unwrap()
+    }
+
+    /// The peer sends messages, all of them in what one read finds.
+    pub fn receives(&mut self, messages: &[&str]) {
+        let mut bytes = Vec::new();
+        for message in messages {
+            let sent = self
+                .peer
+                .send_message(MessageKind::Text, message.as_bytes(), &mut bytes);
+            sent.unwrap();
+        }
+        self.ends().input.push_back(bytes);
+    }
+
+    pub fn receives_close(&mut self, frame: Option<&CloseFrame>) {
+        let mut bytes = Vec::new();
+        self.peer.send_close(frame, &mut bytes).unwrap();
+        self.ends().input.push_back(bytes);
+    }
+
+    pub fn receives_ping(&mut self, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        self.peer.send_ping(payload, &mut bytes).unwrap();
+        self.ends().input.push_back(bytes);
+    }
+
+    /// One turn, on thread 1.
+    pub fn turn(&mut self) -> Wait {
+        self.session.turn(&mut self.buffer, false)
+    }
+
+    /// Turns until there is something to wait for, or nothing more.
+    pub fn turns(&mut self) -> Wait {
+        for _ in 0..100 {
+            match self.turn() {
+                Wait::Again => {}
+                wait => return wait,
+            }
+        }
+        panic!("the session wants turn after turn");
+    }
+
+    pub fn calls(&self) -> Vec<Call> {
+        self.table().calls.lock().unwrap().clone()
+    }
+
+    /// What the peer has got so far, a word for each frame.
+    pub fn sent(&self) -> Vec<String> {
+        let mut receiver = Receiver::new(ReceiverConfig {
+            role: Role::Client,
+            max_message_size: 1 << 20,
+            reserved_close_codes: ReservedCloseCodes::Refuse,
+        });
+        let mut bytes = self.ends().output.clone();
+        let mut input = &mut bytes[..];
+        let mut words = Vec::new();
+        while !input.is_empty() {
+            let (consumed, event) = receiver.receive(input);
+            words.extend(event.map(|event| match event {
+                Event::Message { payload, .. } => String::from_utf8(payload.to_vec()).unwrap(),
+                Event::Ping(_) => "ping".to_owned(),
+                Event::Pong(payload) => format!("pong {}", payload.escape_ascii()),
+                Event::Close(frame) => format!("close {:?}", frame.map(|f| f.code.as_u16())),
+                Event::Failed(error) => panic!("the peer got no WebSocket: {error}"),
+            }));
+            input = &mut input[consumed..];
+        }
+        words
+    }
+}
+
+impl Table {
+    /// From here on, another thread calls.
+    pub fn be_thread(&self, thread: usize) {
+        self.thread.store(thread, Ordering::Relaxed);
+    }
+
+    pub fn pass_time(&self, time: Duration) {
+        *self.now.lock().unwrap() += time;
+    }
+
+    fn call(&self, call: Call) {
+        self.calls.lock().unwrap().push(call.clone());
+        let session = self.session.get().and_then(Weak::upgrade);
+        if let Some(session) = session {
+            (self.answer)(&session, &call);
+        }
+    }
+
+    fn stumble(&self, here: Misstep) {
+        let stumbles = self
+            .misstep
+            .lock()
+            .unwrap()
+            .take_if(|misstep| *misstep == here);
+        if stumbles.is_some() {
+            // Without the hook, which would write to stderr.
+            std::panic::resume_unwind(Box::new(()));
+        }
+    }
+}
+
+impl Environment for Table {
+    type Transport = Pipe;
+}
+
+impl Application for Table {
+    fn on_open(&self) {
+        self.call(Call::Open);
+    }
+
+    fn on_message(&self, _: MessageKind, payload: &mut [u8]) {
+        self.stumble(Misstep::OnMessage);
+        self.call(Call::Message(String::from_utf8(payload.to_vec()).unwrap()));
+    }
+
+    fn on_writable(&self) {
+        self.call(Call::Writable);
+    }
+
+    fn on_timer(&self) {
+        self.call(Call::Timer);
+    }
+
+    fn on_close(&self, code: u16, _: &str, _: bool) {
+        self.call(Call::Close(code));
+        self.stumble(Misstep::OnClose);
+    }
+
+    fn on_disconnect(&self) {
+        self.call(Call::Disconnect);
+        self.stumble(Misstep::OnDisconnect);
+    }
+}
+
+impl Waiter for Table {
+    fn wake(&self) {
+        self.stumble(Misstep::Wake);
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn stalled(&self, _: Option<Instant>) {
+        self.stumble(Misstep::Stalled);
+        self.stalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wait_to_write(&self, _: Option<Instant>) -> bool {
+        panic!("a test blocks for ever");
+    }
+}
+
+impl Observer for Table {
+    fn bytes_in(&self, _: usize) {}
+
+    fn bytes_out(&self, _: usize) {}
+
+    fn queued(&self, _: usize) {}
+
+    fn message_in(&self) {}
+
+    fn message_out(&self) {}
+
+    fn ping_round_trip(&self, _: Duration) {}
+
+    fn closing(&self) {
+        self.stumble(Misstep::Closing);
+    }
+
+    fn closed(&self, code: u16) {
+        self.stumble(Misstep::Closed);
+        let before = self.closed.lock().unwrap().replace(code);
+        assert_eq!(before, None, "a session ends once");
+    }
+}
+
+impl Machine for Table {
+    fn now(&self) -> Instant {
+        *self.now.lock().unwrap()
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+
+    fn current_thread(&self) -> ThreadId {
+        ThreadId(self.thread.load(Ordering::Relaxed))
+    }
+}
+
+impl Transport for Pipe {
+    type Failure = &'static str;
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, &'static str> {
+        let mut ends = self.0.lock().unwrap();
+        if let Some(failure) = ends.failure {
+            return Err(failure);
+        }
+        match ends.input.pop_front() {
+            None if ends.is_eof => Ok(Read::Eof),
+            None => Ok(Read::WouldBlock),
+            Some(mut chunk) => {
+                if chunk.len() > buffer.len() {
+                    let rest = chunk.split_off(buffer.len());
+                    ends.input.push_front(rest);
+                }
+                buffer[..chunk.len()].copy_from_slice(&chunk);
+                Ok(Read::Data(chunk.len()))
+            }
+        }
+    }
+
+    fn begin_frames(&mut self, _: &[u8]) {}
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        let mut ends = self.0.lock().unwrap();
+        if let Some(failure) = ends.failure {
+            return Err(failure);
+        }
+        let count = ends.room.unwrap_or(usize::MAX).min(bytes.len());
+        if let Some(room) = &mut ends.room {
+            *room -= count;
+        }
+        ends.output.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn has_output(&self) -> bool {
+        false
+    }
+
+    fn flush(&mut self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn end(&mut self, account: &Account<'_, &'static str>, is_lost: bool) {
+        let before = self
+            .0
+            .lock()
+            .unwrap()
+            .ended
+            .replace((account.ending.to_string(), is_lost));
+        assert_eq!(before, None, "a transport ends once");
+    }
+}
+
+/// A text message, to be sent.
+pub fn text(text: &str) -> session::Outgoing<'_> {
+    session::Outgoing::Message(MessageKind::Text, Compression::Default, text.as_bytes())
+}

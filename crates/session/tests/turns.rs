@@ -1,0 +1,245 @@
+//! Turns of a session, and what its application sends: without a server, a socket or a clock.
+
+mod table;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use session::{ClosedBy, Ending, Refused, Session, Wait};
+use table::{Call, Scene, Table, config, text};
+use websocket_proto::{CloseCode, CloseFrame};
+
+fn echo(session: &Session<Table>, call: &Call) {
+    if let Call::Message(message) = call {
+        session.send(text(message)).unwrap();
+    }
+}
+
+fn silent(_: &Session<Table>, _: &Call) {}
+
+fn messages(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{n:0100}")).collect()
+}
+
+#[test]
+fn a_message_is_answered() {
+    let mut scene = Scene::open(&config(), echo);
+    scene.receives(&["a", "b"]);
+    let wait = scene.turns();
+    assert!(matches!(
+        wait,
+        Wait::For {
+            input: true,
+            output: false,
+            ..
+        }
+    ));
+    let (a, b) = (Call::Message("a".into()), Call::Message("b".into()));
+    assert_eq!(scene.calls(), [Call::Open, a, b]);
+    assert_eq!(scene.sent(), ["a", "b"]);
+}
+
+#[test]
+fn a_close_is_answered_and_ends_it() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.receives_close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(
+        scene.calls(),
+        [Call::Open, Call::Close(1000), Call::Disconnect]
+    );
+    assert_eq!(scene.sent(), ["close Some(1000)"]);
+    assert_eq!(*scene.table().closed.lock().unwrap(), Some(1000));
+    assert_eq!(scene.ends().ended.as_ref().unwrap().1, false);
+    assert_eq!(scene.session.send(text("late")), Err(Refused::Ended));
+    assert_eq!(scene.turn(), Wait::Ended, "and stays so");
+}
+
+#[test]
+fn input_waits_until_its_answers_have_room() {
+    let mut scene = Scene::open(&config(), echo);
+    scene.ends().room = Some(150);
+    let sent = messages(40);
+    scene.receives(&sent.iter().map(String::as_str).collect::<Vec<_>>());
+    let wait = scene.turns();
+    assert!(matches!(
+        wait,
+        Wait::For {
+            input: false,
+            output: true,
+            ..
+        }
+    ));
+    assert!(
+        scene.session.buffered() >= 2000,
+        "callbacks have twice the room"
+    );
+    let handled = scene.calls().len();
+    assert!(handled < 40, "{handled}");
+
+    scene.ends().room = None;
+    scene.session.resume();
+    assert!(
+        scene.table().wakes.load(Ordering::Relaxed) > 0,
+        "there is more to handle"
+    );
+    scene.turns();
+    assert_eq!(scene.sent(), sent);
+}
+
+#[test]
+fn room_that_comes_on_another_thread_asks_for_a_turn() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().room = Some(0);
+    scene.table().be_thread(2);
+    let sent = messages(30);
+    let mut count = 0;
+    while scene.session.try_send(text(&sent[count])) == Ok(()) {
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+    assert_eq!(scene.session.try_send(text("x")), Err(Refused::Full));
+    assert!(scene.table().stalls.load(Ordering::Relaxed) > 0);
+    let wakes = scene.table().wakes.load(Ordering::Relaxed);
+    scene.ends().room = None;
+    scene.session.resume();
+    assert!(scene.table().wakes.load(Ordering::Relaxed) > wakes);
+    scene.table().be_thread(1);
+    scene.turns();
+    assert_eq!(scene.calls(), [Call::Open, Call::Writable]);
+    assert_eq!(scene.sent(), sent[..count]);
+}
+
+#[test]
+fn what_is_sent_before_it_is_open_goes_out_with_the_first_turn() {
+    let mut scene = Scene::accepted(&config(), silent);
+    scene.session.send(text("early")).unwrap();
+    scene.session.open(scene.pipe.clone());
+    scene.turns();
+    assert_eq!(scene.sent(), ["early"]);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().room = Some(3);
+    scene.session.send(text("hello")).unwrap();
+    let deadline = session::Machine::now(scene.table()) + Duration::from_secs(60);
+    scene.table().pass_time(Duration::from_secs(59));
+    assert_eq!(scene.session.expire(), Some(deadline));
+    scene.table().pass_time(Duration::from_secs(1));
+    assert_eq!(scene.session.expire(), None);
+    assert_eq!(scene.session.send(text("late")), Err(Refused::Ended));
+    assert_eq!(scene.turns(), Wait::Ended);
+    let (ending, is_lost) = scene.ends().ended.clone().unwrap();
+    assert_eq!(ending, Ending::<&str>::SendTimeout.to_string());
+    assert!(is_lost);
+}
+
+#[test]
+fn a_silent_peer_is_pinged_then_given_up() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.table().pass_time(Duration::from_secs(30));
+    scene.turns();
+    assert_eq!(scene.sent(), ["ping"]);
+    scene.table().pass_time(Duration::from_secs(30));
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(
+        scene.calls(),
+        [Call::Open, Call::Close(1006), Call::Disconnect]
+    );
+}
+
+#[test]
+fn a_close_without_an_answer_ends_it_in_time() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    assert!(scene.session.close(None, ClosedBy::Operator));
+    assert!(!scene.session.close(None, ClosedBy::Operator), "once");
+    scene.turns();
+    scene.table().pass_time(Duration::from_secs(5));
+    assert_eq!(scene.turns(), Wait::Ended);
+    let (ending, _) = scene.ends().ended.clone().unwrap();
+    assert_eq!(ending, Ending::<&str>::CloseTimeout.to_string());
+}
+
+#[test]
+fn a_process_that_stops_closes_it() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    let now = session::Machine::now(scene.table());
+    scene.session.drain_at(now + Duration::from_secs(3));
+    scene.turns();
+    assert!(scene.sent().is_empty());
+    scene.table().pass_time(Duration::from_secs(3));
+    scene.turns();
+    assert_eq!(scene.sent(), ["close Some(1001)"]);
+}
+
+#[test]
+fn a_timer_is_called_once_in_time() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    let at = session::Machine::now(scene.table()) + Duration::from_secs(2);
+    assert!(scene.session.set_timer(Some(at)));
+    let Wait::For { deadline, .. } = scene.turns() else {
+        panic!("it is open")
+    };
+    assert_eq!(deadline, Some(at));
+    scene.table().pass_time(Duration::from_secs(2));
+    scene.turns();
+    scene.turns();
+    assert_eq!(scene.calls(), [Call::Open, Call::Timer]);
+}
+
+#[test]
+fn a_peer_that_vanishes_ends_it() {
+    let mut scene = Scene::open(&config(), echo);
+    scene.receives(&["last words"]);
+    scene.ends().is_eof = true;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(
+        scene.calls()[1..],
+        [
+            Call::Message("last words".into()),
+            Call::Close(1006),
+            Call::Disconnect
+        ]
+    );
+}
+
+#[test]
+fn a_transport_that_breaks_ends_it() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().failure = Some("reset");
+    assert_eq!(scene.turns(), Wait::Ended);
+    let (ending, is_lost) = scene.ends().ended.clone().unwrap();
+    assert_eq!(ending, "the connection broke: reset");
+    assert!(is_lost);
+}
+
+#[test]
+fn a_session_that_never_opens_has_its_last_call_only() {
+    let scene = Scene::accepted(&config(), silent);
+    scene.session.fail_to_open();
+    scene.session.fail_to_open();
+    assert_eq!(scene.calls(), [Call::Disconnect]);
+    assert!(!scene.session.give_up(Ending::ChildStopped));
+}
+
+#[test]
+fn a_panic_in_a_callback_closes_it_with_1011() {
+    let mut scene = Scene::open(&config(), silent);
+    *scene.table().misstep.lock().unwrap() = Some(table::Misstep::OnMessage);
+    scene.receives(&["a", "b"]);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["close Some(1011)"]);
+    assert_eq!(
+        scene.calls(),
+        [Call::Open, Call::Close(1006), Call::Disconnect]
+    );
+}

@@ -1,0 +1,184 @@
+//! What a session is given of the outside: its plugin, its driver, its figures, this machine.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use httpd::random::random;
+use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use websocket_plugin::abi;
+use websocket_proto::MessageKind;
+
+use crate::board::Entry;
+use crate::child::{Child, Place};
+use crate::driver::Driver;
+use crate::plugin::server_table::ServerTable;
+use crate::plugin::{Plugin, PluginPrivate};
+use crate::websocket::transport::Transport;
+
+/// The outside of one WebSocket.
+pub struct Outside {
+    /// What the plugin sees; its `state` is the connection.
+    pub(super) server: ServerTable,
+    pub(super) plugin: Arc<Plugin>,
+    /// The plugin's, once it has accepted.
+    pub(super) private: OnceLock<PluginPrivate>,
+    pub(super) driver: OnceLock<Weak<dyn Driver>>,
+    /// The child that it is counted in, and under which number.
+    pub(super) membership: OnceLock<(Weak<Child>, u64)>,
+    pub(super) place: Place,
+}
+
+impl Outside {
+    /// The outside of a WebSocket whose plugin has not been asked yet.
+    pub fn new(server: ServerTable, plugin: Arc<Plugin>, place: Place) -> Self {
+        Outside {
+            server,
+            plugin,
+            private: OnceLock::new(),
+            driver: OnceLock::new(),
+            membership: OnceLock::new(),
+            place,
+        }
+    }
+
+    /// Its figures.
+    pub fn entry(&self) -> &Entry {
+        &self.place.entry
+    }
+
+    /// Who waits for the socket, once the connection is open and while it is driven.
+    pub fn driver(&self) -> Option<Arc<dyn Driver>> {
+        self.driver.get().and_then(Weak::upgrade)
+    }
+
+    /// What every callback takes; only the plugin that has accepted this connection gets any.
+    fn call(&self, callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer)) {
+        if let Some(&private) = self.private.get() {
+            let start = Instant::now();
+            callback(&self.plugin, private, self.server.as_ptr());
+            self.entry().callback_took(start.elapsed());
+        }
+    }
+}
+
+impl Environment for Outside {
+    type Transport = Transport;
+}
+
+/// The calls to the plugin. The session makes them on one thread at a time, so that they never overlap, and
+/// on_disconnect last.
+impl Application for Outside {
+    fn on_open(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: the table lives as long as this does; the rest is as this `impl`'s comment says, and `call`.
+            unsafe { plugin.on_open(private, server) }
+        });
+    }
+
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_message(private, server, kind, payload) }
+        });
+    }
+
+    fn on_writable(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_writable(private, server) }
+        });
+    }
+
+    fn on_timer(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_timer(private, server) }
+        });
+    }
+
+    fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_close(private, server, code, reason, is_clean) }
+        });
+    }
+
+    fn on_disconnect(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`; the session calls this once.
+            unsafe { plugin.on_disconnect(private, server) }
+        });
+    }
+}
+
+impl Waiter for Outside {
+    fn wake(&self) {
+        if let Some(driver) = self.driver() {
+            driver.wake();
+        }
+    }
+
+    fn stalled(&self, deadline: Option<Instant>) {
+        if let Some(driver) = self.driver() {
+            driver.stalled(deadline);
+        }
+    }
+
+    fn wait_to_write(&self, deadline: Option<Instant>) -> bool {
+        self.driver()
+            .is_some_and(|driver| driver.wait_to_write(deadline))
+    }
+}
+
+impl Observer for Outside {
+    fn bytes_in(&self, count: usize) {
+        self.entry().bytes_in(count);
+    }
+
+    fn bytes_out(&self, count: usize) {
+        self.entry().bytes_out(count);
+    }
+
+    fn queued(&self, count: usize) {
+        self.entry().queued(count);
+    }
+
+    fn message_in(&self) {
+        self.entry().message_in();
+    }
+
+    fn message_out(&self) {
+        self.entry().message_out();
+    }
+
+    fn ping_round_trip(&self, time: Duration) {
+        self.entry().ping_round_trip(time);
+    }
+
+    fn closing(&self) {
+        self.entry().closing();
+    }
+
+    fn closed(&self, code: u16) {
+        if let Some((child, number)) = self.membership.get()
+            && let Some(child) = child.upgrade()
+        {
+            child.remove(*number);
+        }
+        self.entry().closed(code);
+    }
+}
+
+impl Machine for Outside {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+
+    fn current_thread(&self) -> ThreadId {
+        ThreadId(httpd::socket::current_thread())
+    }
+}
