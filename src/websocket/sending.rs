@@ -222,6 +222,18 @@ impl Connection {
         }
     }
 
+    /// Something has been read, for which TLS may have written: what the socket has not taken waits for room as all
+    /// output does.
+    pub(crate) fn has_read(&self, transport: &mut Transport) {
+        if transport.is_clogged()
+            && !self.is_stalled()
+            && !self.write_out(transport)
+            && let Some(driver) = self.driver()
+        {
+            driver.stalled(transport.send_deadline());
+        }
+    }
+
     fn transmitted(&self, count: usize) {
         self.entry().bytes_out(count);
         let has_room = self.outbox.transmitted(count);

@@ -67,6 +67,11 @@ impl Transport {
         self.failure.is_none() && self.pending.is_empty() && !self.upgraded.has_output()
     }
 
+    /// Whether nothing may be read before output has left: reading would have TLS make more of it.
+    pub fn is_clogged(&self) -> bool {
+        self.failure.is_none() && self.upgraded.is_clogged()
+    }
+
     /// When the peer must have taken some of the output that waits for it.
     pub fn send_deadline(&self) -> Option<Instant> {
         self.stalled_since.map(|since| since + self.send_timeout)

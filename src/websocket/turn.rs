@@ -208,6 +208,14 @@ impl Connection {
                     reader.watch.no_input();
                     return;
                 }
+                Ok(Read::Again) => {
+                    reader.has_more = true;
+                    return;
+                }
+                Ok(Read::Stalled) => {
+                    self.stop_input(reader);
+                    return;
+                }
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
@@ -232,7 +240,11 @@ impl Connection {
     }
 
     fn read(&self, reader: &mut Reader, buffer: &mut [u8]) -> Result<Read, Status> {
-        let read = self.with_transport(|transport| transport.read(buffer));
+        let read = self.with_transport(|transport| {
+            let read = transport.read(buffer);
+            self.has_read(transport);
+            read
+        });
         if let Some(Ok(Read::Data(count) | Read::LastData(count))) = read {
             reader.bytes_received += count as u64;
             self.entry().bytes_in(count);
@@ -343,16 +355,17 @@ impl Connection {
     /// What the driver has to wait for after a turn.
     fn what_to_wait_for(&self, reader: &mut Reader) -> Wait {
         // Under the lock nobody takes output out of the outbox that has not been written yet.
-        let (is_idle, has_output, failure, has_expired, send_deadline) =
+        let (is_idle, has_output, is_clogged, failure, has_expired, send_deadline) =
             match self.transport().as_mut() {
                 Some(transport) => (
                     transport.is_idle(),
                     self.outbox.has_output(),
+                    transport.is_clogged(),
                     transport.failure(),
                     transport.expire(),
                     transport.send_deadline(),
                 ),
-                None => (true, false, None, false, None),
+                None => (true, false, false, None, false, None),
             };
         if let Some(status) = failure {
             if std::mem::take(&mut reader.has_more) && !reader.held_back.is_empty() {
@@ -395,7 +408,8 @@ impl Connection {
         }
         // Asked once: what ends in between would be waited for in vain.
         let paused_until = reader.watch.paused_until();
-        let may_read = paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
+        let may_read =
+            !is_clogged && paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
         if may_read && std::mem::take(&mut reader.is_stopped) {
             return Wait::Again;
         }
