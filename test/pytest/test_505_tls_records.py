@@ -144,7 +144,7 @@ def test_ws_505_08_a_message_of_the_handshake_that_never_ends_stops_nobody(httpd
         healthy = opened.enter_context(RecordClient(httpd)).open("/echo")
         stuck = [opened.enter_context(RecordClient(httpd)).open("/pinged") for _ in range(STUCK)]
         for client in stuck:
-            client.socket.send_records(client.socket.handshake(bytes([KEY_UPDATE, 0])))
+            client.socket.send_records(client.socket.handshake(bytes([KEY_UPDATE, 0, 0, 1])))
         for client in stuck:
             while not ended(client):
                 healthy.echo("meanwhile")
