@@ -1,6 +1,6 @@
 //! httpd and APR macros that bindgen cannot see, ported by hand, each below its `#define`.
 
-use std::ffi::{c_char, c_int, c_ulong};
+use std::ffi::{c_char, c_int};
 use std::ptr;
 
 use crate::{
@@ -8,9 +8,6 @@ use crate::{
     apr_bucket_brigade, apr_bucket_type_eos, apr_bucket_type_flush,
     apr_bucket_type_t_APR_BUCKET_METADATA, apr_read_type_e, apr_status_t,
 };
-
-/// `#define MODULE_MAGIC_COOKIE 0x41503234UL /* "AP24" */` (`ap_mmn.h`)
-pub const MODULE_MAGIC_COOKIE: c_ulong = 0x4150_3234;
 
 /// `#define HTTP_VERSION(major,minor) (1000*(major)+(minor))` (`httpd.h`)
 pub const fn http_version(major: c_int, minor: c_int) -> c_int {

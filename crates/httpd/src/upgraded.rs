@@ -2,6 +2,7 @@
 
 mod floor;
 mod read;
+mod write;
 
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
@@ -156,85 +157,6 @@ impl Upgraded {
                 floor.take_up();
             }
             sys::apr_socket_timeout_set(sys::ap_get_conn_socket(self.c.as_ptr()), way.timeout);
-        }
-    }
-
-    /// Whether the filters still hold output that the socket has not taken: then [`Upgraded::write`] takes none.
-    pub fn has_output(&self) -> bool {
-        // SAFETY: the connection is live.
-        unsafe { self.c.as_ref().data_in_output_filters != 0 }
-    }
-
-    /// Whether [`Upgraded::read`] would say [`Read::Stalled`].
-    pub fn is_clogged(&self) -> bool {
-        self.has_output()
-            && !matches!(
-                self.way,
-                Some(Way {
-                    bypass: Bypass::Open(_),
-                    ..
-                })
-            )
-    }
-
-    /// Writes without blocking, through the output filters or past them: takes some of `bytes`, or none while the socket takes
-    /// none. Says how many bytes were taken; they are copied if the socket does not take them at once.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
-        if self.has_output() {
-            self.flush()?;
-            if self.has_output() {
-                return Ok(0);
-            }
-        }
-        let way = self.way();
-        let has_floor = way.floor.is_some();
-        if let Bypass::Open(counters) = way.bypass {
-            return match socket::send(self.socket, bytes) {
-                Ok(count) => {
-                    counters.add_out(self.c.as_ptr(), count);
-                    Ok(count)
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let bytes = &bytes[..bytes.len().min(self.max_pass)];
-        // SAFETY: the connection is live and this thread's; `bytes` outlive the pass, and the brigade is cleared
-        // behind it.
-        let status = Status(unsafe {
-            self.output.append_transient(bytes);
-            match has_floor {
-                // A filter that keeps everything until it is told to flush lets go of it; the floor defuses it.
-                true => self.output.append_flush(),
-                false => self.output.append_boundary(),
-            }
-            sys::ap_pass_brigade(self.c.as_ref().output_filters, self.output.as_raw())
-        });
-        self.output.clear();
-        status.ok()?;
-        self.flush()?;
-        Ok(bytes.len())
-    }
-
-    /// Has the filters write what they hold and the socket takes; whether something is left says
-    /// [`Upgraded::has_output`].
-    pub fn flush(&mut self) -> Result<(), Status> {
-        // SAFETY: the connection is live and this thread's. The last filter of a connection is the core output
-        // filter, which takes NULL for "write what is set aside, without blocking", as the MPM itself calls it.
-        unsafe {
-            let mut filter = self.c.as_ref().output_filters;
-            while !(*filter).next.is_null() {
-                filter = (*filter).next;
-            }
-            let write = (*(*filter).frec)
-                .filter_func
-                .out_func
-                .expect("an output filter has a function");
-            let status = write(filter, std::ptr::null_mut());
-            if self.c.as_ref().aborted != 0 {
-                return Err(Status(libc::ECONNABORTED));
-            }
-            Status(status).ok()
         }
     }
 
