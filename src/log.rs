@@ -60,6 +60,8 @@ tags! {
     Ended = 302,
     /// The operator wants a WebSocket closed.
     CloseWanted = 303,
+    /// The system does not watch an open connection for us.
+    NotWatched = 311,
     /// A plugin called a server function in a way that is refused.
     Misuse = 401,
     /// What a plugin itself logs.

@@ -28,6 +28,7 @@ impl RegisterHooks for Hooks {
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
         hook::suspend_connection::<Hooks>();
+        httpd::upgraded::register_filters();
         httpd::mod_status::status_page::<status::Section>();
     }
 }

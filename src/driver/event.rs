@@ -6,6 +6,7 @@
 //! when the handler has returned. From then on the reactor calls, and the driver takes turns, until the WebSocket
 //! has ended; then it writes the access log, lingers until the peer has ended too, and destroys the connection.
 
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -19,6 +20,7 @@ use session::{Ending, Wait};
 use super::Driver;
 use crate::child::Child;
 use crate::lock::lock;
+use crate::log::{Level, Tag};
 use crate::websocket::connection::Connection;
 use crate::websocket_module;
 
@@ -112,7 +114,9 @@ impl EventDriver {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
-            Err(_) if self.turn.begin(Readiness::EMPTY) => {
+            Err(error) if self.turn.begin(Readiness::EMPTY) => {
+                self.connection
+                    .log(Level::Error, Tag::NotWatched, || not_watched(&error));
                 self.connection.session().give_up(Ending::Internal);
                 self.run();
             }
@@ -276,6 +280,18 @@ impl Driver for EventDriver {
             unsafe { upgraded.end_request() };
         }
     }
+}
+
+/// What it means that the poller does not take a socket.
+fn not_watched(error: &std::io::Error) -> String {
+    let reason = match error.kind() {
+        ErrorKind::StorageFull => {
+            ": all that the system lets this user watch is watched already (sysctl fs.epoll.max_user_watches)"
+        }
+        ErrorKind::OutOfMemory => ": the system is out of memory",
+        _ => "",
+    };
+    format!("the WebSocket is closed, because its socket cannot be waited for: {error}{reason}")
 }
 
 /// A descriptor that the connection owns.

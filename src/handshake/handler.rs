@@ -301,6 +301,8 @@ fn run_blocking(
     let as_driver: Arc<dyn Driver> = driver.clone();
     connection.open(upgraded, Arc::downgrade(&as_driver), child);
     driver.run(connection, child);
-    connection.take_upgraded();
+    if let Some(upgraded) = connection.take_upgraded() {
+        upgraded.give_back();
+    }
     Ok(())
 }

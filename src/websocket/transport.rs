@@ -42,6 +42,8 @@ impl session::Transport for Transport {
             upgraded::Read::Data(count) => Read::Data(count),
             upgraded::Read::LastData(count) => Read::LastData(count),
             upgraded::Read::WouldBlock => Read::WouldBlock,
+            upgraded::Read::Again => Read::Again,
+            upgraded::Read::Stalled => Read::Stalled,
             upgraded::Read::Eof => Read::Eof,
         };
         if let (Some(log), Read::Data(count) | Read::LastData(count)) = (&mut self.frame_log, read)
@@ -63,6 +65,10 @@ impl session::Transport for Transport {
 
     fn has_output(&self) -> bool {
         self.upgraded.has_output()
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.upgraded.is_clogged()
     }
 
     fn flush(&mut self) -> Result<(), Status> {

@@ -1,12 +1,11 @@
 //! `module_rec`: the one symbol that httpd looks up in a module's DSO.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_ulong};
 use std::ptr;
 use std::sync::Arc;
 
 use httpd_sys as sys;
-use sys::port::MODULE_MAGIC_COOKIE;
 
 use crate::apr::Pool;
 use crate::config::{Command, DirConfig, create_dir_config, merge_dir_config};
@@ -35,7 +34,7 @@ impl Module {
             name: name.as_ptr().cast::<c_char>(),
             dynamic_load_handle: ptr::null_mut(),
             next: ptr::null_mut(),
-            magic: MODULE_MAGIC_COOKIE,
+            magic: sys::MODULE_MAGIC_COOKIE as c_ulong,
             rewrite_args: None,
             create_dir_config: Some(create_dir_config::<C>),
             merge_dir_config: Some(merge_dir_config::<C>),

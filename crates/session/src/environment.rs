@@ -35,6 +35,9 @@ pub trait Transport: Send {
     /// Whether it still holds bytes that it has taken: then [`Transport::write`] may take none.
     fn has_output(&self) -> bool;
 
+    /// Whether nothing may be read before output has left: reading would have it make more output.
+    fn is_clogged(&self) -> bool;
+
     /// Passes on what it holds, as far as there is room.
     fn flush(&mut self) -> Result<(), Self::Failure>;
 
@@ -46,14 +49,20 @@ pub trait Transport: Send {
 /// What a read found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Read {
-    /// So many bytes, at least one.
+    /// So many bytes, at least one. There may be more, and the poller may not say so: read again.
     Data(usize),
     /// So many bytes, at least one, and nothing more: the next read would block, or find the end if the poller has
-    /// seen one.
+    /// seen one. What comes from here on, the poller reports.
     LastData(usize),
-    /// Nothing now.
+    /// Nothing is left, in no layer and not in the socket below them. What comes from here on, the poller reports.
     WouldBlock,
-    /// The peer has ended its direction.
+    /// Nothing yet, but something may lie below, of which the poller will not tell: read again, after others have had
+    /// their turn. A layer has taken input without giving any (records of TLS without data).
+    Again,
+    /// Nothing has been asked for: [`Transport::is_clogged`]. Read again when it is not; what is there to be read, the
+    /// poller will not report again.
+    Stalled,
+    /// The peer has ended its direction. Every byte before it has been read.
     Eof,
 }
 

@@ -215,6 +215,14 @@ impl<E: Environment> Session<E> {
         }
     }
 
+    /// Something has been read, for which the transport may have written (TLS does): what did not leave waits for room
+    /// as all output does.
+    pub(crate) fn has_read(&self, wire: &mut Wire<E::Transport>) {
+        if wire.is_clogged() && !self.is_stalled() && !self.write_out(wire) {
+            self.environment.stalled(wire.send_deadline());
+        }
+    }
+
     fn transmitted(&self, count: usize) {
         self.environment.bytes_out(count);
         let has_room = self.outbox.transmitted(count);

@@ -207,6 +207,14 @@ impl<E: Environment> Session<E> {
                     reader.watch.no_input();
                     return;
                 }
+                Ok(Read::Again) => {
+                    reader.has_more = true;
+                    return;
+                }
+                Ok(Read::Stalled) => {
+                    self.stop_input(reader);
+                    return;
+                }
                 Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
                 Err(status) => reader.ending = Some(Ending::Broken(status)),
             }
@@ -249,7 +257,11 @@ impl<E: Environment> Session<E> {
     }
 
     fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> Result<Read, Failure<E>> {
-        let read = self.with_wire(|wire| wire.read(buffer));
+        let read = self.with_wire(|wire| {
+            let read = wire.read(buffer);
+            self.has_read(wire);
+            read
+        });
         if let Some(Ok(Read::Data(count) | Read::LastData(count))) = read {
             reader.bytes_received += count as u64;
             self.environment.bytes_in(count);
@@ -360,17 +372,18 @@ impl<E: Environment> Session<E> {
     /// What the waiter has to wait for after a turn.
     fn what_to_wait_for(&self, reader: &mut Reader<E>) -> Wait {
         // Under the lock nobody takes output out of the outbox that has not been written yet.
-        let (is_idle, has_output, failure, has_expired, send_deadline) = match self.wire().as_mut()
-        {
-            Some(wire) => (
-                wire.is_idle(),
-                self.outbox.has_output(),
-                wire.failure(),
-                wire.expire(&self.environment),
-                wire.send_deadline(),
-            ),
-            None => (true, false, None, false, None),
-        };
+        let (is_idle, has_output, is_clogged, failure, has_expired, send_deadline) =
+            match self.wire().as_mut() {
+                Some(wire) => (
+                    wire.is_idle(),
+                    self.outbox.has_output(),
+                    wire.is_clogged(),
+                    wire.failure(),
+                    wire.expire(&self.environment),
+                    wire.send_deadline(),
+                ),
+                None => (true, false, false, None, false, None),
+            };
         if let Some(status) = failure {
             if std::mem::take(&mut reader.has_more) && !reader.held_back.is_empty() {
                 reader.is_lost = true;
@@ -412,7 +425,8 @@ impl<E: Environment> Session<E> {
         }
         // Asked once: what ends in between would be waited for in vain.
         let paused_until = reader.watch.paused_until(&self.environment);
-        let may_read = paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
+        let may_read =
+            !is_clogged && paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
         if may_read && std::mem::take(&mut reader.is_stopped) {
             return Wait::Again;
         }

@@ -50,6 +50,11 @@ impl<T: Transport> Wire<T> {
         self.transport.read(buffer)
     }
 
+    /// Whether nothing may be read before output has left.
+    pub fn is_clogged(&self) -> bool {
+        self.failure.is_none() && self.transport.is_clogged()
+    }
+
     /// Whether the next frames can be given to [`Wire::write`].
     pub fn is_idle(&self) -> bool {
         self.failure.is_none() && self.pending.is_empty() && !self.transport.has_output()

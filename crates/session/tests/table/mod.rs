@@ -376,6 +376,10 @@ impl Transport for Pipe {
         false
     }
 
+    fn is_clogged(&self) -> bool {
+        false
+    }
+
     fn flush(&mut self) -> Result<(), &'static str> {
         Ok(())
     }
