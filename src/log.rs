@@ -34,6 +34,8 @@ tags! {
     OptionRefused = 103,
     /// No shared memory for the figures.
     NoFigures = 104,
+    /// WebSocketMessageMemory is too small for WebSocketMaxMessageSize.
+    LittleMessageMemory = 105,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.

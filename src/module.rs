@@ -11,7 +11,7 @@ use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, section};
+use crate::configuration::{capacity, message_memory, section};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
 use crate::{board, log, plugin, status, websocket_module};
@@ -53,6 +53,7 @@ impl PostConfig for Hooks {
             board::make(server);
             if !plugin::all_loaded(pool).is_empty() {
                 capacity::check(server);
+                message_memory::check(server);
             }
         }
         true

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use httpd::apr::Status;
 use httpd::socket::current_thread;
 use httpd::upgraded::Read;
-use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
+use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError, Receiver};
 
 use crate::configuration::config::Config;
 use crate::driver::Wait;
@@ -331,10 +331,11 @@ impl Connection {
             }
             Some(Event::Failed(error)) => {
                 // RFC 6455 §7.1.7.
-                self.close(
-                    Some(&CloseFrame::from(error.close_code(self.version))),
-                    ClosedBy::Protocol,
-                );
+                let by = match error {
+                    ProtocolError::NoMemory => ClosedBy::Memory,
+                    _ => ClosedBy::Protocol,
+                };
+                self.close(Some(&CloseFrame::from(error.close_code(self.version))), by);
                 reader.ending = Some(Ending::Failed(error));
             }
         }
@@ -413,7 +414,11 @@ impl Connection {
         let now = Instant::now();
         let drain_at = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let closed_by = match reader.watch.check(now, self.last_sent(), is_sending) {
+        let is_mid_message = reader.receiver.is_mid_message();
+        let watched = reader
+            .watch
+            .check(now, self.last_sent(), is_sending, is_mid_message);
+        let closed_by = match watched {
             _ if is_over(drain_at) => ClosedBy::Stopping,
             Watched::Dead => {
                 reader.ending.get_or_insert(Ending::PongTimeout);
@@ -427,6 +432,7 @@ impl Connection {
                 return Err(Wait::Again);
             }
             Watched::Idle => ClosedBy::Idle,
+            Watched::Unfinished => ClosedBy::Unfinished,
             Watched::Old => ClosedBy::Age,
             Watched::TooFast => ClosedBy::Rate,
             Watched::Well(watched_until) => {
@@ -439,7 +445,7 @@ impl Connection {
             }
         };
         let code = match closed_by {
-            ClosedBy::Rate => CloseCode::POLICY_VIOLATION,
+            ClosedBy::Rate | ClosedBy::Unfinished => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::GOING_AWAY,
         };
         self.close(Some(&CloseFrame::from(code)), closed_by);

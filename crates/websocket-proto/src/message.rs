@@ -249,6 +249,9 @@ impl MessageAssembler {
             return Ok(());
         }
         let mut target = needed.max(capacity.saturating_mul(2));
+        // The frame's header has been judged: it goes no further than this.
+        let limit = usize::try_from(self.max_message_size).unwrap_or(usize::MAX);
+        target = target.min(limit).max(needed);
         // In a message of one frame the payload length says where the end is.
         if let Some(end) = self.frame.and_then(|frame| {
             let is_whole = Self::is_whole_message(&frame).is_some();
