@@ -34,6 +34,18 @@ tags! {
     OptionRefused = 103,
     /// No shared memory for the figures.
     NoFigures = 104,
+    /// WebSocketMessageMemory is too small for WebSocketMaxMessageSize.
+    LittleMessageMemory = 105,
+    /// The figures begin anew, since this build has another form for them.
+    FiguresAnew = 106,
+    /// The module has set AsyncRequestWorkerFactor.
+    FactorSet = 107,
+    /// A child accepts more connections than it has file descriptors.
+    FewDescriptors = 108,
+    /// Retired children that hold WebSockets may take all slots.
+    FewSlots = 109,
+    /// httpd's threads have too little stack for a line of its log.
+    SmallStack = 110,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.

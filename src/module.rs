@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use httpd::apr::Pool;
 use httpd::hook::{
-    self, CheckConfig, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection,
+    self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection,
 };
 use httpd::module::{Module, RegisterHooks};
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, section};
+use crate::configuration::{capacity, message_memory, section};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
 use crate::{board, log, plugin, status, websocket_module};
@@ -27,6 +27,7 @@ impl RegisterHooks for Hooks {
         hook::post_config::<Hooks>();
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
+        hook::child_ended::<Hooks>();
         hook::suspend_connection::<Hooks>();
         httpd::upgraded::register_filters();
         httpd::mod_status::status_page::<status::Section>();
@@ -53,7 +54,8 @@ impl PostConfig for Hooks {
         if !httpd::mpm::is_first_reading() {
             board::make(server);
             if !plugin::all_loaded(pool).is_empty() {
-                capacity::check(server);
+                capacity::prepare(server);
+                message_memory::check(server);
             }
         }
         true
@@ -71,6 +73,12 @@ impl ChildStopping for Hooks {
         if let Some(child) = Child::current() {
             child.drain(is_graceful);
         }
+    }
+}
+
+impl ChildEnded for Hooks {
+    fn child_ended(server: Server<'_>, pid: u32) {
+        board::ended(server, pid);
     }
 }
 

@@ -16,6 +16,7 @@ use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
 use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
 use crate::configuration::config::Config;
+use crate::configuration::message_memory;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::plugin::server_table::ProcessTable;
@@ -97,7 +98,7 @@ impl Child {
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
             places_taken: AtomicUsize::new(0),
-            buffers: Arc::default(),
+            buffers: Arc::new(Buffers::new(message_memory::budget(server, &config))),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
             drain_timeout: config.drain_timeout(),
             plugins: plugin::all_loaded(server.config_pool()),

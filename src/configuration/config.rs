@@ -24,6 +24,8 @@ pub struct Config {
     pub(crate) origin_check: Option<OriginCheck>,
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
     pub(crate) max_message_size: Option<u64>,
+    pub(crate) message_memory: Option<usize>,
+    pub(crate) message_timeout: Option<Duration>,
     pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
     pub(crate) compression: Option<bool>,
     pub(crate) compression_level: Option<CompressionLevel>,
@@ -86,6 +88,19 @@ impl Config {
     pub fn max_message_size(&self) -> u64 {
         self.max_message_size
             .unwrap_or(Self::DEFAULT_MAX_MESSAGE_SIZE)
+    }
+
+    /// `WebSocketMessageMemory`, in bytes; `largest` is the largest WebSocketMaxMessageSize of all.
+    pub fn message_memory(&self, largest: u64) -> usize {
+        self.message_memory.unwrap_or_else(|| {
+            let largest = largest.max(Self::DEFAULT_MAX_MESSAGE_SIZE);
+            usize::try_from(largest.saturating_mul(4)).unwrap_or(usize::MAX)
+        })
+    }
+
+    /// `WebSocketMessageTimeout`; zero: none.
+    pub fn message_timeout(&self) -> Duration {
+        self.message_timeout.unwrap_or(Duration::from_secs(5 * 60))
     }
 
     /// `WebSocketAllowReservedStatusCodes`.
@@ -199,6 +214,8 @@ impl DirConfig for Config {
                 .clone()
                 .or_else(|| base.trusted_origins.clone()),
             max_message_size: add.max_message_size.or(base.max_message_size),
+            message_memory: add.message_memory.or(base.message_memory),
+            message_timeout: add.message_timeout.or(base.message_timeout),
             reserved_close_codes: add.reserved_close_codes.or(base.reserved_close_codes),
             compression: add.compression.or(base.compression),
             compression_level: add.compression_level.or(base.compression_level),

@@ -92,6 +92,7 @@ impl Connection {
             ping_interval: config.ping_interval(),
             pong_timeout: config.pong_timeout(),
             idle_timeout: config.idle_timeout(),
+            message_timeout: config.message_timeout(),
             max_lifetime: config.max_lifetime(),
             rate_limit: config.rate_limit(),
         };

@@ -137,12 +137,19 @@ def test_ws_400_16_a_wrong_number_of_threads_is_told_what_is_right(tester, argum
     assert_global_error(tester, f"WebSocketThreads {arguments}", "WebSocketThreads", reason)
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "10MB", "1.5M", "9223372036854775808"])
+def test_ws_400_20_a_wrong_memory_is_told_what_is_right(tester, value):
+    assert_global_error(tester, f"WebSocketMessageMemory {value}", "WebSocketMessageMemory", value, "bytes")
+
+
 @pytest.mark.parametrize("value", ["-1", "x", "1y", "1.5", "25h", "99999999999999999999"])
 def test_ws_400_17_a_wrong_time_is_told_what_is_right(tester, value):
     assert_global_error(tester, f"WebSocketDrainTimeout {value}", "WebSocketDrainTimeout", value)
 
 
-@pytest.mark.parametrize("line", ["WebSocketThreads 2 4", "WebSocketDrainTimeout 10s"])
+@pytest.mark.parametrize("line", [
+    "WebSocketThreads 2 4", "WebSocketDrainTimeout 10s", "WebSocketMessageMemory 1G",
+])
 @pytest.mark.parametrize("section", [
     "<Location /x>\n{}\n</Location>", "<VirtualHost *:1>\n{}\n</VirtualHost>",
     "<Directory />\n{}\n</Directory>",

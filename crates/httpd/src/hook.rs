@@ -178,6 +178,42 @@ unsafe extern "C" fn suspend_entry<S: SuspendConnection>(
     });
 }
 
+/// What a module does in the parent when a child has ended.
+pub trait ChildEnded {
+    /// `pid`: its process id, which no other process has yet.
+    fn child_ended(server: Server<'_>, pid: u32);
+}
+
+/// Registers a function for the end of each child, however it comes. The parent calls it when it has noticed, which
+/// takes the MPMs up to a second.
+pub fn child_ended<C: ChildEnded>() {
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_child_status(
+            Some(child_status_entry::<C>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_MIDDLE as c_int,
+        );
+    }
+}
+
+unsafe extern "C" fn child_status_entry<C: ChildEnded>(
+    server: *mut sys::server_rec,
+    pid: sys::pid_t,
+    _generation: sys::ap_generation_t,
+    _slot: c_int,
+    status: sys::mpm_child_status,
+) {
+    guard((), || {
+        let pid = u32::try_from(pid).ok();
+        if let Some(pid) = pid.filter(|_| status == sys::mpm_child_status_MPM_CHILD_EXITED) {
+            // SAFETY: httpd passes the main server.
+            C::child_ended(unsafe { Server::from_raw(server) }, pid);
+        }
+    });
+}
+
 /// What a module does when a child is told to stop.
 pub trait ChildStopping {
     /// `is_graceful`: requests under way are to be finished.

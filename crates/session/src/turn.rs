@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
+use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError, Receiver};
 
 use crate::config::Config;
 use crate::ending::{Account, ClosedBy, Ending};
@@ -360,10 +360,11 @@ impl<E: Environment> Session<E> {
             }
             Some(Event::Failed(error)) => {
                 // RFC 6455 §7.1.7.
-                self.close(
-                    Some(&CloseFrame::from(error.close_code(self.version))),
-                    ClosedBy::Protocol,
-                );
+                let by = match error {
+                    ProtocolError::NoMemory => ClosedBy::Memory,
+                    _ => ClosedBy::Protocol,
+                };
+                self.close(Some(&CloseFrame::from(error.close_code(self.version))), by);
                 reader.ending = Some(Ending::Failed(error));
             }
         }
@@ -448,37 +449,42 @@ impl<E: Environment> Session<E> {
         let now = self.environment.now();
         let drain_at = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let closed_by =
-            match reader
-                .watch
-                .check(now, self.last_sent(), is_sending, &self.environment)
-            {
-                _ if is_over(drain_at) => ClosedBy::Stopping,
-                Watched::Dead => {
-                    reader.ending.get_or_insert(Ending::PongTimeout);
-                    return Err(Wait::Ended);
-                }
-                Watched::Ping(payload) => {
-                    // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
-                    // read and nothing was to be pinged.
-                    let _ = self.outbox.push(Outgoing::Ping(&payload), SentBy::Callback);
-                    self.transmit();
+        let is_mid_message = reader.receiver.is_mid_message();
+        let watched = reader.watch.check(
+            now,
+            self.last_sent(),
+            is_sending,
+            is_mid_message,
+            &self.environment,
+        );
+        let closed_by = match watched {
+            _ if is_over(drain_at) => ClosedBy::Stopping,
+            Watched::Dead => {
+                reader.ending.get_or_insert(Ending::PongTimeout);
+                return Err(Wait::Ended);
+            }
+            Watched::Ping(payload) => {
+                // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
+                // read and nothing was to be pinged.
+                let _ = self.outbox.push(Outgoing::Ping(&payload), SentBy::Callback);
+                self.transmit();
+                return Err(Wait::Again);
+            }
+            Watched::Idle => ClosedBy::Idle,
+            Watched::Unfinished => ClosedBy::Unfinished,
+            Watched::Old => ClosedBy::Age,
+            Watched::TooFast => ClosedBy::Rate,
+            Watched::Well(watched_until) => {
+                let timer = self.asked.timer();
+                if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
                     return Err(Wait::Again);
                 }
-                Watched::Idle => ClosedBy::Idle,
-                Watched::Old => ClosedBy::Age,
-                Watched::TooFast => ClosedBy::Rate,
-                Watched::Well(watched_until) => {
-                    let timer = self.asked.timer();
-                    if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
-                        return Err(Wait::Again);
-                    }
-                    let times = [watched_until, drain_at, timer];
-                    return Ok(times.into_iter().flatten().min());
-                }
-            };
+                let times = [watched_until, drain_at, timer];
+                return Ok(times.into_iter().flatten().min());
+            }
+        };
         let code = match closed_by {
-            ClosedBy::Rate => CloseCode::POLICY_VIOLATION,
+            ClosedBy::Rate | ClosedBy::Unfinished => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::GOING_AWAY,
         };
         self.close(Some(&CloseFrame::from(code)), closed_by);

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::close::CloseCode;
 use crate::handshake::ProtocolVersion;
 
-/// The peer broke the protocol; the connection has to be failed (RFC 6455 §7.1.7).
+/// The peer broke the protocol, or wants more than there is; the connection has to be failed (RFC
+/// 6455 §7.1.7).
 ///
 /// `Display` gives the reason for a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub enum ProtocolError {
     ExpectedContinuation,
     /// A message or a control frame larger than the limit (RFC 6455 §7.4.1, 1009).
     MessageTooBig,
+    /// No memory is left for the message, which may be no larger than others
+    /// ([`MessageBudget`](crate::MessageBudget)): not the peer's fault.
+    NoMemory,
     /// Text or a close reason that is not UTF-8 (RFC 6455 §8.1).
     InvalidUtf8,
     /// A compressed message that is not DEFLATE data (RFC 7692 §7.2.2).
@@ -52,11 +56,14 @@ impl ProtocolError {
             (ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate, _) => {
                 CloseCode::INVALID_FRAME_PAYLOAD_DATA
             }
+            // The registry of close codes: to be tried again later.
+            (ProtocolError::NoMemory, ProtocolVersion::V13) => CloseCode::TRY_AGAIN_LATER,
             (ProtocolError::MessageTooBig, ProtocolVersion::V13) => CloseCode::MESSAGE_TOO_BIG,
-            // Versions 7 and 8 call it "frame too large"; 1009 came later.
-            (ProtocolError::MessageTooBig, ProtocolVersion::V8 | ProtocolVersion::V7) => {
-                CloseCode::FRAME_TOO_LARGE
-            }
+            // Versions 7 and 8 call it "frame too large"; 1009 and 1013 came later.
+            (
+                ProtocolError::MessageTooBig | ProtocolError::NoMemory,
+                ProtocolVersion::V8 | ProtocolVersion::V7,
+            ) => CloseCode::FRAME_TOO_LARGE,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -82,6 +89,7 @@ impl fmt::Display for ProtocolError {
                 "a new message begins before the last one is complete"
             }
             ProtocolError::MessageTooBig => "a message is larger than the limit",
+            ProtocolError::NoMemory => "no memory is left for a message",
             ProtocolError::InvalidUtf8 => "text is not UTF-8",
             ProtocolError::InvalidDeflate => "a compressed message is not DEFLATE data",
             ProtocolError::TruncatedClose => "a Close frame has one byte only",
@@ -143,11 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn a_message_too_big_is_1009_in_version_13_and_1004_before() {
-        let code = |version| ProtocolError::MessageTooBig.close_code(version).as_u16();
-        assert_eq!(code(ProtocolVersion::V13), 1009);
-        assert_eq!(code(ProtocolVersion::V8), 1004);
-        assert_eq!(code(ProtocolVersion::V7), 1004);
+    fn a_message_too_big_is_1009_or_1013_in_version_13_and_1004_before() {
+        for (error, newest) in [
+            (ProtocolError::MessageTooBig, 1009),
+            (ProtocolError::NoMemory, 1013),
+        ] {
+            let code = |version| error.close_code(version).as_u16();
+            assert_eq!(code(ProtocolVersion::V13), newest);
+            assert_eq!(code(ProtocolVersion::V8), 1004);
+            assert_eq!(code(ProtocolVersion::V7), 1004);
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use session::{
     Transport, Wait, Waiter,
 };
 use websocket_proto::{
-    CloseFrame, Compression, Event, MessageKind, ProtocolVersion, Receiver, ReceiverConfig,
-    ReservedCloseCodes, Role, Sender,
+    CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, Receiver,
+    ReceiverConfig, ReservedCloseCodes, Role, Sender,
 };
 
 /// What is called, in order.
@@ -90,6 +90,7 @@ pub fn config() -> Config {
         ping_interval: Duration::from_secs(30),
         pong_timeout: Duration::from_secs(30),
         idle_timeout: Duration::ZERO,
+        message_timeout: Duration::ZERO,
         max_lifetime: Duration::ZERO,
         rate_limit: None,
     }
@@ -128,7 +129,7 @@ impl Scene {
             table,
             config,
             None,
-            Arc::new(Buffers::default()),
+            Arc::new(Buffers::new(Arc::new(MessageBudget::new(1 << 20)))),
         ));
         let _ = session.environment().session.set(Arc::downgrade(&session));
         session.accept();
