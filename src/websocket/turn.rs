@@ -331,10 +331,7 @@ impl Connection {
             }
             Some(Event::Failed(error)) => {
                 // RFC 6455 §7.1.7.
-                self.close(
-                    Some(&CloseFrame::from(error.close_code(self.version))),
-                    ClosedBy::Protocol,
-                );
+                self.close(Some(&error.close_frame(self.version)), ClosedBy::Protocol);
                 reader.ending = Some(Ending::Failed(error));
             }
         }
