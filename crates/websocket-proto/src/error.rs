@@ -214,7 +214,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "it reads a file")]
     fn the_operators_manual_lists_every_reason() {
         let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
         let manual = std::fs::read_to_string(manual).unwrap();
