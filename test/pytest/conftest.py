@@ -23,9 +23,13 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     # Autobahn's cases take minutes and one worker: beside everything else, not after it.
     items.sort(key=lambda item: not item.path.name.startswith("test_900_"))
+    for item in items:
+        if item.path.name.split("_")[1] in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_generate_tests(metafunc):
