@@ -136,8 +136,9 @@ typedef const char *(CALLBACK *WS_Header_Get)(
 /*
  * Sets a header field of the handshake's response, replacing one of the same
  * name. Both strings are copied. It works in on_connect only: after the 101
- * there is no header left to change, and the call has no effect. A NULL key or
- * value: no effect.
+ * there is no header left to change, and the call has no effect. Nor has it with
+ * NULL, with a key that is no token (RFC 9110 5.6.2), or with a value that has
+ * control characters other than tabs: text from a client cannot add a field.
  */
 typedef void (CALLBACK *WS_Header_Set)(
     const struct _WebSocketServer *server, const char *key, const char *value);

@@ -7,9 +7,9 @@ use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take12};
 use httpd::log::Subject;
 use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
-use websocket_proto::origin::TrustedOrigin;
+use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
-use crate::configuration::config::{Config, OriginCheck};
+use crate::configuration::config::{Config, HostRule, OriginCheck};
 use crate::configuration::message_memory;
 use crate::configuration::section::Section;
 use crate::configuration::values::{parse_number, parse_size, parse_some_time, parse_time};
@@ -43,6 +43,11 @@ pub const COMMANDS: &[Command] = &[
         c"WebSocketTrustedOrigin",
         Context::ConfigurationAndHtaccess,
         c"one or more origins, as https://example.com or https://*.example.com:8443, for WebSocketOriginCheck Trusted",
+    ),
+    Command::iterate::<WebSocketTrustedHost>(
+        c"WebSocketTrustedHost",
+        Context::ConfigurationAndHtaccess,
+        c"one or more hosts, as www.example.com or *.example.com, ServerName, or * (default): those that WebSocketOriginCheck Same believes to be this server",
     ),
     Command::take1::<WebSocketMaxMessageSize>(
         c"WebSocketMaxMessageSize",
@@ -225,6 +230,23 @@ impl Take1 for WebSocketTrustedOrigin {
         let origin = TrustedOrigin::parse(value).map_err(|reason| reason.to_string())?;
         let origins = config.trusted_origins.get_or_insert_default();
         Arc::make_mut(origins).push(origin);
+        Ok(())
+    }
+}
+
+struct WebSocketTrustedHost;
+
+impl Take1 for WebSocketTrustedHost {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        let rule = match value {
+            "*" => HostRule::Any,
+            _ if value.eq_ignore_ascii_case("ServerName") => HostRule::ServerName,
+            _ => HostRule::Named(TrustedHost::parse(value).map_err(|reason| reason.to_string())?),
+        };
+        let hosts = config.trusted_hosts.get_or_insert_default();
+        Arc::make_mut(hosts).push(rule);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use httpd::request::Request;
 use httpd::server::Server;
 use session::{Outgoing, Refused};
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
+use websocket_proto::handshake::is_header_field;
 use websocket_proto::{Compression, MessageKind};
 
 use crate::configuration::options::Options;
@@ -194,6 +195,9 @@ unsafe extern "C" fn header_set(
             _ if connection.is_accepted() => {
                 connection.log_misuse(&"header_set after on_connect");
             }
+            (Some(key), Some(value)) if !is_header_field(key.to_bytes(), value.to_bytes()) => {
+                connection.log_misuse(&"header_set with what cannot stand in a header field");
+            }
             (Some(key), Some(value)) => {
                 request_of(connection).headers_out().set(key, value);
                 connection.header_set(key);
@@ -221,16 +225,17 @@ unsafe extern "C" fn protocol_index(server: *const WebSocketServer, index: usize
 }
 
 unsafe extern "C" fn protocol_set(server: *const WebSocketServer, protocol: *const c_char) {
+    const FIELD: &CStr = c"Sec-WebSocket-Protocol";
     // SAFETY: as in `header_set`.
     unsafe {
         with(server, (), |connection| match text(protocol) {
             _ if connection.is_accepted() => {
                 connection.log_misuse(&"protocol_set after on_connect");
             }
-            Some(protocol) => {
-                let headers = request_of(connection).headers_out();
-                headers.set(c"Sec-WebSocket-Protocol", protocol);
+            Some(protocol) if !is_header_field(FIELD.to_bytes(), protocol.to_bytes()) => {
+                connection.log_misuse(&"protocol_set with what cannot stand in a header field");
             }
+            Some(protocol) => request_of(connection).headers_out().set(FIELD, protocol),
             None => connection.log_misuse(&"protocol_set with NULL"),
         });
     }

@@ -111,6 +111,15 @@ def test_ws_400_09_a_list_of_origins_is_not_empty(tester):
     assert_error(tester, "WebSocketTrustedOrigin", "WebSocketTrustedOrigin", "argument")
 
 
+@pytest.mark.parametrize("value", [
+    "http://example.com", "example.com:80", "[::1]:80", "[::1", "*.*.com", "*.127.0.0.1", "a*",
+    "user@example.com", "example..com", "none,other", "*.",
+])
+def test_ws_400_30_what_is_no_host_is_refused(tester, value):
+    assert_error(tester, f"WebSocketTrustedHost good.example {value}", "WebSocketTrustedHost",
+                 value, "without scheme and port")
+
+
 @pytest.mark.parametrize("directive", [
     "WebSocketOriginCheck", "WebSocketMaxMessageSize", "WebSocketAllowReservedStatusCodes",
 ])
@@ -178,6 +187,9 @@ def test_ws_400_19_good_values_for_processes_are_accepted(tester, line):
     "WebSocketTrustedOrigin http://a.example https://b.example:8443 http://[::1]:80",
     "WebSocketTrustedOrigin https://*.example.com https://*.b.example:1 http://127.0.0.1",
     "WebSocketTrustedOrigin HTTP://A.Example",
+    "WebSocketTrustedOrigin file:// app://. chrome-extension://* app://obsidian.md",
+    "WebSocketTrustedHost *", "WebSocketTrustedHost servername www.example.com. *.a.example",
+    "WebSocketTrustedHost 127.0.0.1 ::1 [::1]",
 ])
 def test_ws_400_11_good_values_are_accepted_in_every_scope(tester, line):
     handler = example(ECHO)

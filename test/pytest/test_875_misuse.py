@@ -365,3 +365,41 @@ def test_ws_875_29_faults_after_the_end_are_refused_too(httpd):
     for command, result in EVERY_FAULT:
         allowed = ("0",) if result == "0" else (CLOSED, INVALID)
         assert records.result(command) in allowed, command
+
+
+# Header fields. What comes from a client and goes into one must not begin another.
+
+NO_FIELD = [
+    f"header_set X-Name hex:{b'a{}b'.hex().replace(b'{}'.hex(), control)}"
+    for control in ("0d0a", "0d", "0a", "01", "0b", "1f", "7f")
+] + [
+    f"header_set hex:{name.hex()} value"
+    for name in (b"X-Name: x\r\nX-Evil", b"X-Name\n", b"X Name", b"X-Name:", b"\xe9")
+] + [
+    f"protocol_set hex:{value.hex()}" for value in (b"chat\r\nX-Evil: 1", b"chat\n", b"\x7f")
+]
+
+
+@pytest.mark.parametrize("command", NO_FIELD)
+@pytest.mark.parametrize("refuses", [False, True])
+def test_ws_875_50_what_cannot_stand_in_a_header_field_is_not_set(httpd, command, refuses):
+    httpd.error_log.expect(MISUSE)
+    script = f"header_set X-Good good; {command}" + ("; reject 401; refuse" if refuses else "")
+    with httpd.client() as client:
+        response = client.upgrade("/scripted", scripts(on_connect=script), protocol="chat")
+        assert response.status == (401 if refuses else 101)
+        assert response.get("X-Good") == "good"
+        names = {name.lower() for name, _value in response.headers}
+        assert not names & {"x-name", "x-evil", "x name", "sec-websocket-protocol"}
+        if not refuses:
+            assert ask(client, "echo alive") == "alive"
+            client.close_properly()
+    assert len(httpd.error_log.find(MISUSE)) == 1
+
+
+@pytest.mark.parametrize("value", ["", "a\tb", "\xe9 caf\xe9", "a, b; c=\"d\""])
+def test_ws_875_51_every_other_value_is_set(httpd, value):
+    script = f"header_set X-Name hex:{value.encode('latin-1').hex()}"
+    with httpd.open("/scripted", scripts(on_connect=script)) as client:
+        assert client.response.get("X-Name") == value
+        client.close_properly()

@@ -163,19 +163,47 @@ impl<'r> Request<'r> {
         unsafe { Table::from_raw(self.rec().notes) }
     }
 
-    /// Scheme, host and port that the request was made to: the host of the request, the port that UseCanonicalName
-    /// and the like choose. `None` when there is no host.
-    pub fn origin(&self) -> Option<(String, String, u16)> {
-        // SAFETY: the functions read the live request; the scheme is a static string.
-        let (scheme, port) = unsafe {
-            let scheme = CStr::from_ptr(sys::ap_run_http_scheme(self.as_raw()));
-            (
-                scheme.to_string_lossy(),
-                sys::ap_get_server_port(self.as_raw()),
-            )
+    /// The host that the request was made to, without a port, and an IPv6 address without brackets: what the client
+    /// says. `None` when it says nothing.
+    pub fn host(&self) -> Option<String> {
+        Some(c_text(self.rec().hostname)?.to_string_lossy().into_owned())
+    }
+
+    /// The scheme that the request was made with: `http` or `https`, or what ServerName says.
+    pub fn scheme(&self) -> String {
+        // SAFETY: the function reads the live request; the scheme is a static string, or one of the configuration.
+        let scheme = unsafe { CStr::from_ptr(sys::ap_run_http_scheme(self.as_raw())) };
+        scheme.to_string_lossy().into_owned()
+    }
+
+    /// The port that the request was made to; `None` is the scheme's own.
+    ///
+    /// That is the one in Host, and not the one that httpd listens on when there is none (RFC 9110 §4.2.1, §7.2): a
+    /// port mapping may lie between. With `UseCanonicalName On` it is ServerName's.
+    pub fn port(&self) -> Option<u16> {
+        let uri = &self.rec().parsed_uri;
+        // SAFETY: the per-directory vector of a live request holds the core's configuration; the port is read of the
+        // live request.
+        unsafe {
+            let core = sys::ap_get_core_module_config(self.rec().per_dir_config);
+            let core = &*core.cast::<sys::core_dir_config>();
+            if core.use_canonical_name() == sys::USE_CANONICAL_NAME_ON {
+                return Some(sys::ap_get_server_port(self.as_raw()));
+            }
+        }
+        (!uri.port_str.is_null()).then_some(uri.port)
+    }
+
+    /// Whether `host` is a ServerName or ServerAlias of the virtual host that answers.
+    pub fn is_to_server_name(&self, host: &str) -> bool {
+        let Ok(host) = CString::new(host) else {
+            return false;
         };
-        let host = c_text(self.rec().hostname)?.to_string_lossy();
-        Some((scheme.into_owned(), host.into_owned(), port))
+        // SAFETY: the function reads the live request's server, whose own port makes every port match.
+        unsafe {
+            let port = (*self.rec().server).port;
+            sys::ap_matches_request_vhost(self.as_raw(), host.as_ptr(), port) != 0
+        }
     }
 
     /// The module's configuration for this request.

@@ -364,7 +364,7 @@ impl<E: Environment> Session<E> {
                     ProtocolError::NoMemory => ClosedBy::Memory,
                     _ => ClosedBy::Protocol,
                 };
-                self.close(Some(&CloseFrame::from(error.close_code(self.version))), by);
+                self.close(Some(&error.close_frame(self.version)), by);
                 reader.ending = Some(Ending::Failed(error));
             }
         }

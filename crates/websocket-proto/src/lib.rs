@@ -78,5 +78,5 @@ pub use frame::Role;
 pub use handshake::{HandshakeError, ProtocolVersion};
 pub use heartbeat::{Beat, Heartbeat};
 pub use message::MessageKind;
-pub use origin::{Origin, TrustedOrigin};
+pub use origin::{Host, Origin, TrustedHost, TrustedOrigin};
 pub use rate::RateLimit;
