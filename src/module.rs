@@ -1,12 +1,8 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
-use std::sync::Arc;
-
 use httpd::apr::Pool;
-use httpd::hook::{
-    self, CheckConfig, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection,
-};
-use httpd::module::{Module, RegisterHooks};
+use httpd::hook::{self, CheckConfig, ChildInit, ChildStopping, Handler, PostConfig};
+use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
@@ -14,7 +10,7 @@ use crate::child::Child;
 use crate::configuration::{capacity, section};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
-use crate::{board, log, plugin, status, websocket_module};
+use crate::{board, log, plugin, status};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -27,7 +23,7 @@ impl RegisterHooks for Hooks {
         hook::post_config::<Hooks>();
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
-        hook::suspend_connection::<Hooks>();
+        hook::suspend_connection::<EventDriver>();
         httpd::mod_status::status_page::<status::Section>();
     }
 }
@@ -70,17 +66,5 @@ impl ChildStopping for Hooks {
         if let Some(child) = Child::current() {
             child.drain(is_graceful);
         }
-    }
-}
-
-impl SuspendConnection for Hooks {
-    type Value = EventDriver;
-
-    fn module() -> &'static Module {
-        &websocket_module
-    }
-
-    fn suspended(driver: Arc<EventDriver>) {
-        driver.arm();
     }
 }

@@ -1,9 +1,9 @@
 //! The event driver: the reactor waits for the socket, and the worker thread that made the connection goes back
 //! to httpd. For asynchronous MPMs (event).
 //!
-//! The handler makes a driver and suspends the connection with it ([`EventDriver::suspend`]); the
-//! suspend_connection hook arms it ([`EventDriver::arm`]), not before, because the MPM still uses the connection
-//! when the handler has returned. From then on the reactor calls, and the driver takes turns, until the WebSocket
+//! The handler makes a driver and lays it on the connection as its claim ([`EventDriver::suspend`]); the
+//! suspend_connection hook arms it, not before, because the MPM still uses the connection
+//! when the handler has returned, and only when the MPM says that it is suspended. From then on the reactor calls, and the driver takes turns, until the WebSocket
 //! has ended; then it writes the access log, lingers until the peer has ended too, and destroys the connection.
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+use httpd::hook::Claim;
+use httpd::log::Subject;
+use httpd::module::Module;
 use httpd::request::Request;
 use httpd::upgraded::{Closing, Upgraded};
 use reactor::{Readiness, Registration, Source, Turn};
@@ -18,6 +21,7 @@ use reactor::{Readiness, Registration, Source, Turn};
 use super::{Driver, Wait};
 use crate::child::Child;
 use crate::lock::lock;
+use crate::log::{self, Level, Tag};
 use crate::websocket::connection::Connection;
 use crate::websocket::ending::Ending;
 use crate::websocket_module;
@@ -84,12 +88,12 @@ impl EventDriver {
             phase: Mutex::new(Phase::New(upgraded)),
         });
         // SAFETY: the handler returns Suspended; the module leaves drivers of this type only.
-        unsafe { request.suspend(&websocket_module, driver) };
+        unsafe { request.suspend(driver) };
         Ok(())
     }
 
     /// Begins to wait for the socket: the worker thread has given the connection up.
-    pub fn arm(self: Arc<Self>) {
+    fn arm(self: Arc<Self>) {
         let Phase::New(mut upgraded) = std::mem::replace(&mut *self.phase(), Phase::Open) else {
             return;
         };
@@ -226,6 +230,36 @@ impl EventDriver {
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
         lock(&self.phase)
+    }
+}
+
+impl Claim for EventDriver {
+    fn module() -> &'static Module {
+        &websocket_module
+    }
+
+    fn suspended(self: Arc<Self>) {
+        self.arm();
+    }
+
+    fn swallowed(self: Arc<Self>) {
+        let phase = std::mem::replace(&mut *self.phase(), Phase::Gone);
+        if let Phase::New(upgraded) = phase {
+            let (level, reason) = match upgraded.is_aborted() {
+                true => (Level::Info, "the client vanished"),
+                false => (
+                    Level::Warn,
+                    "another module keeps the connection from being suspended",
+                ),
+            };
+            log::log(
+                &Subject::Upgraded(&upgraded),
+                level,
+                Tag::OpenFailed,
+                || format!("the WebSocket ended before it was open: {reason}"),
+            );
+            self.connection.fail_to_open();
+        }
     }
 }
 

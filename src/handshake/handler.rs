@@ -35,6 +35,10 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
     if request.handler() != Some(c"websocket-handler") {
         return HandlerResult::Declined;
     }
+    // An error document must be had, whoever may open WebSockets here; and what the server asks itself for wants a page.
+    if request.is_error_document() || request.is_subrequest() {
+        return HandlerResult::Declined;
+    }
     let fields = Fields::of(request);
     if !fields.as_request().is_upgrade() {
         return answer_without_upgrade(request);
@@ -53,7 +57,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 
 /// A request that asks for no WebSocket: httpd's, when there is a file to answer with; else 426.
 fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
-    if request.maps_to_file() || request.is_subrequest() || request.is_options() {
+    if request.maps_to_file() || request.is_options() {
         return HandlerResult::Declined;
     }
     log::log(
@@ -267,7 +271,7 @@ fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) 
     let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
         Err("the client vanished".to_owned())
-    } else if child.reactor().is_some() {
+    } else if child.reactor().is_some() && request.may_be_suspended() {
         let suspended = EventDriver::suspend(request, child, connection);
         suspended
             .map(|()| HandlerResult::Suspended)

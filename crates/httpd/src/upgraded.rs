@@ -243,6 +243,12 @@ impl Upgraded {
         unsafe { Table::from_raw(self.r.as_ref().notes) }
     }
 
+    /// Whether the connection is known to be gone.
+    pub fn is_aborted(&self) -> bool {
+        // SAFETY: the connection is live.
+        unsafe { self.c.as_ref().aborted != 0 }
+    }
+
     /// The connection is gone: nothing more is written to it, not even by httpd.
     pub fn abort(&mut self) {
         // SAFETY: the connection is live and this thread's.
