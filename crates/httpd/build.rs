@@ -8,6 +8,7 @@ fn main() {
         .expect("httpd-sys says which module magic number it saw");
     gate("has_ssl_var_lookup", minor, 102);
     gate("has_child_stopping", minor, 110);
+    gate("has_thread_current", minor, 123);
 }
 
 /// `cfg(name)` from the minor number that the API came with.

@@ -4,5 +4,6 @@
 //! drivers for the reactor; it closes its WebSockets when the process is to stop, or an operator says so.
 
 mod process;
+pub mod scribe;
 
 pub use process::{Child, Place};

@@ -19,7 +19,7 @@ use httpd::upgraded::{Closing, Upgraded};
 use reactor::{Readiness, Registration, Source, Turn};
 
 use super::{Driver, Wait};
-use crate::child::Child;
+use crate::child::{Child, scribe};
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::websocket::connection::Connection;
@@ -28,8 +28,10 @@ use crate::websocket_module;
 
 /// How long to read what a peer still sends after our end of the connection.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long after its suspension a connection is destroyed at the earliest.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How long after its suspension a connection is destroyed at the earliest. The worker thread that has suspended it
+/// makes two more stores into it, and nothing tells when: a matter of nanoseconds, unless the thread has lost its
+/// processor just there. Nobody waits for this but the memory of connections that were short.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Drives one connection on the reactor's threads.
 pub struct EventDriver {
@@ -176,19 +178,23 @@ impl EventDriver {
         }
     }
 
-    /// The WebSocket has ended: writes the access log, and waits for the peer's end, so that no reset destroys
-    /// what it has not read yet.
+    /// The WebSocket has ended: has the access log written, and then waits for the peer's end, so that no reset
+    /// destroys what it has not read yet.
     fn close(self: &Arc<Self>) {
         let Some(upgraded) = self.connection.take_upgraded() else {
             return;
         };
+        let this = Arc::clone(self);
         // SAFETY: `arm` has come after the suspension, and the connection's last turn is over: its plugin has had
         // its on_disconnect, and nobody else uses the request.
-        let closing = unsafe { upgraded.end_request() };
-        let deadline = Instant::now() + LINGER_TIMEOUT;
-        *self.phase() = Phase::Lingering(closing, deadline);
+        unsafe { scribe::end(upgraded, move |closing| this.closed(closing)) };
+    }
+
+    /// The request has ended.
+    fn closed(self: &Arc<Self>, closing: Closing) {
+        *self.phase() = Phase::Lingering(closing, Instant::now() + LINGER_TIMEOUT);
         self.has_ended.store(true, Ordering::Release);
-        self.linger();
+        self.queue();
     }
 
     /// Throws away what the peer still sends, until it ends or the time is over.
@@ -215,16 +221,15 @@ impl EventDriver {
             .get()
             .map_or_else(Instant::now, |&suspended| suspended + SETTLE);
         let early = settled.saturating_duration_since(Instant::now());
-        if early.is_zero() && closing.is_released() {
+        if early.is_zero() {
             // SAFETY: nobody but this value knows the connection any more, and the MPM has stored what it stores.
             unsafe { closing.destroy() };
             return;
         }
         if let Some(reactor) = self.child.reactor() {
             let this = Arc::clone(self);
-            let later = early.max(Duration::from_millis(1));
             // When the reactor has stopped, the process ends, and the connection with it.
-            let _ = reactor.run_after(later, Box::new(move || this.reap(closing)));
+            let _ = reactor.run_after(early, Box::new(move || this.reap(closing)));
         }
     }
 
@@ -307,7 +312,7 @@ impl Driver for EventDriver {
     fn terminated(&self) {
         if let Some(upgraded) = self.connection.take_upgraded() {
             // SAFETY: as in `close`; the reactor's threads have ended.
-            unsafe { upgraded.end_request() };
+            unsafe { scribe::end(upgraded, drop) };
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::websocket::calling::Callback;
 use crate::websocket::connection::{Connection, Opening};
 use crate::websocket_module;
 
@@ -131,7 +132,10 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         buffers: child.buffers(),
         place,
     });
-    connection.accept(ask_plugin(request, plugin, &connection)?);
+    child.asks(&connection);
+    let asked = ask_plugin(request, plugin, &connection);
+    child.has_asked(&connection);
+    connection.accept(asked?);
     // Before the client knows: who then asks for the figures is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
@@ -227,9 +231,12 @@ fn ask_plugin(
     connection: &Connection,
 ) -> Result<PluginPrivate, Refusal> {
     let start = Instant::now();
+    connection.calling.begin(Callback::OnConnect, start);
     // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
     let verdict = unsafe { plugin.on_connect(connection.server()) };
-    connection.entry().callback_took(start.elapsed());
+    let time = start.elapsed();
+    connection.called(time);
+    connection.entry().callback_took(time);
     if let Verdict::Accepted(private) = verdict {
         return Ok(private);
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use httpd::log::Subject;
+use httpd::pen::Line;
 use httpd::upgraded::Upgraded;
 
 use crate::log::{self, Level, Tag};
@@ -23,14 +24,8 @@ pub struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// Logs it, and leaves it as notes of the request.
-    pub fn give(&self, upgraded: &Upgraded) {
-        log::log(
-            &Subject::Upgraded(upgraded),
-            Level::Info,
-            Tag::Ended,
-            || self.to_string(),
-        );
+    /// Leaves it as notes of the request, and gives the line for the error log, to be written when the transport is free.
+    pub fn give(&self, upgraded: &Upgraded) -> Option<Line> {
         let (by, code) = self.ending.logged_code(self.closed);
         let notes = upgraded.notes();
         notes.set_text(c"websocket-close-by", by);
@@ -43,6 +38,12 @@ impl Account<'_> {
         ] {
             notes.set_text(name, &number.to_string());
         }
+        log::line(
+            &Subject::Upgraded(upgraded),
+            Level::Info,
+            Tag::Ended,
+            || self.to_string(),
+        )
     }
 }
 

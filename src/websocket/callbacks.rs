@@ -11,6 +11,7 @@ use websocket_proto::MessageKind;
 
 use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
+use crate::websocket::calling::Callback;
 use crate::websocket::connection::Connection;
 use crate::websocket::ending::Ending;
 use crate::websocket::turn::Reader;
@@ -18,7 +19,7 @@ use crate::websocket::turn::Reader;
 impl Connection {
     /// The 101 is out.
     pub(crate) fn on_open(&self, _: &mut Reader) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnOpen, |plugin, private, server| {
             // SAFETY: as this module's comment says; `call` has the rest.
             unsafe { plugin.on_open(private, server) }
         });
@@ -26,7 +27,7 @@ impl Connection {
 
     /// A message has arrived; the plugin may change it in place.
     pub(crate) fn on_message(&self, _: &mut Reader, kind: MessageKind, payload: &mut [u8]) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnMessage, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
         });
@@ -38,7 +39,7 @@ impl Connection {
             && self.asked.is_writable.swap(false, Ordering::AcqRel)
             && !self.outbox.is_close_sent()
         {
-            self.call(|plugin, private, server| {
+            self.call(Callback::OnWritable, |plugin, private, server| {
                 // SAFETY: as in `on_open`.
                 unsafe { plugin.on_writable(private, server) }
             });
@@ -48,7 +49,7 @@ impl Connection {
             && lock(&self.asked.timer).take_if(is_due).is_some()
             && !self.outbox.is_close_sent()
         {
-            self.call(|plugin, private, server| {
+            self.call(Callback::OnTimer, |plugin, private, server| {
                 // SAFETY: as in `on_open`.
                 unsafe { plugin.on_timer(private, server) }
             });
@@ -66,7 +67,7 @@ impl Connection {
     /// The WebSocket has ended like this.
     pub(crate) fn on_close(&self, _: &Reader, ending: &Ending) {
         let (code, reason) = ending.code_and_reason();
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnClose, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_close(private, server, code, reason, ending.is_clean()) }
         });
@@ -74,18 +75,25 @@ impl Connection {
 
     /// It is over. The reader has been taken, and nobody gets it again.
     pub(crate) fn on_disconnect(&self, _: &Reader) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnDisconnect, |plugin, private, server| {
             // SAFETY: as in `on_open`; this is called once.
             unsafe { plugin.on_disconnect(private, server) }
         });
     }
 
     /// What every callback takes; only the plugin that has accepted this connection gets any.
-    fn call(&self, callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer)) {
+    fn call(
+        &self,
+        name: Callback,
+        callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
+    ) {
         if let Some(&private) = self.private.get() {
             let start = Instant::now();
+            self.calling.begin(name, start);
             callback(&self.plugin, private, self.server());
-            self.entry().callback_took(start.elapsed());
+            let time = start.elapsed();
+            self.called(time);
+            self.entry().callback_took(time);
         }
     }
 }

@@ -20,7 +20,7 @@ use websocket_proto::{
 };
 
 use crate::board::Entry;
-use crate::child::{Child, Place};
+use crate::child::{Child, Place, scribe};
 use crate::configuration::config::Config;
 use crate::configuration::options::Options;
 use crate::driver::Driver;
@@ -29,6 +29,7 @@ use crate::log::{self, Level, Tag};
 use crate::plugin::server_table::ServerTable;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::buffers::Buffers;
+use crate::websocket::calling::Calling;
 use crate::websocket::ending::{Closed, ClosedBy};
 use crate::websocket::outbox::Outbox;
 use crate::websocket::transport::Transport;
@@ -81,6 +82,8 @@ pub struct Connection {
     pub(crate) turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input.
     pub(crate) is_corked: AtomicBool,
+    /// The callback that runs.
+    pub(crate) calling: Calling,
     has_logged_misuse: AtomicBool,
     pub(crate) messages_sent: AtomicU64,
     /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
@@ -170,6 +173,7 @@ impl Connection {
             // Nobody else has it yet.
             turn_thread: AtomicUsize::new(current_thread()),
             is_corked: AtomicBool::new(false),
+            calling: Calling::default(),
             has_logged_misuse: AtomicBool::new(false),
             messages_sent: AtomicU64::new(0),
             opened: Instant::now(),
@@ -299,6 +303,16 @@ impl Connection {
             .set((Arc::downgrade(child), child.add(self)));
     }
 
+    /// Lets the peer see the end at once, before the plugin has had its last callbacks, as far as nothing is to be written
+    /// any more.
+    pub(crate) fn shut(&self) {
+        if let Some(transport) = self.transport().as_mut()
+            && transport.is_idle()
+        {
+            transport.upgraded().shut_if_bare();
+        }
+    }
+
     /// Gives the connection below back, after the WebSocket has ended.
     pub fn take_upgraded(&self) -> Option<Upgraded> {
         lock(&self.transport).take().map(Transport::into_upgraded)
@@ -374,24 +388,20 @@ impl Connection {
     /// Logs a line about this connection, from any thread.
     pub(crate) fn log(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
         let mut text = Some(text);
-        let mut write = |subject: &Subject<'_>| {
-            if let Some(text) = text.take() {
-                log::log(subject, level, tag, text);
+        let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
+        // Written when the transport is free again: the log may hang.
+        let of_open =
+            self.with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
+        let line = match of_open {
+            Some(line) => line,
+            None if self.is_in_callback() && !self.is_accepted() => {
+                // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
+                line(&Subject::Request(&unsafe { self.request.get() }))
             }
-        };
-        let is_open = self.with_transport(|transport| {
-            write(&Subject::Upgraded(transport.upgraded()));
-        });
-        if is_open.is_some() {
-            return;
-        }
-        if self.is_in_callback() && !self.is_accepted() {
-            // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
-            write(&Subject::Request(&unsafe { self.request.get() }));
-        } else if let Some(server) = Server::main() {
             // The request is httpd's now.
-            write(&Subject::Server(server));
-        }
+            None => Server::main().and_then(|server| line(&Subject::Server(server))),
+        };
+        line.map(scribe::write);
     }
 
     /// Who waits for the socket, once the connection is open and while it is driven.

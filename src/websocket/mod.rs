@@ -11,6 +11,7 @@
 pub mod account;
 pub mod buffers;
 pub mod callbacks;
+pub mod calling;
 pub mod connection;
 pub mod ending;
 pub mod frame_log;

@@ -8,6 +8,7 @@ use httpd::socket::current_thread;
 use httpd::upgraded::Read;
 use websocket_proto::{CloseCode, CloseFrame, Event, Payload, Receiver};
 
+use crate::child::scribe;
 use crate::configuration::config::Config;
 use crate::driver::Wait;
 use crate::lock::lock;
@@ -450,6 +451,13 @@ impl Connection {
     /// The WebSocket has ended: releases threads in `send`, tells the plugin, logs.
     fn end(&self, reader: &Reader) {
         self.outbox.end();
+        if reader
+            .ending
+            .as_ref()
+            .is_some_and(|ending| !ending.is_broken())
+        {
+            self.shut();
+        }
         if let Some(ending) = reader.ending.as_ref().filter(|_| reader.is_open_told) {
             self.on_close(reader, ending);
         }
@@ -461,7 +469,7 @@ impl Connection {
         }
         let Some(ending) = &reader.ending else { return };
         self.entry().closed(ending.logged_code(self.closed()).1);
-        if let Some(transport) = lock(&self.transport).as_mut() {
+        let line = lock(&self.transport).as_mut().and_then(|transport| {
             let bytes_sent = transport.bytes_sent();
             // What the peer has not taken by now it never will; saying goodbye behind it would block.
             let is_lost = ending.is_broken() || !transport.is_idle();
@@ -479,7 +487,8 @@ impl Connection {
                 bytes_in: reader.bytes_received,
                 bytes_out: bytes_sent,
             };
-            account.give(upgraded);
-        }
+            account.give(upgraded)
+        });
+        line.map(scribe::write);
     }
 }

@@ -130,7 +130,11 @@ impl Pool {
             let shared = Arc::clone(core);
             let name = format!("{}-{index}", core.config.short_name());
             let thread = Thread::spawn(&name, core.config.stack_size, move || {
-                worker::run(&shared, index);
+                let mut life = || worker::run(&shared, index);
+                match &shared.config.around_thread {
+                    Some(around) => around(&mut life),
+                    None => life(),
+                }
             })?;
             match free {
                 Some(_) => state.threads[index] = Some(thread),
