@@ -235,7 +235,7 @@ fn ask_plugin(
     // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
     let verdict = unsafe { plugin.on_connect(connection.server()) };
     let time = start.elapsed();
-    connection.called(time);
+    connection.called(start, time);
     connection.entry().callback_took(time);
     if let Verdict::Accepted(private) = verdict {
         return Ok(private);

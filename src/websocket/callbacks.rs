@@ -92,7 +92,7 @@ impl Connection {
             self.calling.begin(name, start);
             callback(&self.plugin, private, self.server());
             let time = start.elapsed();
-            self.called(time);
+            self.called(start, time);
             self.entry().callback_took(time);
         }
     }

@@ -31,6 +31,7 @@ pub struct Calling(AtomicU64);
 
 const IS_LOGGED: u64 = 1 << 63;
 const TIME_BITS: u32 = 56;
+const TIME: u64 = (1 << TIME_BITS) - 1;
 
 impl Calling {
     /// A callback begins.
@@ -41,19 +42,25 @@ impl Calling {
         );
     }
 
-    /// The callback has returned, after `time`. Says its name if it was very long and that has not been logged.
-    fn end(&self, time: Duration) -> Option<&'static str> {
-        if time < VERY_LONG {
-            self.0.store(0, Ordering::Relaxed);
-            return None;
-        }
-        name(self.0.swap(0, Ordering::Relaxed))
+    /// The callback has returned. Says its name if it was very long and that has not been logged.
+    fn end(&self, now: Instant) -> Option<&'static str> {
+        let name = self.look(now);
+        self.0.store(0, Ordering::Relaxed);
+        name
+    }
+
+    /// The thread that runs the callback waits for the peer meanwhile, which is no fault of the plugin's.
+    pub fn outside(&self, wait: impl FnOnce()) {
+        let word = self.0.swap(0, Ordering::Relaxed);
+        wait();
+        let begins_anew = word & !TIME | milliseconds(Instant::now());
+        self.0.store(begins_anew, Ordering::Relaxed);
     }
 
     /// The name of the callback that runs, if it has been running for very long; once for each.
     fn look(&self, now: Instant) -> Option<&'static str> {
         let seen = self.0.load(Ordering::Relaxed);
-        let began = seen & ((1 << TIME_BITS) - 1);
+        let began = seen & TIME;
         let name = name(seen)?;
         if milliseconds(now).saturating_sub(began) < VERY_LONG.as_millis() as u64 {
             return None;
@@ -92,8 +99,8 @@ fn milliseconds(now: Instant) -> u64 {
 
 impl Connection {
     /// The plugin's callback has returned.
-    pub(crate) fn called(&self, time: Duration) {
-        if let Some(name) = self.calling.end(time) {
+    pub(crate) fn called(&self, begin: Instant, time: Duration) {
+        if let Some(name) = self.calling.end(begin + time) {
             self.log(Level::Warn, Tag::SlowCallback, || {
                 format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
             });

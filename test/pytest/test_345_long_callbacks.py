@@ -20,6 +20,7 @@ def configuration(_server):
 
 def test_ws_345_01_a_callback_that_does_not_return_is_logged_once_with_its_name(httpd):
     """All at once, since each takes so long: on_message, and on_connect, which has no open WebSocket yet."""
+    recorder = Recorder(httpd)
     with ExitStack() as stack:
         client = stack.enter_context(httpd.open("/scripted"))
         client.send_frame(BINARY, f"pause {VERY_LONG}; send text awake")
@@ -37,6 +38,7 @@ def test_ws_345_01_a_callback_that_does_not_return_is_logged_once_with_its_name(
         assert len(httpd.error_log.find("WS0409: ")) == 2
         client.send_frame(TEXT, "echo quick")
         assert client.receive_message().text == "quick"
+    recorder.wait_for_ends(2)
 
 
 def test_ws_345_02_the_peer_sees_the_end_before_on_disconnect_returns(httpd):
