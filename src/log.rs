@@ -8,7 +8,9 @@ use std::fmt;
 use httpd::apr::Status;
 pub use httpd::log::Level;
 use httpd::log::Subject;
+use httpd::pen::Line;
 
+use crate::child::scribe;
 use crate::websocket_module;
 
 macro_rules! tags {
@@ -26,6 +28,8 @@ tags! {
     ModulePanicked = 1,
     /// A reactor thread met what should not happen.
     ReactorFault = 2,
+    /// The log has not kept up with the lines for it.
+    LinesLost = 9,
     /// A deprecated directive.
     DeprecatedDirective = 101,
     /// The MPM allows few WebSockets in a child.
@@ -76,6 +80,8 @@ tags! {
     NotWatched = 311,
     /// A plugin called a server function in a way that is refused.
     Misuse = 401,
+    /// A plugin's callback takes very long.
+    SlowCallback = 409,
     /// What a plugin itself logs.
     PluginSays = 402,
     /// A frame has been read, or is about to be written (trace4).
@@ -103,9 +109,31 @@ pub fn log_status(
     tag: Tag,
     text: impl FnOnce() -> String,
 ) {
-    httpd::log::log(&websocket_module, subject, level, status, || {
-        format!("{tag}: {}", text())
-    });
+    let text = || format!("{tag}: {}", text());
+    match subject {
+        // httpd's own thread, which a log that hangs holds up as it does everybody's.
+        Subject::Request(_) | Subject::Process => {
+            httpd::log::log(&websocket_module, subject, level, status, text);
+        }
+        Subject::Upgraded(_) | Subject::Server(_) if scribe::is_there() => {
+            Line::new(&websocket_module, subject, level, status, text).map(scribe::write);
+        }
+        Subject::Upgraded(_) | Subject::Server(_) => {
+            httpd::log::log(&websocket_module, subject, level, status, text);
+        }
+    }
+}
+
+/// A line for [`scribe::write`], when LogLevel lets it through. For those who hold what must not be held while a log is
+/// written.
+pub fn line(
+    subject: &Subject<'_>,
+    level: Level,
+    tag: Tag,
+    text: impl FnOnce() -> String,
+) -> Option<Line> {
+    let text = || format!("{tag}: {}", text());
+    Line::new(&websocket_module, subject, level, Status::SUCCESS, text)
 }
 
 /// Whether LogLevel lets a line through.

@@ -1,12 +1,8 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
-use std::sync::Arc;
-
 use httpd::apr::Pool;
-use httpd::hook::{
-    self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection,
-};
-use httpd::module::{Module, RegisterHooks};
+use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
+use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
@@ -14,7 +10,7 @@ use crate::child::Child;
 use crate::configuration::{capacity, message_memory, section};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
-use crate::{board, log, plugin, status, websocket_module};
+use crate::{board, log, plugin, status};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -28,7 +24,7 @@ impl RegisterHooks for Hooks {
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
         hook::child_ended::<Hooks>();
-        hook::suspend_connection::<Hooks>();
+        hook::suspend_connection::<EventDriver>();
         httpd::upgraded::register_filters();
         httpd::mod_status::status_page::<status::Section>();
     }
@@ -79,17 +75,5 @@ impl ChildStopping for Hooks {
 impl ChildEnded for Hooks {
     fn child_ended(server: Server<'_>, pid: u32) {
         board::ended(server, pid);
-    }
-}
-
-impl SuspendConnection for Hooks {
-    type Value = EventDriver;
-
-    fn module() -> &'static Module {
-        &websocket_module
-    }
-
-    fn suspended(driver: Arc<EventDriver>) {
-        driver.arm();
     }
 }

@@ -8,6 +8,7 @@ fn main() {
     let mmn = (part("MAJOR"), part("MINOR"));
     gate("has_ssl_var_lookup", mmn, (HTTPD_2_4, 102));
     gate("has_child_stopping", mmn, (HTTPD_2_4, 110));
+    gate("has_thread_current", mmn, (HTTPD_2_4, 123));
     // Instead of conn_rec's data_in_output_filters.
     gate("has_pending_filters", mmn, (20_160_312, 0));
 }

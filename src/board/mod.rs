@@ -113,6 +113,9 @@ pub trait Watched: Send + Sync {
     /// Closes a connection that somebody wants closed, if it is still there; called on a thread of the board's own.
     fn close(&self, request: &CloseRequest);
 
+    /// Looks for callbacks that do not return; called on that thread every few seconds.
+    fn look_at_callbacks(&self);
+
     /// What the child's threads are doing.
     fn threads(&self) -> Threads;
 }

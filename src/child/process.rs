@@ -14,6 +14,7 @@ use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
+use super::scribe::Scribe;
 use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
 use crate::configuration::config::Config;
 use crate::configuration::message_memory;
@@ -36,6 +37,8 @@ static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
 pub struct Child {
     /// On an asynchronous MPM.
     reactor: Option<Reactor>,
+    /// Beside a reactor, until the child ends.
+    scribe: Mutex<Option<Scribe>>,
     connections: Mutex<Connections>,
     figures: Figures,
     /// WebSockets that are opening, open or closing.
@@ -57,6 +60,8 @@ pub struct Child {
 struct Connections {
     /// By the numbers that all children together give.
     open: BTreeMap<u64, Weak<Connection>>,
+    /// Those whose on_connect runs.
+    asked: BTreeMap<u64, Weak<Connection>>,
     /// When the last WebSocket is to be closed, once the child has been told to stop.
     drained_at: Option<Instant>,
 }
@@ -74,6 +79,7 @@ impl Child {
                 idle_timeout: THREAD_IDLE_TIMEOUT,
                 name: "websocket".to_owned(),
                 stack_size: 0,
+                around_thread: Some(Box::new(httpd::host_thread::with_record)),
                 on_fault: Some(Box::new(log_fault)),
             })
         });
@@ -94,6 +100,8 @@ impl Child {
             }
         };
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
+            // Without one, each thread writes for itself.
+            scribe: Mutex::new(reactor.as_ref().and_then(|_| Scribe::start().ok())),
             reactor,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
@@ -156,6 +164,21 @@ impl Child {
             entry: self.figures.open(location, client),
         };
         (most == 0 || taken < most).then_some(place)
+    }
+
+    /// A plugin is about to have its on_connect.
+    pub fn asks(&self, connection: &Arc<Connection>) {
+        let number = connection.entry().id();
+        lock(&self.connections)
+            .asked
+            .insert(number, Arc::downgrade(connection));
+    }
+
+    /// The plugin has had its on_connect.
+    pub fn has_asked(&self, connection: &Connection) {
+        lock(&self.connections)
+            .asked
+            .remove(&connection.entry().id());
     }
 
     /// Counts a WebSocket in; the number takes it out again.
@@ -244,6 +267,10 @@ impl Child {
             connection.terminate();
         }
         drop(drivers);
+        let scribe = lock(&child.scribe).take();
+        if let Some(scribe) = scribe {
+            scribe.stop();
+        }
         let all_have_ended = child
             .connections
             .try_lock()
@@ -271,6 +298,18 @@ impl Watched for Child {
         {
             let frame = CloseFrame::new(code, &request.reason);
             connection.session().close(Some(&frame), ClosedBy::Operator);
+        }
+    }
+
+    fn look_at_callbacks(&self) {
+        let all: Vec<_> = {
+            let connections = lock(&self.connections);
+            let asked = connections.asked.values().filter_map(Weak::upgrade);
+            asked.chain(connections.open()).collect()
+        };
+        let now = Instant::now();
+        for connection in all {
+            connection.look_at_callback(now);
         }
     }
 

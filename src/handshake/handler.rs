@@ -20,6 +20,7 @@ use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::websocket::calling::Callback;
 use crate::websocket::connection::{Connection, Opening};
 use crate::websocket_module;
 
@@ -33,6 +34,10 @@ const RETRY_AFTER: &CStr = c"10";
 /// Answers a request for which `SetHandler websocket-handler` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
     if request.handler() != Some(c"websocket-handler") {
+        return HandlerResult::Declined;
+    }
+    // An error document must be had, whoever may open WebSockets here; and what the server asks itself for wants a page.
+    if request.is_error_document() || request.is_subrequest() {
         return HandlerResult::Declined;
     }
     let fields = Fields::of(request);
@@ -53,7 +58,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 
 /// A request that asks for no WebSocket: httpd's, when there is a file to answer with; else 426.
 fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
-    if request.maps_to_file() || request.is_subrequest() || request.is_options() {
+    if request.maps_to_file() || request.is_options() {
         return HandlerResult::Declined;
     }
     log::log(
@@ -127,7 +132,10 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         buffers: child.buffers(),
         place,
     });
-    connection.accept(ask_plugin(request, plugin, &connection)?);
+    child.asks(&connection);
+    let asked = ask_plugin(request, plugin, &connection);
+    child.has_asked(&connection);
+    connection.accept(asked?);
     // Before the client knows: who then asks for the figures is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
@@ -223,9 +231,12 @@ fn ask_plugin(
     connection: &Connection,
 ) -> Result<PluginPrivate, Refusal> {
     let start = Instant::now();
+    connection.call_begins(Callback::OnConnect, start);
     // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
     let verdict = unsafe { plugin.on_connect(connection.server()) };
-    connection.entry().callback_took(start.elapsed());
+    let time = start.elapsed();
+    connection.call_ends(start, time);
+    connection.entry().callback_took(time);
     if let Verdict::Accepted(private) = verdict {
         return Ok(private);
     }
@@ -267,7 +278,7 @@ fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) 
     let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
         Err("the client vanished".to_owned())
-    } else if child.reactor().is_some() {
+    } else if child.reactor().is_some() && request.may_be_suspended() {
         let suspended = EventDriver::suspend(request, child, connection);
         suspended
             .map(|()| HandlerResult::Suspended)

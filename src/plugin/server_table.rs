@@ -397,8 +397,14 @@ unsafe extern "C" fn variable_get(
     // SAFETY: as in `header_get`.
     unsafe {
         with(server, ptr::null(), |connection| {
-            let value =
-                self::name(connection, name).and_then(|name| request_of(connection).variable(name));
+            let value = self::name(connection, name).and_then(|name| {
+                // Some are TLS's, whose state another thread's `send` changes; some are made in the connection's pool.
+                let look_up = || request_of(connection).variable(name);
+                connection
+                    .session()
+                    .with_transport(|_| look_up())
+                    .unwrap_or_else(look_up)
+            });
             value.map_or(ptr::null(), CStr::as_ptr)
         })
     }

@@ -16,7 +16,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 
 use crate::board::Entry;
-use crate::child::{Child, Place};
+use crate::child::{Child, Place, scribe};
 use crate::configuration::config::Config;
 use crate::configuration::options::Options;
 use crate::driver::Driver;
@@ -98,7 +98,7 @@ impl Connection {
         };
         Arc::new_cyclic(|this| {
             let server = ServerTable::new(this.as_ptr());
-            let outside = Outside::new(server, Arc::clone(plugin), place);
+            let outside = Outside::new(this.clone(), server, Arc::clone(plugin), place);
             Connection {
                 session: Session::new(outside, &limits, compression, Arc::clone(buffers)),
                 request,
@@ -283,24 +283,21 @@ impl Connection {
     /// Logs a line about this connection, from any thread.
     pub(crate) fn log(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
         let mut text = Some(text);
-        let mut write = |subject: &Subject<'_>| {
-            if let Some(text) = text.take() {
-                log::log(subject, level, tag, text);
+        let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
+        // Written when the transport is free again: the log may hang.
+        let of_open = self
+            .session
+            .with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
+        let line = match of_open {
+            Some(line) => line,
+            None if self.session.is_in_callback() && !self.is_accepted() => {
+                // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
+                line(&Subject::Request(&unsafe { self.request.get() }))
             }
-        };
-        let is_open = self.session.with_transport(|transport| {
-            write(&Subject::Upgraded(transport.upgraded()));
-        });
-        if is_open.is_some() {
-            return;
-        }
-        if self.session.is_in_callback() && !self.is_accepted() {
-            // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
-            write(&Subject::Request(&unsafe { self.request.get() }));
-        } else if let Some(server) = Server::main() {
             // The request is httpd's now.
-            write(&Subject::Server(server));
-        }
+            None => Server::main().and_then(|server| line(&Subject::Server(server))),
+        };
+        line.map(scribe::write);
     }
 
     /// Who waits for the socket, once the connection is open and while it is driven.
@@ -308,7 +305,7 @@ impl Connection {
         self.outside().driver()
     }
 
-    fn outside(&self) -> &Outside {
+    pub(super) fn outside(&self) -> &Outside {
         self.session.environment()
     }
 }

@@ -3,8 +3,9 @@
 use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::upgraded::{self, Upgraded};
-use session::{Account, Read};
+use session::{Account, Epilogue, Read};
 
+use crate::child::scribe;
 use crate::websocket::account;
 use crate::websocket::frame_log::FrameLog;
 
@@ -75,11 +76,16 @@ impl session::Transport for Transport {
         self.upgraded.flush()
     }
 
-    fn end(&mut self, account: &Account<'_, Status>, is_lost: bool) {
+    fn end(&mut self, account: &Account<'_, Status>, is_lost: bool) -> Option<Epilogue> {
         self.upgraded.set_bytes_sent(account.bytes_out);
         if is_lost {
             self.upgraded.abort();
         }
-        account::give(account, &self.upgraded);
+        let line = account::give(account, &self.upgraded)?;
+        Some(Box::new(move || scribe::write(line)))
+    }
+
+    fn shut(&mut self) {
+        self.upgraded.shut_if_bare();
     }
 }

@@ -15,7 +15,7 @@ LEVELS = {3: "error", 4: "warn", 5: "notice", 6: "info", 7: "debug", 8: "trace1"
 ALARMING = (3, 4)
 LINE = (
     r"^\[[^]]+\] \[websocket:{level}\] \[pid \d+(:tid \d+)?\] "
-    r".*\[(client|remote) {address}\] WS0402: "
+    r".*\[client {address}\] WS0402: "
 )
 LONGEST = 8192  # httpd's MAX_STRING_LEN
 

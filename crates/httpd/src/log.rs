@@ -1,6 +1,6 @@
 //! The error log. A message is never a format string: httpd's variadic loggers get `"%s"` and the text.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 
 use httpd_sys as sys;
 use sys::port::level_is_always_logged;
@@ -10,6 +10,9 @@ use crate::module::Module;
 use crate::request::Request;
 use crate::server::Server;
 use crate::upgraded::Upgraded;
+
+/// What httpd shows as the source file of a line.
+pub(crate) const FILE: &CStr = c"mod_websocket";
 
 /// `LogLevel`, by its names.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub fn log(
     }
     // A NUL would end the line for C; nobody else's text may do that.
     let text = CString::new(text().replace('\0', "\u{fffd}")).unwrap_or_default();
-    let (file, format) = (c"mod_websocket".as_ptr(), c"%s".as_ptr());
+    let (file, format) = (FILE.as_ptr(), c"%s".as_ptr());
     let (index, level, status) = (module.index(), level as c_int, status.as_raw());
     // SAFETY: the subject is live, the format takes exactly the one string that follows it.
     unsafe {

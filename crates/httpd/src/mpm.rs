@@ -46,6 +46,21 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == Some(sys::AP_MPMQ_STOPPING as c_int)
 }
 
+/// Whether the server has begun a generation after this child's. A child of prefork is told so by a signal, which code
+/// in it may have taken for itself; the scoreboard says so, too.
+pub fn is_of_old() -> bool {
+    // SAFETY: the scoreboard is mapped as long as the child lives; another process stores the number, so that it is read
+    // as it is in memory.
+    let running = unsafe {
+        let global = sys::ap_get_scoreboard_global();
+        if global.is_null() {
+            return false;
+        }
+        std::ptr::addr_of!((*global).running_generation).read_volatile()
+    };
+    query(sys::AP_MPMQ_GENERATION).is_some_and(|own| own != running)
+}
+
 /// Whether this thread runs httpd's handler of a signal that ends the process at once, as prefork's children do all
 /// that they do at such an end: a handler's own signal is blocked while it runs.
 pub fn is_ending_at_once() -> bool {

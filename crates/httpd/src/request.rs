@@ -10,6 +10,7 @@ use sys::port::http_version;
 
 use crate::apr::{Pool, Table};
 use crate::config::DirConfig;
+use crate::hook::Claim;
 use crate::module::Module;
 
 /// What a handler answers.
@@ -103,6 +104,34 @@ impl<'r> Request<'r> {
     /// Whether the request is HTTP/1.1 or later.
     pub fn is_http_1_1_or_later(&self) -> bool {
         self.rec().proto_num >= http_version(1, 1)
+    }
+
+    /// Whether the server itself has sent the client's request on to this one: a per-directory RewriteRule, Action, a
+    /// CGI program's `Location: /path`, a type map.
+    pub fn is_redirected(&self) -> bool {
+        !self.rec().prev.is_null()
+    }
+
+    /// Whether the server makes this request to answer a failed one (ErrorDocument), perhaps by way of further
+    /// redirects. It has not been authorised: httpd asks nobody who has just been refused once more.
+    pub fn is_error_document(&self) -> bool {
+        self.previous()
+            .any(|previous| previous.status != sys::HTTP_OK as c_int)
+    }
+
+    /// The requests that led to this one, from the last to the client's own.
+    pub(crate) fn previous(&self) -> impl Iterator<Item = &'r sys::request_rec> {
+        let next = |rec: &&'r sys::request_rec| {
+            // SAFETY: `prev` is NULL or a request of the same pool, which lives as long as this one.
+            unsafe { rec.prev.as_ref() }
+        };
+        std::iter::successors(Some(self.rec()), next).skip(1)
+    }
+
+    /// Whether [`HandlerResult::Suspended`] reaches the MPM: an internal redirect keeps it to itself, and ends the
+    /// request (`ap_internal_redirect`); a connection whose filters clog its input is served synchronously.
+    pub fn may_be_suspended(&self) -> bool {
+        !self.is_redirected() && self.conn().clogging_input_filters() == 0
     }
 
     /// Whether the server made the request itself, to look something up.
@@ -223,14 +252,24 @@ impl<'r> Request<'r> {
         self.conn().aborted != 0
     }
 
-    /// Leaves `value` on the connection for the suspend_connection hook, which gets it when the handler has
-    /// returned [`HandlerResult::Suspended`].
+    /// Lays a claim to the connection, for the handler to return [`HandlerResult::Suspended`] then. The
+    /// suspend_connection hook calls [`Claim::suspended`] when the MPM has suspended the connection. When somebody
+    /// between the handler and the MPM has swallowed that answer, [`Claim::swallowed`] is called instead, while the
+    /// request still lives: by that hook, or when the request's pool goes.
     ///
     /// # Safety
-    /// The handler does return that, and the module leaves values of one type only.
-    pub unsafe fn suspend<T: Send + Sync + 'static>(&self, module: &Module, value: Arc<T>) {
-        // SAFETY: the caller's promise; the connection is live.
-        unsafe { module.leave_connection_value(self.conn().conn_config, value) }
+    /// The handler does return that, and the module has claims of one type only.
+    pub unsafe fn suspend<C: Claim>(&self, claim: Arc<C>) {
+        let vector = self.conn().conn_config;
+        // SAFETY: the caller's promise; the connection is live, and outlives its request's pool.
+        unsafe {
+            C::module().leave_connection_value(vector, claim);
+            self.pool().before_cleanup(move || {
+                if let Some(claim) = C::module().take_connection_value::<C>(vector) {
+                    claim.swallowed();
+                }
+            });
+        }
     }
 
     /// Whether an ErrorDocument is configured for a status.
@@ -277,19 +316,24 @@ impl<'r> Request<'r> {
             sys::ap_remove_input_filter_byhandle((*r).input_filters, c"http_in".as_ptr());
             // It would take the WebSocket for the request's body and cut it when that is late.
             sys::ap_remove_input_filter_byhandle((*r).input_filters, c"reqtimeout".as_ptr());
-            (*r).input_filters = (*c).input_filters;
-            (*r).proto_input_filters = (*c).input_filters;
-
             (*r).status = sys::HTTP_SWITCHING_PROTOCOLS as c_int;
             (*r).status_line = sys::ap_get_status_line((*r).status);
             (*r).headers_out =
                 sys::apr_table_overlay((*r).pool, (*r).err_headers_out, (*r).headers_out);
             sys::ap_send_interim_response(r, 1);
 
-            // HTTP's header filter has seen nothing of the 101 and would write a whole response at the end.
-            (*r).output_filters = (*c).output_filters;
-            (*r).proto_output_filters = (*c).output_filters;
-            (*r).eos_sent = 1;
+            // HTTP's header filter has seen nothing of the 101 and would write a whole response at the end, for
+            // each of the requests that led here.
+            let mut r = r;
+            while !r.is_null() {
+                (*r).input_filters = (*c).input_filters;
+                (*r).proto_input_filters = (*c).input_filters;
+                (*r).output_filters = (*c).output_filters;
+                (*r).proto_output_filters = (*c).output_filters;
+                (*r).eos_sent = 1;
+                (*r).status = sys::HTTP_SWITCHING_PROTOCOLS as c_int;
+                r = (*r).prev;
+            }
             (*c).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE;
         }
     }

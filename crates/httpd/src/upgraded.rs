@@ -5,12 +5,13 @@ mod read;
 mod write;
 
 use std::os::fd::RawFd;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use httpd_sys as sys;
 
 use crate::apr::{Brigade, Pool, Status, Table};
 use crate::bypass::Bypass;
+use crate::host_thread::{self, Acting};
 use crate::request::Request;
 use crate::socket;
 
@@ -75,6 +76,8 @@ impl Upgraded {
             ))
             .ok()?;
             share_allocator(pool)?;
+            host_thread::remember(c.as_ptr());
+            make_log_ids(r.as_ptr());
             Ok(Upgraded {
                 r,
                 c,
@@ -177,14 +180,28 @@ impl Upgraded {
         unsafe { Table::from_raw(self.r.as_ref().notes) }
     }
 
+    /// Whether the connection is known to be gone.
+    pub fn is_aborted(&self) -> bool {
+        // SAFETY: the connection is live.
+        unsafe { self.c.as_ref().aborted != 0 }
+    }
+
     /// The connection is gone: nothing more is written to it, not even by httpd.
     pub fn abort(&mut self) {
         // SAFETY: the connection is live and this thread's.
         unsafe { self.c.as_mut().aborted = 1 };
     }
 
+    /// Tells the peer at once that this is the end, when no filter has to say goodbye first, as TLS has: nothing more
+    /// will be written.
+    pub fn shut_if_bare(&mut self) {
+        if !matches!(self.way().bypass, Bypass::Closed) && !self.has_output() {
+            socket::shutdown_write(self.socket);
+        }
+    }
+
     /// Ends the request of a suspended connection: writes the access log, tells TLS's peer that this is the end, and
-    /// shuts the socket for writing, none of which blocks.
+    /// shuts the socket for writing. Blocks when the log does.
     ///
     /// # Safety
     /// The connection has been suspended, and its handler has returned. Nothing uses the request any more.
@@ -195,10 +212,32 @@ impl Upgraded {
         // goodbye, and the core filter writes it.
         unsafe {
             let c = self.c.as_ptr();
+            let _thread = Acting::on(c);
             let request = sys::ap_bucket_eor_create((*c).bucket_alloc, self.r.as_ptr());
             sys::port::brigade_insert_tail(self.output.as_raw(), request);
             sys::ap_pass_brigade((*c).output_filters, self.output.as_raw());
             self.output.clear();
+        }
+        self.say_goodbye()
+    }
+
+    /// [`Upgraded::end_request`] without any log, and so without blocking.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn end_request_unlogged(self) -> Closing {
+        let r = self.r;
+        let closing = self.say_goodbye();
+        // SAFETY: nothing uses the request any more, as the caller says; its pool holds all of it.
+        unsafe { sys::apr_pool_destroy((*r.as_ptr()).pool) };
+        closing
+    }
+
+    fn say_goodbye(mut self) -> Closing {
+        // SAFETY: the connection is live and this thread's.
+        unsafe {
+            let c = self.c.as_ptr();
+            let _thread = Acting::on(c);
             if (*c).aborted == 0 {
                 sys::ap_prep_lingering_close(c);
                 sys::ap_shutdown_conn(c, 0);
@@ -246,22 +285,11 @@ impl Closing {
         false
     }
 
-    /// Whether the MPM has made the first of the two stores that it makes after the suspend_connection hook.
-    pub fn is_released(&self) -> bool {
-        // SAFETY: the connection is live; the store is another thread's, so that it is read as it is in memory.
-        unsafe {
-            std::ptr::addr_of!((*self.c.as_ptr()).sbh)
-                .read_volatile()
-                .is_null()
-        }
-    }
-
     /// Closes the socket and frees the connection; the MPM's counters follow by its cleanups.
     ///
     /// # Safety
     /// The worker thread that suspended the connection is done with it. After the suspend_connection hook the MPM
-    /// still stores two fields, `c->sbh` ([`Closing::is_released`]) and then a flag of its own, so that this must come
-    /// some time after that.
+    /// still stores two fields, `c->sbh` and then a flag of its own, so that this must come some time after that.
     pub unsafe fn destroy(self) {
         // SAFETY: nobody uses the connection any more, as the caller says; its pool holds all of it.
         unsafe { sys::apr_pool_destroy((*self.c.as_ptr()).pool) }
@@ -291,6 +319,23 @@ unsafe fn share_allocator(pool: *mut sys::apr_pool_t) -> Result<(), Status> {
         });
     }
     Ok(())
+}
+
+/// Makes the ids that the error log may show, while nobody else uses the pools that they are made in.
+///
+/// # Safety
+/// `r` is a live request that this thread serves.
+unsafe fn make_log_ids(r: *mut sys::request_rec) {
+    // SAFETY: the caller's promise; httpd's own hook makes an id if no other does.
+    unsafe {
+        let c = (*r).connection;
+        if (*c).log_id.is_null() {
+            sys::ap_run_generate_log_id(c, ptr::null(), &raw mut (*c).log_id);
+        }
+        if (*r).log_id.is_null() {
+            sys::ap_run_generate_log_id(c, r, &raw mut (*r).log_id);
+        }
+    }
 }
 
 /// [`MAX_PASS`], or less when FlushMaxThreshold is lower.

@@ -18,6 +18,9 @@ pub struct Config {
     /// The threads' stack size in bytes; 0 for the system's default (`ulimit -s`). Not below the
     /// system's minimum, and a multiple of the page size where the system wants that.
     pub stack_size: usize,
+    /// Runs each worker thread: gets its whole life as a function, which it must call once. For what a thread has to
+    /// have before its first callback and to give back after its last.
+    pub around_thread: Option<AroundThread>,
     /// Is told what should not have happened, such as a panic in a callback or a thread that cannot be
     /// made. Called on any of the reactor's threads.
     pub on_fault: Option<FaultCallback>,
@@ -25,6 +28,9 @@ pub struct Config {
 
 /// The type of [`Config::on_fault`]: gets one line of English without a line break of ours.
 pub type FaultCallback = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The type of [`Config::around_thread`].
+pub type AroundThread = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 impl Config {
     /// The highest [`Config::max_threads`].
@@ -62,6 +68,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(60),
             name: "reactor".to_owned(),
             stack_size: 0,
+            around_thread: None,
             on_fault: None,
         }
     }

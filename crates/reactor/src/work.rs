@@ -32,7 +32,13 @@ pub(crate) fn replenish(core: &Arc<Core>) -> io::Result<()> {
     core.pool.replenish(|index| {
         let shared = Arc::clone(core);
         let name = format!("{}-{index}", core.config.short_name());
-        Thread::spawn(&name, core.config.stack_size, move || run(&shared, index))
+        Thread::spawn(&name, core.config.stack_size, move || {
+            let mut life = || run(&shared, index);
+            match &shared.config.around_thread {
+                Some(around) => around(&mut life),
+                None => life(),
+            }
+        })
     })
 }
 

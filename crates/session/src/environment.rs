@@ -43,8 +43,16 @@ pub trait Transport: Send {
 
     /// The session has ended, and has called its application for the last time. `is_lost`: nothing more can be
     /// written, so that a goodbye would block.
-    fn end(&mut self, account: &Account<'_, Self::Failure>, is_lost: bool);
+    /// Gives what is left to be done when nobody holds the transport any more.
+    fn end(&mut self, account: &Account<'_, Self::Failure>, is_lost: bool) -> Option<Epilogue>;
+
+    /// Nothing is going to be written any more: lets the peer see the end, if it can be shown without anything that
+    /// [`Transport::end`] may still need.
+    fn shut(&mut self);
 }
+
+/// What is left to be done behind a session's end, without its transport.
+pub type Epilogue = Box<dyn FnOnce() + Send>;
 
 /// What a read found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +95,11 @@ pub trait Application {
 
     /// It is over: the last call, made once for each session that has been accepted.
     fn on_disconnect(&self);
+
+    /// The thread that runs a callback waits for the peer: `wait` does, and is called once.
+    fn while_blocked(&self, wait: impl FnOnce()) {
+        wait();
+    }
 }
 
 /// Who waits for the transport, and takes turns when there is something to do. Called from any thread.

@@ -22,7 +22,13 @@ impl<E: Environment> Session<E> {
         let sent_by = self.who_sends();
         loop {
             match self.outbox.push(outgoing, sent_by) {
-                Err(Refused::Full) if self.is_accepted() => self.wait_for_room(outgoing, sent_by),
+                Err(Refused::Full) if self.is_accepted() => match sent_by {
+                    SentBy::Callback => {
+                        let wait = || self.wait_for_room(outgoing, sent_by);
+                        self.environment.while_blocked(wait);
+                    }
+                    SentBy::Thread => self.wait_for_room(outgoing, sent_by),
+                },
                 pushed => return self.pushed(outgoing, sent_by, pushed),
             }
         }

@@ -7,7 +7,7 @@ use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError, Rece
 
 use crate::config::Config;
 use crate::ending::{Account, ClosedBy, Ending};
-use crate::environment::{EndingOf, Environment, Failure, Machine, Read, ThreadId, Wait};
+use crate::environment::{EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Wait};
 use crate::outbox::{Outgoing, SentBy};
 use crate::session::Session;
 use crate::sync::atomic::{Ordering, fence};
@@ -497,6 +497,9 @@ impl<E: Environment> Session<E> {
     fn end(&self, reader: &Reader<E>) {
         self.outbox.end();
         let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
+        if !ending.is_broken() {
+            self.shut();
+        }
         if reader.is_open_told {
             let (code, reason) = ending.code_and_reason();
             sheltered(|| {
@@ -506,11 +509,24 @@ impl<E: Environment> Session<E> {
         sheltered(|| self.environment.on_disconnect());
         let (_, code) = ending.logged_code(self.closed());
         sheltered(|| self.environment.closed(code));
-        sheltered(|| self.give_account(reader, ending));
+        // What takes long (a log may hang) is done when the wire is free.
+        if let Some(epilogue) = sheltered(|| self.give_account(reader, ending)).flatten() {
+            sheltered(epilogue);
+        }
     }
 
-    fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) {
-        if let Some(wire) = lock(&self.wire).as_mut() {
+    /// Lets the peer see the end at once, before the application has had its last calls, when nothing is to be written
+    /// any more.
+    fn shut(&self) {
+        if let Some(wire) = self.wire().as_mut()
+            && wire.is_idle()
+        {
+            wire.shut();
+        }
+    }
+
+    fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) -> Option<Epilogue> {
+        lock(&self.wire).as_mut().and_then(|wire| {
             wire.end(&Account {
                 ending,
                 closed: self.closed(),
@@ -519,8 +535,8 @@ impl<E: Environment> Session<E> {
                 messages_out: self.messages_sent.load(Ordering::Relaxed),
                 bytes_in: reader.bytes_received,
                 bytes_out: wire.bytes_sent(),
-            });
-        }
+            })
+        })
     }
 }
 

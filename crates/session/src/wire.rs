@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffers::Buffers;
 use crate::ending::Account;
-use crate::environment::{Machine, Read, Transport};
+use crate::environment::{Epilogue, Machine, Read, Transport};
 
 /// The transport of one session. Under the session's lock: the thread that holds it reads or writes, not both at once.
 pub struct Wire<T: Transport> {
@@ -132,11 +132,16 @@ impl<T: Transport> Wire<T> {
         Ok(())
     }
 
-    /// The session has ended.
-    pub fn end(&mut self, account: &Account<'_, T::Failure>) {
+    /// Nothing is going to be written any more.
+    pub fn shut(&mut self) {
+        self.transport.shut();
+    }
+
+    /// The session has ended. Gives what is left to be done when nobody holds the wire.
+    pub fn end(&mut self, account: &Account<'_, T::Failure>) -> Option<Epilogue> {
         // What the peer has not taken by now it never will; saying goodbye behind it would block.
         let is_lost = account.ending.is_broken() || !self.is_idle();
-        self.transport.end(account, is_lost);
+        self.transport.end(account, is_lost)
     }
 
     /// The transport, when the session has ended.

@@ -6,6 +6,7 @@ use super::floor::Below;
 use super::{Upgraded, Way};
 use crate::apr::Status;
 use crate::bypass::{Bypass, Counters};
+use crate::host_thread::Acting;
 use crate::socket;
 
 /// How often the filters are asked in one read before others get their turn: a client may send one record without data
@@ -84,6 +85,8 @@ impl Upgraded {
             self.surplus.drain(..count);
             return Ok(Read::Data(count));
         }
+        // SAFETY: the connection is live and this thread's.
+        let _thread = unsafe { Acting::on(self.c.as_ptr()) };
         for _ in 0..MOST_TRIES {
             if let Some(end) = self.end {
                 return match end.is_eof() {

@@ -5,6 +5,7 @@ use httpd_sys as sys;
 use super::{Upgraded, Way};
 use crate::apr::Status;
 use crate::bypass::Bypass;
+use crate::host_thread::Acting;
 use crate::socket;
 
 impl Upgraded {
@@ -48,6 +49,8 @@ impl Upgraded {
             };
         }
         let bytes = &bytes[..bytes.len().min(self.max_pass)];
+        // SAFETY: the connection is live and this thread's.
+        let _thread = unsafe { Acting::on(self.c.as_ptr()) };
         // SAFETY: the connection is live and this thread's; `bytes` outlive the pass, and the brigade is cleared
         // behind it.
         let status = Status(unsafe {
@@ -68,6 +71,8 @@ impl Upgraded {
     /// Has the filters write what they hold and the socket takes; whether something is left says
     /// [`Upgraded::has_output`].
     pub fn flush(&mut self) -> Result<(), Status> {
+        // SAFETY: the connection is live and this thread's.
+        let _thread = unsafe { Acting::on(self.c.as_ptr()) };
         // SAFETY: the connection is live and this thread's.
         unsafe {
             let status = write_pending(self.c.as_ptr());

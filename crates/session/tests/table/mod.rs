@@ -385,7 +385,11 @@ impl Transport for Pipe {
         Ok(())
     }
 
-    fn end(&mut self, account: &Account<'_, &'static str>, is_lost: bool) {
+    fn end(
+        &mut self,
+        account: &Account<'_, &'static str>,
+        is_lost: bool,
+    ) -> Option<session::Epilogue> {
         let before = self
             .0
             .lock()
@@ -393,7 +397,10 @@ impl Transport for Pipe {
             .ended
             .replace((account.ending.to_string(), is_lost));
         assert_eq!(before, None, "a transport ends once");
+        None
     }
+
+    fn shut(&mut self) {}
 }
 
 /// A text message, to be sent.
