@@ -28,7 +28,7 @@
  *
  * The life of a plugin: init and configure + in the parent process, while the
  * configuration is read; then in each child child_start +, connections,
- * child_stop +; destroy when the configuration goes.
+ * child_stop +; destroy in the parent process when the configuration goes.
  *
  * Rules that hold everywhere
  *
@@ -444,9 +444,10 @@ struct _WebSocketPlugin;
 typedef struct _WebSocketPlugin *(CALLBACK *WS_Init)(void);
 
 /*
- * The configuration goes away: called once for each table, in each process that
- * held it (the parent and its children), after the last on_disconnect in that
- * process. The shared object may be unloaded next. May be NULL.
+ * The configuration goes away: called once for each table, in the process that
+ * has called init (the parent; under `httpd -X` the only one). The shared object
+ * may be unloaded next. A child process ends without it: what a child has opened
+ * is given back in child_stop. May be NULL.
  */
 typedef void (CALLBACK *WS_Destroy)(struct _WebSocketPlugin *plugin);
 

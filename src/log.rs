@@ -34,6 +34,10 @@ tags! {
     OptionRefused = 103,
     /// No shared memory for the figures.
     NoFigures = 104,
+    /// An old version of a plugin's file stays mapped.
+    OldVersion = 110,
+    /// A plugin's table has members that its version does not let count.
+    IgnoredMembers = 111,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.

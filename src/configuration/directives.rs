@@ -158,7 +158,15 @@ impl Take2 for WebSocketHandler {
         init: &str,
     ) -> Result<(), String> {
         let file = directive.server_root_relative(path);
-        let plugin = plugin::load_once(directive.pool(), &file, init)?;
+        let mut remarks = Vec::new();
+        let plugin = plugin::load_once(directive.pool(), &file, init, &mut remarks);
+        for (tag, text) in remarks {
+            let subject = Subject::Server(directive.server());
+            log::log(&subject, Level::Warn, tag, || {
+                format!("{}: {text}", directive.place())
+            });
+        }
+        let plugin = plugin?;
         Section::of(directive, config).set_plugin(&plugin);
         config.plugin = Some(plugin);
         config.path = Some(directive.section_path().into());

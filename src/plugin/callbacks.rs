@@ -15,6 +15,8 @@ pub struct Plugin {
     pub(super) table: NonNull<abi::WebSocketPlugin>,
     pub(super) callbacks: Callbacks,
     pub(super) name: String,
+    /// Libraries that it needs, whose symbols everything sees.
+    pub(super) _promoted: Vec<Library>,
     /// Last, so that the code is there while `drop` calls `destroy`.
     pub(super) _library: Library,
 }

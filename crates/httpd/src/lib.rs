@@ -16,6 +16,7 @@
 //! | [`mpm`] | what the running MPM can do |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
+//! | [`retained`] | memory that outlives a configuration |
 //! | [`process`], [`thread`], [`random`] | who lives; a thread of the module's own; numbers that nobody can guess |
 //! | [`guard`] | no panic crosses into C |
 //!
@@ -37,6 +38,7 @@ pub mod mpm;
 pub mod process;
 pub mod random;
 pub mod request;
+pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;
