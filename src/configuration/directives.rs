@@ -4,13 +4,14 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take12};
+use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take3, Take12};
 use httpd::log::Subject;
 use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
 use websocket_proto::origin::TrustedOrigin;
 
 use crate::configuration::config::{Config, OriginCheck};
+use crate::configuration::process_options;
 use crate::configuration::section::Section;
 use crate::log::{self, Level, Tag};
 use crate::plugin;
@@ -32,6 +33,11 @@ pub const COMMANDS: &[Command] = &[
         c"WebSocketPluginOption",
         Context::Configuration,
         c"a name and a value for the plugin; may be repeated",
+    ),
+    Command::take3::<WebSocketProcessOption>(
+        c"WebSocketProcessOption",
+        Context::Configuration,
+        c"an init function, and a name and a value for its plugin in each process; may be repeated",
     ),
     Command::take1::<WebSocketOriginCheck>(
         c"WebSocketOriginCheck",
@@ -193,6 +199,28 @@ impl Take2 for WebSocketPluginOption {
         Section::of(directive, config).set_option(&name, &value);
         let options = config.plugin_options.get_or_insert_default();
         Arc::make_mut(options).set(name, value);
+        Ok(())
+    }
+}
+
+struct WebSocketProcessOption;
+
+impl Take3 for WebSocketProcessOption {
+    type Config = Config;
+
+    fn set(
+        directive: &Directive<'_>,
+        _: &mut Config,
+        init: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), String> {
+        directive.require_global()?;
+        if name.is_empty() {
+            return Err("the option has no name".to_owned());
+        }
+        let text = |text| CString::new(text).map_err(|_| "a NUL in the option".to_owned());
+        process_options::set(directive, init, text(name)?, text(value)?);
         Ok(())
     }
 }

@@ -10,4 +10,5 @@ pub mod capacity;
 pub mod config;
 pub mod directives;
 pub mod options;
+pub mod process_options;
 pub mod section;

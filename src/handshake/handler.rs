@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::time::Instant;
 
 use httpd::apr::Status;
 use httpd::log::Subject;
@@ -20,6 +19,7 @@ use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::websocket::callbacks::Callback;
 use crate::websocket::connection::{Connection, Opening};
 use crate::websocket_module;
 
@@ -127,7 +127,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         buffers: child.buffers(),
         place,
     });
-    connection.accept(ask_plugin(request, plugin, &connection)?);
+    connection.accept(ask_plugin(request, plugin, &connection, &child)?);
     // Before the client knows: who then asks for the figures is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
@@ -220,14 +220,26 @@ fn negotiate(
 fn ask_plugin(
     request: &Request<'_>,
     plugin: &Plugin,
-    connection: &Connection,
+    connection: &Arc<Connection>,
+    child: &Child,
 ) -> Result<PluginPrivate, Refusal> {
-    let start = Instant::now();
-    // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
-    let verdict = unsafe { plugin.on_connect(connection.server()) };
-    connection.entry().callback_took(start.elapsed());
+    let verdict = child.while_opening(connection, || {
+        connection.run(Callback::Connect, || {
+            // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
+            unsafe { plugin.on_connect(connection.server()) }
+        })
+    });
     if let Verdict::Accepted(private) = verdict {
-        return Ok(private);
+        if !connection.is_rejected() {
+            return Ok(private);
+        }
+        // What it keeps for the connection must be given back all the same.
+        connection.log_misuse(&"reject, and then a connection is accepted");
+        connection.outbox.end();
+        connection.run(Callback::Disconnect, || {
+            // SAFETY: as above; it is called once, and `private` is from this acceptance.
+            unsafe { plugin.on_disconnect(private, connection.server()) }
+        });
     }
     let chosen = connection.refuse(request);
     Err(match verdict {
@@ -243,6 +255,7 @@ fn ask_plugin(
             Refusal {
                 // A plugin's own 503 is no fault.
                 level: Level::Info,
+                body: connection.take_refusal_body(),
                 ..Refusal::new(status, Tag::RefusedByPlugin, reason)
             }
         }

@@ -89,6 +89,7 @@ impl Plugin {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
+            init: init.to_owned(),
             _promoted: promoted,
             _library: library,
         })
@@ -106,13 +107,16 @@ fn binding(image: Option<&Image>) -> Binding {
     }
 }
 
+/// `WS_Init`.
+type Init = unsafe extern "C" fn() -> *mut abi::WebSocketPlugin;
+
 /// The init function, which is code of the file itself. The error goes on after the file's name.
 fn init_function(
     library: &Library,
     place: &Place,
     image: Option<&Image>,
     init: &str,
-) -> Result<unsafe extern "C" fn() -> *mut abi::WebSocketPlugin, String> {
+) -> Result<Init, String> {
     let name = CString::new(init).map_err(|_| "cannot have a NUL in its init function's name")?;
     let Some(address) = mapped::symbol(library, &name) else {
         return Err(match image.and_then(|image| image.mangled(init)) {
@@ -128,7 +132,9 @@ fn init_function(
             found.file.display()
         )),
         // SAFETY: the address is not NULL, and is that of code whose type the operator vouches for.
-        _ if place.is_code(address) => Ok(unsafe { std::mem::transmute(address) }),
+        _ if place.is_code(address) => {
+            Ok(unsafe { std::mem::transmute::<*const c_void, Init>(address) })
+        }
         _ => Err(format!("has '{init}', but it is no function")),
     }
 }

@@ -26,6 +26,7 @@ pub struct Callbacks {
     pub on_timer: abi::WsOnTimer,
     pub on_writable: abi::WsOnWritable,
     pub on_close: abi::WsOnClose,
+    pub on_pong: abi::WsOnPong,
 }
 
 impl Callbacks {
@@ -48,6 +49,7 @@ impl Callbacks {
             address!(on_timer),
             address!(on_writable),
             address!(on_close),
+            address!(on_pong),
         ]
         .into_iter()
         .filter_map(|(name, address)| Some((name, address?)))
@@ -105,7 +107,8 @@ pub unsafe fn check(
         .or(is_ignored!(on_open))
         .or(is_ignored!(on_timer))
         .or(is_ignored!(on_writable))
-        .or(is_ignored!(on_close));
+        .or(is_ignored!(on_close))
+        .or(is_ignored!(on_pong));
     let callbacks = Callbacks {
         destroy: member!(destroy),
         on_connect: member!(on_connect),
@@ -118,6 +121,7 @@ pub unsafe fn check(
         on_timer: member!(on_timer),
         on_writable: member!(on_writable),
         on_close: member!(on_close),
+        on_pong: member!(on_pong),
     };
     Ok((callbacks, ignored))
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -35,14 +35,8 @@ use crate::websocket::transport::Transport;
 use crate::websocket::turn::Reader;
 
 const NEVER: u64 = u64::MAX;
-/// What says where a response ends, and what comes after it: httpd's to say.
-const FRAMING_FIELDS: [&[u8]; 5] = [
-    b"Connection",
-    b"Content-Length",
-    b"Trailer",
-    b"Transfer-Encoding",
-    b"Upgrade",
-];
+/// How many kinds of mistakes are logged for one connection.
+const MOST_MISUSES: usize = 32;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
@@ -81,7 +75,12 @@ pub struct Connection {
     pub(crate) turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input.
     pub(crate) is_corked: AtomicBool,
-    has_logged_misuse: AtomicBool,
+    /// The mistakes of the plugin's that have been logged.
+    misuses: Mutex<Vec<String>>,
+    /// The callback that runs, by its number in [`crate::websocket::callbacks`].
+    pub(crate) running: AtomicU8,
+    /// The plugin's latest ping, and when it went out.
+    pinged: Mutex<Option<(Vec<u8>, Instant)>>,
     pub(crate) messages_sent: AtomicU64,
     /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
     pub(crate) opened: Instant,
@@ -118,6 +117,8 @@ pub struct Asked {
 #[derive(Default)]
 struct Rejection {
     status: Option<u16>,
+    /// The plugin's own body: its media type and content. Else httpd writes one.
+    body: Option<(CString, Vec<u8>)>,
     /// The header fields that the plugin has set.
     headers: Vec<CString>,
 }
@@ -170,7 +171,9 @@ impl Connection {
             // Nobody else has it yet.
             turn_thread: AtomicUsize::new(current_thread()),
             is_corked: AtomicBool::new(false),
-            has_logged_misuse: AtomicBool::new(false),
+            misuses: Mutex::default(),
+            running: AtomicU8::new(0),
+            pinged: Mutex::default(),
             messages_sent: AtomicU64::new(0),
             opened: Instant::now(),
             last_sent: AtomicU64::new(0),
@@ -216,18 +219,22 @@ impl Connection {
         self.private.get().is_some()
     }
 
+    /// Whether the plugin has chosen a refusal.
+    pub fn is_rejected(&self) -> bool {
+        lock(&self.rejection).status.is_some()
+    }
+
+    /// The body that the plugin gives its refusal: media type and content.
+    pub fn take_refusal_body(&self) -> Option<(CString, Vec<u8>)> {
+        lock(&self.rejection).body.take()
+    }
+
     /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
     pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
         self.outbox.end();
         let rejection = lock(&self.rejection);
         let status = rejection.status?;
         for name in &rejection.headers {
-            let is_httpds = FRAMING_FIELDS
-                .iter()
-                .any(|field| name.to_bytes().eq_ignore_ascii_case(field));
-            if is_httpds {
-                continue;
-            }
             // An error response has no other header fields than these.
             if let Some(value) = request.headers_out().get(name) {
                 request.err_headers_out().set(name, value);
@@ -241,15 +248,17 @@ impl Connection {
         lock(&self.rejection).headers.push(name.to_owned());
     }
 
-    /// The plugin chooses the status of a refusal. Says whether it can be had.
-    pub fn reject(&self, status: u32) -> bool {
+    /// The plugin chooses the status of a refusal, and its body. Says whether they can be had.
+    pub fn reject(&self, status: u32, body: Option<(&CStr, &[u8])>) -> bool {
         let status = u16::try_from(status).ok();
         let status = status.filter(|status| (300..=599).contains(status));
         match status {
             _ if self.is_accepted() => self.log_misuse(&"reject after on_connect"),
             None => self.log_misuse(&"reject with a status that is not 300 to 599"),
             Some(_) => {
-                lock(&self.rejection).status = status;
+                let mut rejection = lock(&self.rejection);
+                rejection.status = status;
+                rejection.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
                 return true;
             }
         }
@@ -362,13 +371,33 @@ impl Connection {
         self.closed.get().map(|closed| &**closed)
     }
 
-    /// Says once for each connection what a plugin does wrong.
+    /// Says what a plugin does wrong, once for each connection and kind of mistake.
     pub(crate) fn log_misuse(&self, reason: &dyn fmt::Display) {
-        if !self.has_logged_misuse.swap(true, Ordering::Relaxed) {
-            self.log(Level::Warn, Tag::Misuse, || {
-                format!("the plugin's call was refused: {reason} (said once for each connection)")
-            });
+        let reason = reason.to_string();
+        {
+            let mut misuses = lock(&self.misuses);
+            if misuses.contains(&reason) || misuses.len() == MOST_MISUSES {
+                return;
+            }
+            misuses.push(reason.clone());
         }
+        self.log(Level::Warn, Tag::Misuse, || {
+            format!("the plugin's call was refused: {reason} (said once for each connection)")
+        });
+    }
+
+    /// The plugin sends a ping, whose round trip it wants to know.
+    pub(crate) fn pinged(&self, payload: &[u8]) {
+        if self.plugin.has_on_pong() {
+            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
+        }
+    }
+
+    /// How long the plugin's latest ping was under way, when this pong answers it.
+    pub(crate) fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
+        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
+        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
+        Some(sent.elapsed())
     }
 
     /// Logs a line about this connection, from any thread.

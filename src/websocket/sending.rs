@@ -20,6 +20,9 @@ impl Connection {
     /// [`Refused::Full`], but before the 101, when nobody takes anything out.
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
+        if let Outgoing::Ping(payload) = outgoing {
+            self.pinged(payload);
+        }
         loop {
             match self.outbox.push(outgoing, sent_by) {
                 Err(Refused::Full) if self.is_accepted() => self.wait_for_room(outgoing, sent_by),
@@ -31,6 +34,9 @@ impl Connection {
     /// [`Connection::send`] that does not block; on_writable follows a [`Refused::Full`].
     pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
+        if let Outgoing::Ping(payload) = outgoing {
+            self.pinged(payload);
+        }
         let pushed = self.outbox.try_push(outgoing, sent_by);
         self.pushed(outgoing, sent_by, pushed)
     }

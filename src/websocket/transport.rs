@@ -10,6 +10,10 @@ use httpd::upgraded::{Read, Upgraded};
 use crate::websocket::buffers::Buffers;
 use crate::websocket::frame_log::FrameLog;
 
+/// How often to look within `WebSocketSendTimeout` whether the peer takes output: a peer that has stopped is given up at
+/// most that part of the time too late.
+const LOOKS: u32 = 8;
+
 /// The transport of one connection. Under the connection's lock: who holds it reads or writes, not both at once.
 pub struct Transport {
     upgraded: Upgraded,
@@ -17,8 +21,12 @@ pub struct Transport {
     pending: Vec<u8>,
     /// How much of `pending` has been taken.
     taken: usize,
-    /// Since when the socket has taken nothing although there is output.
+    /// Since when the peer has taken nothing although there is output.
     stalled_since: Option<Instant>,
+    /// What the peer had acknowledged then; `None` when that cannot be known.
+    acknowledged: Option<u64>,
+    /// When that was last asked for.
+    looked_at: Instant,
     /// `WebSocketSendTimeout`.
     send_timeout: Duration,
     /// The peer has been given up: it has taken nothing in that time.
@@ -38,6 +46,8 @@ impl Transport {
             pending: Vec::new(),
             taken: 0,
             stalled_since: None,
+            acknowledged: None,
+            looked_at: Instant::now(),
             send_timeout,
             has_expired: false,
             buffers: Arc::clone(buffers),
@@ -67,18 +77,40 @@ impl Transport {
         self.failure.is_none() && self.pending.is_empty() && !self.upgraded.has_output()
     }
 
-    /// When the peer must have taken some of the output that waits for it.
+    /// When the peer must have taken some of the output that waits for it, or when to look whether it has.
     pub fn send_deadline(&self) -> Option<Instant> {
-        self.stalled_since.map(|since| since + self.send_timeout)
+        let next_look = self.looked_at + self.send_timeout / LOOKS;
+        self.stalled_since
+            .map(|since| next_look.min(since + self.send_timeout))
     }
 
     /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
     /// Says whether it is given up.
     pub fn expire(&mut self) -> bool {
-        self.has_expired |= self
-            .send_deadline()
-            .is_some_and(|deadline| deadline <= Instant::now());
+        let now = Instant::now();
+        if self.send_deadline().is_some_and(|deadline| deadline <= now) {
+            // A slow one may have taken some, and still not so much that the kernel says that there is room.
+            self.look_for_progress(false);
+            self.has_expired |= self
+                .stalled_since
+                .is_some_and(|since| since + self.send_timeout <= now);
+        }
         self.has_expired
+    }
+
+    /// Begins the time anew when the peer has taken something. Room in the kernel's own buffer is no sign of that: it
+    /// grows while the peer reads nothing. `has_moved`: what counts where nothing better is known.
+    fn look_for_progress(&mut self, has_moved: bool) {
+        let acknowledged = httpd::socket::acknowledged(self.upgraded.socket());
+        let has_moved = match (acknowledged, self.acknowledged) {
+            (Some(now), Some(then)) => now != then,
+            _ => has_moved,
+        };
+        self.looked_at = Instant::now();
+        if has_moved || self.stalled_since.is_none() {
+            self.stalled_since = Some(self.looked_at);
+            self.acknowledged = acknowledged;
+        }
     }
 
     /// How many bytes have gone out.
@@ -119,8 +151,8 @@ impl Transport {
         let has_moved = count > 0 || (had_output && !self.upgraded.has_output());
         if self.is_idle() {
             self.stalled_since = None;
-        } else if has_moved || self.stalled_since.is_none() {
-            self.stalled_since = Some(Instant::now());
+        } else {
+            self.look_for_progress(has_moved);
         }
         count
     }

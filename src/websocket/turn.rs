@@ -302,9 +302,11 @@ impl Connection {
             None => {}
             Some(Event::Pong(payload)) => {
                 reader.watch.counted();
-                if let Some(time) = reader.watch.pong(&payload) {
+                let heartbeat = reader.watch.pong(&payload);
+                if let Some(time) = heartbeat {
                     self.entry().ping_round_trip(time);
                 }
+                self.on_pong(reader, &payload, heartbeat);
             }
             Some(Event::Message { kind, mut payload }) => {
                 // A plugin that has closed gets no more messages.
