@@ -162,8 +162,9 @@ pub mod __private {
 /// Defines the init function `$init` of a plugin.
 ///
 /// `$plugin` is an expression of a type that implements [`Plugin`]. It is evaluated each time httpd
-/// reads its configuration, in the parent process; the value is dropped when that configuration
-/// goes away. If it panics, the configuration is refused. Several locations that name the same init
+/// reads its configuration, in the parent process; the value is dropped there when that configuration
+/// goes away. A child process has a copy of it, and ends without dropping it: what a child has opened is given back in
+/// [`Plugin::child_stop`](crate::Plugin::child_stop). If it panics, the configuration is refused. Several locations that name the same init
 /// function share one value.
 ///
 /// A shared object may export several plugins under different names. The first init function that is

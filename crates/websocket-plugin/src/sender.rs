@@ -179,7 +179,7 @@ impl Sender {
     }
 
     /// Has [`Plugin::timer`](crate::Plugin::timer) called once, after this time or somewhat later. A
-    /// connection has one timer: a second call replaces the first.
+    /// second call replaces the first; [`set_timer_for`](Self::set_timer_for) has any number of timers.
     ///
     /// In whole milliseconds, rounded up, from 1 ms to a day; a longer time is
     /// [`SendError::Invalid`]. From [`Plugin::connect`](crate::Plugin::connect), the time begins
