@@ -50,6 +50,12 @@ tags! {
     FewSlots = 109,
     /// httpd's threads have too little stack for a line of its log.
     SmallStack = 110,
+    /// An old version of a plugin's file stays mapped.
+    OldVersion = 113,
+    /// A plugin's table has members that its version does not let count.
+    IgnoredMembers = 111,
+    /// A plugin's option is where its reader does not see it.
+    OptionUnread = 112,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -84,6 +90,8 @@ tags! {
     SlowCallback = 409,
     /// What a plugin itself logs.
     PluginSays = 402,
+    /// A plugin's callback holds up the end of the process.
+    StillRunning = 411,
     /// A frame has been read, or is about to be written (trace4).
     Frame = 501,
     /// The beginning of a frame's payload (trace8).

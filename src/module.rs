@@ -7,7 +7,7 @@ use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, message_memory, section};
+use crate::configuration::{capacity, message_memory, process_options, section};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
 use crate::{board, log, plugin, status};
@@ -41,13 +41,16 @@ impl Handler for Hooks {
 
 impl CheckConfig for Hooks {
     fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
-        section::check_all(pool, server)
+        // Both, so that each mistake is told.
+        let are_sections_good = section::check_all(pool, server);
+        process_options::check_all(pool, server) && are_sections_good
     }
 }
 
 impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         if !httpd::mpm::is_first_reading() {
+            httpd::log::write_standard_error_at_once();
             board::make(server);
             if !plugin::all_loaded(pool).is_empty() {
                 capacity::prepare(server);
@@ -60,6 +63,7 @@ impl PostConfig for Hooks {
 
 impl ChildInit for Hooks {
     fn child_init(pool: Pool<'static>, server: Server<'static>) {
+        httpd::log::write_standard_error_at_once();
         Child::start(pool, server);
     }
 }

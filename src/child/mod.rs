@@ -3,6 +3,7 @@
 //! [`Child`] begins in httpd's child_init hook and ends with the process's pool. The handshake asks it for a [`Place`],
 //! drivers for the reactor, and everybody the [`scribe`] for what is to be logged; it closes its WebSockets when the process is to stop, or an operator says so.
 
+mod patience;
 mod process;
 pub mod scribe;
 

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take12};
+use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take3, Take12};
 use httpd::log::Subject;
 use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
@@ -11,6 +11,7 @@ use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
 use crate::configuration::config::{Config, HostRule, OriginCheck};
 use crate::configuration::message_memory;
+use crate::configuration::process_options;
 use crate::configuration::section::Section;
 use crate::configuration::values::{parse_number, parse_size, parse_some_time, parse_time};
 use crate::log::{self, Level, Tag};
@@ -33,6 +34,11 @@ pub const COMMANDS: &[Command] = &[
         c"WebSocketPluginOption",
         Context::Configuration,
         c"a name and a value for the plugin; may be repeated",
+    ),
+    Command::take3::<WebSocketProcessOption>(
+        c"WebSocketProcessOption",
+        Context::Configuration,
+        c"an init function, and a name and a value for its plugin in each process; may be repeated",
     ),
     Command::take1::<WebSocketOriginCheck>(
         c"WebSocketOriginCheck",
@@ -174,7 +180,15 @@ impl Take2 for WebSocketHandler {
         init: &str,
     ) -> Result<(), String> {
         let file = directive.server_root_relative(path);
-        let plugin = plugin::load_once(directive.pool(), &file, init)?;
+        let mut remarks = Vec::new();
+        let plugin = plugin::load_once(directive.pool(), &file, init, &mut remarks);
+        for (tag, text) in remarks {
+            let subject = Subject::Server(directive.server());
+            log::log(&subject, Level::Warn, tag, || {
+                format!("{}: {text}", directive.place())
+            });
+        }
+        let plugin = plugin?;
         Section::of(directive, config).set_plugin(&plugin);
         config.plugin = Some(plugin);
         config.path = Some(directive.section_path().into());
@@ -201,6 +215,28 @@ impl Take2 for WebSocketPluginOption {
         Section::of(directive, config).set_option(&name, &value);
         let options = config.plugin_options.get_or_insert_default();
         Arc::make_mut(options).set(name, value);
+        Ok(())
+    }
+}
+
+struct WebSocketProcessOption;
+
+impl Take3 for WebSocketProcessOption {
+    type Config = Config;
+
+    fn set(
+        directive: &Directive<'_>,
+        _: &mut Config,
+        init: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), String> {
+        directive.require_global()?;
+        if name.is_empty() {
+            return Err("the option has no name".to_owned());
+        }
+        let text = |text| CString::new(text).map_err(|_| "a NUL in the option".to_owned());
+        process_options::set(directive, init, text(name)?, text(value)?);
         Ok(())
     }
 }

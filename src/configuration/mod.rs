@@ -12,5 +12,6 @@ pub mod config;
 pub mod directives;
 pub mod message_memory;
 pub mod options;
+pub mod process_options;
 pub mod section;
 pub mod values;

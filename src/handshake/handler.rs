@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::time::Instant;
 
 use httpd::apr::Status;
 use httpd::log::Subject;
@@ -132,10 +131,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         buffers: child.buffers(),
         place,
     });
-    child.asks(&connection);
-    let asked = ask_plugin(request, plugin, &connection);
-    child.has_asked(&connection);
-    connection.accept(asked?);
+    connection.accept(ask_plugin(request, plugin, &connection, &child)?);
     // Before the client knows: who then asks for the figures is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
@@ -228,17 +224,26 @@ fn negotiate(
 fn ask_plugin(
     request: &Request<'_>,
     plugin: &Plugin,
-    connection: &Connection,
+    connection: &Arc<Connection>,
+    child: &Child,
 ) -> Result<PluginPrivate, Refusal> {
-    let start = Instant::now();
-    connection.call_begins(Callback::OnConnect, start);
-    // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
-    let verdict = unsafe { plugin.on_connect(connection.server()) };
-    let time = start.elapsed();
-    connection.call_ends(start, time);
-    connection.entry().callback_took(time);
+    let verdict = child.while_opening(connection, || {
+        connection.run(Callback::OnConnect, || {
+            // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
+            unsafe { plugin.on_connect(connection.server()) }
+        })
+    });
     if let Verdict::Accepted(private) = verdict {
-        return Ok(private);
+        if !connection.is_rejected() {
+            return Ok(private);
+        }
+        // What it keeps for the connection must be given back all the same.
+        connection.log_misuse(&"reject, and then a connection is accepted");
+        connection.session().stop_sending();
+        connection.run(Callback::OnDisconnect, || {
+            // SAFETY: as above; it is called once, and `private` is from this acceptance.
+            unsafe { plugin.on_disconnect(private, connection.server()) }
+        });
     }
     let chosen = connection.refuse(request);
     Err(match verdict {
@@ -254,6 +259,7 @@ fn ask_plugin(
             Refusal {
                 // A plugin's own 503 is no fault.
                 level: Level::Info,
+                body: connection.take_refusal_body(),
                 ..Refusal::new(status, Tag::RefusedByPlugin, reason)
             }
         }

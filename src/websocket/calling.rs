@@ -18,6 +18,7 @@ pub enum Callback {
     OnMessage,
     OnWritable,
     OnTimer,
+    OnPong,
     OnClose,
     OnDisconnect,
 }
@@ -57,6 +58,11 @@ impl Calling {
         self.0.store(begins_anew, Ordering::Relaxed);
     }
 
+    /// The name of the callback that runs.
+    fn running(&self) -> Option<&'static str> {
+        name(self.0.load(Ordering::Relaxed) & !IS_LOGGED)
+    }
+
     /// The name of the callback that runs, if it has been running for very long; once for each.
     fn look(&self, now: Instant) -> Option<&'static str> {
         let seen = self.0.load(Ordering::Relaxed);
@@ -77,12 +83,13 @@ fn name(word: u64) -> Option<&'static str> {
     if word & IS_LOGGED != 0 {
         return None;
     }
-    const NAMES: [&str; 7] = [
+    const NAMES: [&str; 8] = [
         "on_connect",
         "on_open",
         "on_message",
         "on_writable",
         "on_timer",
+        "on_pong",
         "on_close",
         "on_disconnect",
     ];
@@ -98,16 +105,18 @@ fn milliseconds(now: Instant) -> u64 {
 }
 
 impl Connection {
-    /// A callback of the plugin's begins.
-    pub(crate) fn call_begins(&self, callback: Callback, now: Instant) {
-        self.outside().calling.begin(callback, now);
-    }
-
-    /// It has returned.
-    pub(crate) fn call_ends(&self, begin: Instant, time: Duration) {
-        if let Some(name) = self.outside().calling.end(begin + time) {
+    /// Runs a callback of the plugin's, and lets it be known which.
+    pub(crate) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
+        let calling = &self.outside().calling;
+        let start = Instant::now();
+        calling.begin(callback, start);
+        let result = call();
+        let time = start.elapsed();
+        if let Some(name) = calling.end(start + time) {
             self.log_slow_callback(name, time);
         }
+        self.entry().callback_took(time);
+        result
     }
 
     /// A callback has returned after very long.
@@ -115,6 +124,11 @@ impl Connection {
         self.log(Level::Warn, Tag::SlowCallback, || {
             format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
         });
+    }
+
+    /// The name of the plugin's callback that runs now.
+    pub fn running_callback(&self) -> Option<&'static str> {
+        self.outside().calling.running()
     }
 
     /// Logs the plugin's callback that has been running for very long; from any thread.

@@ -1,16 +1,17 @@
 //! What a session is given of the outside: its plugin, its driver, its figures, this machine.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::random::random;
-use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
 use crate::board::Entry;
 use crate::child::{Child, Place};
 use crate::driver::Driver;
+use crate::lock::lock;
 use crate::plugin::server_table::ServerTable;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::calling::{Callback, Calling};
@@ -30,6 +31,8 @@ pub struct Outside {
     pub(super) place: Place,
     /// The callback that runs.
     pub(super) calling: Calling,
+    /// The plugin's latest ping, and when it went out.
+    pinged: Mutex<Option<(Vec<u8>, Instant)>>,
     /// Whose outside it is.
     connection: Weak<Connection>,
 }
@@ -50,6 +53,7 @@ impl Outside {
             membership: OnceLock::new(),
             place,
             calling: Calling::default(),
+            pinged: Mutex::default(),
             connection,
         }
     }
@@ -62,6 +66,22 @@ impl Outside {
     /// Who waits for the socket, once the connection is open and while it is driven.
     pub fn driver(&self) -> Option<Arc<dyn Driver>> {
         self.driver.get().and_then(Weak::upgrade)
+    }
+
+    /// The plugin sends something: the round trip of a ping is its to know.
+    pub fn sends(&self, outgoing: &Outgoing<'_>) {
+        if let Outgoing::Ping(payload) = outgoing
+            && self.plugin.has_on_pong()
+        {
+            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
+        }
+    }
+
+    /// How long the plugin's latest ping was under way, when this pong answers it.
+    fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
+        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
+        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
+        Some(sent.elapsed())
     }
 
     /// What every callback takes; only the plugin that has accepted this connection gets any.
@@ -117,6 +137,17 @@ impl Application for Outside {
         self.call(Callback::OnTimer, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_timer(private, server) }
+        });
+    }
+
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
+        if !self.plugin.has_on_pong() {
+            return;
+        }
+        let round_trip = heartbeat.or_else(|| self.round_trip(payload));
+        self.call(Callback::OnPong, |plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_pong(private, server, payload, round_trip) }
         });
     }
 

@@ -68,6 +68,10 @@ impl session::Transport for Transport {
         self.upgraded.has_output()
     }
 
+    fn acknowledged(&self) -> Option<u64> {
+        httpd::socket::acknowledged(self.upgraded.socket())
+    }
+
     fn is_clogged(&self) -> bool {
         self.upgraded.is_clogged()
     }

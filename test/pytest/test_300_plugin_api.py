@@ -83,6 +83,7 @@ def test_ws_300_05_header_set_after_the_101_has_no_effect(httpd, rpc):
 
 @pytest.mark.parametrize("field", ["Upgrade=evil", "Connection=close", "Sec-WebSocket-Accept=evil"])
 def test_ws_300_06_header_set_does_not_spoil_the_handshake(httpd, field):
+    httpd.error_log.expect(MISUSE)
     with httpd.open("/rpc", [("X-Set-Header", field)]) as client:
         assert client.response.get("Upgrade") == "websocket"
         assert client.response.tokens("Connection") == ["Upgrade"]

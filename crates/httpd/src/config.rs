@@ -71,6 +71,18 @@ impl Command {
         Self::new(name, func, sys::cmd_how_TAKE2, context, help)
     }
 
+    /// A directive with three arguments.
+    pub const fn take3<D: Take3>(
+        name: &'static CStr,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let func = sys::cmd_func {
+            take3: Some(take3::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_TAKE3, context, help)
+    }
+
     /// A directive with one or two arguments.
     pub const fn take12<D: Take12>(
         name: &'static CStr,
@@ -144,6 +156,20 @@ pub trait Take2 {
         config: &mut Self::Config,
         first: &str,
         second: &str,
+    ) -> Result<(), String>;
+}
+
+/// The parser of a directive with three arguments.
+pub trait Take3 {
+    /// The configuration that it fills.
+    type Config: DirConfig;
+    /// As [`Take2::set`].
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Self::Config,
+        first: &str,
+        second: &str,
+        third: &str,
     ) -> Result<(), String>;
 }
 
@@ -300,6 +326,33 @@ unsafe extern "C" fn take2<D: Take2>(
     let ((directive, config), first, second) =
         unsafe { (arguments(parms, config), text(first), text(second)) };
     directive.run(|| D::set(&directive, config, &lossy(first), &lossy(second)))
+}
+
+unsafe extern "C" fn take3<D: Take3>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    first: *const c_char,
+    second: *const c_char,
+    third: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls it as its command table says.
+    let ((directive, config), first, second, third) = unsafe {
+        (
+            arguments(parms, config),
+            text(first),
+            text(second),
+            text(third),
+        )
+    };
+    directive.run(|| {
+        D::set(
+            &directive,
+            config,
+            &lossy(first),
+            &lossy(second),
+            &lossy(third),
+        )
+    })
 }
 
 unsafe extern "C" fn take12<D: Take12>(

@@ -17,6 +17,7 @@
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
 //! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
+//! | [`retained`] | memory that outlives a configuration |
 //! | [`guard`] | no panic crosses into C |
 //!
 //! Lifetimes carry httpd's: a [`request::Request`] lives as long as the call that httpd made with it, a
@@ -39,6 +40,7 @@ pub mod pen;
 pub mod process;
 pub mod random;
 pub mod request;
+pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;

@@ -13,6 +13,18 @@ use crate::upgraded::Upgraded;
 
 /// What httpd shows as the source file of a line.
 pub(crate) const FILE: &CStr = c"mod_websocket";
+/// Has what C code prints to `stderr` written by each call, not when a buffer is full or the process ends: httpd has opened
+/// it anew, as a file, which buffers, and a fork doubles what the buffer holds.
+pub fn write_standard_error_at_once() {
+    unsafe extern "C" {
+        static mut stderr: *mut libc::FILE;
+    }
+    // SAFETY: the C library's own stream, which is open as long as the process, and locked in each of these calls.
+    unsafe {
+        libc::fflush(stderr);
+        libc::setvbuf(stderr, std::ptr::null_mut(), libc::_IONBF, 0);
+    }
+}
 
 /// `LogLevel`, by its names.
 #[derive(Clone, Copy, PartialEq, Eq)]

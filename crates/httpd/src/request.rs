@@ -305,6 +305,26 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Answers with an error and a body of our own; the header fields of error responses go on it.
+    pub fn respond_to_refuse(&self, status: u16, content_type: &CStr, body: &[u8]) {
+        let r = self.as_raw();
+        // SAFETY: this thread is the live request's only user; the content type is copied into its pool, the body by
+        // httpd.
+        unsafe {
+            (*r).status = c_int::from(status);
+            // What was meant for the 101 stays away, as it does from httpd's own error responses.
+            sys::apr_table_clear((*r).headers_out);
+            let content_type = sys::apr_pstrdup((*r).pool, content_type.as_ptr());
+            sys::ap_set_content_type(r, content_type);
+            sys::ap_set_content_length(r, body.len() as sys::apr_off_t);
+            sys::ap_rwrite(
+                body.as_ptr().cast(),
+                c_int::try_from(body.len()).unwrap_or(c_int::MAX),
+                r,
+            );
+        }
+    }
+
     /// Sends `101 Switching Protocols` with the response's header fields, those for error responses included, and
     /// takes HTTP's own filters off the connection: from here on its bytes are the caller's.
     pub fn switch_protocols(&self) {

@@ -131,6 +131,31 @@ pub fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// How many bytes the peer's system has acknowledged since the connection began (tcp(7), `tcpi_bytes_acked`); `None` when
+/// the socket is no TCP connection, or the kernel is older than 4.1.
+///
+/// Unlike what `send` takes it does not grow while the peer reads nothing: its buffer is full then, whatever room there
+/// is in ours.
+pub fn acknowledged(socket: RawFd) -> Option<u64> {
+    // Where the number lies in struct tcp_info (linux/tcp.h), which only ever grows at its end.
+    const OFFSET: usize = 120;
+    let mut info = [0_u8; OFFSET + size_of::<u64>()];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: getsockopt writes at most the given length, and says how much it was.
+    let status = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut length,
+        )
+    };
+    let is_whole = status == 0 && length as usize == info.len();
+    let number = info.last_chunk().copied().map(u64::from_ne_bytes);
+    number.filter(|_| is_whole)
+}
+
 /// Ends our direction (FIN): the peer reads what was sent, then the end.
 pub fn shutdown_write(socket: RawFd) {
     // SAFETY: shutdown takes no memory; a socket that is gone already is an error that changes nothing.

@@ -35,6 +35,9 @@ pub trait Transport: Send {
     /// Whether it still holds bytes that it has taken: then [`Transport::write`] may take none.
     fn has_output(&self) -> bool;
 
+    /// How many bytes the peer has acknowledged so far; `None` where that cannot be known.
+    fn acknowledged(&self) -> Option<u64>;
+
     /// Whether nothing may be read before output has left: reading would have it make more output.
     fn is_clogged(&self) -> bool;
 
@@ -88,6 +91,9 @@ pub trait Application {
 
     /// The time of `set_timer` has come.
     fn on_timer(&self);
+
+    /// A Pong has come. `heartbeat`: how long the session's own ping was under way that it answers, if it does.
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>);
 
     /// The WebSocket has ended like this; the code and the reason are the peer's, or what stands for them (RFC 6455
     /// §7.1.5). Only after an `on_open`.

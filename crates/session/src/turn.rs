@@ -331,8 +331,12 @@ impl<E: Environment> Session<E> {
             None => {}
             Some(Event::Pong(payload)) => {
                 reader.watch.counted(&self.environment);
-                if let Some(time) = reader.watch.pong(&payload, &self.environment) {
+                let heartbeat = reader.watch.pong(&payload, &self.environment);
+                if let Some(time) = heartbeat {
                     self.environment.ping_round_trip(time);
+                }
+                if !self.outbox.is_close_sent() {
+                    self.environment.on_pong(&payload, heartbeat);
                 }
             }
             Some(Event::Message { kind, mut payload }) => {

@@ -7,6 +7,10 @@ use crate::buffers::Buffers;
 use crate::ending::Account;
 use crate::environment::{Epilogue, Machine, Read, Transport};
 
+/// How often to look within the send timeout whether the peer takes output: a peer that has stopped is given up at most
+/// that part of the time too late.
+const LOOKS: u32 = 8;
+
 /// The transport of one session. Under the session's lock: the thread that holds it reads or writes, not both at once.
 pub struct Wire<T: Transport> {
     transport: T,
@@ -14,14 +18,23 @@ pub struct Wire<T: Transport> {
     pending: Vec<u8>,
     /// How much of `pending` has been taken.
     taken: usize,
-    /// Since when the transport has taken nothing although there is output.
-    stalled_since: Option<Instant>,
+    /// There is output that the transport does not take.
+    stall: Option<Stall>,
     send_timeout: Duration,
     /// The peer has been given up: it has taken nothing in that time.
     has_expired: bool,
     buffers: Arc<Buffers>,
     failure: Option<T::Failure>,
     bytes_sent: u64,
+}
+
+/// The peer takes no output.
+struct Stall {
+    since: Instant,
+    /// What it had acknowledged then; `None` when that cannot be known.
+    acknowledged: Option<u64>,
+    /// When that was last asked for.
+    looked_at: Instant,
 }
 
 impl<T: Transport> Wire<T> {
@@ -31,7 +44,7 @@ impl<T: Transport> Wire<T> {
             transport,
             pending: Vec::new(),
             taken: 0,
-            stalled_since: None,
+            stall: None,
             send_timeout,
             has_expired: false,
             buffers,
@@ -60,18 +73,51 @@ impl<T: Transport> Wire<T> {
         self.failure.is_none() && self.pending.is_empty() && !self.transport.has_output()
     }
 
-    /// When the peer must have taken some of the output that waits for it.
+    /// When the peer must have taken some of the output that waits for it, or when to look whether it has.
     pub fn send_deadline(&self) -> Option<Instant> {
-        self.stalled_since.map(|since| since + self.send_timeout)
+        let stall = self.stall.as_ref()?;
+        let next_look = stall.looked_at + self.send_timeout / LOOKS;
+        Some(next_look.min(stall.since + self.send_timeout))
     }
 
     /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
     /// Says whether it is given up.
     pub fn expire(&mut self, machine: &impl Machine) -> bool {
-        self.has_expired |= self
-            .send_deadline()
-            .is_some_and(|deadline| deadline <= machine.now());
+        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= machine.now());
+        if is_over(self.send_deadline()) {
+            // A slow one may have taken some, and still not so much that the transport has room.
+            self.look_for_progress(false, machine);
+            let since = self.stall.as_ref().map(|stall| stall.since);
+            self.has_expired |= is_over(since.map(|since| since + self.send_timeout));
+        }
         self.has_expired
+    }
+
+    /// Begins the time anew when the peer has taken something. Room in the system's own buffer is no sign of that: it grows
+    /// while the peer reads nothing. `has_moved`: what counts where nothing better is known.
+    fn look_for_progress(&mut self, has_moved: bool, machine: &impl Machine) {
+        let acknowledged = self.transport.acknowledged();
+        let now = machine.now();
+        match &mut self.stall {
+            Some(stall) => {
+                stall.looked_at = now;
+                let has_moved = match (acknowledged, stall.acknowledged) {
+                    (Some(now), Some(then)) => now != then,
+                    _ => has_moved,
+                };
+                if has_moved {
+                    stall.since = now;
+                    stall.acknowledged = acknowledged;
+                }
+            }
+            None => {
+                self.stall = Some(Stall {
+                    since: now,
+                    acknowledged,
+                    looked_at: now,
+                });
+            }
+        }
     }
 
     /// How many bytes have gone out.
@@ -109,9 +155,9 @@ impl<T: Transport> Wire<T> {
         }
         let has_moved = count > 0 || (had_output && !self.transport.has_output());
         if self.is_idle() {
-            self.stalled_since = None;
-        } else if has_moved || self.stalled_since.is_none() {
-            self.stalled_since = Some(machine.now());
+            self.stall = None;
+        } else {
+            self.look_for_progress(has_moved, machine);
         }
         count
     }

@@ -431,7 +431,7 @@ static void run_members(Owner *owner, char *arguments, char *result)
     const WebSocketServer *server = owner->server;
 
     (void)arguments;
-    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s",
+    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s",
              WEBSOCKET_SERVER_HAS(server, close_with) ? "close_with" : "",
              WEBSOCKET_SERVER_HAS(server, try_send) ? " try_send" : "",
              WEBSOCKET_SERVER_HAS(server, send_fragment) ? " send_fragment" : "",
@@ -440,7 +440,8 @@ static void run_members(Owner *owner, char *arguments, char *result)
              WEBSOCKET_SERVER_HAS(server, variable_get) ? " variable_get" : "",
              WEBSOCKET_SERVER_HAS(server, reject) ? " reject" : "",
              WEBSOCKET_SERVER_HAS(server, set_timer) ? " set_timer" : "",
-             WEBSOCKET_SERVER_HAS(server, log) ? " log" : "");
+             WEBSOCKET_SERVER_HAS(server, log) ? " log" : "",
+             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "");
 }
 
 static void run_refuse(Owner *owner, char *arguments, char *result)
@@ -788,7 +789,7 @@ static void CALLBACK destroy(WebSocketPlugin *plugin)
 static Scripted scripted = {
     { sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
       on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable,
-      on_close },
+      on_close, NULL },
     { NULL, 0, ATOMIC_FLAG_INIT, NULL, NULL }
 };
 
@@ -799,7 +800,8 @@ extern EXPORT WebSocketPlugin *CALLBACK scripted_init(void)
 
 static Scripted without_timer = {
     { sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, NULL, on_connect, on_message,
-      on_disconnect, NULL, NULL, NULL, on_open, NULL, on_writable, on_close },
+      on_disconnect, NULL, NULL, NULL, on_open, NULL, on_writable, on_close,
+      NULL },
     { NULL, 0, ATOMIC_FLAG_INIT, NULL, NULL }
 };
 

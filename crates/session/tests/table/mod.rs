@@ -267,6 +267,8 @@ impl Application for Table {
         self.call(Call::Writable);
     }
 
+    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {}
+
     fn on_timer(&self) {
         self.call(Call::Timer);
     }
@@ -375,6 +377,10 @@ impl Transport for Pipe {
 
     fn has_output(&self) -> bool {
         false
+    }
+
+    fn acknowledged(&self) -> Option<u64> {
+        None
     }
 
     fn is_clogged(&self) -> bool {
