@@ -123,7 +123,7 @@ def test_ws_300_09_protocol_set_chooses_the_subprotocol(httpd, chosen):
 
 def test_ws_300_10_on_connect_may_refuse(httpd):
     refused(httpd, ("X-Refuse", "1"), status=403)
-    assert httpd.error_log.find(r"\[websocket:info\].* WS\d{4}: ")
+    assert httpd.error_log.wait_for(r"\[websocket:info\].* WS\d{4}: ")
     refused(httpd, ("X-Refuse", "1"), ("X-Send-On-Connect", "lost"), status=403)
 
 

@@ -35,7 +35,7 @@ def test_ws_345_01_a_callback_that_does_not_return_is_logged_once_with_its_name(
         client.socket.settimeout(60)
         assert client.receive_message().text == "awake"
         assert late.receive_response().status == 101
-        assert len(httpd.error_log.find("WS0409: ")) == 2
+        assert len(httpd.error_log.wait_for("WS0409: ", count=2)) == 2
         client.send_frame(TEXT, "echo quick")
         assert client.receive_message().text == "quick"
     recorder.wait_for_ends(2)

@@ -89,7 +89,7 @@ def test_ws_405_03_the_default_is_the_one_that_httpd_shows(commands, name):
 def test_ws_405_04_htaccess_may_have_it_where_the_manual_says_so(httpd, name):
     httpd.error_log.expect(rf"\[core:alert\].*/{name}/\.htaccess: {name}")
     assert httpd.ask(f"/{name}/").status == 500
-    (entry,) = httpd.error_log.find(rf"/{name}/\.htaccess: ")
+    (entry,) = httpd.error_log.wait_for(rf"/{name}/\.htaccess: ")
     rows = DOCUMENTED[name]
     is_said = ".htaccess" in rows["Context"]
     assert ("not allowed here" in entry.text) != is_said, entry.text

@@ -137,7 +137,7 @@ def test_ws_465_02_a_message_that_is_not_finished_in_time_ends_the_connection(ht
             client.send(rest)
             client.send_close(POLICY_VIOLATION)
             assert client.receive_to_eof() == b""
-    lines = error_log.wait_for("WS0302: .*: closed because of WebSocketMessageTimeout with 1008")
+    lines = error_log.wait_for("WS0302: .*: closed because of WebSocketMessageTimeout with 1008", count=4)
     assert len(lines) == 4
 
 

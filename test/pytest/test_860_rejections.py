@@ -51,7 +51,7 @@ def test_ws_860_01_a_rejection_has_the_plugins_status_and_header_fields(
     assert response.get("Upgrade") is None
     assert response.get("Sec-WebSocket-Accept") is None
     # A refusal that was meant is no fault of the server's.
-    assert httpd.error_log.find(REFUSED)
+    assert httpd.error_log.wait_for(REFUSED)
 
 
 @pytest.mark.parametrize("status", [
@@ -138,4 +138,4 @@ def test_ws_860_14_it_is_too_late_after_on_connect(httpd):
         client.send_frame(PING, "well")
         assert client.receive_frame().opcode == PONG
         client.close_properly()
-    assert len(httpd.error_log.find(MISUSE)) == 1
+    assert len(httpd.error_log.wait_for(MISUSE, count=1)) == 1

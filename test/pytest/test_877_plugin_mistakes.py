@@ -133,7 +133,7 @@ def test_ws_877_04_each_kind_of_mistake_is_said_once(httpd):
         for _ in range(2):
             ask(client, "send text hex:ff; reject 401; set_timer 86400001; send binary null:5")
         client.close_properly()
-    assert len(httpd.error_log.find(MISUSE)) == 4
+    assert len(httpd.error_log.wait_for(MISUSE, count=4)) == 4
 
 
 # What was appended
@@ -260,7 +260,7 @@ def test_ws_877_30_what_c_prints_to_stderr_is_in_the_log_at_once_and_once(make_h
         eventually(lambda: server.error_log.find("^said 5$"), "the line")
         client.close_properly()
     server.stop()
-    assert len(server.error_log.find("said 5")) == 1
+    assert len(server.error_log.wait_for("said 5", count=1)) == 1
 
 
 @pytest.mark.parametrize("callback", ["on_message", "on_connect"])
