@@ -7,6 +7,7 @@ import pytest
 from harness.conf import location, plugin
 from harness.hosts import TLS_MODULES, tls_host
 from harness.scripted import Records, ask, scripts, tell
+from harness.waiting import eventually
 
 MODULES = TLS_MODULES
 WORKERS = 20
@@ -79,7 +80,9 @@ def test_ws_870_03_loglevel_decides_what_is_written(httpd):
 def test_ws_870_04_the_virtual_hosts_loglevel_and_errorlog_count(httpd, own_log, level):
     with httpd.open("/scripted", port=httpd.spare_port) as client:
         assert ask(client, f"log {level} hello log") == "done"
-    (line,) = [line for line in own_log() if "WS0402: hello log" in line]
+    line = eventually(
+        lambda: next((line for line in own_log() if "WS0402: hello log" in line), None), "the line"
+    )
     name = LEVELS.get(level, "trace1")
     assert re.match(LINE.format(level=name, address=r"127\.0\.0\.1:\d+") + "hello log$", line)
     assert not httpd.error_log.find("hello log")
