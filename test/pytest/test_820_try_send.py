@@ -174,7 +174,7 @@ def test_ws_820_07_a_message_larger_than_the_room_goes_out(httpd, records, tls):
 def test_ws_820_08_try_send_does_not_wait_where_send_does(httpd, records, tls):
     command = f"send binary x:{STUFFING}"
     # By a timer, since under TLS nothing is read from a peer that takes nothing: when the system has taken what it takes.
-    on_timer = f"thread try_send text from a thread; fill {SIZE}"
+    on_timer = f"fill {SIZE}; thread try_send text from a thread"
     with httpd.open("/large", scripts(on_timer=on_timer), tls=tls, receive_buffer=4096) as client:
         tell(client, f"thread {command}; set_timer 1500; {command}; send text last")
         records.wait_for(f"does {command} = {STUFFING}")
