@@ -108,6 +108,10 @@ def test_ws_405_05_sections_and_virtual_hosts_may_have_it_where_the_manual_says_
     context = DOCUMENTED[name]["Context"].removesuffix(", .htaccess")
     assert context in ("server config", "server config, virtual host, directory")
     for section in ("Location /x", "VirtualHost *:1"):
-        result, _base = tester.configtest(f"<{section}>\n  {name} 1\n</{section.split()[0]}>\n")
+        # As many values as httpd wants before it asks where they stand.
+        values = "a b c" if name == "WebSocketProcessOption" else "1"
+        result, _base = tester.configtest(
+            f"<{section}>\n  {name} {values}\n</{section.split()[0]}>\n"
+        )
         is_refused = "it belongs outside <VirtualHost>, <Location>" in result.stderr
         assert is_refused == (context == "server config"), result.stderr
