@@ -7,13 +7,15 @@ use crate::buffers::Buffers;
 use crate::ending::Account;
 use crate::environment::{Machine, Read, Transport};
 
-/// The transport of one session. Under the session's lock: the thread that holds it reads or writes, not both at once.
+/// The transport of one session. One thread at a time has it, for reading and for writing: TLS reads while it writes.
 pub struct Wire<T: Transport> {
     transport: T,
     /// Whole frames that are being written.
     pending: Vec<u8>,
     /// How much of `pending` has been taken.
     taken: usize,
+    /// The transport knows of `pending`.
+    is_begun: bool,
     /// Since when the transport has taken nothing although there is output.
     stalled_since: Option<Instant>,
     send_timeout: Duration,
@@ -31,6 +33,7 @@ impl<T: Transport> Wire<T> {
             transport,
             pending: Vec::new(),
             taken: 0,
+            is_begun: true,
             stalled_since: None,
             send_timeout,
             has_expired: false,
@@ -62,10 +65,8 @@ impl<T: Transport> Wire<T> {
 
     /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
     /// Says whether it is given up.
-    pub fn expire(&mut self, machine: &impl Machine) -> bool {
-        self.has_expired |= self
-            .send_deadline()
-            .is_some_and(|deadline| deadline <= machine.now());
+    pub fn expire(&mut self, now: Instant) -> bool {
+        self.has_expired |= self.send_deadline().is_some_and(|deadline| deadline <= now);
         self.has_expired
     }
 
@@ -79,17 +80,21 @@ impl<T: Transport> Wire<T> {
         self.failure
     }
 
-    /// Begins to write whole frames, when the wire is idle. Says how many bytes were taken; when the wire is not idle
-    /// afterwards, the transport is full or broken.
-    pub fn write(&mut self, frames: Vec<u8>, machine: &impl Machine) -> usize {
-        debug_assert!(self.is_idle());
-        self.transport.begin_frames(&frames);
-        self.pending = frames;
-        self.taken = 0;
-        self.resume(machine)
+    /// Whether nothing more is going to be written.
+    pub fn is_lost(&self) -> bool {
+        self.failure.is_some() || self.has_expired
     }
 
-    /// Goes on with what could not be written before. Says how many bytes of the frames were taken.
+    /// Whole frames are to be written next, by [`Wire::resume`]; the wire is idle before.
+    pub fn load(&mut self, frames: Vec<u8>) {
+        debug_assert!(self.is_idle());
+        self.pending = frames;
+        self.taken = 0;
+        self.is_begun = false;
+    }
+
+    /// Writes what is loaded, as far as the transport takes it, and says how many bytes it took. When the wire is not idle
+    /// afterwards, the transport is full or broken.
     pub fn resume(&mut self, machine: &impl Machine) -> usize {
         let before = self.taken;
         let had_output = self.transport.has_output();
@@ -117,6 +122,9 @@ impl<T: Transport> Wire<T> {
         }
         if self.transport.has_output() {
             self.transport.flush()?;
+        }
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.transport.begin_frames(&self.pending);
         }
         while self.taken < self.pending.len() {
             match self.transport.write(&self.pending[self.taken..])? {
