@@ -28,7 +28,7 @@
  *
  * The life of a plugin: init and configure + in the parent process, while the
  * configuration is read; then in each child child_start +, connections,
- * child_stop +; destroy when the configuration goes.
+ * child_stop +; destroy in the parent process when the configuration goes.
  *
  * Rules that hold everywhere
  *
@@ -45,7 +45,8 @@
  *   - A call that is refused because the plugin made a mistake (a text that is
  *     not UTF-8, a bad length, a NULL, the wrong moment) returns what its
  *     function documents, changes nothing, and is logged once for each
- *     connection (WS0401, warn). A call after the end is no mistake.
+ *     connection and kind of mistake (WS0401, warn). A call after the end is no
+ *     mistake.
  *   - A table has a size and a version. Members are appended, never moved; ask
  *     WEBSOCKET_SERVER_HAS before using one that is marked "appended".
  *   - No exception and no longjmp may leave a callback.
@@ -56,6 +57,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -136,8 +138,12 @@ typedef const char *(CALLBACK *WS_Header_Get)(
 /*
  * Sets a header field of the handshake's response, replacing one of the same
  * name. Both strings are copied. It works in on_connect only: after the 101
- * there is no header left to change, and the call has no effect. A NULL key or
- * value: no effect.
+ * there is no header left to change, and the call has no effect. Nor has it with
+ * NULL, with a key that is no token (RFC 9110 5.6.2), or with a value that has
+ * control characters other than tabs: text from a client cannot add a field. Nor
+ * have fields that are the server's to set: Connection, Content-Length, Trailer,
+ * Transfer-Encoding, Upgrade, and those that begin with Sec-WebSocket-
+ * (protocol_set chooses the subprotocol).
  */
 typedef void (CALLBACK *WS_Header_Set)(
     const struct _WebSocketServer *server, const char *key, const char *value);
@@ -157,9 +163,10 @@ typedef const char *(CALLBACK *WS_Protocol_Index)(
     const struct _WebSocketServer *server, const size_t index);
 
 /*
- * Chooses the subprotocol that the 101 names; the last call counts. It must be
- * one that the client offers, else browsers end the connection. The string is
- * copied. On_connect only, later calls have no effect. NULL: no effect.
+ * Chooses the subprotocol that the 101 names; the last call counts. One that the
+ * client does not offer has no effect (RFC 6455 4.2.2: it would end the
+ * connection). The string is copied. On_connect only, later calls have no
+ * effect. NULL: no effect.
  */
 typedef void (CALLBACK *WS_Protocol_Set)(
     const struct _WebSocketServer *server, const char *protocol);
@@ -196,7 +203,8 @@ typedef void (CALLBACK *WS_Protocol_Set)(
  * before on_disconnect is called: on_disconnect may join it.
  *
  * During on_connect nothing can be written yet: what is sent is queued, goes
- * out right after the 101, and is dropped if the handshake is refused.
+ * out right after the 101, and is dropped if the handshake is refused. Nothing
+ * can wait there either: when WebSocketSendBuffer is used up, send returns 0.
  */
 typedef size_t (CALLBACK *WS_Send)(
     const struct _WebSocketServer *server, const int type,
@@ -317,8 +325,8 @@ typedef const char *(CALLBACK *WS_Option_Get)(
  *   (when HostnameLookups has found it), REMOTE_USER, AUTH_TYPE, REQUEST_URI,
  *   REQUEST_METHOD, REQUEST_SCHEME, QUERY_STRING, SCRIPT_NAME, PATH_INFO,
  *   SERVER_NAME, SERVER_ADDR, SERVER_PORT, SERVER_PROTOCOL, SERVER_ADMIN,
- *   SERVER_SOFTWARE, DOCUMENT_ROOT; HTTPS ("on" or "off"); HTTP_ and the name of
- *   a header field; SSL_ and what mod_ssl knows; and each variable that SetEnv,
+ *   SERVER_SOFTWARE, DOCUMENT_ROOT; HTTPS ("on" or "off"; NULL without mod_ssl);
+ *   HTTP_ and the name of a header field; SSL_ and what mod_ssl knows; and each variable that SetEnv,
  *   SetEnvIf, RewriteRule and the like have set. REQUEST_URI has the query, as
  *   for CGI.
  *
@@ -337,7 +345,8 @@ typedef const char *(CALLBACK *WS_Variable_Get)(
  * ErrorDocument if there is one.
  *
  * http_status: 300 to 599. Returns 1, or 0 without effect: not in on_connect,
- * or another status.
+ * or another status. The refusal holds, also when on_connect then accepts: that
+ * is a mistake (WS0401), and on_disconnect follows at once.
  *
  * Thread: of on_connect.
  */
@@ -350,7 +359,8 @@ typedef int (CALLBACK *WS_Reject)(
  * on_connect: the time begins there, on_timer comes after on_open.
  *
  * milliseconds: up to 86,400,000 (a day). Returns 1, or 0 without effect: the
- * plugin has no on_timer, the time is too long, or the connection has ended.
+ * plugin has no on_timer, the time is too long, or the connection has ended or
+ * is closing.
  *
  * Thread: any. A call for which on_timer has begun on another thread is too late
  * to stop it.
@@ -377,6 +387,20 @@ typedef void (CALLBACK *WS_Log)(
 #define WEBSOCKET_LOG_INFO    6
 #define WEBSOCKET_LOG_DEBUG   7
 #define WEBSOCKET_LOG_TRACE   8
+
+/*
+ * As reject, with a body in the place of httpd's page or an ErrorDocument.
+ *
+ * content_type: such as "application/json"; no control character. body: body_size
+ * bytes; NULL is allowed when that is 0. Both are copied. Returns 1, or 0 without
+ * effect: as reject, a content type that is NULL, empty or bad, or a NULL body
+ * with a size.
+ *
+ * Thread: of on_connect.
+ */
+typedef int (CALLBACK *WS_Reject_With)(
+    const struct _WebSocketServer *server, unsigned int http_status,
+    const char *content_type, const char *body, size_t body_size);
 
 #define WEBSOCKET_SERVER_VERSION_1 1
 
@@ -411,6 +435,8 @@ typedef struct _WebSocketServer {
     WS_Reject reject;
     WS_Set_Timer set_timer;
     WS_Log log;
+    /* Here ends the table of the first servers with version 1. Appended: */
+    WS_Reject_With reject_with;
 } WebSocketServer;
 
 /*
@@ -444,9 +470,10 @@ struct _WebSocketPlugin;
 typedef struct _WebSocketPlugin *(CALLBACK *WS_Init)(void);
 
 /*
- * The configuration goes away: called once for each table, in each process that
- * held it (the parent and its children), after the last on_disconnect in that
- * process. The shared object may be unloaded next. May be NULL.
+ * The configuration goes away: called once for each table, in the process that
+ * has called init (the parent; under `httpd -X` the only one). The shared object
+ * may be unloaded next. A child process ends without it: what a child has opened
+ * is given back in child_stop. May be NULL.
  */
 typedef void (CALLBACK *WS_Destroy)(struct _WebSocketPlugin *plugin);
 
@@ -537,9 +564,10 @@ typedef const char *(CALLBACK *WS_Configure)(
  * process has to have for itself. Once in each child, before its first
  * on_connect.
  *
- * server: stands for the process. log and option_get (with the options of the
- * server config) work until child_stop returns, on any thread; every other
- * function refuses.
+ * server: stands for the process. log and option_get work until child_stop
+ * returns, on any thread; every other function refuses. The options are those
+ * that WebSocketProcessOption gives this init function, and those of the server
+ * config that are not among them.
  */
 typedef void (CALLBACK *WS_Child_Start)(
     struct _WebSocketPlugin *plugin, const WebSocketServer *server);
@@ -589,6 +617,25 @@ typedef void (CALLBACK *WS_OnClose)(
     void *plugin_private, const WebSocketServer *server, unsigned int code,
     const char *reason, size_t reason_size, int clean);
 
+/*
+ * A Pong has come: the answer to a ping of the plugin's (send with
+ * MESSAGE_TYPE_PING), to one of the server's own (WebSocketPingInterval), or one
+ * that nobody asked for.
+ *
+ * payload: at most 125 bytes, never NULL; valid until on_pong returns.
+ * round_trip: microseconds from the ping to the pong, when this answers the
+ * plugin's latest ping (the same payload) or the server's; else
+ * WEBSOCKET_ROUND_TRIP_UNKNOWN.
+ *
+ * A server that is older than this member does not call it.
+ */
+typedef void (CALLBACK *WS_OnPong)(
+    void *plugin_private, const WebSocketServer *server,
+    const unsigned char *payload, size_t payload_size,
+    unsigned long round_trip);
+
+#define WEBSOCKET_ROUND_TRIP_UNKNOWN (~0UL)
+
 #define WEBSOCKET_PLUGIN_VERSION_0 0
 #define WEBSOCKET_PLUGIN_VERSION_1 1
 
@@ -615,7 +662,36 @@ typedef struct _WebSocketPlugin {
     WS_OnTimer on_timer;
     WS_OnWritable on_writable;
     WS_OnClose on_close;
+    WS_OnPong on_pong;
 } WebSocketPlugin;
+
+/*
+ * Fills in the table of a plugin of version 1 and returns it: the way that gives
+ * no warning about members that are left out, in C99 and C++ alike.
+ *
+ *     static WebSocketPlugin plugin;
+ *
+ *     extern EXPORT WebSocketPlugin *CALLBACK my_init(void)
+ *     {
+ *         websocket_plugin_version_1(&plugin, on_message);
+ *         plugin.on_connect = on_connect;
+ *         return &plugin;
+ *     }
+ *
+ * In C++ the init function begins with extern "C", or the server does not find
+ * it.
+ */
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L)
+static inline WebSocketPlugin *
+websocket_plugin_version_1(WebSocketPlugin *plugin, WS_OnMessage on_message)
+{
+    memset(plugin, 0, sizeof *plugin);
+    plugin->size = (unsigned int)sizeof *plugin;
+    plugin->version = WEBSOCKET_PLUGIN_VERSION_1;
+    plugin->on_message = on_message;
+    return plugin;
+}
+#endif
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,9 @@ use std::fmt;
 use httpd::apr::Status;
 pub use httpd::log::Level;
 use httpd::log::Subject;
+use httpd::pen::Line;
 
+use crate::child::scribe;
 use crate::websocket_module;
 
 macro_rules! tags {
@@ -26,6 +28,8 @@ tags! {
     ModulePanicked = 1,
     /// A reactor thread met what should not happen.
     ReactorFault = 2,
+    /// The log has not kept up with the lines for it.
+    LinesLost = 9,
     /// A deprecated directive.
     DeprecatedDirective = 101,
     /// The MPM allows few WebSockets in a child.
@@ -34,6 +38,24 @@ tags! {
     OptionRefused = 103,
     /// No shared memory for the figures.
     NoFigures = 104,
+    /// WebSocketMessageMemory is too small for WebSocketMaxMessageSize.
+    LittleMessageMemory = 105,
+    /// The figures begin anew, since this build has another form for them.
+    FiguresAnew = 106,
+    /// The module has set AsyncRequestWorkerFactor.
+    FactorSet = 107,
+    /// A child accepts more connections than it has file descriptors.
+    FewDescriptors = 108,
+    /// Retired children that hold WebSockets may take all slots.
+    FewSlots = 109,
+    /// httpd's threads have too little stack for a line of its log.
+    SmallStack = 110,
+    /// An old version of a plugin's file stays mapped.
+    OldVersion = 113,
+    /// A plugin's table has members that its version does not let count.
+    IgnoredMembers = 111,
+    /// A plugin's option is where its reader does not see it.
+    OptionUnread = 112,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -60,10 +82,16 @@ tags! {
     Ended = 302,
     /// The operator wants a WebSocket closed.
     CloseWanted = 303,
+    /// The system does not watch an open connection for us.
+    NotWatched = 311,
     /// A plugin called a server function in a way that is refused.
     Misuse = 401,
+    /// A plugin's callback takes very long.
+    SlowCallback = 409,
     /// What a plugin itself logs.
     PluginSays = 402,
+    /// A plugin's callback holds up the end of the process.
+    StillRunning = 411,
     /// A frame has been read, or is about to be written (trace4).
     Frame = 501,
     /// The beginning of a frame's payload (trace8).
@@ -89,9 +117,31 @@ pub fn log_status(
     tag: Tag,
     text: impl FnOnce() -> String,
 ) {
-    httpd::log::log(&websocket_module, subject, level, status, || {
-        format!("{tag}: {}", text())
-    });
+    let text = || format!("{tag}: {}", text());
+    match subject {
+        // httpd's own thread, which a log that hangs holds up as it does everybody's.
+        Subject::Request(_) | Subject::Process => {
+            httpd::log::log(&websocket_module, subject, level, status, text);
+        }
+        Subject::Upgraded(_) | Subject::Server(_) if scribe::is_there() => {
+            Line::new(&websocket_module, subject, level, status, text).map(scribe::write);
+        }
+        Subject::Upgraded(_) | Subject::Server(_) => {
+            httpd::log::log(&websocket_module, subject, level, status, text);
+        }
+    }
+}
+
+/// A line for [`scribe::write`], when LogLevel lets it through. For those who hold what must not be held while a log is
+/// written.
+pub fn line(
+    subject: &Subject<'_>,
+    level: Level,
+    tag: Tag,
+    text: impl FnOnce() -> String,
+) -> Option<Line> {
+    let text = || format!("{tag}: {}", text());
+    Line::new(&websocket_module, subject, level, Status::SUCCESS, text)
 }
 
 /// Whether LogLevel lets a line through.

@@ -1,20 +1,16 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
-use std::sync::Arc;
-
 use httpd::apr::Pool;
-use httpd::hook::{
-    self, CheckConfig, ChildInit, ChildStopping, Handler, PostConfig, SuspendConnection,
-};
-use httpd::module::{Module, RegisterHooks};
+use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
+use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, section};
+use crate::configuration::{capacity, message_memory, process_options, section};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
-use crate::{board, log, plugin, status, websocket_module};
+use crate::{board, log, plugin, status};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -27,7 +23,9 @@ impl RegisterHooks for Hooks {
         hook::post_config::<Hooks>();
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
-        hook::suspend_connection::<Hooks>();
+        hook::child_ended::<Hooks>();
+        hook::suspend_connection::<EventDriver>();
+        httpd::upgraded::register_filters();
         httpd::mod_status::status_page::<status::Section>();
     }
 }
@@ -43,16 +41,20 @@ impl Handler for Hooks {
 
 impl CheckConfig for Hooks {
     fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
-        section::check_all(pool, server)
+        // Both, so that each mistake is told.
+        let are_sections_good = section::check_all(pool, server);
+        process_options::check_all(pool, server) && are_sections_good
     }
 }
 
 impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         if !httpd::mpm::is_first_reading() {
+            httpd::log::write_standard_error_at_once();
             board::make(server);
             if !plugin::all_loaded(pool).is_empty() {
-                capacity::check(server);
+                capacity::prepare(server);
+                message_memory::check(server);
             }
         }
         true
@@ -61,6 +63,7 @@ impl PostConfig for Hooks {
 
 impl ChildInit for Hooks {
     fn child_init(pool: Pool<'static>, server: Server<'static>) {
+        httpd::log::write_standard_error_at_once();
         Child::start(pool, server);
     }
 }
@@ -73,14 +76,8 @@ impl ChildStopping for Hooks {
     }
 }
 
-impl SuspendConnection for Hooks {
-    type Value = EventDriver;
-
-    fn module() -> &'static Module {
-        &websocket_module
-    }
-
-    fn suspended(driver: Arc<EventDriver>) {
-        driver.arm();
+impl ChildEnded for Hooks {
+    fn child_ended(server: Server<'_>, pid: u32) {
+        board::ended(server, pid);
     }
 }

@@ -1,9 +1,8 @@
 //! Makes the bindings from the headers of the httpd that `apxs` belongs to, so that structure layouts are
 //! those of the server that will load the module.
 //!
-//! `APXS` names the program (default `apxs`). Emits `cfg(httpd_*)` for what the installed API has, by its
-//! module magic number (`ap_mmn.h`), never by its version string; dependants read them as
-//! `DEP_HTTPD_MMN_MINOR`.
+//! `APXS` names the program (default `apxs`). What the installed API has is told by its module magic number
+//! (`ap_mmn.h`), never by its version string; dependants read it as `DEP_HTTPD_MMN_MAJOR` and `DEP_HTTPD_MMN_MINOR`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -22,8 +21,10 @@ fn main() {
     flags.extend(words(run(&apu_config, &["--includes"])));
     println!("cargo::rerun-if-changed={include_dir}/ap_mmn.h");
 
-    let minor = mmn_minor(&Path::new(&include_dir).join("ap_mmn.h"));
-    println!("cargo::metadata=MMN_MINOR={minor}");
+    let header = Path::new(&include_dir).join("ap_mmn.h");
+    for part in ["MAJOR", "MINOR"] {
+        println!("cargo::metadata=MMN_{part}={}", mmn(&header, part));
+    }
 
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     bindgen::Builder::default()
@@ -31,7 +32,7 @@ fn main() {
         .clang_args(&flags)
         .allowlist_function("(ap|apr)_.*")
         .allowlist_type("core_server_config|(ap|apr)_.*|module_struct|command_.*|cmd_parms.*|conn_.*|request_rec|server_rec|authz_provider")
-        .allowlist_var("core_module|ap_server_conf|ap_conftree|GLOBAL_ONLY|(AP|APR|APLOG|HTTP|OR|REQUEST|RSRC|ACCESS|EXEC|GLOBAL|M|STATUS)_.*|APLOG_.*|MODULE_MAGIC_.*|OK|DECLINED|REMOTE_HOST|DONE|SUSPENDED|apr_bucket_type_.*")
+        .allowlist_var("core_module|ap_server_conf|ap_top_module|ap_conftree|GLOBAL_ONLY|USE_CANONICAL_NAME_ON|(AP|APR|APLOG|HTTP|OR|REQUEST|RSRC|ACCESS|EXEC|GLOBAL|M|STATUS)_.*|APLOG_.*|MODULE_MAGIC_.*|OK|DECLINED|REMOTE_HOST|DONE|SUSPENDED|apr_bucket_type_.*|ap_bucket_type_error")
         .generate_comments(false)
         .derive_debug(false)
         .layout_tests(false)
@@ -42,15 +43,15 @@ fn main() {
         .expect("OUT_DIR can be written");
 }
 
-/// The minor module magic number of `ap_mmn.h`.
-fn mmn_minor(header: &Path) -> u32 {
+/// A part of the module magic number of `ap_mmn.h`.
+fn mmn(header: &Path, part: &str) -> u32 {
     let text = std::fs::read_to_string(header)
         .unwrap_or_else(|error| panic!("{}: {error}", header.display()));
     text.lines()
-        .find_map(|line| line.strip_prefix("#define MODULE_MAGIC_NUMBER_MINOR"))
+        .find_map(|line| line.strip_prefix(&format!("#define MODULE_MAGIC_NUMBER_{part} ")))
         .and_then(|rest| rest.split_whitespace().next())
         .and_then(|number| number.parse().ok())
-        .expect("ap_mmn.h defines MODULE_MAGIC_NUMBER_MINOR")
+        .unwrap_or_else(|| panic!("{} defines no MODULE_MAGIC_NUMBER_{part}", header.display()))
 }
 
 fn query(apxs: &str, name: &str) -> String {

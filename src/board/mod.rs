@@ -26,7 +26,7 @@ const NAME: &CStr = c"mod_websocket.board";
 /// Slots, at least and at most.
 const SLOTS: std::ops::RangeInclusive<usize> = 16..=4096;
 /// Entries of a child whose connections hold no thread.
-const MANY_ENTRIES: usize = 1 << 16;
+pub const MANY_ENTRIES: usize = 1 << 16;
 /// What the board may take of a process's addresses, in words: 4 GiB. Memory it takes when it is used.
 const MOST_WORDS: usize = 1 << 29;
 /// Fewer entries are worth no try.
@@ -37,9 +37,11 @@ const SAY: Duration = Duration::from_millis(1);
 /// A connection's entry.
 pub type Entry = figures::Entry<'static>;
 
-/// Makes the board, in the parent, unless there is one. What came before it, an older form of it, is forgotten.
+/// Makes the board, in the parent, unless there is one. One that another build of the module has made, in another form,
+/// is replaced.
 pub fn make(server: Server<'_>) {
-    if shared_memory::find(server, NAME).is_some_and(|words| Board::find(words).is_some()) {
+    let before = shared_memory::find(server, NAME);
+    if before.and_then(Board::find).is_some() {
         return;
     }
     let server_limit = mpm::server_limit().unwrap_or_default();
@@ -53,39 +55,56 @@ pub fn make(server: Server<'_>) {
         slots: (2 * server_limit).clamp(*SLOTS.start(), *SLOTS.end()),
         entries,
     };
-    let warn = |text: String| {
-        log::log(
-            &Subject::Server(server),
-            Level::Warn,
-            Tag::NoFigures,
-            || text,
-        );
+    let warn = |tag: Tag, text: String| {
+        log::log(&Subject::Server(server), Level::Warn, tag, || text);
     };
+    if before.is_some() {
+        warn(
+            Tag::FiguresAnew,
+            "this build of the module keeps the figures in another form: they begin anew, and WebSockets that are \
+             draining are neither listed nor counted"
+                .to_owned(),
+        );
+    }
     loop {
         let words = match layout.words() > MOST_WORDS {
             true => Err(std::io::ErrorKind::OutOfMemory.into()),
-            false => shared_memory::make(server, NAME, layout.words()),
+            // SAFETY: this is post_config, in the parent, and what was found above is not used any more.
+            false => unsafe { shared_memory::make(server, NAME, layout.words()) },
         };
         match words {
             Ok(words) => {
                 Board::new(words, layout, random());
                 if layout.entries < entries {
-                    warn(format!(
-                        "shared memory for {} WebSockets in each child: more are neither listed nor counted for \
+                    warn(
+                        Tag::NoFigures,
+                        format!(
+                            "shared memory for {} WebSockets in each child: more are neither listed nor counted for \
                          WebSocketMaxConnectionsPerClient",
-                        layout.entries
-                    ));
+                            layout.entries
+                        ),
+                    );
                 }
                 return;
             }
             Err(_) if layout.entries > FEW_ENTRIES => layout.entries /= 2,
             Err(error) => {
-                warn(format!(
-                    "no shared memory, so that no child sees the figures of another: {error}"
-                ));
+                warn(
+                    Tag::NoFigures,
+                    format!(
+                        "no shared memory, so that no child sees the figures of another: {error}"
+                    ),
+                );
                 return;
             }
         }
+    }
+}
+
+/// A child has ended; called in the parent. What its clients had with it no longer counts.
+pub fn ended(server: Server<'_>, pid: u32) {
+    if let Some(board) = shared_memory::find(server, NAME).and_then(Board::find) {
+        board.ended(pid);
     }
 }
 
@@ -93,6 +112,9 @@ pub fn make(server: Server<'_>) {
 pub trait Watched: Send + Sync {
     /// Closes a connection that somebody wants closed, if it is still there; called on a thread of the board's own.
     fn close(&self, request: &CloseRequest);
+
+    /// Looks for callbacks that do not return; called on that thread every few seconds.
+    fn look_at_callbacks(&self);
 
     /// What the child's threads are doing.
     fn threads(&self) -> Threads;
@@ -142,7 +164,7 @@ impl Figures {
 
     /// Whether a connection is among the first `limit` of its client, over all children.
     pub fn is_within(&self, entry: &Entry, limit: u64) -> bool {
-        entry.is_within(limit, &is_alive)
+        entry.is_within(limit)
     }
 
     /// The child is to end.

@@ -3,12 +3,16 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use figures::Seat;
 use httpd::futex;
 use httpd::thread::Thread;
 
 use super::{Watched, ring};
+
+/// How often it looks for callbacks that do not return.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The running watcher.
 pub struct Watcher {
@@ -61,8 +65,9 @@ impl Shared {
                 watched.close(&request);
             }
             self.seat.set_threads(watched.threads());
+            watched.look_at_callbacks();
             drop(watched);
-            futex::wait(bell, seen);
+            futex::wait(bell, seen, LOOK);
         }
     }
 }

@@ -14,8 +14,11 @@ use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
+use super::patience::Patience;
+use super::scribe::Scribe;
 use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
 use crate::configuration::config::Config;
+use crate::configuration::{message_memory, process_options};
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
 use crate::plugin::server_table::ProcessTable;
@@ -35,6 +38,8 @@ static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
 pub struct Child {
     /// On an asynchronous MPM.
     reactor: Option<Reactor>,
+    /// Beside a reactor, until the child ends.
+    scribe: Mutex<Option<Scribe>>,
     connections: Mutex<Connections>,
     figures: Figures,
     /// WebSockets that are opening, open or closing.
@@ -44,10 +49,12 @@ pub struct Child {
     codecs: Arc<CodecPool>,
     /// `WebSocketDrainTimeout`.
     drain_timeout: Duration,
-    /// The plugins that have had their child_start.
-    plugins: Vec<Arc<Plugin>>,
-    /// What they know of the process.
-    process: ProcessTable,
+    /// The plugins that have had their child_start, and what each knows of the process.
+    plugins: Vec<(Arc<Plugin>, ProcessTable)>,
+    /// Names who holds up the end of the process.
+    patience: Mutex<Option<Patience>>,
+    /// The plugin whose child_stop runs.
+    stopping: Mutex<Option<String>>,
     /// The child was told to finish what is under way.
     is_graceful: AtomicBool,
 }
@@ -56,6 +63,8 @@ pub struct Child {
 struct Connections {
     /// By the numbers that all children together give.
     open: BTreeMap<u64, Weak<Connection>>,
+    /// Those whose on_connect runs.
+    asked: BTreeMap<u64, Weak<Connection>>,
     /// When the last WebSocket is to be closed, once the child has been told to stop.
     drained_at: Option<Instant>,
 }
@@ -73,6 +82,7 @@ impl Child {
                 idle_timeout: THREAD_IDLE_TIMEOUT,
                 name: "websocket".to_owned(),
                 stack_size: 0,
+                around_thread: Some(Box::new(httpd::host_thread::with_record)),
                 on_fault: Some(Box::new(log_fault)),
             })
         });
@@ -93,20 +103,29 @@ impl Child {
             }
         };
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
+            // Without one, each thread writes for itself.
+            scribe: Mutex::new(reactor.as_ref().and_then(|_| Scribe::start().ok())),
             reactor,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
             places_taken: AtomicUsize::new(0),
-            buffers: Arc::default(),
+            buffers: Arc::new(Buffers::new(message_memory::budget(server, &config))),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
             drain_timeout: config.drain_timeout(),
-            plugins: plugin::all_loaded(server.config_pool()),
-            process: ProcessTable::new(config.plugin_options()),
+            plugins: plugin::all_loaded(server.config_pool())
+                .into_iter()
+                .map(|plugin| {
+                    let table = process_options::table(server, &plugin);
+                    (plugin, table)
+                })
+                .collect(),
+            patience: Mutex::new(None),
+            stopping: Mutex::new(None),
             is_graceful: AtomicBool::new(false),
         });
-        for plugin in &child.plugins {
-            // SAFETY: the child begins; its table stays where it is until `stop` has called child_stop.
-            unsafe { plugin.child_start(child.process.as_ptr()) };
+        for (plugin, process) in &child.plugins {
+            // SAFETY: the child begins; the table stays where it is until `stop` has called child_stop.
+            unsafe { plugin.child_start(process.as_ptr()) };
         }
         if child.reactor.is_some() {
             // It has threads already, and somebody may want to see what they do.
@@ -168,6 +187,21 @@ impl Child {
         number
     }
 
+    /// Runs an on_connect, which is known meanwhile to those who ask what still runs.
+    pub fn while_opening<T>(
+        &self,
+        connection: &Arc<Connection>,
+        on_connect: impl FnOnce() -> T,
+    ) -> T {
+        let number = connection.entry().id();
+        lock(&self.connections)
+            .asked
+            .insert(number, Arc::downgrade(connection));
+        let result = on_connect();
+        lock(&self.connections).asked.remove(&number);
+        result
+    }
+
     /// Counts a WebSocket out.
     pub fn remove(&self, number: u64) {
         lock(&self.connections).open.remove(&number);
@@ -185,6 +219,7 @@ impl Child {
         let timeout = if is_graceful {
             self.drain_timeout
         } else {
+            self.be_patient();
             Duration::ZERO
         };
         if is_graceful && timeout.is_zero() {
@@ -204,6 +239,33 @@ impl Child {
         }
     }
 
+    /// From now on, a callback that does not return is named after a while.
+    fn be_patient(&self) {
+        let mut patience = lock(&self.patience);
+        if patience.is_none() {
+            let child = Child::current();
+            *patience =
+                Patience::start(move || child.map(|child| child.running()).unwrap_or_default());
+        }
+    }
+
+    /// The callbacks that run now.
+    fn running(&self) -> Vec<String> {
+        let connections = {
+            let connections = lock(&self.connections);
+            let all = connections.asked.values().chain(connections.open.values());
+            all.filter_map(Weak::upgrade).collect::<Vec<_>>()
+        };
+        let of_connections = connections.iter().filter_map(|connection| {
+            let callback = connection.running_callback()?;
+            let (plugin, number) = (connection.plugin_name(), connection.entry().id());
+            Some(format!("{callback} of {plugin} (WebSocket {number})"))
+        });
+        let of_process = lock(&self.stopping).clone();
+        let of_process = of_process.map(|plugin| format!("child_stop of {plugin}"));
+        of_connections.chain(of_process).collect()
+    }
+
     /// When a WebSocket that has a process to itself (prefork) is to be closed. Its fellows in the other
     /// processes do not know of it; the process id spreads them.
     pub fn drain_alone(&self) -> Option<Instant> {
@@ -217,8 +279,12 @@ impl Child {
     /// prefork calls this from a signal handler, on the thread that drives the connection: so nothing here waits
     /// for a lock that this thread may hold, and a connection that is not at rest is left alone.
     fn stop() {
-        let child = CHILD.try_write().ok().and_then(|mut child| child.take());
+        let child = CHILD.try_read().ok().and_then(|child| child.clone());
         let Some(child) = child else { return };
+        if httpd::mpm::is_threaded() {
+            child.be_patient();
+        }
+        let _ = CHILD.try_write().map(|mut child| child.take());
         child.figures.stop();
         let open = child
             .connections
@@ -243,6 +309,10 @@ impl Child {
             connection.terminate();
         }
         drop(drivers);
+        let scribe = lock(&child.scribe).take();
+        if let Some(scribe) = scribe {
+            scribe.stop();
+        }
         let all_have_ended = child
             .connections
             .try_lock()
@@ -254,10 +324,16 @@ impl Child {
                 // It calls the child_stopping hook with 0 in any case.
                 false => !httpd::mpm::is_ending_at_once(),
             };
-            for plugin in &child.plugins {
+            for (plugin, _) in &child.plugins {
+                *lock(&child.stopping) = Some(plugin.name().to_owned());
                 // SAFETY: every connection of the child has had its on_disconnect.
                 unsafe { plugin.child_stop(is_graceful) };
             }
+            *lock(&child.stopping) = None;
+        }
+        let patience = child.patience.try_lock().ok();
+        if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
+            patience.end();
         }
     }
 }
@@ -270,6 +346,18 @@ impl Watched for Child {
         {
             let frame = CloseFrame::new(code, &request.reason);
             connection.session().close(Some(&frame), ClosedBy::Operator);
+        }
+    }
+
+    fn look_at_callbacks(&self) {
+        let all: Vec<_> = {
+            let connections = lock(&self.connections);
+            let asked = connections.asked.values().filter_map(Weak::upgrade);
+            asked.chain(connections.open()).collect()
+        };
+        let now = Instant::now();
+        for connection in all {
+            connection.look_at_callback(now);
         }
     }
 

@@ -8,7 +8,7 @@ use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{
     CompressionLevel, PermessageDeflateConfig, WindowBits,
 };
-use websocket_proto::origin::TrustedOrigin;
+use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
 use crate::configuration::options::Options;
 use crate::configuration::section::Section;
@@ -23,7 +23,10 @@ pub struct Config {
     pub(crate) path: Option<Arc<str>>,
     pub(crate) origin_check: Option<OriginCheck>,
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
+    pub(crate) trusted_hosts: Option<Arc<Vec<HostRule>>>,
     pub(crate) max_message_size: Option<u64>,
+    pub(crate) message_memory: Option<usize>,
+    pub(crate) message_timeout: Option<Duration>,
     pub(crate) reserved_close_codes: Option<ReservedCloseCodes>,
     pub(crate) compression: Option<bool>,
     pub(crate) compression_level: Option<CompressionLevel>,
@@ -58,6 +61,17 @@ pub enum OriginCheck {
     Trusted,
 }
 
+/// One of `WebSocketTrustedHost`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HostRule {
+    /// Every host.
+    Any,
+    /// The names of the virtual host, addresses, and localhost.
+    ServerName,
+    /// This one, or one of this family.
+    Named(TrustedHost),
+}
+
 impl Config {
     /// WebSocketMaxMessageSize's default, in bytes.
     pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 32 << 20;
@@ -82,10 +96,29 @@ impl Config {
         self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
     }
 
+    /// `WebSocketTrustedHost`.
+    pub fn trusted_hosts(&self) -> &[HostRule] {
+        let hosts = self.trusted_hosts.as_deref();
+        hosts.map_or(&[HostRule::Any], Vec::as_slice)
+    }
+
     /// `WebSocketMaxMessageSize`, in bytes.
     pub fn max_message_size(&self) -> u64 {
         self.max_message_size
             .unwrap_or(Self::DEFAULT_MAX_MESSAGE_SIZE)
+    }
+
+    /// `WebSocketMessageMemory`, in bytes; `largest` is the largest WebSocketMaxMessageSize of all.
+    pub fn message_memory(&self, largest: u64) -> usize {
+        self.message_memory.unwrap_or_else(|| {
+            let largest = largest.max(Self::DEFAULT_MAX_MESSAGE_SIZE);
+            usize::try_from(largest.saturating_mul(4)).unwrap_or(usize::MAX)
+        })
+    }
+
+    /// `WebSocketMessageTimeout`; zero: none.
+    pub fn message_timeout(&self) -> Duration {
+        self.message_timeout.unwrap_or(Duration::from_secs(5 * 60))
     }
 
     /// `WebSocketAllowReservedStatusCodes`.
@@ -198,7 +231,13 @@ impl DirConfig for Config {
                 .trusted_origins
                 .clone()
                 .or_else(|| base.trusted_origins.clone()),
+            trusted_hosts: add
+                .trusted_hosts
+                .clone()
+                .or_else(|| base.trusted_hosts.clone()),
             max_message_size: add.max_message_size.or(base.max_message_size),
+            message_memory: add.message_memory.or(base.message_memory),
+            message_timeout: add.message_timeout.or(base.message_timeout),
             reserved_close_codes: add.reserved_close_codes.or(base.reserved_close_codes),
             compression: add.compression.or(base.compression),
             compression_level: add.compression_level.or(base.compression_level),

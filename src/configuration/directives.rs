@@ -2,16 +2,18 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
-use std::time::Duration;
 
-use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take12};
+use httpd::config::{Command, Context, Directive, Flag, Take1, Take2, Take3, Take12};
 use httpd::log::Subject;
 use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
-use websocket_proto::origin::TrustedOrigin;
+use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
-use crate::configuration::config::{Config, OriginCheck};
+use crate::configuration::config::{Config, HostRule, OriginCheck};
+use crate::configuration::message_memory;
+use crate::configuration::process_options;
 use crate::configuration::section::Section;
+use crate::configuration::values::{parse_number, parse_size, parse_some_time, parse_time};
 use crate::log::{self, Level, Tag};
 use crate::plugin;
 
@@ -33,6 +35,11 @@ pub const COMMANDS: &[Command] = &[
         Context::Configuration,
         c"a name and a value for the plugin; may be repeated",
     ),
+    Command::take3::<WebSocketProcessOption>(
+        c"WebSocketProcessOption",
+        Context::Configuration,
+        c"an init function, and a name and a value for its plugin in each process; may be repeated",
+    ),
     Command::take1::<WebSocketOriginCheck>(
         c"WebSocketOriginCheck",
         Context::ConfigurationAndHtaccess,
@@ -43,6 +50,11 @@ pub const COMMANDS: &[Command] = &[
         Context::ConfigurationAndHtaccess,
         c"one or more origins, as https://example.com or https://*.example.com:8443, for WebSocketOriginCheck Trusted",
     ),
+    Command::iterate::<WebSocketTrustedHost>(
+        c"WebSocketTrustedHost",
+        Context::ConfigurationAndHtaccess,
+        c"one or more hosts, as www.example.com or *.example.com, ServerName, or * (default): those that WebSocketOriginCheck Same believes to be this server",
+    ),
     Command::take1::<WebSocketMaxMessageSize>(
         c"WebSocketMaxMessageSize",
         Context::ConfigurationAndHtaccess,
@@ -52,6 +64,16 @@ pub const COMMANDS: &[Command] = &[
         c"MaxMessageSize",
         Context::ConfigurationAndHtaccess,
         c"deprecated; the directive is WebSocketMaxMessageSize",
+    ),
+    Command::take1::<WebSocketMessageMemory>(
+        c"WebSocketMessageMemory",
+        Context::Configuration,
+        c"what all unfinished messages of a child take together, in bytes or with K, M or G (default: four times the largest WebSocketMaxMessageSize)",
+    ),
+    Command::take1::<WebSocketMessageTimeout>(
+        c"WebSocketMessageTimeout",
+        Context::ConfigurationAndHtaccess,
+        c"how long a message may take from its first byte to its last (default 5min; 0: as long as it likes)",
     ),
     Command::flag::<WebSocketAllowReservedStatusCodes>(
         c"WebSocketAllowReservedStatusCodes",
@@ -158,7 +180,15 @@ impl Take2 for WebSocketHandler {
         init: &str,
     ) -> Result<(), String> {
         let file = directive.server_root_relative(path);
-        let plugin = plugin::load_once(directive.pool(), &file, init)?;
+        let mut remarks = Vec::new();
+        let plugin = plugin::load_once(directive.pool(), &file, init, &mut remarks);
+        for (tag, text) in remarks {
+            let subject = Subject::Server(directive.server());
+            log::log(&subject, Level::Warn, tag, || {
+                format!("{}: {text}", directive.place())
+            });
+        }
+        let plugin = plugin?;
         Section::of(directive, config).set_plugin(&plugin);
         config.plugin = Some(plugin);
         config.path = Some(directive.section_path().into());
@@ -185,6 +215,28 @@ impl Take2 for WebSocketPluginOption {
         Section::of(directive, config).set_option(&name, &value);
         let options = config.plugin_options.get_or_insert_default();
         Arc::make_mut(options).set(name, value);
+        Ok(())
+    }
+}
+
+struct WebSocketProcessOption;
+
+impl Take3 for WebSocketProcessOption {
+    type Config = Config;
+
+    fn set(
+        directive: &Directive<'_>,
+        _: &mut Config,
+        init: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), String> {
+        directive.require_global()?;
+        if name.is_empty() {
+            return Err("the option has no name".to_owned());
+        }
+        let text = |text| CString::new(text).map_err(|_| "a NUL in the option".to_owned());
+        process_options::set(directive, init, text(name)?, text(value)?);
         Ok(())
     }
 }
@@ -218,6 +270,23 @@ impl Take1 for WebSocketTrustedOrigin {
     }
 }
 
+struct WebSocketTrustedHost;
+
+impl Take1 for WebSocketTrustedHost {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        let rule = match value {
+            "*" => HostRule::Any,
+            _ if value.eq_ignore_ascii_case("ServerName") => HostRule::ServerName,
+            _ => HostRule::Named(TrustedHost::parse(value).map_err(|reason| reason.to_string())?),
+        };
+        let hosts = config.trusted_hosts.get_or_insert_default();
+        Arc::make_mut(hosts).push(rule);
+        Ok(())
+    }
+}
+
 struct WebSocketMaxMessageSize;
 
 impl Take1 for WebSocketMaxMessageSize {
@@ -231,7 +300,33 @@ impl Take1 for WebSocketMaxMessageSize {
                 format!("MaxMessageSize ({place}) is deprecated; use WebSocketMaxMessageSize")
             });
         }
-        config.max_message_size = Some(parse_size(value)?);
+        let size = parse_size(value)?;
+        message_memory::note_size(directive.pool(), size);
+        config.max_message_size = Some(size);
+        Ok(())
+    }
+}
+
+struct WebSocketMessageMemory;
+
+impl Take1 for WebSocketMessageMemory {
+    type Config = Config;
+
+    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        directive.require_global()?;
+        // parse_size gives no more than isize::MAX.
+        config.message_memory = Some(parse_size(value)? as usize);
+        Ok(())
+    }
+}
+
+struct WebSocketMessageTimeout;
+
+impl Take1 for WebSocketMessageTimeout {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        config.message_timeout = Some(parse_time(value)?);
         Ok(())
     }
 }
@@ -477,79 +572,5 @@ impl Take1 for WebSocketDrainTimeout {
         directive.require_global()?;
         config.drain_timeout = Some(parse_time(value)?);
         Ok(())
-    }
-}
-
-/// A time of at most a day, in the form of httpd's own directives: digits, then ms, s, min, h or nothing.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    const MOST: Duration = Duration::from_secs(24 * 60 * 60);
-    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
-    let milliseconds = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "ms" => Some(1),
-        "" | "s" => Some(1000),
-        "min" => Some(60 * 1000),
-        "h" => Some(60 * 60 * 1000),
-        _ => None,
-    };
-    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let Some(unit) = milliseconds.filter(|_| is_number) else {
-        return Err(format!(
-            "'{text}' is not a time: a number of seconds, or one with ms, s, min or h"
-        ));
-    };
-    let time = digits
-        .parse()
-        .ok()
-        .and_then(|number: u64| number.checked_mul(unit));
-    match time.map(Duration::from_millis) {
-        Some(time) if time <= MOST => Ok(time),
-        _ => Err(format!("'{text}' is more than a day")),
-    }
-}
-
-/// [`parse_time`] for what a peer has to do.
-fn parse_some_time(text: &str) -> Result<Duration, String> {
-    match parse_time(text)? {
-        Duration::ZERO => Err(format!("'{text}': a peer needs some time")),
-        time => Ok(time),
-    }
-}
-
-/// A number from 0 to `most`.
-fn parse_number(text: &str, most: u32) -> Result<u32, String> {
-    match text.parse() {
-        // parse would take a sign.
-        Ok(number) if number <= most && !text.starts_with('+') => Ok(number),
-        _ => Err(format!("'{text}' is not a number from 0 to {most}")),
-    }
-}
-
-/// A number of bytes, at least 1, that memory could hold: digits, then K, M, G or nothing.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" => Some(0),
-        "K" => Some(10),
-        "M" => Some(20),
-        "G" => Some(30),
-        _ => None,
-    };
-    let wrong =
-        || format!("'{text}' is not a size: a number of bytes, at least 1, or one with K, M or G");
-    let number: u64 = match digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        true => digits.parse().map_err(|_| wrong())?,
-        false => return Err(wrong()),
-    };
-    let size = shift
-        .and_then(|shift| number.checked_mul(1 << shift))
-        .ok_or_else(wrong)?;
-    match size {
-        0 => Err(wrong()),
-        // A message is one buffer, and no buffer of Rust or C is longer.
-        size if isize::try_from(size).is_err() => Err(format!(
-            "'{text}' is more than memory can hold ({} bytes)",
-            isize::MAX
-        )),
-        size => Ok(size),
     }
 }

@@ -1,6 +1,6 @@
 //! The sections of the configuration that name a plugin or set its options: what each plugin's `configure` checks.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex};
 
 use httpd::apr::Pool;
@@ -74,6 +74,21 @@ impl Section {
         // SAFETY: httpd checks its configuration on the parent's only thread.
         unsafe { plugin.configure(&options) }
     }
+}
+
+/// The options that sections set for a plugin, with their places.
+pub fn options_of(pool: Pool<'_>, plugin: &Plugin) -> Vec<(CString, String)> {
+    let sections = pool.find::<Sections>(SECTIONS).map(lock);
+    let mut found = Vec::new();
+    for section in sections.iter().flat_map(|sections| sections.iter()) {
+        let settings = lock(&section.settings);
+        let is_its = |own: &Arc<Plugin>| std::ptr::eq(&**own, plugin);
+        if settings.plugin.as_ref().is_some_and(is_its) {
+            let names = settings.options.iter().map(|(name, _)| name.to_owned());
+            found.extend(names.map(|name| (name, section.place.clone())));
+        }
+    }
+    found
 }
 
 /// Has each plugin check the options of each section, and logs what is wrong; `pool` is the configuration's, and

@@ -5,14 +5,14 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use httpd::socket::{self, Waker};
+use httpd::socket::{self, HeldSignals, SignalMask, Waker};
 use session::Wait;
 
 use super::Driver;
 use crate::child::Child;
 use crate::websocket::connection::Connection;
 
-/// How long a signal may go unseen that comes just before the wait, which it would have ended.
+/// How long the end of a generation may go unseen whose signal a plugin has taken for itself.
 const SIGNAL_CHECK: Duration = Duration::from_secs(1);
 
 /// Drives one connection on the thread that made it.
@@ -23,28 +23,36 @@ pub struct BlockingDriver {
     is_waiting: AtomicBool,
     /// The MPM is prefork, which tells this thread by a signal that the child is to stop.
     is_alone: bool,
+    /// prefork's handlers end the process, and its plugins with it, on this thread: so they run only where it waits.
+    signals: Option<SignalMask>,
 }
 
 impl BlockingDriver {
     /// A driver for the connection on `socket`, to be run by this thread.
     pub fn new(socket: RawFd) -> std::io::Result<Self> {
+        let is_alone = !httpd::mpm::is_threaded();
         Ok(BlockingDriver {
             socket,
             waker: Waker::new()?,
             thread: socket::current_thread(),
             is_waiting: AtomicBool::new(false),
-            is_alone: !httpd::mpm::is_threaded(),
+            is_alone,
+            signals: is_alone.then(SignalMask::current),
         })
     }
 
     /// Runs the connection to its end.
     pub fn run(&self, connection: &Connection, child: &Child) {
+        let _held = self.is_alone.then(HeldSignals::new);
         let mut is_draining = false;
         loop {
             let mut buffer = child.buffers().take_input();
             let wait = connection.session().turn(&mut buffer, false);
             child.buffers().give_input(buffer);
-            if self.is_alone && !is_draining && httpd::mpm::is_stopping() {
+            if self.is_alone
+                && !is_draining
+                && (httpd::mpm::is_stopping() || httpd::mpm::is_of_old())
+            {
                 is_draining = true;
                 if let Some(time) = child.drain_alone() {
                     connection.session().drain_at(time);
@@ -74,7 +82,14 @@ impl BlockingDriver {
             false => timeout,
         };
         // A failing poll shows as a failing read in the next turn.
-        let ready = socket::wait(self.socket, self.waker.descriptor(), input, output, timeout);
+        let ready = socket::wait(
+            self.signals.as_ref(),
+            self.socket,
+            self.waker.descriptor(),
+            input,
+            output,
+            timeout,
+        );
         if ready.is_ok_and(|ready| ready.woken) {
             self.waker.clear();
         }

@@ -1,31 +1,38 @@
 //! The event driver: the reactor waits for the socket, and the worker thread that made the connection goes back
 //! to httpd. For asynchronous MPMs (event).
 //!
-//! The handler makes a driver and suspends the connection with it ([`EventDriver::suspend`]); the
-//! suspend_connection hook arms it ([`EventDriver::arm`]), not before, because the MPM still uses the connection
-//! when the handler has returned. From then on the reactor calls, and the driver takes turns, until the WebSocket
+//! The handler makes a driver and lays it on the connection as its claim ([`EventDriver::suspend`]); the
+//! suspend_connection hook arms it, not before, because the MPM still uses the connection
+//! when the handler has returned, and only when the MPM says that it is suspended. From then on the reactor calls, and the driver takes turns, until the WebSocket
 //! has ended; then it writes the access log, lingers until the peer has ended too, and destroys the connection.
 
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+use httpd::hook::Claim;
+use httpd::log::Subject;
+use httpd::module::Module;
 use httpd::request::Request;
 use httpd::upgraded::{Closing, Upgraded};
 use reactor::{Readiness, Registration, Source, Turn};
 use session::{Ending, Wait};
 
 use super::Driver;
-use crate::child::Child;
+use crate::child::{Child, scribe};
 use crate::lock::lock;
+use crate::log::{self, Level, Tag};
 use crate::websocket::connection::Connection;
 use crate::websocket_module;
 
 /// How long to read what a peer still sends after our end of the connection.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long after its suspension a connection is destroyed at the earliest.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How long after its suspension a connection is destroyed at the earliest. The worker thread that has suspended it
+/// makes two more stores into it, and nothing tells when: a matter of nanoseconds, unless the thread has lost its
+/// processor just there. Nobody waits for this but the memory of connections that were short.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Drives one connection on the reactor's threads.
 pub struct EventDriver {
@@ -84,12 +91,12 @@ impl EventDriver {
             phase: Mutex::new(Phase::New(upgraded)),
         });
         // SAFETY: the handler returns Suspended; the module leaves drivers of this type only.
-        unsafe { request.suspend(&websocket_module, driver) };
+        unsafe { request.suspend(driver) };
         Ok(())
     }
 
     /// Begins to wait for the socket: the worker thread has given the connection up.
-    pub fn arm(self: Arc<Self>) {
+    fn arm(self: Arc<Self>) {
         let Phase::New(mut upgraded) = std::mem::replace(&mut *self.phase(), Phase::Open) else {
             return;
         };
@@ -112,7 +119,9 @@ impl EventDriver {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
-            Err(_) if self.turn.begin(Readiness::EMPTY) => {
+            Err(error) if self.turn.begin(Readiness::EMPTY) => {
+                self.connection
+                    .log(Level::Error, Tag::NotWatched, || not_watched(&error));
                 self.connection.session().give_up(Ending::Internal);
                 self.run();
             }
@@ -172,19 +181,23 @@ impl EventDriver {
         }
     }
 
-    /// The WebSocket has ended: writes the access log, and waits for the peer's end, so that no reset destroys
-    /// what it has not read yet.
+    /// The WebSocket has ended: has the access log written, and then waits for the peer's end, so that no reset
+    /// destroys what it has not read yet.
     fn close(self: &Arc<Self>) {
         let Some(upgraded) = self.connection.take_upgraded() else {
             return;
         };
+        let this = Arc::clone(self);
         // SAFETY: `arm` has come after the suspension, and the connection's last turn is over: its plugin has had
         // its on_disconnect, and nobody else uses the request.
-        let closing = unsafe { upgraded.end_request() };
-        let deadline = Instant::now() + LINGER_TIMEOUT;
-        *self.phase() = Phase::Lingering(closing, deadline);
+        unsafe { scribe::end(upgraded, move |closing| this.closed(closing)) };
+    }
+
+    /// The request has ended.
+    fn closed(self: &Arc<Self>, closing: Closing) {
+        *self.phase() = Phase::Lingering(closing, Instant::now() + LINGER_TIMEOUT);
         self.has_ended.store(true, Ordering::Release);
-        self.linger();
+        self.queue();
     }
 
     /// Throws away what the peer still sends, until it ends or the time is over.
@@ -211,21 +224,50 @@ impl EventDriver {
             .get()
             .map_or_else(Instant::now, |&suspended| suspended + SETTLE);
         let early = settled.saturating_duration_since(Instant::now());
-        if early.is_zero() && closing.is_released() {
+        if early.is_zero() {
             // SAFETY: nobody but this value knows the connection any more, and the MPM has stored what it stores.
             unsafe { closing.destroy() };
             return;
         }
         if let Some(reactor) = self.child.reactor() {
             let this = Arc::clone(self);
-            let later = early.max(Duration::from_millis(1));
             // When the reactor has stopped, the process ends, and the connection with it.
-            let _ = reactor.run_after(later, Box::new(move || this.reap(closing)));
+            let _ = reactor.run_after(early, Box::new(move || this.reap(closing)));
         }
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
         lock(&self.phase)
+    }
+}
+
+impl Claim for EventDriver {
+    fn module() -> &'static Module {
+        &websocket_module
+    }
+
+    fn suspended(self: Arc<Self>) {
+        self.arm();
+    }
+
+    fn swallowed(self: Arc<Self>) {
+        let phase = std::mem::replace(&mut *self.phase(), Phase::Gone);
+        if let Phase::New(upgraded) = phase {
+            let (level, reason) = match upgraded.is_aborted() {
+                true => (Level::Info, "the client vanished"),
+                false => (
+                    Level::Warn,
+                    "another module keeps the connection from being suspended",
+                ),
+            };
+            log::log(
+                &Subject::Upgraded(&upgraded),
+                level,
+                Tag::OpenFailed,
+                || format!("the WebSocket ended before it was open: {reason}"),
+            );
+            self.connection.session().fail_to_open();
+        }
     }
 }
 
@@ -273,9 +315,21 @@ impl Driver for EventDriver {
     fn terminated(&self) {
         if let Some(upgraded) = self.connection.take_upgraded() {
             // SAFETY: as in `close`; the reactor's threads have ended.
-            unsafe { upgraded.end_request() };
+            unsafe { scribe::end(upgraded, drop) };
         }
     }
+}
+
+/// What it means that the poller does not take a socket.
+fn not_watched(error: &std::io::Error) -> String {
+    let reason = match error.kind() {
+        ErrorKind::StorageFull => {
+            ": all that the system lets this user watch is watched already (sysctl fs.epoll.max_user_watches)"
+        }
+        ErrorKind::OutOfMemory => ": the system is out of memory",
+        _ => "",
+    };
+    format!("the WebSocket is closed, because its socket cannot be waited for: {error}{reason}")
 }
 
 /// A descriptor that the connection owns.

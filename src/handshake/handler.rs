@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::time::Instant;
 
 use httpd::apr::Status;
 use httpd::log::Subject;
@@ -20,6 +19,7 @@ use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::websocket::calling::Callback;
 use crate::websocket::connection::{Connection, Opening};
 use crate::websocket_module;
 
@@ -33,6 +33,10 @@ const RETRY_AFTER: &CStr = c"10";
 /// Answers a request for which `SetHandler websocket-handler` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
     if request.handler() != Some(c"websocket-handler") {
+        return HandlerResult::Declined;
+    }
+    // An error document must be had, whoever may open WebSockets here; and what the server asks itself for wants a page.
+    if request.is_error_document() || request.is_subrequest() {
         return HandlerResult::Declined;
     }
     let fields = Fields::of(request);
@@ -53,7 +57,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 
 /// A request that asks for no WebSocket: httpd's, when there is a file to answer with; else 426.
 fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
-    if request.maps_to_file() || request.is_subrequest() || request.is_options() {
+    if request.maps_to_file() || request.is_options() {
         return HandlerResult::Declined;
     }
     log::log(
@@ -127,7 +131,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         buffers: child.buffers(),
         place,
     });
-    connection.accept(ask_plugin(request, plugin, &connection)?);
+    connection.accept(ask_plugin(request, plugin, &connection, &child)?);
     // Before the client knows: who then asks for the figures is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
@@ -220,14 +224,26 @@ fn negotiate(
 fn ask_plugin(
     request: &Request<'_>,
     plugin: &Plugin,
-    connection: &Connection,
+    connection: &Arc<Connection>,
+    child: &Child,
 ) -> Result<PluginPrivate, Refusal> {
-    let start = Instant::now();
-    // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
-    let verdict = unsafe { plugin.on_connect(connection.server()) };
-    connection.entry().callback_took(start.elapsed());
+    let verdict = child.while_opening(connection, || {
+        connection.run(Callback::OnConnect, || {
+            // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
+            unsafe { plugin.on_connect(connection.server()) }
+        })
+    });
     if let Verdict::Accepted(private) = verdict {
-        return Ok(private);
+        if !connection.is_rejected() {
+            return Ok(private);
+        }
+        // What it keeps for the connection must be given back all the same.
+        connection.log_misuse(&"reject, and then a connection is accepted");
+        connection.session().stop_sending();
+        connection.run(Callback::OnDisconnect, || {
+            // SAFETY: as above; it is called once, and `private` is from this acceptance.
+            unsafe { plugin.on_disconnect(private, connection.server()) }
+        });
     }
     let chosen = connection.refuse(request);
     Err(match verdict {
@@ -243,6 +259,7 @@ fn ask_plugin(
             Refusal {
                 // A plugin's own 503 is no fault.
                 level: Level::Info,
+                body: connection.take_refusal_body(),
                 ..Refusal::new(status, Tag::RefusedByPlugin, reason)
             }
         }
@@ -267,7 +284,7 @@ fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) 
     let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
         Err("the client vanished".to_owned())
-    } else if child.reactor().is_some() {
+    } else if child.reactor().is_some() && request.may_be_suspended() {
         let suspended = EventDriver::suspend(request, child, connection);
         suspended
             .map(|()| HandlerResult::Suspended)
@@ -301,6 +318,8 @@ fn run_blocking(
     let as_driver: Arc<dyn Driver> = driver.clone();
     connection.open(upgraded, Arc::downgrade(&as_driver), child);
     driver.run(connection, child);
-    connection.take_upgraded();
+    if let Some(upgraded) = connection.take_upgraded() {
+        upgraded.give_back();
+    }
     Ok(())
 }

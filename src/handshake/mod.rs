@@ -1,11 +1,13 @@
 //! A request for a WebSocket, up to the driver (RFC 6455 §4.2).
 //!
 //! [`handler`] judges it: not ours, an HTTP error ([`refusal`]), or an upgrade. [`fields`] are the header fields that it
-//! judges by, [`origin`] the policy for pages of other sites.
+//! judges by, [`origin`] the policy for pages of other sites, and [`host`]
+//! what a request may take for the server's own name.
 //!
 //! Called by httpd, by way of `module`. Makes a connection, asks its plugin, and gives it to a driver.
 
 mod fields;
 pub mod handler;
+pub mod host;
 mod origin;
 mod refusal;

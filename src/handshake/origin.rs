@@ -2,8 +2,9 @@
 
 use httpd::request::Request;
 use websocket_proto::handshake::ProtocolVersion;
-use websocket_proto::origin::Origin;
+use websocket_proto::origin::{Host, Origin};
 
+use super::host;
 use crate::configuration::config::{Config, OriginCheck};
 
 /// Checks the request's Origin; the error is the reason of the refusal, for the log.
@@ -20,13 +21,18 @@ pub fn check(
     match config.origin_check() {
         OriginCheck::Off => Ok(()),
         OriginCheck::Same => {
-            let own = request.origin();
-            let own =
-                own.and_then(|(scheme, host, port)| Origin::from_parts(&scheme, &host, port).ok());
-            match own {
-                Some(own) if Origin::parse(&sent).is_ok_and(|sent| sent == own) => Ok(()),
-                Some(own) => Err(format!("Origin '{sent}' is not the server's own '{own}'")),
-                None => Err(format!("Origin '{sent}' has no host to be compared with")),
+            let named = request.host().and_then(|host| Host::parse(&host).ok());
+            let named =
+                named.ok_or_else(|| format!("Origin '{sent}' has no host to be compared with"))?;
+            let own = Origin::of_request(&request.scheme(), &named, request.port());
+            if !Origin::parse(&sent).is_ok_and(|sent| sent == own) {
+                return Err(format!("Origin '{sent}' is not the server's own '{own}'"));
+            }
+            match host::is_trusted(request, config, &named) {
+                true => Ok(()),
+                false => Err(format!(
+                    "Origin '{sent}' is the same, but its host is not in WebSocketTrustedHost"
+                )),
             }
         }
         OriginCheck::Trusted => {

@@ -1,5 +1,7 @@
 //! Why an upgrade is refused, and the answer to it: an HTTP error, and the connection's end.
 
+use std::ffi::CString;
+
 use httpd::log::Subject;
 use httpd::request::{HandlerResult, Request};
 
@@ -20,6 +22,8 @@ pub struct Refusal {
     pub level: Level,
     pub tag: Tag,
     pub reason: String,
+    /// The plugin's own body: its media type and content. Else httpd writes one.
+    pub body: Option<(CString, Vec<u8>)>,
 }
 
 impl Refusal {
@@ -34,6 +38,7 @@ impl Refusal {
             level,
             tag,
             reason: reason.into(),
+            body: None,
         }
     }
 
@@ -62,6 +67,10 @@ impl Refusal {
                 .set_text(c"error-notes", &figures::form::escape_html(&self.reason));
         }
         request.close_connection();
+        if let Some((kind, body)) = self.body {
+            request.respond_to_refuse(self.status, &kind, &body);
+            return HandlerResult::Done;
+        }
         HandlerResult::HttpStatus(self.status)
     }
 }

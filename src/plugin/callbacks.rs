@@ -1,7 +1,8 @@
 //! A plugin, and the calls to it.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_ulong, c_void};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use libloading::os::unix::Library;
 use websocket_plugin::abi;
@@ -15,6 +16,9 @@ pub struct Plugin {
     pub(super) table: NonNull<abi::WebSocketPlugin>,
     pub(super) callbacks: Callbacks,
     pub(super) name: String,
+    pub(super) init: String,
+    /// Libraries that it needs, whose symbols everything sees.
+    pub(super) _promoted: Vec<Library>,
     /// Last, so that the code is there while `drop` calls `destroy`.
     pub(super) _library: Library,
 }
@@ -47,6 +51,11 @@ impl Plugin {
     /// Its file's name, without the extension.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name of its init function.
+    pub fn init(&self) -> &str {
+        &self.init
     }
 
     /// Has the plugin check its options; the error is what is wrong with them.
@@ -175,6 +184,39 @@ impl Plugin {
         if let Some(on_writable) = self.callbacks.on_writable {
             // SAFETY: the caller's promise.
             unsafe { on_writable(private.0, server) }
+        }
+    }
+
+    /// Whether the plugin wants to know of pongs.
+    pub fn has_on_pong(&self) -> bool {
+        self.callbacks.on_pong.is_some()
+    }
+
+    /// A Pong has come.
+    ///
+    /// # Safety
+    /// As [`Plugin::on_message`].
+    pub unsafe fn on_pong(
+        &self,
+        private: PluginPrivate,
+        server: *const abi::WebSocketServer,
+        payload: &[u8],
+        round_trip: Option<Duration>,
+    ) {
+        if let Some(on_pong) = self.callbacks.on_pong {
+            let microseconds = round_trip.map_or(abi::WEBSOCKET_ROUND_TRIP_UNKNOWN, |time| {
+                c_ulong::try_from(time.as_micros()).unwrap_or(abi::WEBSOCKET_ROUND_TRIP_UNKNOWN - 1)
+            });
+            // SAFETY: the caller's promise; the payload lives for the call.
+            unsafe {
+                on_pong(
+                    private.0,
+                    server,
+                    payload.as_ptr(),
+                    payload.len(),
+                    microseconds,
+                );
+            }
         }
     }
 

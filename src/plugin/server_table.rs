@@ -1,9 +1,8 @@
 //! The server functions that plugins call (`include/websocket_plugin.h`): checked at the entry, references and
 //! slices afterwards.
 
-use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint};
+use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_uint};
 use std::ptr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use httpd::guard::guard;
@@ -12,6 +11,7 @@ use httpd::request::Request;
 use httpd::server::Server;
 use session::{Outgoing, Refused};
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
+use websocket_proto::handshake::is_header_field;
 use websocket_proto::{Compression, MessageKind};
 
 use crate::configuration::options::Options;
@@ -65,6 +65,7 @@ fn table(connection: *const Connection) -> WebSocketServer {
         reject: Some(reject),
         set_timer: Some(set_timer),
         log: Some(log),
+        reject_with: Some(reject_with),
     }
 }
 
@@ -73,7 +74,9 @@ fn table(connection: *const Connection) -> WebSocketServer {
 pub struct ProcessTable {
     /// First, so that its address is the whole's.
     table: WebSocketServer,
-    options: Arc<Options>,
+    options: Options,
+    /// The options of the plugin's that stand in sections, where it does not see them here: name and place.
+    elsewhere: Vec<(CString, String)>,
 }
 
 // SAFETY: as for `ServerTable`; its state is NULL.
@@ -82,8 +85,9 @@ unsafe impl Send for ProcessTable {}
 unsafe impl Sync for ProcessTable {}
 
 impl ProcessTable {
-    /// The table of a process whose main server has these options.
-    pub fn new(options: Arc<Options>) -> Self {
+    /// The table of a process, for a plugin that has these options there. `elsewhere`: those that it has in sections
+    /// only, with their places.
+    pub fn new(options: Options, elsewhere: Vec<(CString, String)>) -> Self {
         ProcessTable {
             table: WebSocketServer {
                 option_get: Some(process_option_get),
@@ -91,12 +95,29 @@ impl ProcessTable {
                 ..table(ptr::null())
             },
             options,
+            elsewhere,
         }
     }
 
     /// What the plugin sees.
     pub fn as_ptr(&self) -> *const WebSocketServer {
         ptr::from_ref(self).cast()
+    }
+
+    /// Says that an option which the plugin asks for is set, but where a process does not see it.
+    fn warn_of(&self, wanted: &CStr) {
+        let mut elsewhere = self.elsewhere.iter();
+        let Some((name, place)) = elsewhere.find(|(name, _)| name.as_c_str() == wanted) else {
+            return;
+        };
+        let subject = Server::main().map_or(Subject::Process, Subject::Server);
+        log::log(&subject, Level::Warn, Tag::OptionUnread, || {
+            let name = name.to_string_lossy();
+            format!(
+                "{place}: the plugin asks for the option {name} for the whole process, where it is not set; \
+                 WebSocketProcessOption sets it there"
+            )
+        });
     }
 }
 
@@ -194,6 +215,15 @@ unsafe extern "C" fn header_set(
             _ if connection.is_accepted() => {
                 connection.log_misuse(&"header_set after on_connect");
             }
+            (Some(key), Some(value)) if !is_header_field(key.to_bytes(), value.to_bytes()) => {
+                connection.log_misuse(&"header_set with what cannot stand in a header field");
+            }
+            (Some(key), Some(_)) if is_httpds(key.to_bytes()) => {
+                let key = key.to_string_lossy();
+                connection.log_misuse(&format_args!(
+                    "header_set of {key}, which is the server's to set"
+                ));
+            }
             (Some(key), Some(value)) => {
                 request_of(connection).headers_out().set(key, value);
                 connection.header_set(key);
@@ -201,6 +231,23 @@ unsafe extern "C" fn header_set(
             _ => connection.log_misuse(&"header_set with NULL"),
         });
     }
+}
+
+/// Whether a header field is the server's to set: what says where a response ends and what comes after it, and what the
+/// opening handshake agrees on (RFC 6455 §4.2.2).
+fn is_httpds(key: &[u8]) -> bool {
+    const FRAMING: [&[u8]; 5] = [
+        b"Connection",
+        b"Content-Length",
+        b"Trailer",
+        b"Transfer-Encoding",
+        b"Upgrade",
+    ];
+    const HANDSHAKE: &[u8] = b"Sec-WebSocket-";
+    FRAMING.iter().any(|field| key.eq_ignore_ascii_case(field))
+        || key
+            .get(..HANDSHAKE.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(HANDSHAKE))
 }
 
 unsafe extern "C" fn protocol_count(server: *const WebSocketServer) -> usize {
@@ -221,16 +268,23 @@ unsafe extern "C" fn protocol_index(server: *const WebSocketServer, index: usize
 }
 
 unsafe extern "C" fn protocol_set(server: *const WebSocketServer, protocol: *const c_char) {
+    const FIELD: &CStr = c"Sec-WebSocket-Protocol";
     // SAFETY: as in `header_set`.
     unsafe {
         with(server, (), |connection| match text(protocol) {
             _ if connection.is_accepted() => {
                 connection.log_misuse(&"protocol_set after on_connect");
             }
-            Some(protocol) => {
-                let headers = request_of(connection).headers_out();
-                headers.set(c"Sec-WebSocket-Protocol", protocol);
+            Some(protocol)
+                if !connection
+                    .subprotocols()
+                    .iter()
+                    .any(|offered| **offered == *protocol) =>
+            {
+                connection
+                    .log_misuse(&"protocol_set with a protocol that the client does not offer");
             }
+            Some(protocol) => request_of(connection).headers_out().set(FIELD, protocol),
             None => connection.log_misuse(&"protocol_set with NULL"),
         });
     }
@@ -392,8 +446,14 @@ unsafe extern "C" fn variable_get(
     // SAFETY: as in `header_get`.
     unsafe {
         with(server, ptr::null(), |connection| {
-            let value =
-                self::name(connection, name).and_then(|name| request_of(connection).variable(name));
+            let value = self::name(connection, name).and_then(|name| {
+                // Some are TLS's, whose state another thread's `send` changes; some are made in the connection's pool.
+                let look_up = || request_of(connection).variable(name);
+                connection
+                    .session()
+                    .with_transport(|_| look_up())
+                    .unwrap_or_else(look_up)
+            });
             value.map_or(ptr::null(), CStr::as_ptr)
         })
     }
@@ -403,7 +463,31 @@ unsafe extern "C" fn reject(server: *const WebSocketServer, http_status: c_uint)
     // SAFETY: a plugin passes the table that it was given.
     unsafe {
         with(server, 0, |connection| {
-            c_int::from(connection.reject(http_status))
+            c_int::from(connection.reject(http_status, None))
+        })
+    }
+}
+
+unsafe extern "C" fn reject_with(
+    server: *const WebSocketServer,
+    http_status: c_uint,
+    content_type: *const c_char,
+    body: *const c_char,
+    body_size: usize,
+) -> c_int {
+    // SAFETY: a plugin passes the table that it was given, a terminated string or NULL, and a body of that size or NULL.
+    unsafe {
+        with(server, 0, |connection| {
+            let (Some(kind), Some(body)) = (text(content_type), bytes(body.cast(), body_size))
+            else {
+                connection.log_misuse(&"reject_with has no content type, or a bad body");
+                return 0;
+            };
+            if kind.is_empty() || kind.to_bytes().iter().any(u8::is_ascii_control) {
+                connection.log_misuse(&"reject_with has a bad content type");
+                return 0;
+            }
+            c_int::from(connection.reject(http_status, Some((kind, body))))
         })
     }
 }
@@ -442,8 +526,16 @@ unsafe extern "C" fn process_option_get(
     let process = unsafe { server.cast::<ProcessTable>().as_ref() };
     // SAFETY: a plugin passes a terminated string or NULL.
     let name = unsafe { text(name) };
-    let value = process.zip(name).and_then(|(p, name)| p.options.get(name));
-    value.map_or(ptr::null(), CStr::as_ptr)
+    let Some((process, name)) = process.zip(name) else {
+        return ptr::null();
+    };
+    guard(ptr::null(), || {
+        let value = process.options.get(name);
+        if value.is_none() {
+            process.warn_of(name);
+        }
+        value.map_or(ptr::null(), CStr::as_ptr)
+    })
 }
 
 unsafe extern "C" fn process_log(_: *const WebSocketServer, level: c_int, line: *const c_char) {

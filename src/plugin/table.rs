@@ -26,13 +26,44 @@ pub struct Callbacks {
     pub on_timer: abi::WsOnTimer,
     pub on_writable: abi::WsOnWritable,
     pub on_close: abi::WsOnClose,
+    pub on_pong: abi::WsOnPong,
 }
 
-/// Checks a table as the ABI wants it; the error is what is wrong with it.
+impl Callbacks {
+    /// Where each of them lies, with its name.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, *const c_void)> {
+        macro_rules! address {
+            ($name:ident) => {
+                (stringify!($name), self.$name.map(|f| f as *const c_void))
+            };
+        }
+        [
+            address!(destroy),
+            address!(on_connect),
+            ("on_message", Some(self.on_message as *const c_void)),
+            address!(on_disconnect),
+            address!(configure),
+            address!(child_start),
+            address!(child_stop),
+            address!(on_open),
+            address!(on_timer),
+            address!(on_writable),
+            address!(on_close),
+            address!(on_pong),
+        ]
+        .into_iter()
+        .filter_map(|(name, address)| Some((name, address?)))
+    }
+}
+
+/// Checks a table as the ABI wants it; the error is what is wrong with it. The name is that of the first member that
+/// is set and ignored, because the version says so.
 ///
 /// # Safety
 /// `table` points to a live table that has `size` and `version`, and as many bytes as `size` says.
-pub unsafe fn check(table: NonNull<abi::WebSocketPlugin>) -> Result<Callbacks, String> {
+pub unsafe fn check(
+    table: NonNull<abi::WebSocketPlugin>,
+) -> Result<(Callbacks, Option<&'static str>), String> {
     let table = table.as_ptr();
     // SAFETY: the caller's promise.
     let (size, version) = unsafe { ((*table).size as usize, (*table).version) };
@@ -61,7 +92,24 @@ pub unsafe fn check(table: NonNull<abi::WebSocketPlugin>) -> Result<Callbacks, S
             }
         };
     }
-    Ok(Callbacks {
+    macro_rules! is_ignored {
+        ($name:ident) => {{
+            let end = offset_of!(abi::WebSocketPlugin, $name) + size_of::<usize>();
+            // SAFETY: as above, for the size that the table says it has.
+            (known < end && end <= size && unsafe { (*table).$name.is_some() })
+                .then_some(stringify!($name))
+        }};
+    }
+    let ignored = None
+        .or(is_ignored!(configure))
+        .or(is_ignored!(child_start))
+        .or(is_ignored!(child_stop))
+        .or(is_ignored!(on_open))
+        .or(is_ignored!(on_timer))
+        .or(is_ignored!(on_writable))
+        .or(is_ignored!(on_close))
+        .or(is_ignored!(on_pong));
+    let callbacks = Callbacks {
         destroy: member!(destroy),
         on_connect: member!(on_connect),
         on_message: member!(on_message).ok_or("on_message is NULL")?,
@@ -73,5 +121,7 @@ pub unsafe fn check(table: NonNull<abi::WebSocketPlugin>) -> Result<Callbacks, S
         on_timer: member!(on_timer),
         on_writable: member!(on_writable),
         on_close: member!(on_close),
-    })
+        on_pong: member!(on_pong),
+    };
+    Ok((callbacks, ignored))
 }

@@ -5,10 +5,11 @@ use figures::{CloseRequest, Posted};
 use httpd::content::Body;
 use httpd::log::Subject;
 use httpd::request::{HandlerResult, Request};
-use websocket_proto::{CloseCode, CloseReason, ReservedCloseCodes};
+use websocket_proto::{CloseCode, CloseReason, Host, ReservedCloseCodes};
 
 use super::handler::{BAD_REQUEST, OK, SERVICE_UNAVAILABLE, answer};
 use crate::child::Child;
+use crate::handshake::host::is_servers;
 use crate::log::{self, Level, Tag};
 
 /// The longest body, in bytes.
@@ -70,6 +71,15 @@ pub fn close(request: &Request<'_>, child: &Child) -> HandlerResult {
 }
 
 fn wanted(request: &Request<'_>) -> Result<CloseRequest, Refused> {
+    // That a page is this server's own says nothing when anybody's name server decides what this server is.
+    let is_own_host =
+        |host: String| Host::parse(&host).is_ok_and(|host| is_servers(request, &host));
+    if !request.host().is_none_or(is_own_host) {
+        return Err((
+            FORBIDDEN,
+            "Host is none of this server's: a ServerName or ServerAlias, an address, or localhost.",
+        ));
+    }
     let (site, origin, host) = (
         request.header_in("Sec-Fetch-Site"),
         request.header_in("Origin"),

@@ -26,7 +26,7 @@ pub const SERVICE_UNAVAILABLE: u16 = 503;
 
 /// Answers a request for which `SetHandler websocket-status` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
-    if request.handler() != Some(c"websocket-status") {
+    if request.handler() != Some(c"websocket-status") || request.is_error_document() {
         return HandlerResult::Declined;
     }
     let Some(child) = Child::current() else {

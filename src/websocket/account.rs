@@ -4,20 +4,16 @@ use std::fmt;
 
 use httpd::apr::Status;
 use httpd::log::Subject;
+use httpd::pen::Line;
 use httpd::upgraded::Upgraded;
 
 use session::{Account, ClosedBy, Ending};
 
 use crate::log::{self, Level, Tag};
 
-/// Logs the account of one WebSocket, and leaves it as notes of the request.
-pub fn give(account: &Account<'_, Status>, upgraded: &Upgraded) {
-    log::log(
-        &Subject::Upgraded(upgraded),
-        Level::Info,
-        Tag::Ended,
-        || Line(account).to_string(),
-    );
+/// Leaves the account of one WebSocket as notes of the request, and gives the line for the error log, to be written when
+/// the transport is free.
+pub fn give(account: &Account<'_, Status>, upgraded: &Upgraded) -> Option<Line> {
     let (by, code) = account.ending.logged_code(account.closed);
     let notes = upgraded.notes();
     notes.set_text(c"websocket-close-by", by);
@@ -30,14 +26,20 @@ pub fn give(account: &Account<'_, Status>, upgraded: &Upgraded) {
     ] {
         notes.set_text(name, &number.to_string());
     }
+    log::line(
+        &Subject::Upgraded(upgraded),
+        Level::Info,
+        Tag::Ended,
+        || Told(account).to_string(),
+    )
 }
 
 /// An account as the log has it.
-struct Line<'a>(&'a Account<'a, Status>);
+struct Told<'a>(&'a Account<'a, Status>);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line(account) = self;
+        let Told(account) = self;
         write!(
             f,
             "WebSocket ended after {:.3} s, {} messages in and {} out, {} bytes in and {} out: ",

@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 
 use crate::board::Entry;
-use crate::child::{Child, Place};
+use crate::child::{Child, Place, scribe};
 use crate::configuration::config::Config;
 use crate::configuration::options::Options;
 use crate::driver::Driver;
@@ -27,14 +26,8 @@ use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::outside::Outside;
 use crate::websocket::transport::Transport;
 
-/// What says where a response ends, and what comes after it: httpd's to say.
-const FRAMING_FIELDS: [&[u8]; 5] = [
-    b"Connection",
-    b"Content-Length",
-    b"Trailer",
-    b"Transfer-Encoding",
-    b"Upgrade",
-];
+/// How many kinds of mistakes are logged for one connection.
+const MOST_MISUSES: usize = 32;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
@@ -45,7 +38,8 @@ pub struct Connection {
     /// What the plugin has said for the case that it refuses.
     rejection: Mutex<Rejection>,
     version: ProtocolVersion,
-    has_logged_misuse: AtomicBool,
+    /// The mistakes of the plugin's that have been logged.
+    misuses: Mutex<Vec<String>>,
 }
 
 /// What a connection begins with: a good handshake, and what was agreed on.
@@ -65,6 +59,8 @@ pub struct Opening<'a> {
 #[derive(Default)]
 struct Rejection {
     status: Option<u16>,
+    /// The plugin's own body: its media type and content. Else httpd writes one.
+    body: Option<(CString, Vec<u8>)>,
     /// The header fields that the plugin has set.
     headers: Vec<CString>,
 }
@@ -92,12 +88,13 @@ impl Connection {
             ping_interval: config.ping_interval(),
             pong_timeout: config.pong_timeout(),
             idle_timeout: config.idle_timeout(),
+            message_timeout: config.message_timeout(),
             max_lifetime: config.max_lifetime(),
             rate_limit: config.rate_limit(),
         };
         Arc::new_cyclic(|this| {
             let server = ServerTable::new(this.as_ptr());
-            let outside = Outside::new(server, Arc::clone(plugin), place);
+            let outside = Outside::new(this.clone(), server, Arc::clone(plugin), place);
             Connection {
                 session: Session::new(outside, &limits, compression, Arc::clone(buffers)),
                 request,
@@ -105,7 +102,7 @@ impl Connection {
                 options: config.plugin_options(),
                 rejection: Mutex::default(),
                 version,
-                has_logged_misuse: AtomicBool::new(false),
+                misuses: Mutex::default(),
             }
         })
     }
@@ -118,6 +115,11 @@ impl Connection {
     /// Its figures.
     pub fn entry(&self) -> &Entry {
         self.outside().entry()
+    }
+
+    /// Its plugin's name.
+    pub fn plugin_name(&self) -> &str {
+        self.outside().plugin.name()
     }
 
     /// What the plugin sees of it.
@@ -152,18 +154,22 @@ impl Connection {
         self.session.is_accepted()
     }
 
+    /// Whether the plugin has chosen a refusal.
+    pub fn is_rejected(&self) -> bool {
+        lock(&self.rejection).status.is_some()
+    }
+
+    /// The body that the plugin gives its refusal: media type and content.
+    pub fn take_refusal_body(&self) -> Option<(CString, Vec<u8>)> {
+        lock(&self.rejection).body.take()
+    }
+
     /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
     pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
         self.session.stop_sending();
         let rejection = lock(&self.rejection);
         let status = rejection.status?;
         for name in &rejection.headers {
-            let is_httpds = FRAMING_FIELDS
-                .iter()
-                .any(|field| name.to_bytes().eq_ignore_ascii_case(field));
-            if is_httpds {
-                continue;
-            }
             // An error response has no other header fields than these.
             if let Some(value) = request.headers_out().get(name) {
                 request.err_headers_out().set(name, value);
@@ -177,15 +183,17 @@ impl Connection {
         lock(&self.rejection).headers.push(name.to_owned());
     }
 
-    /// The plugin chooses the status of a refusal. Says whether it can be had.
-    pub fn reject(&self, status: u32) -> bool {
+    /// The plugin chooses the status of a refusal, and its body. Says whether they can be had.
+    pub fn reject(&self, status: u32, body: Option<(&CStr, &[u8])>) -> bool {
         let status = u16::try_from(status).ok();
         let status = status.filter(|status| (300..=599).contains(status));
         match status {
             _ if self.is_accepted() => self.log_misuse(&"reject after on_connect"),
             None => self.log_misuse(&"reject with a status that is not 300 to 599"),
             Some(_) => {
-                lock(&self.rejection).status = status;
+                let mut rejection = lock(&self.rejection);
+                rejection.status = status;
+                rejection.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
                 return true;
             }
         }
@@ -203,11 +211,13 @@ impl Connection {
 
     /// [`Session::send`], for the plugin.
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        self.outside().sends(&outgoing);
         self.judge(self.session.send(outgoing))
     }
 
     /// [`Session::try_send`], for the plugin.
     pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        self.outside().sends(&outgoing);
         self.judge(self.session.try_send(outgoing))
     }
 
@@ -270,36 +280,39 @@ impl Connection {
         }
     }
 
-    /// Says once for each connection what a plugin does wrong.
+    /// Says what a plugin does wrong, once for each connection and kind of mistake.
     pub(crate) fn log_misuse(&self, reason: &dyn fmt::Display) {
-        if !self.has_logged_misuse.swap(true, Ordering::Relaxed) {
-            self.log(Level::Warn, Tag::Misuse, || {
-                format!("the plugin's call was refused: {reason} (said once for each connection)")
-            });
+        let reason = reason.to_string();
+        {
+            let mut misuses = lock(&self.misuses);
+            if misuses.contains(&reason) || misuses.len() == MOST_MISUSES {
+                return;
+            }
+            misuses.push(reason.clone());
         }
+        self.log(Level::Warn, Tag::Misuse, || {
+            format!("the plugin's call was refused: {reason} (said once for each connection)")
+        });
     }
 
     /// Logs a line about this connection, from any thread.
     pub(crate) fn log(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
         let mut text = Some(text);
-        let mut write = |subject: &Subject<'_>| {
-            if let Some(text) = text.take() {
-                log::log(subject, level, tag, text);
+        let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
+        // Written when the transport is free again: the log may hang.
+        let of_open = self
+            .session
+            .with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
+        let line = match of_open {
+            Some(line) => line,
+            None if self.session.is_in_callback() && !self.is_accepted() => {
+                // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
+                line(&Subject::Request(&unsafe { self.request.get() }))
             }
-        };
-        let is_open = self.session.with_transport(|transport| {
-            write(&Subject::Upgraded(transport.upgraded()));
-        });
-        if is_open.is_some() {
-            return;
-        }
-        if self.session.is_in_callback() && !self.is_accepted() {
-            // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
-            write(&Subject::Request(&unsafe { self.request.get() }));
-        } else if let Some(server) = Server::main() {
             // The request is httpd's now.
-            write(&Subject::Server(server));
-        }
+            None => Server::main().and_then(|server| line(&Subject::Server(server))),
+        };
+        line.map(scribe::write);
     }
 
     /// Who waits for the socket, once the connection is open and while it is driven.
@@ -307,7 +320,7 @@ impl Connection {
         self.outside().driver()
     }
 
-    fn outside(&self) -> &Outside {
+    pub(super) fn outside(&self) -> &Outside {
         self.session.environment()
     }
 }

@@ -1,18 +1,21 @@
 //! What a session is given of the outside: its plugin, its driver, its figures, this machine.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::random::random;
-use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
 use crate::board::Entry;
 use crate::child::{Child, Place};
 use crate::driver::Driver;
+use crate::lock::lock;
 use crate::plugin::server_table::ServerTable;
 use crate::plugin::{Plugin, PluginPrivate};
+use crate::websocket::calling::{Callback, Calling};
+use crate::websocket::connection::Connection;
 use crate::websocket::transport::Transport;
 
 /// The outside of one WebSocket.
@@ -26,11 +29,22 @@ pub struct Outside {
     /// The child that it is counted in, and under which number.
     pub(super) membership: OnceLock<(Weak<Child>, u64)>,
     pub(super) place: Place,
+    /// The callback that runs.
+    pub(super) calling: Calling,
+    /// The plugin's latest ping, and when it went out.
+    pinged: Mutex<Option<(Vec<u8>, Instant)>>,
+    /// Whose outside it is.
+    connection: Weak<Connection>,
 }
 
 impl Outside {
     /// The outside of a WebSocket whose plugin has not been asked yet.
-    pub fn new(server: ServerTable, plugin: Arc<Plugin>, place: Place) -> Self {
+    pub fn new(
+        connection: Weak<Connection>,
+        server: ServerTable,
+        plugin: Arc<Plugin>,
+        place: Place,
+    ) -> Self {
         Outside {
             server,
             plugin,
@@ -38,6 +52,9 @@ impl Outside {
             driver: OnceLock::new(),
             membership: OnceLock::new(),
             place,
+            calling: Calling::default(),
+            pinged: Mutex::default(),
+            connection,
         }
     }
 
@@ -51,12 +68,39 @@ impl Outside {
         self.driver.get().and_then(Weak::upgrade)
     }
 
+    /// The plugin sends something: the round trip of a ping is its to know.
+    pub fn sends(&self, outgoing: &Outgoing<'_>) {
+        if let Outgoing::Ping(payload) = outgoing
+            && self.plugin.has_on_pong()
+        {
+            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
+        }
+    }
+
+    /// How long the plugin's latest ping was under way, when this pong answers it.
+    fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
+        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
+        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
+        Some(sent.elapsed())
+    }
+
     /// What every callback takes; only the plugin that has accepted this connection gets any.
-    fn call(&self, callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer)) {
+    fn call(
+        &self,
+        name: Callback,
+        callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
+    ) {
         if let Some(&private) = self.private.get() {
             let start = Instant::now();
+            self.calling.begin(name, start);
             callback(&self.plugin, private, self.server.as_ptr());
-            self.entry().callback_took(start.elapsed());
+            let time = start.elapsed();
+            if let Some(name) = self.calling.end(start + time)
+                && let Some(connection) = self.connection.upgrade()
+            {
+                connection.log_slow_callback(name, time);
+            }
+            self.entry().callback_took(time);
         }
     }
 }
@@ -69,45 +113,60 @@ impl Environment for Outside {
 /// on_disconnect last.
 impl Application for Outside {
     fn on_open(&self) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnOpen, |plugin, private, server| {
             // SAFETY: the table lives as long as this does; the rest is as this `impl`'s comment says, and `call`.
             unsafe { plugin.on_open(private, server) }
         });
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnMessage, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
         });
     }
 
     fn on_writable(&self) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnWritable, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
         });
     }
 
     fn on_timer(&self) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnTimer, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_timer(private, server) }
         });
     }
 
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
+        if !self.plugin.has_on_pong() {
+            return;
+        }
+        let round_trip = heartbeat.or_else(|| self.round_trip(payload));
+        self.call(Callback::OnPong, |plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_pong(private, server, payload, round_trip) }
+        });
+    }
+
     fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnClose, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_close(private, server, code, reason, is_clean) }
         });
     }
 
     fn on_disconnect(&self) {
-        self.call(|plugin, private, server| {
+        self.call(Callback::OnDisconnect, |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }
         });
+    }
+
+    fn while_blocked(&self, wait: impl FnOnce()) {
+        self.calling.outside(wait);
     }
 }
 

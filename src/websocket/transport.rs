@@ -3,8 +3,9 @@
 use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::upgraded::{self, Upgraded};
-use session::{Account, Read};
+use session::{Account, Epilogue, Read};
 
+use crate::child::scribe;
 use crate::websocket::account;
 use crate::websocket::frame_log::FrameLog;
 
@@ -42,6 +43,8 @@ impl session::Transport for Transport {
             upgraded::Read::Data(count) => Read::Data(count),
             upgraded::Read::LastData(count) => Read::LastData(count),
             upgraded::Read::WouldBlock => Read::WouldBlock,
+            upgraded::Read::Again => Read::Again,
+            upgraded::Read::Stalled => Read::Stalled,
             upgraded::Read::Eof => Read::Eof,
         };
         if let (Some(log), Read::Data(count) | Read::LastData(count)) = (&mut self.frame_log, read)
@@ -65,15 +68,28 @@ impl session::Transport for Transport {
         self.upgraded.has_output()
     }
 
+    fn acknowledged(&self) -> Option<u64> {
+        httpd::socket::acknowledged(self.upgraded.socket())
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.upgraded.is_clogged()
+    }
+
     fn flush(&mut self) -> Result<(), Status> {
         self.upgraded.flush()
     }
 
-    fn end(&mut self, account: &Account<'_, Status>, is_lost: bool) {
+    fn end(&mut self, account: &Account<'_, Status>, is_lost: bool) -> Option<Epilogue> {
         self.upgraded.set_bytes_sent(account.bytes_out);
         if is_lost {
             self.upgraded.abort();
         }
-        account::give(account, &self.upgraded);
+        let line = account::give(account, &self.upgraded)?;
+        Some(Box::new(move || scribe::write(line)))
+    }
+
+    fn shut(&mut self) {
+        self.upgraded.shut_if_bare();
     }
 }

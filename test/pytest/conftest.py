@@ -17,15 +17,25 @@ from harness import settings  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402
 from harness.httpd import Httpd  # noqa: E402
 
+# Suites that make check-fast leaves out, because they wait (timeouts, drains, restarts) or work (crowds, loads,
+# builds) for longer than all the others together.
+SLOW = set(
+    "320 430 435 440 460 470 490 560 570 580 590 600 610 620 650 690 700 710 720 770 900".split()
+)
+
 
 def pytest_configure():
     # Ended from outside, the run still stops its servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     # Autobahn's cases take minutes and one worker: beside everything else, not after it.
     items.sort(key=lambda item: not item.path.name.startswith("test_900_"))
+    for item in items:
+        if item.path.name.split("_")[1] in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_generate_tests(metafunc):

@@ -154,7 +154,6 @@ def test_ws_100_11_a_request_without_host_is_refused(httpd):
     "AAAAAAAAAAAAAAAAAAAAAA",        # 16 bytes, no padding
     "AAAAAAAAAAAAAAAAAAAAAA=",
     "AAAAAAAAAAAAAAAAAAAAAA=A",
-    "AAAAAAAAAAAAAAAAAAAAAB==",      # bits set beyond the sixteenth byte
     "AAAAAAAAAA=AAAAAAAAAAA==",
     "AAAAAAAAAA-AAAAAAAAAAA==",      # the alphabet for URLs
     "AAAAAAAAAA_AAAAAAAAAAA==",
@@ -167,6 +166,18 @@ def test_ws_100_12_a_key_that_is_not_sixteen_bytes_in_base64_is_refused(httpd, k
             assert client.upgrade("/echo", key=key).status == 400
         return
     assert_refused(httpd, "Sec-WebSocket-Key", key=key)
+
+
+@pytest.mark.parametrize("key", [
+    "AQIDBAUGBwgJCgsMDQ4PEC==",      # the example of RFC 6455, section 4.1
+    "AAAAAAAAAAAAAAAAAAAAAB==",
+    "/////////////////////+==",
+    "//////////////////////==",
+])
+def test_ws_100_40_bits_beyond_the_sixteenth_byte_of_a_key_do_not_matter(httpd, key):
+    with httpd.open("/echo", key=key) as client:
+        client.echo("open")
+        client.close_properly()
 
 
 def test_ws_100_13_two_keys_are_refused(httpd):

@@ -16,6 +16,10 @@ TRUSTED = [
     "HTTPS://Four.Example",
     "http://[2001:db8:0::1]:8080",
     "https://*.wild.example",
+    "file://",
+    "app://.",
+    "chrome-extension://abcdef",
+    "Moz-Extension://*",
 ]
 
 
@@ -25,6 +29,10 @@ def configuration(server):
     return (
         location("/default", echo)
         + location("/same", echo, "WebSocketOriginCheck Same")
+        + location("/own-names", echo, "WebSocketTrustedHost ServerName")
+        + location("/these-names", echo, "WebSocketTrustedHost www.example.com *.example.net [::1]")
+        + location("/both-names", echo, "WebSocketTrustedHost www.example.com",
+                   "WebSocketTrustedHost servername")
         + location("/off", echo, "WebSocketOriginCheck Off")
         + location("/nobody", echo, "WebSocketOriginCheck Trusted")
         + location(
@@ -46,6 +54,7 @@ SSLSessionCache shmcb:run/ssl(512000)
 {server.listen(server.spare_port)}
 <VirtualHost *:{server.spare_port}>
   ServerName https://public.example
+  ServerAlias alias.example *.alias.example
   UseCanonicalName On
 </VirtualHost>
 <VirtualHost *:{server.spare_port}>
@@ -93,8 +102,7 @@ def test_ws_120_03_letter_case_does_not_matter(httpd):
 def test_ws_120_04_default_ports_are_equal_to_none(httpd):
     for host in ("page.example:80", "page.example"):
         for origin in ("http://page.example", "http://page.example:80"):
-            if ":" in host:
-                assert_allowed(httpd, "/same", origin, host=host)
+            assert_allowed(httpd, "/same", origin, host=host)
     assert_refused(httpd, "/same", "http://page.example:443", host="page.example:80")
 
 
@@ -214,7 +222,7 @@ def test_ws_120_14_without_a_trusted_origin_every_one_is_refused(httpd, origin):
 
 @pytest.mark.parametrize("origin", [
     "https://a.wild.example", "https://a.b.c.wild.example", "HTTPS://A.Wild.EXAMPLE",
-    "https://a.wild.example:443", "https://xn--bcher-kva.wild.example",
+    "https://a.wild.example:443", "https://xn--bcher-kva.wild.example", "https://a.wild.example.",
 ])
 def test_ws_120_15_a_wildcard_stands_for_one_or_more_labels(httpd, origin):
     assert_allowed(httpd, "/trusted", origin)
@@ -227,7 +235,7 @@ def test_ws_120_15_a_wildcard_stands_for_one_or_more_labels(httpd, origin):
     "https://a.wild.examples", "https://evil.example/.wild.example",
     "https://evil.example?.wild.example", "https://evil.example#.wild.example",
     "https://evil.example@a.wild.example", "https://evil.example:443.wild.example",
-    "https://evil.example\\.wild.example", "https://a.wild.example.",
+    "https://evil.example\\.wild.example",
 ])
 def test_ws_120_16_a_wildcard_matches_nothing_else(httpd, origin):
     assert_refused(httpd, "/trusted", origin)
@@ -256,3 +264,90 @@ def test_ws_120_18_servername_with_a_scheme_gives_the_origin_behind_a_tls_termin
     for other in (f"http://{name}", f"https://{name}:{port}", "https://evil.example"):
         with httpd.client(port=port) as client:
             assert client.upgrade("/same", origin=other, host=name).status == 403
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_ws_120_19_a_host_without_a_port_has_the_schemes_port_behind_a_port_mapping(httpd, scheme):
+    tls = httpd.certificates.client_context() if scheme == "https" else None
+    port = httpd.tls_port if tls else httpd.port
+    assert_allowed(httpd, "/same", f"{scheme}://page.example", tls=tls, host="page.example")
+    with httpd.client(tls=tls) as client:
+        # The port that httpd listens on is another server's, outside.
+        origin = f"{scheme}://page.example:{port}"
+        assert client.upgrade("/same", origin=origin, host="page.example").status == 403
+
+
+@pytest.mark.parametrize(("host", "origin"), [
+    ("page.example.", "http://page.example."),
+    ("page.example.:80", "http://page.example."),
+    ("page.example", "http://page.example."),
+    ("page.example.", "http://page.example"),
+])
+def test_ws_120_20_a_dot_at_the_end_of_a_host_does_not_matter(httpd, host, origin):
+    assert_allowed(httpd, "/same", origin, host=host)
+
+
+@pytest.mark.parametrize("origin", [
+    "file://", "app://.", "chrome-extension://abcdef", "moz-extension://abcdef",
+    "moz-extension://3a9f2c10-5b8e-4a4e-9c0a-0d9a1c1f4b11",
+])
+def test_ws_120_21_applications_and_extensions_may_be_trusted(httpd, origin):
+    assert_allowed(httpd, "/trusted", origin)
+    assert_refused(httpd, "/same", origin)
+
+
+@pytest.mark.parametrize("origin", [
+    "file:///", "file://host", "app://", "app://a", "chrome-extension://abcdefg",
+    "safari-extension://abcdef", "moz-extension", "https://moz-extension",
+    "moz-extension://a/b", "moz-extension://evil.example@a",
+])
+def test_ws_120_22_other_applications_and_extensions_are_refused(httpd, origin):
+    assert_refused(httpd, "/trusted", origin)
+
+
+# A name server that answers with this server's address makes any page "the same origin".
+
+OWN_NAMES = ["localhost", "LocalHost.", "127.0.0.1", "192.0.2.1", "[2001:db8::1]"]
+
+
+@pytest.mark.parametrize(("path", "host", "is_trusted"), [
+    *[("/own-names", host, True) for host in OWN_NAMES],
+    ("/own-names", "evil.example", False),
+    ("/own-names", "localhost.evil.example", False),
+    ("/own-names", "127.0.0.1.evil.example", False),
+    ("/these-names", "www.example.com", True),
+    ("/these-names", "WWW.example.com.", True),
+    ("/these-names", "a.b.example.net", True),
+    ("/these-names", "[0::1]", True),
+    ("/these-names", "example.net", False),
+    ("/these-names", "localhost", False),
+    ("/these-names", "127.0.0.1", False),
+    ("/both-names", "www.example.com", True),
+    ("/both-names", "localhost", True),
+    ("/both-names", "evil.example", False),
+    ("/same", "evil.example", True),
+])
+@pytest.mark.parametrize("version", ["13", "7"])
+def test_ws_120_23_a_host_that_is_not_trusted_is_not_this_server(
+    httpd, path, host, is_trusted, version
+):
+    authority = f"{host}:{httpd.port}"
+    check = assert_allowed if is_trusted else assert_refused
+    check(httpd, path, f"http://{authority}", host=authority, version=version)
+    if not is_trusted:
+        httpd.error_log.wait_for(r"WS0203: .*WebSocketTrustedHost")
+    # Nobody else's page gets in by it, and who is no page always does.
+    assert_refused(httpd, path, "http://evil.example", host=authority)
+    assert_allowed(httpd, path, None, host=authority)
+
+
+@pytest.mark.parametrize(("host", "is_trusted"), [
+    ("public.example", True), ("alias.example", True), ("a.alias.example", True),
+    ("ALIAS.example.", True), ("evil.example", False), ("a.evil.example", False),
+])
+def test_ws_120_24_the_names_of_a_virtual_host_are_trusted_as_the_servers(
+    httpd, host, is_trusted
+):
+    with httpd.client(port=httpd.spare_port) as client:
+        response = client.upgrade("/own-names", origin=f"https://{host}", host=host)
+        assert response.status == (101 if is_trusted else 403)

@@ -91,6 +91,37 @@ def test_ws_220_01_a_fault_is_answered_with_a_close_and_then_the_end(httpd, name
     assert len(lines) == 1, lines
 
 
+REASONS = {
+    "RSV1 set": "a frame has a reserved bit set",
+    "opcode 0x3": "a frame has an unknown opcode",
+    "a fragmented ping": "a control frame is fragmented",
+    "a ping of 126 bytes": "a control frame is longer than 125 bytes",
+    "no mask": "a frame from the client is not masked",
+    "16 bits for a length of 125": "a length is not minimally encoded",
+    "a continuation of nothing": "a continuation frame continues nothing",
+    "a close of one byte": "a Close frame has one byte only",
+    "a close reason that is not UTF-8": "text is not UTF-8",
+    "a bad close code": "a close code may not be sent",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_ws_220_09_the_close_says_which_rule_was_broken(httpd, name):
+    data, code = FAULTS[name]
+    with httpd.open("/echo") as client:
+        client.send(data)
+        assert client.expect_close(code).payload[2:].decode() == REASONS[name]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_ws_220_10_every_fault_has_a_short_reason(httpd, name):
+    data, code = FAULTS[name]
+    with httpd.open("/echo") as client:
+        client.send(data)
+        reason = client.expect_close(code).payload[2:]
+        assert 0 < len(reason) <= 40 and reason.isascii()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_ws_220_02_the_close_arrives_although_more_was_sent_that_nobody_reads(httpd, name):
     data, code = FAULTS[name]

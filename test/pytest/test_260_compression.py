@@ -26,6 +26,12 @@ def configuration(server):
         location("/off", example(ECHO))
         + location("/echo", example(ECHO) + on)
         + location("/alone", example(ECHO) + on + "WebSocketCompressionContextTakeover Off\n")
+        + location("/safari", example(ECHO) + on + "WebSocketCompressionContextTakeover Off\n")
+        + """
+<If "%{HTTP_USER_AGENT} =~ m#Version/15[.].* Safari/#">
+  WebSocketCompressionContextTakeover On
+</If>
+"""
         + location("/narrow", example(ECHO) + on + "WebSocketCompressionWindowBits 9\n")
         + location("/large", example(ECHO) + "\nWebSocketCompression On\n")
         + location("/limited", example(ECHO) + on + "WebSocketMaxMessageSize 64K\n")
@@ -187,4 +193,35 @@ def test_ws_260_11_short_messages_go_uncompressed_by_default(httpd):
         for length, is_compressed in [(255, False), (256, True)]:
             client.send(frame(TEXT, b"a" * length))
             assert bool(client.receive_frame().rsv) == is_compressed
+        client.close_properly()
+
+
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 15_6 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/15.6 Mobile/15E148 Safari/604.1"
+)
+
+
+@pytest.mark.parametrize("path, agent, is_understood", [
+    ("/echo", "anybody", True), ("/safari", "anybody", False), ("/safari", SAFARI, True),
+])
+def test_ws_260_40_a_client_that_keeps_its_context_is_understood_where_it_may(
+    httpd, path, agent, is_understood
+):
+    compressor = zlib.compressobj(wbits=-15)
+    message = bytes(range(256)) * 2
+    offered = [("Sec-WebSocket-Extensions", "permessage-deflate"), ("User-Agent", agent)]
+    decompressor = zlib.decompressobj(wbits=-15)
+    with httpd.open(path, offered) as client:
+        for is_first in (True, False):
+            data = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            client.send(compressed(BINARY, data[:-4]))
+            if not is_first and not is_understood:
+                closed = client.expect_close(1007)
+                assert closed.payload[2:] == b"a compressed message is not DEFLATE data"
+                return
+            answer = client.receive_frame()
+            if path == "/safari" and agent != SAFARI:
+                decompressor = zlib.decompressobj(wbits=-15)
+            assert decompressor.decompress(answer.payload + TAIL) == message
         client.close_properly()

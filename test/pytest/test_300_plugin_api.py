@@ -83,6 +83,7 @@ def test_ws_300_05_header_set_after_the_101_has_no_effect(httpd, rpc):
 
 @pytest.mark.parametrize("field", ["Upgrade=evil", "Connection=close", "Sec-WebSocket-Accept=evil"])
 def test_ws_300_06_header_set_does_not_spoil_the_handshake(httpd, field):
+    httpd.error_log.expect(MISUSE)
     with httpd.open("/rpc", [("X-Set-Header", field)]) as client:
         assert client.response.get("Upgrade") == "websocket"
         assert client.response.tokens("Connection") == ["Upgrade"]
@@ -122,7 +123,7 @@ def test_ws_300_09_protocol_set_chooses_the_subprotocol(httpd, chosen):
 
 def test_ws_300_10_on_connect_may_refuse(httpd):
     refused(httpd, ("X-Refuse", "1"), status=403)
-    assert httpd.error_log.find(r"\[websocket:info\].* WS\d{4}: ")
+    assert httpd.error_log.wait_for(r"\[websocket:info\].* WS\d{4}: ")
     refused(httpd, ("X-Refuse", "1"), ("X-Send-On-Connect", "lost"), status=403)
 
 

@@ -71,7 +71,7 @@ def test_ws_310_05_the_increment_examples_want_their_subprotocol(httpd, path, pr
 
 @pytest.mark.parametrize("path", ["/c/increment", "/rust/increment"])
 def test_ws_310_06_the_increment_examples_bear_that_the_client_vanishes(httpd, path):
-    ended = r"\[websocket:info\].* WS\d{4}: "
+    ended = r"\[websocket:info\].* WS0302: "
     before = len(httpd.error_log.find(ended))
     for _ in range(5):
         with httpd.open(path, protocol=PROTOCOL) as client:

@@ -111,6 +111,15 @@ def test_ws_400_09_a_list_of_origins_is_not_empty(tester):
     assert_error(tester, "WebSocketTrustedOrigin", "WebSocketTrustedOrigin", "argument")
 
 
+@pytest.mark.parametrize("value", [
+    "http://example.com", "example.com:80", "[::1]:80", "[::1", "*.*.com", "*.127.0.0.1", "a*",
+    "user@example.com", "example..com", "none,other", "*.",
+])
+def test_ws_400_30_what_is_no_host_is_refused(tester, value):
+    assert_error(tester, f"WebSocketTrustedHost good.example {value}", "WebSocketTrustedHost",
+                 value, "without scheme and port")
+
+
 @pytest.mark.parametrize("directive", [
     "WebSocketOriginCheck", "WebSocketMaxMessageSize", "WebSocketAllowReservedStatusCodes",
 ])
@@ -137,12 +146,19 @@ def test_ws_400_16_a_wrong_number_of_threads_is_told_what_is_right(tester, argum
     assert_global_error(tester, f"WebSocketThreads {arguments}", "WebSocketThreads", reason)
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "10MB", "1.5M", "9223372036854775808"])
+def test_ws_400_20_a_wrong_memory_is_told_what_is_right(tester, value):
+    assert_global_error(tester, f"WebSocketMessageMemory {value}", "WebSocketMessageMemory", value, "bytes")
+
+
 @pytest.mark.parametrize("value", ["-1", "x", "1y", "1.5", "25h", "99999999999999999999"])
 def test_ws_400_17_a_wrong_time_is_told_what_is_right(tester, value):
     assert_global_error(tester, f"WebSocketDrainTimeout {value}", "WebSocketDrainTimeout", value)
 
 
-@pytest.mark.parametrize("line", ["WebSocketThreads 2 4", "WebSocketDrainTimeout 10s"])
+@pytest.mark.parametrize("line", [
+    "WebSocketThreads 2 4", "WebSocketDrainTimeout 10s", "WebSocketMessageMemory 1G",
+])
 @pytest.mark.parametrize("section", [
     "<Location /x>\n{}\n</Location>", "<VirtualHost *:1>\n{}\n</VirtualHost>",
     "<Directory />\n{}\n</Directory>",
@@ -171,6 +187,9 @@ def test_ws_400_19_good_values_for_processes_are_accepted(tester, line):
     "WebSocketTrustedOrigin http://a.example https://b.example:8443 http://[::1]:80",
     "WebSocketTrustedOrigin https://*.example.com https://*.b.example:1 http://127.0.0.1",
     "WebSocketTrustedOrigin HTTP://A.Example",
+    "WebSocketTrustedOrigin file:// app://. chrome-extension://* app://obsidian.md",
+    "WebSocketTrustedHost *", "WebSocketTrustedHost servername www.example.com. *.a.example",
+    "WebSocketTrustedHost 127.0.0.1 ::1 [::1]",
 ])
 def test_ws_400_11_good_values_are_accepted_in_every_scope(tester, line):
     handler = example(ECHO)

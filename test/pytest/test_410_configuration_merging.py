@@ -62,6 +62,11 @@ WebSocketMaxMessageSize 100
   WebSocketOriginCheck Off
 </Location>
 
+{location("/hosts", example(ECHO), "WebSocketTrustedHost one.example", "WebSocketTrustedHost two.example")}
+{location("/hosts/nothing")}
+{location("/hosts/replaced", "WebSocketTrustedHost three.example")}
+{location("/hosts/any", "WebSocketTrustedHost *")}
+
 {location("/only-handler", example(ECHO))}
 {location("/deprecated", example(ECHO), "MaxMessageSize 7")}
 {location("/last-wins", example(ECHO), "WebSocketMaxMessageSize 5", "WebSocketMaxMessageSize 6")}
@@ -216,3 +221,20 @@ def test_ws_410_08_a_bad_value_in_htaccess_is_an_error_of_its_directory_alone(ht
     with httpd.client() as client:
         assert client.upgrade("/bad/x").status == 500
     assert largest(httpd, "/plain/x") == 11
+
+
+@pytest.mark.parametrize(("path", "trusted"), [
+    ("/hosts", {"one.example", "two.example"}),
+    ("/hosts/nothing", {"one.example", "two.example"}),
+    ("/hosts/replaced", {"three.example"}),
+    ("/hosts/any", {"one.example", "two.example", "three.example", "four.example"}),
+])
+def test_ws_410_09_hosts_of_a_section_add_up_and_replace_those_outside(httpd, path, trusted):
+    found = set()
+    for host in ("one.example", "two.example", "three.example", "four.example"):
+        with httpd.client() as client:
+            status = client.upgrade(path, origin=f"http://{host}", host=host).status
+            assert status in (101, 403)
+            if status == 101:
+                found.add(host)
+    assert found == trusted

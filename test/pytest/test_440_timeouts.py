@@ -235,7 +235,7 @@ def tester():
 
 
 TIMES = ["WebSocketPingInterval", "WebSocketPongTimeout", "WebSocketIdleTimeout",
-         "WebSocketCloseTimeout", "WebSocketMaxLifetime"]
+         "WebSocketCloseTimeout", "WebSocketMaxLifetime", "WebSocketMessageTimeout"]
 
 
 @pytest.mark.parametrize("directive", TIMES)

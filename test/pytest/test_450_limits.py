@@ -185,7 +185,7 @@ def test_ws_450_06_of_many_at_once_just_so_many_are_taken(serve):
     finally:
         for client in clients:
             client.vanish()
-    assert len(server.error_log.find("WS0209")) == count - most
+    assert len(server.error_log.wait_for("WS0209", count=count - most)) == count - most
 
 
 def test_ws_450_07_a_new_generation_begins_with_all_its_places(serve):

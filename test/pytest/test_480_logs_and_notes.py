@@ -357,7 +357,7 @@ def test_ws_480_10_trace7_has_no_payload(httpd, error_log):
         client.echo(SECRET)
         client.close_properly()
     error_log.wait_for("WS0302: ")
-    assert error_log.find("WS0501: ")
+    assert error_log.wait_for("WS0501: ")
     assert not error_log.find("WS0502: ") and not error_log.find(SECRET)
 
 
@@ -371,7 +371,7 @@ def test_ws_480_11_what_is_no_frame_ends_the_trace_and_nothing_else(httpd, error
         assert client.receive_message().text == "good"
         assert client.receive_frame().opcode == CLOSE
     error_log.wait_for("WS0302: .*broke the protocol|WS0302: .*1009")
-    assert error_log.find("payload in: .*good")
+    assert error_log.wait_for("payload in: .*good")
 
 
 # Secrets

@@ -226,7 +226,7 @@ def test_ws_710_08_peers_and_plugins_that_hold_out_do_not_keep_the_child(serve):
 
 def test_ws_710_09_a_child_that_has_had_its_connections_retires(serve):
     """Event counts a connection when it comes, worker when it has gone: so some of each."""
-    server = serve("2s", f"MaxConnectionsPerChild {CROWD + 10}")
+    server = serve("2s", f"MaxConnectionsPerChild {CROWD + 10}", "ServerLimit 8")
     old = server.children()
     with Crowd(server) as crowd:
         clients = crowd.open(CROWD)

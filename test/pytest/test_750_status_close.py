@@ -4,7 +4,7 @@ import pytest
 
 from harness.conf import ECHO, example, location, plugin
 from harness.rawclient import TEXT
-from harness.status import LOCATION, Status, wait_until_quiet
+from harness.status import FORM, LOCATION, PATH, Status, wait_until_quiet
 from harness.waiting import eventually
 
 PATIENT = "WebSocketDrainTimeout 0\n"
@@ -13,6 +13,14 @@ PATIENT = "WebSocketDrainTimeout 0\n"
 def configuration(server):
     return (
         LOCATION + location("/echo", example(ECHO)) + location("/recorder", plugin("recorder"))
+        + f"""
+{server.listen(server.spare_port)}
+<VirtualHost *:{server.spare_port}>
+  ServerName first.example
+  ServerAlias other.example *.alias.example
+  {LOCATION}
+</VirtualHost>
+"""
     )
 
 
@@ -161,6 +169,42 @@ def test_ws_750_11_this_servers_own_page_may(httpd, status, site):
         assert status.close(number(status), headers=headers).status == 200
         expect_close(client, 1001, "")
     status.wait_for_open(0)
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example",
+    "local_host",
+])
+@pytest.mark.parametrize("site", ["same-origin", None])
+def test_ws_750_15_a_page_whose_name_server_points_here_closes_nothing(httpd, status, host, site):
+    host = host.format(port=httpd.port)
+    headers = [("Origin", f"http://{host}")] + ([("Sec-Fetch-Site", site)] if site else [])
+    with httpd.open("/echo") as client:
+        wanted = number(status)
+        response = status.post(f"id={wanted}&code=1001", headers, host=host)
+        assert (response.status, response.text) == (
+            403,
+            "Host is none of this server's: a ServerName or ServerAlias, an address, or localhost.\n",
+        )
+        client.echo("still open")
+        client.close_properly()
+    status.wait_for_open(0)
+
+
+@pytest.mark.parametrize("host", [
+    "localhost", "LOCALHOST.:80", "127.0.0.1", "192.0.2.1:81", "[::1]:80", "first.example",
+    "other.example:80", "any.alias.example", None,
+])
+def test_ws_750_16_every_name_of_the_server_may_be_used(httpd, host):
+    headers = [("Origin", f"http://{host}")] if host else []
+    version = "HTTP/1.1" if host else "HTTP/1.0"
+    with httpd.client(port=httpd.spare_port) as client:
+        fields = [("Content-Type", FORM), ("Content-Length", "14"), *headers]
+        response = client.request(
+            PATH, fields, method="POST", body=b"id=0&code=1001", version=version, host=host or False
+        )
+    # What is refused is the number, not the page.
+    assert response.status == 404
 
 
 def test_ws_750_12_the_plugin_hears_of_it_like_of_any_end(httpd, status):

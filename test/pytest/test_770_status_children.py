@@ -183,6 +183,14 @@ def test_ws_770_06_a_client_of_a_killed_child_may_come_again(server, status):
             for pid in {each["pid"] for each in status.read()["connections"]}:
                 kill(pid)
 
+        def may_come():
+            """The parent notices within a second."""
+            with server.client() as client:
+                return client.upgrade("/few").status == 101
+
+        eventually(may_come, "the client to be admitted")
+        status.wait_for_open(0)
+
 
 @pytest.mark.parametrize("server", [FEW], indirect=True, ids=["few"])
 def test_ws_770_07_a_client_is_counted_across_generations(server, status):

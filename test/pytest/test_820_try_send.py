@@ -173,13 +173,13 @@ def test_ws_820_07_a_message_larger_than_the_room_goes_out(httpd, records, tls):
 
 def test_ws_820_08_try_send_does_not_wait_where_send_does(httpd, records, tls):
     command = f"send binary x:{STUFFING}"
-    with httpd.open("/large", tls=tls, receive_buffer=4096) as client:
-        tell(client, f"thread {command}; {command}; send text last")
+    # By a timer: under TLS nothing is read from a peer that takes nothing, so that it could ask for no more.
+    on_timer = f"thread try_send text from a thread; fill {SIZE}"
+    with httpd.open("/large", scripts(on_timer=on_timer), tls=tls, receive_buffer=4096) as client:
+        tell(client, f"thread {command}; set_timer 1; {command}; send text last")
         records.wait_for(f"does {command} = {STUFFING}")
-        tell(client, "thread try_send text from a thread")
         assert records.result("try_send text from a thread") == WOULD_BLOCK
         # A callback has room of its own, and comes to its end.
-        tell(client, f"fill {SIZE}")
         extra = filled(records)
         assert extra > 0
         assert len(records.find(f"does {command} = .*")) == 1, "send has not waited"

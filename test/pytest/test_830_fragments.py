@@ -252,7 +252,7 @@ def test_ws_830_14_a_part_that_is_not_utf8_is_refused_and_the_message_goes_on(
         assert frames(client, 2) == [(TEXT, False, b"good "), (CONTINUATION, True, b"again")]
         assert client.receive_message().text == "; ".join([INVALID, ACCEPTED] * 2)
         client.close_properly()
-    assert len(httpd.error_log.find(MISUSE)) == 1
+    assert len(httpd.error_log.wait_for(MISUSE, count=1)) == 1
 
 
 def test_ws_830_15_a_character_that_is_not_finished_refuses_the_last_part(httpd):

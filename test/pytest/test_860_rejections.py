@@ -51,7 +51,7 @@ def test_ws_860_01_a_rejection_has_the_plugins_status_and_header_fields(
     assert response.get("Upgrade") is None
     assert response.get("Sec-WebSocket-Accept") is None
     # A refusal that was meant is no fault of the server's.
-    assert httpd.error_log.find(REFUSED)
+    assert httpd.error_log.wait_for(REFUSED)
 
 
 @pytest.mark.parametrize("status", [
@@ -96,12 +96,6 @@ def test_ws_860_08_a_failure_without_it_is_500_as_ever(httpd):
     assert refused(httpd, "fail").status == 500
 
 
-def test_ws_860_09_who_accepts_after_all_accepts(httpd):
-    with httpd.open("/scripted", scripts(on_connect="reject 401")) as client:
-        assert ask(client, "echo hello") == "hello"
-        client.close_properly()
-
-
 def test_ws_860_10_httpd_writes_the_body(httpd):
     response = refused(httpd, "reject 404; refuse")
     assert "404 Not Found" in response.text
@@ -131,6 +125,7 @@ def test_ws_860_12_header_fields_of_before_and_after_are_on_it(httpd):
 ])
 def test_ws_860_13_header_fields_do_not_spoil_the_response(httpd, field):
     name, value = field.split(": ")
+    httpd.error_log.expect(MISUSE + f".*header_set of {name}")
     response = refused(httpd, f"header_set {name} {value}; reject 404; refuse")
     assert response.status == 404
     assert "404 Not Found" in response.text
@@ -143,4 +138,4 @@ def test_ws_860_14_it_is_too_late_after_on_connect(httpd):
         client.send_frame(PING, "well")
         assert client.receive_frame().opcode == PONG
         client.close_properly()
-    assert len(httpd.error_log.find(MISUSE)) == 1
+    assert len(httpd.error_log.wait_for(MISUSE, count=1)) == 1

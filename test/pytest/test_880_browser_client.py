@@ -77,7 +77,7 @@ def test_ws_880_05_a_message_that_is_too_long_is_closed_with_1009(client):
     )
     client.click("send-text")
     client.wait_for_state("closed 1009")
-    assert client.text("close-meaning") == "message too big"
+    assert client.text("close-meaning") == "message too big – a message is larger than the limit"
 
 
 def test_ws_880_06_an_address_without_a_websocket_is_closed_with_1006(client, window):

@@ -26,7 +26,7 @@ COMPRESSION = ("WebSocketCompression On", "WebSocketCompressionMinSize 0")
 # server's is at its default level in one of the four runs, and quick in the others.
 QUICK = (*COMPRESSION, "WebSocketCompressionLevel 1", "WebSocketCompressionWindowBits 11")
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def configuration(server):
@@ -53,7 +53,7 @@ def run(url, *groups):
     # A process of its own: kosoku changes the interpreter to suit the cases' Python 2.
     result = subprocess.run(
         [sys.executable, "-B", str(RUN), "--parallel", str(PARALLEL), *cases, url],
-        capture_output=True, text=True, timeout=850, check=False,
+        capture_output=True, text=True, timeout=1750, check=False,
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
     return result.stdout.strip()

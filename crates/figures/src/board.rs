@@ -2,15 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::entry::EntryWords;
+use crate::client::Address;
+use crate::clients::{Clients, WINDOW, Window};
+use crate::entry::{EntryWords, field as entry};
 use crate::label::{LABEL, Label};
-use crate::layout::{BUCKETS, ENTRY, HEADER, LOCATIONS, Layout, REQUESTS, Words, take};
+use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, REQUESTS, Words, take};
 use crate::request::REQUEST;
 use crate::snapshot::unix_ms;
 use crate::tally::{TALLY, TallyWords};
 
 /// What the first word says of memory that holds a board of this form. The last digit changes with the form.
-const FORM: u64 = 0x6669_6775_7265_7301;
+const FORM: u64 = 0x6669_6775_7265_7302;
 
 /// A process: what names it as long as it lives, and no other one afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,14 +40,29 @@ impl Process {
     }
 }
 
+/// What an owner's word says beside who it is. No process has an id so large.
+pub(crate) mod owner {
+    /// The process has ended, and somebody takes back what it has counted of its clients.
+    pub const BEING_CLEANED: u64 = 1 << 30;
+    /// That has been done.
+    pub const CLEANED: u64 = 1 << 31;
+    pub const FLAGS: u64 = BEING_CLEANED | CLEANED;
+}
+
+/// Puts one word in another's place, if it is still there.
+pub(crate) fn replace(word: &AtomicU64, before: u64, after: u64) -> bool {
+    word.compare_exchange(before, after, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
 /// The board. A copy is as good as the original.
 #[derive(Clone, Copy)]
 pub struct Board<'m> {
     header: &'m [AtomicU64; HEADER],
     /// The processes that have the slots; apart from them, so that looking for one touches no other memory.
     pub(crate) owners: &'m Words,
-    /// Of each bucket of clients: how many connections they have, or a few more when children have died.
-    pub(crate) buckets: &'m Words,
+    /// How many connections each client has.
+    windows: &'m [Window],
     pub(crate) requests: &'m [[AtomicU64; REQUEST]],
     pub(crate) labels: &'m [Label],
     /// What readers have seen, for each Location.
@@ -64,7 +81,7 @@ mod field {
     pub const MADE: usize = 2;
     /// The latest connection's number.
     pub const LATEST: usize = 3;
-    /// Keeps clients from choosing their buckets.
+    /// Keeps clients from choosing where they are counted.
     pub const SEED: usize = 4;
 }
 
@@ -106,7 +123,7 @@ impl<'m> Board<'m> {
         Some(Board {
             header,
             owners: take::<ENTRY>(words, layout.slots.div_ceil(ENTRY))?.as_flattened(),
-            buckets: take::<1>(words, BUCKETS)?.as_flattened(),
+            windows: take::<WINDOW>(words, layout.windows())?,
             requests: take(words, REQUESTS)?,
             labels: take::<LABEL>(words, LOCATIONS)?,
             marks: take::<TALLY>(words, LOCATIONS)?,
@@ -125,8 +142,27 @@ impl<'m> Board<'m> {
         self.header[field::MADE].load(Ordering::Relaxed)
     }
 
-    pub(crate) fn seed(self) -> u64 {
-        self.header[field::SEED].load(Ordering::Relaxed)
+    /// How many connections each client has.
+    pub(crate) fn clients(self) -> Clients<'m> {
+        Clients::new(
+            self.windows,
+            self.header[field::SEED].load(Ordering::Relaxed),
+        )
+    }
+
+    /// A process has ended: what its clients had with it no longer counts. Its figures stay. Called by the parent, which
+    /// is the first to know.
+    pub fn ended(self, pid: u32) {
+        for (index, owner) in self.owners.iter().take(self.layout.slots).enumerate() {
+            let before = owner.load(Ordering::Acquire);
+            let is_its = before & owner::FLAGS == 0
+                && Process::unpack(before).is_some_and(|process| process.pid == pid);
+            // Nobody takes the slot meanwhile, and nobody else cleans up.
+            if is_its && replace(owner, before, before | owner::BEING_CLEANED) {
+                self.slot(index).take_clients_back(self.clients());
+                owner.store(before | owner::CLEANED, Ordering::Release);
+            }
+        }
     }
 
     /// The next connection's number. Whoever has a higher one sees what was written before this call.
@@ -151,7 +187,7 @@ impl<'m> Board<'m> {
     pub(crate) fn taken(self) -> impl Iterator<Item = (usize, u64)> {
         let owners = self.owners.iter().take(self.layout.slots).enumerate();
         owners
-            .map(|(index, owner)| (index, owner.load(Ordering::Acquire)))
+            .map(|(index, owner)| (index, owner.load(Ordering::Acquire) & !owner::FLAGS))
             .filter(|&(_, owner)| owner != 0)
     }
 }
@@ -184,6 +220,16 @@ impl Slot<'_> {
         if !self.is_used(location) {
             self.header[slot::USED + location / 64]
                 .fetch_or(1 << (location % 64), Ordering::Release);
+        }
+    }
+
+    /// Takes back what the connections of a dead child count for their clients.
+    pub fn take_clients_back(&self, clients: Clients<'_>) {
+        for words in self.used_entries() {
+            if words[entry::CLIENT].load(Ordering::Relaxed) != 0 {
+                let [high, low] = entry::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
+                clients.leave(Address(high, low).client(), &words[entry::CLIENT]);
+            }
         }
     }
 

@@ -1,8 +1,6 @@
-//! Clients, and how many connections each has.
+//! Addresses, and which of them are one client.
 
 use std::net::{IpAddr, Ipv6Addr};
-
-use crate::layout::BUCKETS;
 
 /// An address as an entry holds it: 16 bytes, IPv4 as IPv4-mapped; zero when nobody knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,33 +21,30 @@ impl Address {
         (bits != 0).then(|| Ipv6Addr::from_bits(bits).to_canonical())
     }
 
-    /// What counts as one client: an IPv4 address, or the network of an IPv6 address (64 bits), since whoever has
-    /// one of its addresses has them all.
-    pub fn client(self) -> Address {
-        let is_v4 = self.0 == 0 && self.1 >> 32 == 0xffff;
-        match is_v4 {
-            true => self,
-            false => Address(self.0, 0),
+    /// What counts as one client: an IPv4 address, or the network of an IPv6 address (64 bits), since whoever has one of
+    /// its addresses has them all. Those without an address, on a Unix socket, are one, too, and another one than those in
+    /// ::/64, the machine's own.
+    pub fn client(self) -> Client {
+        // Within 0000::/16 only ::/64 has addresses (RFC 4291 §2.5), so that its other networks can stand for what is no
+        // network of IPv6.
+        match self {
+            Address(0, 0) => Client(2),
+            Address(0, low) if low >> 32 == 0xffff => Client(low),
+            Address(0, _) => Client(1),
+            Address(high, _) => Client(high),
         }
     }
-
-    /// The bucket of this client.
-    pub fn bucket(self, seed: u64) -> usize {
-        let Address(high, low) = self.client();
-        // A murmur of both halves: every bit of the result depends on every bit of the address.
-        let mixed = [high, low].into_iter().fold(seed, |hash, half| {
-            let hash = (hash ^ half).wrapping_mul(0xff51_afd7_ed55_8ccd);
-            (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53) ^ hash >> 29
-        });
-        (mixed ^ mixed >> 32) as usize % BUCKETS
-    }
 }
+
+/// What counts as one client, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Client(pub u64);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn client(text: &str) -> Address {
+    fn client(text: &str) -> Client {
         Address::new(Some(text.parse().unwrap())).client()
     }
 
@@ -71,10 +66,20 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_in_different_buckets() {
-        let bucket = |text: &str| client(text).bucket(7);
-        assert_ne!(bucket("192.0.2.1"), bucket("192.0.2.2"));
-        assert_ne!(bucket("2001:db8:0:1::1"), bucket("2001:db8:0:2::1"));
-        assert_eq!(bucket("2001:db8:0:1::1"), bucket("2001:db8:0:1::2"));
+    fn who_has_no_address_is_one_client_and_the_machine_itself_another() {
+        let unix = Address::new(None).client();
+        assert_ne!(unix, client("::1"));
+        assert_eq!(client("::1"), client("::2"));
+        assert_eq!(client("::1"), client("::127.0.0.1"));
+        for other in [
+            "127.0.0.1",
+            "0.0.0.1",
+            "2001:db8::1",
+            "64:ff9b::1",
+            "fe80::1",
+        ] {
+            assert_ne!(client(other), unix);
+            assert_ne!(client(other), client("::1"));
+        }
     }
 }

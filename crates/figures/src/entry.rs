@@ -1,10 +1,10 @@
 //! One connection, as long as it is there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::client::Address;
+use crate::client::{Address, Client};
 use crate::label::Location;
 use crate::layout::ENTRY;
 use crate::seat::Seat;
@@ -30,6 +30,8 @@ pub(crate) mod field {
     pub const QUEUED: usize = 11;
     /// The latest round trip, in nanoseconds; 0 before the first one.
     pub const ROUND_TRIP: usize = 12;
+    /// Where it is counted for its client; 0 when it is not.
+    pub const CLIENT: usize = 13;
 }
 
 /// What an entry counts, and where it goes in the end.
@@ -88,7 +90,11 @@ pub struct Entry<'m> {
     place: Place<'m>,
     id: u64,
     location: Location,
-    address: Address,
+    client: Client,
+    /// It is counted for its client. Not what the entry says, which somebody else may have to believe.
+    is_counted: AtomicBool,
+    /// Which of its client's connections it was when it came; 0 when it is not counted.
+    nth: u64,
 }
 
 enum Place<'m> {
@@ -111,13 +117,14 @@ impl<'m> Entry<'m> {
             None => Place::Unlisted(Box::default()),
         };
         let board = seat.board();
-        board.buckets[address.bucket(board.seed())].fetch_add(1, Ordering::SeqCst);
         let mut entry = Entry {
             seat,
             place,
             id: 0,
             location,
-            address,
+            client: address.client(),
+            is_counted: AtomicBool::new(false),
+            nth: 0,
         };
         let words = entry.words();
         for (field, value) in [
@@ -131,8 +138,8 @@ impl<'m> Entry<'m> {
         ] {
             words[field].store(value, Ordering::Relaxed);
         }
-        // Before it has a number, so that whoever gets a higher one sees it.
-        words[field::STATE].store(State::Opening.pack(), Ordering::Release);
+        entry.count();
+        entry.words()[field::STATE].store(State::Opening.pack(), Ordering::Release);
         entry.id = board.next_id();
         entry.words()[field::ID].store(entry.id, Ordering::Release);
         entry
@@ -145,15 +152,28 @@ impl<'m> Entry<'m> {
 
     /// Whether this connection is among the first `limit` of its client, over all children.
     ///
-    /// Two that come at once cannot both be the last that may: each is counted before either asks, and the one with
-    /// the higher number counts the other.
-    pub fn is_within(&self, limit: u64, alive: crate::Alive<'_>) -> bool {
-        let board = self.seat.board();
-        let bucket = &board.buckets[self.address.bucket(board.seed())];
-        if bucket.load(Ordering::SeqCst) <= limit {
-            return true;
+    /// Two that come at once cannot both be the last that may: each is counted before either asks. One that could not
+    /// be counted is within any limit.
+    pub fn is_within(&self, limit: u64) -> bool {
+        self.nth <= limit || self.seat.board().clients().of(self.client) <= limit
+    }
+
+    /// Counts it for its client. One that is not listed nobody could take back when the child dies.
+    fn count(&mut self) {
+        if let Place::Listed(words, _) = self.place {
+            let clients = self.seat.board().clients();
+            let nth = clients.enter(self.client, &words[field::CLIENT]);
+            self.is_counted = AtomicBool::new(nth.is_some());
+            self.nth = nth.unwrap_or(0);
         }
-        board.count_of_client(self.address, self.id, alive) < limit
+    }
+
+    /// It is no connection of its client any more.
+    fn count_out(&self) {
+        if self.is_counted.swap(false, Ordering::AcqRel) {
+            let clients = self.seat.board().clients();
+            clients.leave(self.client, &self.words()[field::CLIENT]);
+        }
     }
 
     /// The handshake has been accepted: it is a WebSocket.
@@ -165,6 +185,7 @@ impl<'m> Entry<'m> {
 
     /// The handshake has been refused.
     pub fn refused(&self, reason: Refusal) {
+        self.count_out();
         self.words()[field::STATE].store(NO_STATE, Ordering::Release);
         tally::refused(self.tally(), reason);
     }
@@ -182,6 +203,7 @@ impl<'m> Entry<'m> {
 
     /// The WebSocket has ended. `code` is what the log says, 1005 and 1006 included. Counts once.
     pub fn closed(&self, code: u16) {
+        self.count_out();
         let before = self.words()[field::STATE].swap(NO_STATE, Ordering::AcqRel);
         if matches!(State::unpack(before), Some(State::Open | State::Closing)) {
             tally::closed(self.tally(), code);
@@ -257,8 +279,6 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.closed(ABNORMAL_CLOSURE);
         free(self.words(), self.tally());
-        let board = self.seat.board();
-        board.buckets[self.address.bucket(board.seed())].fetch_sub(1, Ordering::SeqCst);
         if let Place::Listed(_, index) = self.place {
             self.seat.give_back(index);
         }

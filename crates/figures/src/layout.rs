@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use crate::clients::{WINDOW, WINDOWS};
 use crate::label::LABEL;
 use crate::request::REQUEST;
 use crate::tally::TALLY;
@@ -14,8 +15,6 @@ pub const REQUESTS: usize = 64;
 pub(crate) const HEADER: usize = 16;
 /// The words of an entry: 128 bytes, two cache lines, since processors fetch lines in pairs.
 pub(crate) const ENTRY: usize = 16;
-/// How many buckets there are for clients.
-pub(crate) const BUCKETS: usize = 1 << 16;
 
 /// How large a board is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,12 +35,20 @@ impl Layout {
     /// How many words it takes.
     pub fn words(self) -> usize {
         let fixed = HEADER
-            + BUCKETS
+            + self.windows() * WINDOW
             + REQUESTS * REQUEST
             + LOCATIONS * LABEL
             + 2 * LOCATIONS * TALLY
             + self.slots.next_multiple_of(ENTRY);
         fixed + self.slots * self.slot_words()
+    }
+
+    /// The windows of the clients' table. Connections that are not listed are not counted for their clients.
+    pub(crate) fn windows(self) -> usize {
+        match self.entries {
+            0 => 0,
+            _ => WINDOWS,
+        }
     }
 
     pub(crate) fn slot_words(self) -> usize {

@@ -6,7 +6,7 @@
 //! ```text
 //!  Board ── labels: one for each Location          (server and path, plugin)
 //!        ── retired: what children that are gone have counted, for each Location
-//!        ── clients: how many connections each bucket of clients has
+//!        ── clients: how many connections each client has, over all children
 //!        ── requests: connections that somebody wants closed
 //!        ── slots: one for each child
 //!              ├── tally for each Location: what its closed connections have counted
@@ -29,7 +29,7 @@
 //!
 //! A child that dies leaves its slot behind. Its counts stay; its connections are no longer open from the moment on
 //! that the process is gone, which a reader finds out for itself ([`Alive`]). The next child that takes the slot
-//! retires what is in it.
+//! retires what is in it. What it counted for its clients is taken back at once, by the parent ([`Board::ended`]).
 //!
 //! # Limits
 //!
@@ -38,12 +38,14 @@
 //! | Locations | [`LOCATIONS`] - 1, over all reloads | counted together as "(others)" |
 //! | children | [`Layout::slots`] | the child's figures are seen by nobody |
 //! | entries of a child | [`Layout::entries`] | counted for their Location, but neither listed nor counted for their client |
+//! | clients at once | about 100,000 | a few of them are not counted, so that no limit holds for those |
 //! | requests to close at once | [`REQUESTS`] | refused |
 
 #![forbid(unsafe_code)]
 
 mod board;
 mod client;
+mod clients;
 mod entry;
 pub mod form;
 mod histogram;

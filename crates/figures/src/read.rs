@@ -149,30 +149,6 @@ impl<'m> Board<'m> {
         self.taken()
             .map(move |(index, _)| &self.slot(index).header[slot::BELL])
     }
-
-    /// How many connections a client has that came before the one with this number.
-    pub(crate) fn count_of_client(self, address: Address, before: u64, alive: Alive<'_>) -> u64 {
-        let client = address.client();
-        let mut count = 0;
-        for (index, owner) in self.taken() {
-            let slot = self.slot(index);
-            let is_counted = |words: &&EntryWords| {
-                let has_state = words[entry::STATE].load(Ordering::Acquire) != 0;
-                // One without a number yet may be about to get a lower one.
-                let id = words[entry::ID].load(Ordering::Acquire);
-                let [high, low] = entry::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
-                has_state
-                    && id < before
-                    && words[entry::OWNER].load(Ordering::Relaxed) == owner
-                    && Address(high, low).client() == client
-            };
-            let here = slot.used_entries().iter().filter(is_counted).count() as u64;
-            if here > 0 && Process::unpack(owner).is_some_and(alive) {
-                count += here;
-            }
-        }
-        count
-    }
 }
 
 /// An entry that stayed the same connection's while it was read.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::board::{Alive, Board, Process, Slot, slot};
+use crate::board::{Alive, Board, Process, Slot, owner, replace, slot};
 use crate::client::Address;
 use crate::entry::{self, Entry, field as entry_field};
 use crate::label::Location;
@@ -48,13 +48,7 @@ impl<'m> Seat<'m> {
     ) -> Option<Arc<Self>> {
         let owner = process.pack();
         let take = |index: usize, before: u64| {
-            let taken = board.owners[index].compare_exchange(
-                before,
-                owner,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            taken.is_ok().then(|| board.slot(index))
+            replace(&board.owners[index], before, owner).then(|| board.slot(index))
         };
         let slots = board.layout().slots;
         let never_used = (0..slots)
@@ -66,8 +60,13 @@ impl<'m> Seat<'m> {
         let slot = never_used.or_else(|| {
             back.chain(front).find_map(|index| {
                 let before = board.owners[index].load(Ordering::Acquire);
-                let is_gone = Process::unpack(before).is_none_or(|process| !alive(process));
-                is_gone.then(|| take(index, before)).flatten()
+                let is_gone = || Process::unpack(before).is_none_or(|process| !alive(process));
+                let is_free = match before & owner::FLAGS {
+                    // The parent may not have noticed yet.
+                    0 => is_gone(),
+                    flags => flags == owner::CLEANED,
+                };
+                is_free.then(|| take(index, before)).flatten()
             })
         })?;
         let seat = Seat {
@@ -88,23 +87,10 @@ impl<'m> Seat<'m> {
 
     /// Adds what the slot's last child has left to what has been retired.
     fn retire_predecessor(&self) {
+        self.slot.take_clients_back(self.board.clients());
         for words in self.slot.used_entries() {
-            let has_client = [entry_field::STATE, entry_field::ID]
-                .iter()
-                .any(|&field| words[field].load(Ordering::Relaxed) != 0);
             let location = words[entry_field::LOCATION].load(Ordering::Relaxed) as usize;
             entry::free(words, &self.board.retired[location % LOCATIONS]);
-            if has_client {
-                let [high, low] =
-                    entry_field::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
-                let bucket = Address(high, low).bucket(self.board.seed());
-                // A child that died between two writes may have counted one less.
-                let _ = self.board.buckets[bucket].fetch_update(
-                    Ordering::SeqCst,
-                    Ordering::Relaxed,
-                    |count| count.checked_sub(1),
-                );
-            }
         }
         self.slot.header[slot::HIGH].store(0, Ordering::Release);
         for location in (0..LOCATIONS).filter(|&location| self.slot.is_used(location)) {

@@ -1,15 +1,13 @@
 //! httpd and APR macros that bindgen cannot see, ported by hand, each below its `#define`.
 
-use std::ffi::{c_int, c_ulong};
+use std::ffi::{c_char, c_int};
 use std::ptr;
 
 use crate::{
-    APLOG_LEVELMASK, APLOG_NOTICE, apr_bucket, apr_bucket_brigade, apr_bucket_type_eos,
-    apr_bucket_type_t_APR_BUCKET_METADATA,
+    APLOG_LEVELMASK, APLOG_NOTICE, APR_ENOTIMPL, ap_bucket_type_error, apr_bucket,
+    apr_bucket_brigade, apr_bucket_type_eos, apr_bucket_type_flush,
+    apr_bucket_type_t_APR_BUCKET_METADATA, apr_read_type_e, apr_status_t,
 };
-
-/// `#define MODULE_MAGIC_COOKIE 0x41503234UL /* "AP24" */` (`ap_mmn.h`)
-pub const MODULE_MAGIC_COOKIE: c_ulong = 0x4150_3234;
 
 /// `#define HTTP_VERSION(major,minor) (1000*(major)+(minor))` (`httpd.h`)
 pub const fn http_version(major: c_int, minor: c_int) -> c_int {
@@ -68,6 +66,64 @@ pub unsafe fn brigade_insert_tail(brigade: *mut apr_bucket_brigade, bucket: *mut
     }
 }
 
+/// `#define APR_BUCKET_INSERT_BEFORE(a, b)` (`apr_buckets.h`), for one bucket
+///
+/// # Safety
+/// `bucket` is linked into a live brigade; `new` is live and in no brigade.
+pub unsafe fn bucket_insert_before(bucket: *mut apr_bucket, new: *mut apr_bucket) {
+    // SAFETY: the caller's promise; a neighbour may be the sentinel, whose `link` is the list head itself.
+    unsafe {
+        let before = (*bucket).link.prev;
+        (*new).link.prev = before;
+        (*new).link.next = bucket;
+        *ptr::addr_of_mut!((*before).link.next) = new;
+        (*bucket).link.prev = new;
+    }
+}
+
+/// `#define apr_bucket_delete(e)` (`apr_buckets.h`): takes it out of its brigade and destroys it
+///
+/// # Safety
+/// `bucket` is linked into a live brigade; nobody uses it any more.
+pub unsafe fn bucket_delete(bucket: *mut apr_bucket) {
+    // SAFETY: the caller's promise; as in `bucket_insert_before`. A bucket's type has a destroy function, and a
+    // bucket one that frees it.
+    unsafe {
+        let (before, after) = ((*bucket).link.prev, (*bucket).link.next);
+        *ptr::addr_of_mut!((*before).link.next) = after;
+        *ptr::addr_of_mut!((*after).link.prev) = before;
+        if let Some(destroy) = (*(*bucket).type_).destroy {
+            destroy((*bucket).data);
+        }
+        if let Some(free) = (*bucket).free {
+            free(bucket.cast());
+        }
+    }
+}
+
+/// `#define apr_bucket_read(e,str,len,block)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is linked into a live brigade. What is read stays until the bucket goes, or is read again.
+pub unsafe fn bucket_read(
+    bucket: *mut apr_bucket,
+    block: apr_read_type_e,
+) -> Result<(*const c_char, usize), apr_status_t> {
+    let mut data = ptr::null();
+    let mut length = 0;
+    // SAFETY: the caller's promise; both places are this function's.
+    let status = unsafe {
+        match (*(*bucket).type_).read {
+            Some(read) => read(bucket, &mut data, &mut length, block),
+            None => APR_ENOTIMPL as apr_status_t,
+        }
+    };
+    match status {
+        0 => Ok((data, length)),
+        status => Err(status),
+    }
+}
+
 /// `#define APR_BUCKET_IS_METADATA(e) ((e)->type->is_metadata)` (`apr_buckets.h`)
 ///
 /// # Safety
@@ -84,6 +140,24 @@ pub unsafe fn bucket_is_metadata(bucket: *const apr_bucket) -> bool {
 pub unsafe fn bucket_is_eos(bucket: *const apr_bucket) -> bool {
     // SAFETY: the caller's promise; only the static's address is taken.
     unsafe { ptr::eq((*bucket).type_, &raw const apr_bucket_type_eos) }
+}
+
+/// `#define APR_BUCKET_IS_FLUSH(e) ((e)->type == &apr_bucket_type_flush)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is live.
+pub unsafe fn bucket_is_flush(bucket: *const apr_bucket) -> bool {
+    // SAFETY: as in `bucket_is_eos`.
+    unsafe { ptr::eq((*bucket).type_, &raw const apr_bucket_type_flush) }
+}
+
+/// `#define AP_BUCKET_IS_ERROR(e) (e->type == &ap_bucket_type_error)` (`http_protocol.h`)
+///
+/// # Safety
+/// `bucket` is live.
+pub unsafe fn bucket_is_error(bucket: *const apr_bucket) -> bool {
+    // SAFETY: as in `bucket_is_eos`.
+    unsafe { ptr::eq((*bucket).type_, &raw const ap_bucket_type_error) }
 }
 
 /// The level test that begins each of `APLOG_MODULE_IS_LEVEL` and its kin (`http_log.h`): levels up to notice

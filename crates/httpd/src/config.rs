@@ -6,7 +6,6 @@ use httpd_sys as sys;
 
 use crate::apr::Pool;
 use crate::guard::guard;
-use crate::module::NO_DATA;
 use crate::server::Server;
 
 /// A module's per-directory configuration: one value for each `<Location>`, `<Directory>` and server scope,
@@ -26,6 +25,9 @@ pub enum Context {
     /// Those, and `.htaccess` where `AllowOverride AuthConfig` lets it.
     ConfigurationAndHtaccess,
 }
+
+/// A pointer that is never read: the type of `cmd_data`.
+const NO_DATA: *mut c_void = std::ptr::null_mut();
 
 /// One row of a module's command table.
 #[repr(transparent)]
@@ -67,6 +69,18 @@ impl Command {
             take2: Some(take2::<D>),
         };
         Self::new(name, func, sys::cmd_how_TAKE2, context, help)
+    }
+
+    /// A directive with three arguments.
+    pub const fn take3<D: Take3>(
+        name: &'static CStr,
+        context: Context,
+        help: &'static CStr,
+    ) -> Self {
+        let func = sys::cmd_func {
+            take3: Some(take3::<D>),
+        };
+        Self::new(name, func, sys::cmd_how_TAKE3, context, help)
     }
 
     /// A directive with one or two arguments.
@@ -142,6 +156,20 @@ pub trait Take2 {
         config: &mut Self::Config,
         first: &str,
         second: &str,
+    ) -> Result<(), String>;
+}
+
+/// The parser of a directive with three arguments.
+pub trait Take3 {
+    /// The configuration that it fills.
+    type Config: DirConfig;
+    /// As [`Take2::set`].
+    fn set(
+        directive: &Directive<'_>,
+        config: &mut Self::Config,
+        first: &str,
+        second: &str,
+        third: &str,
     ) -> Result<(), String>;
 }
 
@@ -298,6 +326,33 @@ unsafe extern "C" fn take2<D: Take2>(
     let ((directive, config), first, second) =
         unsafe { (arguments(parms, config), text(first), text(second)) };
     directive.run(|| D::set(&directive, config, &lossy(first), &lossy(second)))
+}
+
+unsafe extern "C" fn take3<D: Take3>(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    first: *const c_char,
+    second: *const c_char,
+    third: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls it as its command table says.
+    let ((directive, config), first, second, third) = unsafe {
+        (
+            arguments(parms, config),
+            text(first),
+            text(second),
+            text(third),
+        )
+    };
+    directive.run(|| {
+        D::set(
+            &directive,
+            config,
+            &lossy(first),
+            &lossy(second),
+            &lossy(third),
+        )
+    })
 }
 
 unsafe extern "C" fn take12<D: Take12>(

@@ -2,17 +2,22 @@
 
 use std::ptr;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-/// Blocks until somebody wakes the word, unless it is not `seen` any more. May return for no reason.
-pub fn wait(word: &AtomicU64, seen: u64) {
-    // SAFETY: the kernel reads four aligned bytes of a live word, and takes no time limit.
+/// Blocks until somebody wakes the word, at most for `time`, unless it is not `seen` any more. May return for no reason.
+pub fn wait(word: &AtomicU64, seen: u64, time: Duration) {
+    let time = libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    // SAFETY: the kernel reads four aligned bytes of a live word, and the time.
     unsafe {
         libc::syscall(
             libc::SYS_futex,
             low_half(word),
             libc::FUTEX_WAIT,
             seen as u32,
-            ptr::null::<libc::timespec>(),
+            ptr::from_ref(&time),
         );
     }
 }

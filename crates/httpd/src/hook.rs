@@ -138,25 +138,26 @@ unsafe extern "C" fn post_config_entry<C: PostConfig>(
     })
 }
 
-/// What a module does with a connection that its handler has suspended.
-pub trait SuspendConnection {
-    /// What the handler has left on the connection ([`Request::suspend`]).
-    type Value: Send + Sync + 'static;
-
-    /// The module that left it.
+/// What a module's handler lays on a connection that it wants suspended ([`Request::suspend`]). One of the two
+/// functions is called for each claim, once.
+pub trait Claim: Send + Sync + 'static {
+    /// The module whose claim it is.
     fn module() -> &'static Module;
 
-    /// The connection has been given up by its worker thread.
-    fn suspended(value: Arc<Self::Value>);
+    /// The MPM has given the connection up; it is the claim's now. Runs on the thread that served the request.
+    fn suspended(self: Arc<Self>);
+
+    /// The MPM keeps the connection, and the request is about to end. Runs on the thread that has the connection.
+    fn swallowed(self: Arc<Self>);
 }
 
 /// Registers a function for suspended connections. It is the last of its hook: only the MPM's own two stores
 /// into the connection come after it ([`crate::upgraded::Closing::destroy`] has more).
-pub fn suspend_connection<S: SuspendConnection>() {
+pub fn suspend_connection<C: Claim>() {
     // SAFETY: as in `handler`.
     unsafe {
         sys::ap_hook_suspend_connection(
-            Some(suspend_entry::<S>),
+            Some(suspend_entry::<C>),
             std::ptr::null(),
             std::ptr::null(),
             sys::APR_HOOK_REALLY_LAST as c_int,
@@ -164,16 +165,58 @@ pub fn suspend_connection<S: SuspendConnection>() {
     }
 }
 
-unsafe extern "C" fn suspend_entry<S: SuspendConnection>(
-    c: *mut sys::conn_rec,
-    _r: *mut sys::request_rec,
-) {
+unsafe extern "C" fn suspend_entry<C: Claim>(c: *mut sys::conn_rec, _r: *mut sys::request_rec) {
     guard((), || {
         // SAFETY: httpd passes a live connection; what the module keeps on it is what `Request::suspend` left, of
-        // the type that the trait's one implementation has.
-        let value = unsafe { S::module().take_connection_value::<S::Value>((*c).conn_config) };
-        if let Some(value) = value {
-            S::suspended(value);
+        // the one type that it has.
+        let (claim, is_suspended) = unsafe {
+            let claim = C::module().take_connection_value::<C>((*c).conn_config);
+            // The hook runs for every connection that a worker thread lets go, also for one that waits for its next
+            // request or lingers.
+            let state = (*c).cs.as_ref().map(|cs| cs.state);
+            let is_suspended = state == Some(sys::conn_state_e_CONN_STATE_SUSPENDED);
+            (claim, is_suspended)
+        };
+        match claim {
+            Some(claim) if is_suspended => claim.suspended(),
+            Some(claim) => claim.swallowed(),
+            None => {}
+        }
+    });
+}
+
+/// What a module does in the parent when a child has ended.
+pub trait ChildEnded {
+    /// `pid`: its process id, which no other process has yet.
+    fn child_ended(server: Server<'_>, pid: u32);
+}
+
+/// Registers a function for the end of each child, however it comes. The parent calls it when it has noticed, which
+/// takes the MPMs up to a second.
+pub fn child_ended<C: ChildEnded>() {
+    // SAFETY: as in `handler`.
+    unsafe {
+        sys::ap_hook_child_status(
+            Some(child_status_entry::<C>),
+            std::ptr::null(),
+            std::ptr::null(),
+            sys::APR_HOOK_MIDDLE as c_int,
+        );
+    }
+}
+
+unsafe extern "C" fn child_status_entry<C: ChildEnded>(
+    server: *mut sys::server_rec,
+    pid: sys::pid_t,
+    _generation: sys::ap_generation_t,
+    _slot: c_int,
+    status: sys::mpm_child_status,
+) {
+    guard((), || {
+        let pid = u32::try_from(pid).ok();
+        if let Some(pid) = pid.filter(|_| status == sys::mpm_child_status_MPM_CHILD_EXITED) {
+            // SAFETY: httpd passes the main server.
+            C::child_ended(unsafe { Server::from_raw(server) }, pid);
         }
     });
 }

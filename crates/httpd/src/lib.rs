@@ -11,12 +11,13 @@
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`config`] | per-directory configuration and directives |
 //! | [`hook`] | the hooks that a module registers |
-//! | [`log`] | the error log |
+//! | [`log`], [`pen`] | the error log; lines that another thread writes |
 //! | [`module`] | `module_rec`, the one exported symbol |
 //! | [`mpm`] | what the running MPM can do |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
-//! | [`process`], [`thread`], [`random`] | who lives; a thread of the module's own; numbers that nobody can guess |
+//! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
+//! | [`retained`] | memory that outlives a configuration |
 //! | [`guard`] | no panic crosses into C |
 //!
 //! Lifetimes carry httpd's: a [`request::Request`] lives as long as the call that httpd made with it, a
@@ -30,13 +31,16 @@ pub mod content;
 pub mod futex;
 pub mod guard;
 pub mod hook;
+pub mod host_thread;
 pub mod log;
 pub mod mod_status;
 pub mod module;
 pub mod mpm;
+pub mod pen;
 pub mod process;
 pub mod random;
 pub mod request;
+pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;

@@ -1,6 +1,6 @@
 //! The error log. A message is never a format string: httpd's variadic loggers get `"%s"` and the text.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 
 use httpd_sys as sys;
 use sys::port::level_is_always_logged;
@@ -10,6 +10,21 @@ use crate::module::Module;
 use crate::request::Request;
 use crate::server::Server;
 use crate::upgraded::Upgraded;
+
+/// What httpd shows as the source file of a line.
+pub(crate) const FILE: &CStr = c"mod_websocket";
+/// Has what C code prints to `stderr` written by each call, not when a buffer is full or the process ends: httpd has opened
+/// it anew, as a file, which buffers, and a fork doubles what the buffer holds.
+pub fn write_standard_error_at_once() {
+    unsafe extern "C" {
+        static mut stderr: *mut libc::FILE;
+    }
+    // SAFETY: the C library's own stream, which is open as long as the process, and locked in each of these calls.
+    unsafe {
+        libc::fflush(stderr);
+        libc::setvbuf(stderr, std::ptr::null_mut(), libc::_IONBF, 0);
+    }
+}
 
 /// `LogLevel`, by its names.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +68,7 @@ pub fn log(
     }
     // A NUL would end the line for C; nobody else's text may do that.
     let text = CString::new(text().replace('\0', "\u{fffd}")).unwrap_or_default();
-    let (file, format) = (c"mod_websocket".as_ptr(), c"%s".as_ptr());
+    let (file, format) = (FILE.as_ptr(), c"%s".as_ptr());
     let (index, level, status) = (module.index(), level as c_int, status.as_raw());
     // SAFETY: the subject is live, the format takes exactly the one string that follows it.
     unsafe {

@@ -1,16 +1,16 @@
 //! `module_rec`: the one symbol that httpd looks up in a module's DSO.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_ulong};
 use std::ptr;
 use std::sync::Arc;
 
 use httpd_sys as sys;
-use sys::port::MODULE_MAGIC_COOKIE;
 
 use crate::apr::Pool;
 use crate::config::{Command, DirConfig, create_dir_config, merge_dir_config};
 use crate::guard::guard;
+use crate::server::Server;
 
 /// A `module_rec` to be exported as a static. httpd writes its index and its neighbours into it when the module
 /// is loaded, before any of the module's code runs; from then on it is only read.
@@ -34,7 +34,7 @@ impl Module {
             name: name.as_ptr().cast::<c_char>(),
             dynamic_load_handle: ptr::null_mut(),
             next: ptr::null_mut(),
-            magic: MODULE_MAGIC_COOKIE,
+            magic: sys::MODULE_MAGIC_COOKIE as c_ulong,
             rewrite_args: None,
             create_dir_config: Some(create_dir_config::<C>),
             merge_dir_config: Some(merge_dir_config::<C>),
@@ -101,6 +101,15 @@ impl Module {
     }
 }
 
+impl<'s> Server<'s> {
+    /// The module's configuration at this server's scope, outside every `<Location>` and its like.
+    pub fn config<C: DirConfig>(self, module: &Module) -> Option<&'s C> {
+        // SAFETY: a server's default per-directory vector lives as long as it, and holds what the module's functions
+        // made.
+        unsafe { module.config((*self.as_raw()).lookup_defaults.cast()) }
+    }
+}
+
 /// What a module does to add its hooks.
 pub trait RegisterHooks {
     /// Called once each time that the module is loaded. `pool` is the configuration's.
@@ -112,6 +121,3 @@ unsafe extern "C" fn register_hooks<R: RegisterHooks>(pool: *mut sys::apr_pool_t
     let pool = unsafe { Pool::from_raw(pool) };
     guard((), || R::register(pool));
 }
-
-/// A pointer that is never read: the type of `cmd_data`.
-pub(crate) const NO_DATA: *mut c_void = ptr::null_mut();

@@ -1,8 +1,10 @@
-//! What the running MPM is and allows (`ap_mpm_query`).
+//! What the running MPM is and allows (`ap_mpm_query`), and how it is told otherwise.
 
 use std::ffi::{CStr, c_int};
 
 use httpd_sys as sys;
+
+use crate::server::Server;
 
 /// Whether the MPM is asynchronous: a suspended connection holds no worker thread (`AP_MPMQ_IS_ASYNC`).
 pub fn is_async() -> bool {
@@ -44,6 +46,21 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == Some(sys::AP_MPMQ_STOPPING as c_int)
 }
 
+/// Whether the server has begun a generation after this child's. A child of prefork is told so by a signal, which code
+/// in it may have taken for itself; the scoreboard says so, too.
+pub fn is_of_old() -> bool {
+    // SAFETY: the scoreboard is mapped as long as the child lives; another process stores the number, so that it is read
+    // as it is in memory.
+    let running = unsafe {
+        let global = sys::ap_get_scoreboard_global();
+        if global.is_null() {
+            return false;
+        }
+        std::ptr::addr_of!((*global).running_generation).read_volatile()
+    };
+    query(sys::AP_MPMQ_GENERATION).is_some_and(|own| own != running)
+}
+
 /// Whether this thread runs httpd's handler of a signal that ends the process at once, as prefork's children do all
 /// that they do at such an end: a handler's own signal is blocked while it runs.
 pub fn is_ending_at_once() -> bool {
@@ -71,6 +88,47 @@ pub fn name() -> String {
     unsafe { CStr::from_ptr(sys::ap_show_mpm()) }
         .to_string_lossy()
         .into_owned()
+}
+
+/// Has the MPM take a directive of one argument as if it stood in the configuration, at its outermost level. For
+/// post_config, when the configuration has been read and no child has been made.
+///
+/// # Errors
+///
+/// What httpd would say of it, or that no module has such a directive.
+pub fn configure(server: Server<'_>, name: &CStr, value: &str) -> Result<(), String> {
+    let pool = server.config_pool();
+    let value = pool.strdup(value);
+    // SAFETY: the list of modules is httpd's and does not change after the configuration has been read. A command that
+    // takes one argument has this function, which gets what httpd would give it: a cmd_parms whose fields may be NULL,
+    // where nothing of a file is told, with pools and a server that live. Its answer is NULL or a terminated string.
+    unsafe {
+        let mut module = sys::ap_top_module;
+        let command = sys::ap_find_command_in_modules(name.as_ptr(), &mut module);
+        let take1 = command
+            .as_ref()
+            .filter(|command| command.args_how == sys::cmd_how_TAKE1)
+            .and_then(|command| command.func.take1)
+            .ok_or_else(|| "no module has such a directive".to_owned())?;
+        let mut directive: sys::ap_directive_t = std::mem::zeroed();
+        directive.directive = name.as_ptr();
+        directive.args = value.as_ptr();
+        directive.filename = c"mod_websocket".as_ptr();
+        let mut parms: sys::cmd_parms = std::mem::zeroed();
+        parms.override_ = sys::RSRC_CONF as c_int;
+        // No <Limit>.
+        parms.limited = -1;
+        parms.directive = &mut directive;
+        parms.pool = pool.as_raw();
+        parms.temp_pool = pool.as_raw();
+        parms.server = server.as_raw();
+        parms.cmd = command;
+        let refused = take1(&mut parms, std::ptr::null_mut(), value.as_ptr());
+        match refused.is_null() {
+            true => Ok(()),
+            false => Err(CStr::from_ptr(refused).to_string_lossy().into_owned()),
+        }
+    }
 }
 
 fn query(code: u32) -> Option<c_int> {

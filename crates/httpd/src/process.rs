@@ -1,4 +1,4 @@
-//! Processes: what tells one from another that gets its number later, and whether it lives.
+//! Processes: what tells one from another that gets its number later, whether it lives, and what it may have.
 
 use std::fs;
 
@@ -25,6 +25,18 @@ pub fn is_alive(pid: u32, started: u32) -> bool {
             // /proc may be hidden from us.
             None => true,
         }
+}
+
+/// How many file descriptors this process may have, and those that it makes (RLIMIT_NOFILE); `None`: any number.
+pub fn descriptor_limit() -> Option<usize> {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the call fills in the structure, or leaves it as it is.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    let is_limited = limit.rlim_cur != libc::RLIM_INFINITY;
+    is_limited.then(|| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
 /// A process's state and when it has started (proc(5)), of which the low 32 bits will do.

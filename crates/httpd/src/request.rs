@@ -10,6 +10,7 @@ use sys::port::http_version;
 
 use crate::apr::{Pool, Table};
 use crate::config::DirConfig;
+use crate::hook::Claim;
 use crate::module::Module;
 
 /// What a handler answers.
@@ -105,6 +106,34 @@ impl<'r> Request<'r> {
         self.rec().proto_num >= http_version(1, 1)
     }
 
+    /// Whether the server itself has sent the client's request on to this one: a per-directory RewriteRule, Action, a
+    /// CGI program's `Location: /path`, a type map.
+    pub fn is_redirected(&self) -> bool {
+        !self.rec().prev.is_null()
+    }
+
+    /// Whether the server makes this request to answer a failed one (ErrorDocument), perhaps by way of further
+    /// redirects. It has not been authorised: httpd asks nobody who has just been refused once more.
+    pub fn is_error_document(&self) -> bool {
+        self.previous()
+            .any(|previous| previous.status != sys::HTTP_OK as c_int)
+    }
+
+    /// The requests that led to this one, from the last to the client's own.
+    pub(crate) fn previous(&self) -> impl Iterator<Item = &'r sys::request_rec> {
+        let next = |rec: &&'r sys::request_rec| {
+            // SAFETY: `prev` is NULL or a request of the same pool, which lives as long as this one.
+            unsafe { rec.prev.as_ref() }
+        };
+        std::iter::successors(Some(self.rec()), next).skip(1)
+    }
+
+    /// Whether [`HandlerResult::Suspended`] reaches the MPM: an internal redirect keeps it to itself, and ends the
+    /// request (`ap_internal_redirect`); a connection whose filters clog its input is served synchronously.
+    pub fn may_be_suspended(&self) -> bool {
+        !self.is_redirected() && self.conn().clogging_input_filters() == 0
+    }
+
     /// Whether the server made the request itself, to look something up.
     pub fn is_subrequest(&self) -> bool {
         !self.rec().main.is_null()
@@ -163,19 +192,47 @@ impl<'r> Request<'r> {
         unsafe { Table::from_raw(self.rec().notes) }
     }
 
-    /// Scheme, host and port that the request was made to: the host of the request, the port that UseCanonicalName
-    /// and the like choose. `None` when there is no host.
-    pub fn origin(&self) -> Option<(String, String, u16)> {
-        // SAFETY: the functions read the live request; the scheme is a static string.
-        let (scheme, port) = unsafe {
-            let scheme = CStr::from_ptr(sys::ap_run_http_scheme(self.as_raw()));
-            (
-                scheme.to_string_lossy(),
-                sys::ap_get_server_port(self.as_raw()),
-            )
+    /// The host that the request was made to, without a port, and an IPv6 address without brackets: what the client
+    /// says. `None` when it says nothing.
+    pub fn host(&self) -> Option<String> {
+        Some(c_text(self.rec().hostname)?.to_string_lossy().into_owned())
+    }
+
+    /// The scheme that the request was made with: `http` or `https`, or what ServerName says.
+    pub fn scheme(&self) -> String {
+        // SAFETY: the function reads the live request; the scheme is a static string, or one of the configuration.
+        let scheme = unsafe { CStr::from_ptr(sys::ap_run_http_scheme(self.as_raw())) };
+        scheme.to_string_lossy().into_owned()
+    }
+
+    /// The port that the request was made to; `None` is the scheme's own.
+    ///
+    /// That is the one in Host, and not the one that httpd listens on when there is none (RFC 9110 §4.2.1, §7.2): a
+    /// port mapping may lie between. With `UseCanonicalName On` it is ServerName's.
+    pub fn port(&self) -> Option<u16> {
+        let uri = &self.rec().parsed_uri;
+        // SAFETY: the per-directory vector of a live request holds the core's configuration; the port is read of the
+        // live request.
+        unsafe {
+            let core = sys::ap_get_core_module_config(self.rec().per_dir_config);
+            let core = &*core.cast::<sys::core_dir_config>();
+            if core.use_canonical_name() == sys::USE_CANONICAL_NAME_ON {
+                return Some(sys::ap_get_server_port(self.as_raw()));
+            }
+        }
+        (!uri.port_str.is_null()).then_some(uri.port)
+    }
+
+    /// Whether `host` is a ServerName or ServerAlias of the virtual host that answers.
+    pub fn is_to_server_name(&self, host: &str) -> bool {
+        let Ok(host) = CString::new(host) else {
+            return false;
         };
-        let host = c_text(self.rec().hostname)?.to_string_lossy();
-        Some((scheme.into_owned(), host.into_owned(), port))
+        // SAFETY: the function reads the live request's server, whose own port makes every port match.
+        unsafe {
+            let port = (*self.rec().server).port;
+            sys::ap_matches_request_vhost(self.as_raw(), host.as_ptr(), port) != 0
+        }
     }
 
     /// The module's configuration for this request.
@@ -195,14 +252,24 @@ impl<'r> Request<'r> {
         self.conn().aborted != 0
     }
 
-    /// Leaves `value` on the connection for the suspend_connection hook, which gets it when the handler has
-    /// returned [`HandlerResult::Suspended`].
+    /// Lays a claim to the connection, for the handler to return [`HandlerResult::Suspended`] then. The
+    /// suspend_connection hook calls [`Claim::suspended`] when the MPM has suspended the connection. When somebody
+    /// between the handler and the MPM has swallowed that answer, [`Claim::swallowed`] is called instead, while the
+    /// request still lives: by that hook, or when the request's pool goes.
     ///
     /// # Safety
-    /// The handler does return that, and the module leaves values of one type only.
-    pub unsafe fn suspend<T: Send + Sync + 'static>(&self, module: &Module, value: Arc<T>) {
-        // SAFETY: the caller's promise; the connection is live.
-        unsafe { module.leave_connection_value(self.conn().conn_config, value) }
+    /// The handler does return that, and the module has claims of one type only.
+    pub unsafe fn suspend<C: Claim>(&self, claim: Arc<C>) {
+        let vector = self.conn().conn_config;
+        // SAFETY: the caller's promise; the connection is live, and outlives its request's pool.
+        unsafe {
+            C::module().leave_connection_value(vector, claim);
+            self.pool().before_cleanup(move || {
+                if let Some(claim) = C::module().take_connection_value::<C>(vector) {
+                    claim.swallowed();
+                }
+            });
+        }
     }
 
     /// Whether an ErrorDocument is configured for a status.
@@ -238,6 +305,26 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Answers with an error and a body of our own; the header fields of error responses go on it.
+    pub fn respond_to_refuse(&self, status: u16, content_type: &CStr, body: &[u8]) {
+        let r = self.as_raw();
+        // SAFETY: this thread is the live request's only user; the content type is copied into its pool, the body by
+        // httpd.
+        unsafe {
+            (*r).status = c_int::from(status);
+            // What was meant for the 101 stays away, as it does from httpd's own error responses.
+            sys::apr_table_clear((*r).headers_out);
+            let content_type = sys::apr_pstrdup((*r).pool, content_type.as_ptr());
+            sys::ap_set_content_type(r, content_type);
+            sys::ap_set_content_length(r, body.len() as sys::apr_off_t);
+            sys::ap_rwrite(
+                body.as_ptr().cast(),
+                c_int::try_from(body.len()).unwrap_or(c_int::MAX),
+                r,
+            );
+        }
+    }
+
     /// Sends `101 Switching Protocols` with the response's header fields, those for error responses included, and
     /// takes HTTP's own filters off the connection: from here on its bytes are the caller's.
     pub fn switch_protocols(&self) {
@@ -249,19 +336,24 @@ impl<'r> Request<'r> {
             sys::ap_remove_input_filter_byhandle((*r).input_filters, c"http_in".as_ptr());
             // It would take the WebSocket for the request's body and cut it when that is late.
             sys::ap_remove_input_filter_byhandle((*r).input_filters, c"reqtimeout".as_ptr());
-            (*r).input_filters = (*c).input_filters;
-            (*r).proto_input_filters = (*c).input_filters;
-
             (*r).status = sys::HTTP_SWITCHING_PROTOCOLS as c_int;
             (*r).status_line = sys::ap_get_status_line((*r).status);
             (*r).headers_out =
                 sys::apr_table_overlay((*r).pool, (*r).err_headers_out, (*r).headers_out);
             sys::ap_send_interim_response(r, 1);
 
-            // HTTP's header filter has seen nothing of the 101 and would write a whole response at the end.
-            (*r).output_filters = (*c).output_filters;
-            (*r).proto_output_filters = (*c).output_filters;
-            (*r).eos_sent = 1;
+            // HTTP's header filter has seen nothing of the 101 and would write a whole response at the end, for
+            // each of the requests that led here.
+            let mut r = r;
+            while !r.is_null() {
+                (*r).input_filters = (*c).input_filters;
+                (*r).proto_input_filters = (*c).input_filters;
+                (*r).output_filters = (*c).output_filters;
+                (*r).proto_output_filters = (*c).output_filters;
+                (*r).eos_sent = 1;
+                (*r).status = sys::HTTP_SWITCHING_PROTOCOLS as c_int;
+                r = (*r).prev;
+            }
             (*c).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE;
         }
     }

@@ -7,8 +7,6 @@ use std::ptr::NonNull;
 use httpd_sys as sys;
 
 use crate::apr::Pool;
-use crate::config::DirConfig;
-use crate::module::Module;
 
 /// Names a server of a configuration, and does not keep it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,13 +45,6 @@ impl<'s> Server<'s> {
     /// The raw server.
     pub fn as_raw(self) -> *mut sys::server_rec {
         self.raw.as_ptr()
-    }
-
-    /// The module's configuration at this server's scope, outside every `<Location>` and its like.
-    pub fn config<C: DirConfig>(self, module: &Module) -> Option<&'s C> {
-        // SAFETY: a server's default per-directory vector lives as long as it, and holds what the module's functions
-        // made.
-        unsafe { module.config((*self.as_raw()).lookup_defaults.cast()) }
     }
 
     /// This server and those after it: all of them, from the main one.

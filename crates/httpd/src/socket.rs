@@ -1,9 +1,13 @@
 //! System calls on a connection's socket, never blocking unless they say so.
 
 use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
+
+use crate::thread::block_signals;
 
 /// What [`wait`] found.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -16,8 +20,10 @@ pub struct Ready {
     pub woken: bool,
 }
 
-/// Blocks until the socket is ready for what is asked, the waker is used or the time is over (`None`: for ever).
+/// Blocks until the socket is ready for what is asked, the waker is used, a signal is handled or the time is over (`None`:
+/// for ever). With `signals`, those that it lets through are handled in here whatever [`HeldSignals`] holds.
 pub fn wait(
+    signals: Option<&SignalMask>,
     socket: RawFd,
     waker: RawFd,
     read: bool,
@@ -39,12 +45,14 @@ pub fn wait(
             revents: 0,
         },
     ];
-    // Rounded up: a wait that ends early would only be repeated.
-    let milliseconds = timeout.map_or(-1, |timeout| {
-        i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
     });
-    // SAFETY: poll reads and writes the two entries of the array.
-    let count = unsafe { libc::poll(descriptors.as_mut_ptr(), 2, milliseconds) };
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let mask = signals.map_or(ptr::null(), |signals| ptr::from_ref(&signals.0));
+    // SAFETY: ppoll reads and writes the two entries of the array; time and mask are NULL or live for the call.
+    let count = unsafe { libc::ppoll(descriptors.as_mut_ptr(), 2, timeout, mask) };
     if count < 0 {
         let error = io::Error::last_os_error();
         if error.kind() == io::ErrorKind::Interrupted {
@@ -59,6 +67,46 @@ pub fn wait(
         writable: socket.revents & (libc::POLLOUT | failed) != 0,
         woken: waker.revents != 0,
     })
+}
+
+/// Which signals a thread handles.
+pub struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    /// The calling thread's.
+    pub fn current() -> Self {
+        let mut mask = MaybeUninit::uninit();
+        // SAFETY: with no new mask, the call fills in the running one, and cannot fail.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
+            SignalMask(mask.assume_init())
+        }
+    }
+}
+
+/// While it lives, no signal is handled on its thread but within [`wait`]: what a handler does there, it does to a thread
+/// that is at rest. Neither `Send` nor `Sync`.
+pub struct HeldSignals {
+    before: libc::sigset_t,
+    _thread: PhantomData<*const ()>,
+}
+
+impl HeldSignals {
+    /// Holds all signals but those of faults.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        HeldSignals {
+            before: block_signals(),
+            _thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for HeldSignals {
+    fn drop(&mut self) {
+        // SAFETY: the mask is one that this thread had.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
+    }
 }
 
 /// Reads what there is, at most `buffer.len()` bytes; 0 is the end.
@@ -81,6 +129,31 @@ pub fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: send reads at most the given length from the bytes.
     let count = unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), flags) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// How many bytes the peer's system has acknowledged since the connection began (tcp(7), `tcpi_bytes_acked`); `None` when
+/// the socket is no TCP connection, or the kernel is older than 4.1.
+///
+/// Unlike what `send` takes it does not grow while the peer reads nothing: its buffer is full then, whatever room there
+/// is in ours.
+pub fn acknowledged(socket: RawFd) -> Option<u64> {
+    // Where the number lies in struct tcp_info (linux/tcp.h), which only ever grows at its end.
+    const OFFSET: usize = 120;
+    let mut info = [0_u8; OFFSET + size_of::<u64>()];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: getsockopt writes at most the given length, and says how much it was.
+    let status = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut length,
+        )
+    };
+    let is_whole = status == 0 && length as usize == info.len();
+    let number = info.last_chunk().copied().map(u64::from_ne_bytes);
+    number.filter(|_| is_whole)
 }
 
 /// Ends our direction (FIN): the peer reads what was sent, then the end.

@@ -54,7 +54,7 @@ extern "C" fn enter(body: *mut c_void) -> *mut c_void {
 }
 
 /// Blocks all signals in this thread but those of faults, and says what was blocked before.
-fn block_signals() -> libc::sigset_t {
+pub(crate) fn block_signals() -> libc::sigset_t {
     const FAULTS: [c_int; 7] = [
         libc::SIGABRT,
         libc::SIGBUS,

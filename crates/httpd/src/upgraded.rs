@@ -1,32 +1,27 @@
 //! A connection after its 101: bytes in and out through httpd's filters, and its end.
 
+mod floor;
+mod read;
+mod write;
+
 use std::os::fd::RawFd;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use httpd_sys as sys;
 
 use crate::apr::{Brigade, Pool, Status, Table};
-use crate::bypass::{Bypass, Counters};
+use crate::bypass::Bypass;
+use crate::host_thread::{self, Acting};
 use crate::request::Request;
 use crate::socket;
+
+use floor::Floor;
+pub use floor::register as register_filters;
+pub use read::Read;
 
 /// The most that one pass through the filters carries, in bytes: below FlushMaxThreshold (64 KiB unless
 /// configured), past which the core output filter blocks.
 const MAX_PASS: usize = 48 * 1024;
-
-/// What [`Upgraded::read`] found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Read {
-    /// So many bytes, at least one.
-    Data(usize),
-    /// So many bytes, at least one, and nothing more: the next read would block, or find the end if the poller
-    /// has seen one.
-    LastData(usize),
-    /// Nothing now.
-    WouldBlock,
-    /// The peer has ended its direction.
-    Eof,
-}
 
 /// The connection of a request that has switched protocols.
 ///
@@ -37,11 +32,25 @@ pub struct Upgraded {
     c: NonNull<sys::conn_rec>,
     socket: RawFd,
     max_pass: usize,
-    bypass: Bypass,
+    way: Option<Way>,
+    /// What a filter has given beyond what it was asked for.
+    surplus: Vec<u8>,
+    /// What came behind the last data: the end, or an error.
+    end: Option<Status>,
     /// Empty between calls.
     input: Brigade,
     /// Empty between calls.
     output: Brigade,
+}
+
+/// How a connection's bytes go. Found out when the first ones do: a hook that runs when the handler returns may still
+/// add filters, and who gives the connection back unused gives it back as it was.
+struct Way {
+    bypass: Bypass,
+    /// Below filters that are not httpd's core ones.
+    floor: Option<Floor>,
+    /// The socket's timeout, for who has the connection afterwards.
+    timeout: sys::apr_interval_time_t,
 }
 
 // SAFETY: httpd's connection has no ties to a thread once its handler has given it away, or while the handler's
@@ -67,12 +76,16 @@ impl Upgraded {
             ))
             .ok()?;
             share_allocator(pool)?;
+            host_thread::remember(c.as_ptr());
+            make_log_ids(r.as_ptr());
             Ok(Upgraded {
                 r,
                 c,
                 socket,
                 max_pass: max_pass(c.as_ptr()),
-                bypass: Bypass::new(c.as_ptr()),
+                way: None,
+                surplus: Vec::new(),
+                end: None,
                 input: Brigade::new(pool, bucket_alloc),
                 output: Brigade::new(pool, bucket_alloc),
             })
@@ -96,7 +109,7 @@ impl Upgraded {
             if !block.is_null() {
                 sys::apr_allocator_free(allocator, block);
             }
-            if let Bypass::Closed = self.bypass {
+            if let Bypass::Closed = self.way().bypass {
                 // Filters take a block for each read, and would have to get it from the system.
                 sys::apr_allocator_max_free_set(allocator, KEPT);
             }
@@ -112,117 +125,41 @@ impl Upgraded {
         self.r.as_ptr()
     }
 
-    /// Reads without blocking: through the input filters, or past them when none of them has any part in it.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        if let Bypass::Open(counters) = self.bypass {
-            return self.read_socket(buffer, counters);
-        }
-        let read = self.read_filters(buffer);
-        if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.bypass) {
-            // What came with the handshake has been read: the core input filter holds nothing but the socket.
-            self.bypass = Bypass::Open(counters);
-            return self.read_socket(buffer, counters);
-        }
-        read
-    }
-
-    fn read_socket(&mut self, buffer: &mut [u8], counters: Counters) -> Result<Read, Status> {
-        match socket::receive(self.socket, buffer) {
-            Ok(0) => Ok(Read::Eof),
-            Ok(count) => {
-                counters.add_in(self.c.as_ptr(), count);
-                match count < buffer.len() {
-                    true => Ok(Read::LastData(count)),
-                    false => Ok(Read::Data(count)),
+    /// The way that bytes go; from here on nothing that httpd or a filter does for this connection waits for its socket.
+    fn way(&mut self) -> &mut Way {
+        let c = self.c.as_ptr();
+        self.way.get_or_insert_with(|| {
+            // SAFETY: the connection is live and this thread's, and in no call of a filter.
+            unsafe {
+                let bypass = Bypass::new(c);
+                let floor = match bypass {
+                    Bypass::Closed => Floor::lay(c),
+                    Bypass::Ready(_) | Bypass::Open(_) => None,
+                };
+                let socket = sys::ap_get_conn_socket(c);
+                let mut timeout = 0;
+                sys::apr_socket_timeout_get(socket, &mut timeout);
+                // The net below the floor: what polls the socket all the same finds it not ready, and breaks this
+                // one connection.
+                sys::apr_socket_timeout_set(socket, 0);
+                Way {
+                    bypass,
+                    floor,
+                    timeout,
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
-            Err(error) => Err(error.into()),
-        }
+        })
     }
 
-    fn read_filters(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
-        let status = Status(unsafe {
-            sys::ap_get_brigade(
-                self.c.as_ref().input_filters,
-                self.input.as_raw(),
-                sys::ap_input_mode_t_AP_MODE_READBYTES,
-                sys::apr_read_type_e_APR_NONBLOCK_READ,
-                buffer.len() as sys::apr_off_t,
-            )
-        });
-        let read = status.ok().and_then(|()| self.input.flatten(buffer));
-        let eos = self.input.has_eos();
-        self.input.clear();
-        match read {
-            Ok(0) if eos => Ok(Read::Eof),
-            Ok(0) => Ok(Read::WouldBlock),
-            Ok(count) => Ok(Read::Data(count)),
-            Err(status) if status.is_would_block() => Ok(Read::WouldBlock),
-            Err(status) if status.is_eof() => Ok(Read::Eof),
-            Err(status) => Err(status),
-        }
-    }
-
-    /// Whether the filters still hold output that the socket has not taken: then [`Upgraded::write`] takes none.
-    pub fn has_output(&self) -> bool {
-        // SAFETY: the connection is live.
-        unsafe { self.c.as_ref().data_in_output_filters != 0 }
-    }
-
-    /// Writes without blocking, through the output filters or past them: takes some of `bytes`, or none while the socket takes
-    /// none. Says how many bytes were taken; they are copied if the socket does not take them at once.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
-        if self.has_output() {
-            self.flush()?;
-            if self.has_output() {
-                return Ok(0);
-            }
-        }
-        if let Bypass::Open(counters) = self.bypass {
-            return match socket::send(self.socket, bytes) {
-                Ok(count) => {
-                    counters.add_out(self.c.as_ptr(), count);
-                    Ok(count)
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let bytes = &bytes[..bytes.len().min(self.max_pass)];
-        // SAFETY: the connection is live and this thread's; `bytes` outlive the pass, and the brigade is cleared
-        // behind it.
-        let status = Status(unsafe {
-            self.output.append_transient(bytes);
-            self.output.append_boundary();
-            sys::ap_pass_brigade(self.c.as_ref().output_filters, self.output.as_raw())
-        });
-        self.output.clear();
-        status.ok()?;
-        self.flush()?;
-        Ok(bytes.len())
-    }
-
-    /// Has the filters write what they hold and the socket takes; whether something is left says
-    /// [`Upgraded::has_output`].
-    pub fn flush(&mut self) -> Result<(), Status> {
-        // SAFETY: the connection is live and this thread's. The last filter of a connection is the core output
-        // filter, which takes NULL for "write what is set aside, without blocking", as the MPM itself calls it.
+    /// Gives the connection back to httpd, which will close it: its filters may block the calling thread again.
+    pub fn give_back(mut self) {
+        let Some(way) = self.way.take() else { return };
+        // SAFETY: the connection is live and this thread's, and in no call of a filter.
         unsafe {
-            let mut filter = self.c.as_ref().output_filters;
-            while !(*filter).next.is_null() {
-                filter = (*filter).next;
+            if let Some(floor) = way.floor {
+                floor.take_up();
             }
-            let write = (*(*filter).frec)
-                .filter_func
-                .out_func
-                .expect("an output filter has a function");
-            let status = write(filter, std::ptr::null_mut());
-            if self.c.as_ref().aborted != 0 {
-                return Err(Status(libc::ECONNABORTED));
-            }
-            Status(status).ok()
+            sys::apr_socket_timeout_set(sys::ap_get_conn_socket(self.c.as_ptr()), way.timeout);
         }
     }
 
@@ -243,27 +180,64 @@ impl Upgraded {
         unsafe { Table::from_raw(self.r.as_ref().notes) }
     }
 
+    /// Whether the connection is known to be gone.
+    pub fn is_aborted(&self) -> bool {
+        // SAFETY: the connection is live.
+        unsafe { self.c.as_ref().aborted != 0 }
+    }
+
     /// The connection is gone: nothing more is written to it, not even by httpd.
     pub fn abort(&mut self) {
         // SAFETY: the connection is live and this thread's.
         unsafe { self.c.as_mut().aborted = 1 };
     }
 
+    /// Tells the peer at once that this is the end, when no filter has to say goodbye first, as TLS has: nothing more
+    /// will be written.
+    pub fn shut_if_bare(&mut self) {
+        if !matches!(self.way().bypass, Bypass::Closed) && !self.has_output() {
+            socket::shutdown_write(self.socket);
+        }
+    }
+
     /// Ends the request of a suspended connection: writes the access log, tells TLS's peer that this is the end, and
-    /// shuts the socket for writing, none of which blocks.
+    /// shuts the socket for writing. Blocks when the log does.
     ///
     /// # Safety
     /// The connection has been suspended, and its handler has returned. Nothing uses the request any more.
     pub unsafe fn end_request(mut self) -> Closing {
+        self.way();
         // SAFETY: the connection is live and this thread's. The bucket takes the request with it when it is
         // destroyed, by the last filter that sees it or by `clear`; filters before it get what they need to say
         // goodbye, and the core filter writes it.
         unsafe {
             let c = self.c.as_ptr();
+            let _thread = Acting::on(c);
             let request = sys::ap_bucket_eor_create((*c).bucket_alloc, self.r.as_ptr());
             sys::port::brigade_insert_tail(self.output.as_raw(), request);
             sys::ap_pass_brigade((*c).output_filters, self.output.as_raw());
             self.output.clear();
+        }
+        self.say_goodbye()
+    }
+
+    /// [`Upgraded::end_request`] without any log, and so without blocking.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn end_request_unlogged(self) -> Closing {
+        let r = self.r;
+        let closing = self.say_goodbye();
+        // SAFETY: nothing uses the request any more, as the caller says; its pool holds all of it.
+        unsafe { sys::apr_pool_destroy((*r.as_ptr()).pool) };
+        closing
+    }
+
+    fn say_goodbye(mut self) -> Closing {
+        // SAFETY: the connection is live and this thread's.
+        unsafe {
+            let c = self.c.as_ptr();
+            let _thread = Acting::on(c);
             if (*c).aborted == 0 {
                 sys::ap_prep_lingering_close(c);
                 sys::ap_shutdown_conn(c, 0);
@@ -311,22 +285,11 @@ impl Closing {
         false
     }
 
-    /// Whether the MPM has made the first of the two stores that it makes after the suspend_connection hook.
-    pub fn is_released(&self) -> bool {
-        // SAFETY: the connection is live; the store is another thread's, so that it is read as it is in memory.
-        unsafe {
-            std::ptr::addr_of!((*self.c.as_ptr()).sbh)
-                .read_volatile()
-                .is_null()
-        }
-    }
-
     /// Closes the socket and frees the connection; the MPM's counters follow by its cleanups.
     ///
     /// # Safety
     /// The worker thread that suspended the connection is done with it. After the suspend_connection hook the MPM
-    /// still stores two fields, `c->sbh` ([`Closing::is_released`]) and then a flag of its own, so that this must come
-    /// some time after that.
+    /// still stores two fields, `c->sbh` and then a flag of its own, so that this must come some time after that.
     pub unsafe fn destroy(self) {
         // SAFETY: nobody uses the connection any more, as the caller says; its pool holds all of it.
         unsafe { sys::apr_pool_destroy((*self.c.as_ptr()).pool) }
@@ -356,6 +319,23 @@ unsafe fn share_allocator(pool: *mut sys::apr_pool_t) -> Result<(), Status> {
         });
     }
     Ok(())
+}
+
+/// Makes the ids that the error log may show, while nobody else uses the pools that they are made in.
+///
+/// # Safety
+/// `r` is a live request that this thread serves.
+unsafe fn make_log_ids(r: *mut sys::request_rec) {
+    // SAFETY: the caller's promise; httpd's own hook makes an id if no other does.
+    unsafe {
+        let c = (*r).connection;
+        if (*c).log_id.is_null() {
+            sys::ap_run_generate_log_id(c, ptr::null(), &raw mut (*c).log_id);
+        }
+        if (*r).log_id.is_null() {
+            sys::ap_run_generate_log_id(c, r, &raw mut (*r).log_id);
+        }
+    }
 }
 
 /// [`MAX_PASS`], or less when FlushMaxThreshold is lower.

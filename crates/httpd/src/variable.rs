@@ -66,12 +66,7 @@ impl<'r> Request<'r> {
 
     /// The request that the client has made, before any internal redirect.
     fn first(&self) -> &'r sys::request_rec {
-        let mut rec = self.rec();
-        // SAFETY: requests that were redirected from live as long as the one that they led to.
-        while let Some(previous) = unsafe { rec.prev.as_ref() } {
-            rec = previous;
-        }
-        rec
+        self.previous().last().unwrap_or(self.rec())
     }
 
     /// The path without PATH_INFO at its end.

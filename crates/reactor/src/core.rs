@@ -1,20 +1,21 @@
 //! What all threads of a reactor share.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, mem};
 
+use crate::job::{Job, Jobs};
 use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::registry::{Registry, Token, UNSCHEDULED};
 use crate::supervisor::Supervisor;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, lock};
 use crate::timer::{Clock, Timers};
-use crate::worker::{Job, Worker};
-use crate::{Config, Source, lock};
+use crate::waiting::Waiting;
+use crate::{Config, Source};
 
 /// The state behind a [`Reactor`](crate::Reactor) and its handles.
 pub(crate) struct Core {
@@ -24,19 +25,11 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) timers: Mutex<Timers>,
     pub(crate) jobs: Jobs,
-    /// One place for each thread there may be.
-    pub(crate) workers: Box<[Worker]>,
     pub(crate) pool: Pool,
     pub(crate) supervisor: Supervisor,
-    /// Workers in `Poller::wait`, or about to be.
-    pub(crate) waiting: Padded<AtomicUsize>,
-    pub(crate) stopping: AtomicBool,
+    pub(crate) waiting: Waiting,
+    stopping: AtomicBool,
 }
-
-/// Keeps its content off the cache lines of its neighbours.
-#[repr(align(128))]
-#[derive(Default)]
-pub(crate) struct Padded<T>(pub(crate) T);
 
 impl Core {
     pub(crate) fn new(config: Config) -> io::Result<Self> {
@@ -46,15 +39,20 @@ impl Core {
             clock: Clock::new(),
             timers: Mutex::default(),
             jobs: Jobs::default(),
-            workers: std::iter::repeat_with(Worker::new)
-                .take(config.max_threads)
-                .collect(),
             pool: Pool::new(&config),
             supervisor: Supervisor::default(),
-            waiting: Padded::default(),
+            waiting: Waiting::default(),
             stopping: AtomicBool::new(false),
             config,
         })
+    }
+
+    /// Has all threads end, as soon as they have finished what they are at.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.poller.wake_for_good();
+        self.pool.close();
+        self.supervisor.wake();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -82,10 +80,14 @@ impl Core {
 
     /// Sets or pushes the timer of `token`.
     pub(crate) fn set_timer(&self, token: Token, after: Duration) {
+        self.set_deadline(token, self.clock.tick_after(after));
+    }
+
+    /// Sets or pushes the timer of `token` to `tick`.
+    pub(crate) fn set_deadline(&self, token: Token, tick: u64) {
         let Some(slot) = self.registry.slot(token.index()) else {
             return;
         };
-        let tick = self.clock.tick_after(after);
         if !slot.timer.set(token.generation(), tick) {
             return;
         }
@@ -126,9 +128,21 @@ impl Core {
     /// before they next wait; and the supervisor, awake while no worker waits, sees to it that one
     /// does soon.
     pub(crate) fn call_for_help(&self) {
-        if self.waiting.0.load(Ordering::SeqCst) > 0 {
+        if self.waiting.count() > 0 {
             self.poller.wake();
         }
+    }
+
+    /// True if there is something to do that no worker does.
+    pub(crate) fn has_backlog(&self) -> bool {
+        let mut workers = self.pool.workers().iter();
+        !self.jobs.is_empty() || workers.any(|worker| !worker.batch.is_empty())
+    }
+
+    /// True if a worker waits for what comes next, and nothing that has come lies about. First the count, then the rest:
+    /// a worker publishes its batch before it counts itself out.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.waiting.count() > 0 && !self.has_backlog()
     }
 
     /// Runs foreign code. A panic ends here.
@@ -163,66 +177,6 @@ impl Core {
         for job in timed.into_iter().chain(jobs) {
             self.guarded("a job's destructor", || drop(job));
         }
-    }
-}
-
-/// Work that no event stands for, first come, first served.
-#[derive(Default)]
-pub(crate) struct Jobs {
-    queue: Mutex<JobQueue>,
-    /// The length of the queue, to look at without the lock.
-    len: AtomicUsize,
-}
-
-#[derive(Default)]
-struct JobQueue {
-    jobs: VecDeque<Job>,
-    closed: bool,
-}
-
-impl Jobs {
-    fn push(&self, job: Job) -> Result<(), Job> {
-        let mut queue = lock(&self.queue);
-        if queue.closed {
-            return Err(job);
-        }
-        queue.jobs.push_back(job);
-        // Before the caller looks whether a worker waits; a worker looks here after it has counted
-        // itself as waiting.
-        self.len.store(queue.jobs.len(), Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// Adds jobs that the queue drops if it is closed.
-    pub(crate) fn extend(&self, jobs: &mut Vec<Job>) {
-        let mut queue = lock(&self.queue);
-        if !queue.closed {
-            queue.jobs.extend(jobs.drain(..));
-            self.len.store(queue.jobs.len(), Ordering::SeqCst);
-        }
-        drop(queue);
-        jobs.clear();
-    }
-
-    pub(crate) fn pop(&self) -> Option<Job> {
-        if self.is_empty() {
-            return None;
-        }
-        let mut queue = lock(&self.queue);
-        let job = queue.jobs.pop_front();
-        self.len.store(queue.jobs.len(), Ordering::SeqCst);
-        job
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len.load(Ordering::SeqCst) == 0
-    }
-
-    fn close(&self) -> VecDeque<Job> {
-        let mut queue = lock(&self.queue);
-        queue.closed = true;
-        self.len.store(0, Ordering::SeqCst);
-        mem::take(&mut queue.jobs)
     }
 }
 

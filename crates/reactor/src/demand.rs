@@ -170,7 +170,7 @@ fn idle_ticks() -> Option<u64> {
     Some(idle + iowait)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

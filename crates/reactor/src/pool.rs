@@ -1,21 +1,23 @@
-//! How many workers there are, and which of them are active.
+//! The workers' accounts: how many there are, and which of them are active.
 //!
 //! Only so many threads are *active*, that is, run callbacks or wait for events, as the target says. The
 //! others are parked. One that the supervisor finds stuck in a callback no longer counts, and another
 //! takes its place: a parked one, or a new one. When the stuck one comes back there is one too many, and
 //! the next to finish its work parks. Parked workers beyond `min_threads` end after a while.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use crate::core::Core;
+use crate::Config;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::sys::Thread;
-use crate::worker::{self, Snapshot};
-use crate::{Config, lock};
+use crate::worker::{Snapshot, Worker};
 
-/// The workers' accounts.
+/// The workers, and the accounts of them.
 pub(crate) struct Pool {
+    /// One place for each thread there may be.
+    places: Box<[Worker]>,
     state: Mutex<State>,
     /// Copy of `State::active` to look at without the lock.
     active: AtomicUsize,
@@ -24,7 +26,7 @@ pub(crate) struct Pool {
     /// Workers from this index on do not exist.
     high: AtomicUsize,
     min: usize,
-    max: usize,
+    idle_timeout: Duration,
 }
 
 #[derive(Default)]
@@ -37,6 +39,8 @@ struct State {
     stuck: usize,
     /// Ended, or about to, and not joined.
     ended: Vec<Thread>,
+    /// No worker parks any more, and none is made.
+    is_closed: bool,
 }
 
 impl State {
@@ -49,7 +53,7 @@ impl State {
 pub(crate) enum Next {
     /// Look for work.
     Continue,
-    /// Return from its thread; the pool has struck it off.
+    /// Return from its thread; the pool has struck it off, and the supervisor has to be told, who joins it.
     End,
 }
 
@@ -65,18 +69,32 @@ pub(crate) struct Counts {
 impl Pool {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
+            places: std::iter::repeat_with(Worker::new)
+                .take(config.max_threads)
+                .collect(),
             state: Mutex::default(),
             active: AtomicUsize::new(0),
             target: AtomicUsize::new(config.min_threads),
             high: AtomicUsize::new(0),
             min: config.min_threads,
-            max: config.max_threads,
+            idle_timeout: config.idle_timeout,
         }
     }
 
-    /// Where the indices of workers end.
-    pub(crate) fn high(&self) -> usize {
-        self.high.load(Ordering::Acquire)
+    /// The worker with this index, which exists or has existed.
+    pub(crate) fn worker(&self, index: usize) -> &Worker {
+        &self.places[index]
+    }
+
+    /// The workers that exist, by index; a few of them may be places that are free at the moment.
+    pub(crate) fn workers(&self) -> &[Worker] {
+        &self.places[..self.high.load(Ordering::Acquire)]
+    }
+
+    /// True if `id` is the kernel's number of a worker's thread, one that is just being made included.
+    pub(crate) fn has_thread(&self, id: u32) -> bool {
+        let mut places = self.places.iter();
+        places.any(|worker| worker.thread_id.load(Ordering::Relaxed) == id)
     }
 
     pub(crate) fn active(&self) -> usize {
@@ -89,7 +107,7 @@ impl Pool {
 
     /// Says how many workers are wanted active.
     pub(crate) fn set_target(&self, target: usize) {
-        let target = target.clamp(1, self.max);
+        let target = target.clamp(1, self.places.len());
         self.target.store(target, Ordering::Relaxed);
     }
 
@@ -99,8 +117,8 @@ impl Pool {
     }
 
     /// How long the calling worker is to wait for events: for ever, `None`, if it is to stay anyway.
-    pub(crate) fn patience(&self, core: &Core) -> Option<Duration> {
-        (self.active() > self.min).then_some(core.config.idle_timeout)
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        (self.active() > self.min).then_some(self.idle_timeout)
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -113,25 +131,25 @@ impl Pool {
         }
     }
 
-    /// Makes as many workers active as the target says, as far as `max_threads` goes.
-    pub(crate) fn replenish(&self, core: &Arc<Core>) -> std::io::Result<()> {
+    /// Makes as many workers active as the target says, as far as `max_threads` goes. `start` starts the
+    /// thread of a worker, under the lock of the accounts.
+    pub(crate) fn replenish(
+        &self,
+        start: impl Fn(usize) -> std::io::Result<Thread>,
+    ) -> std::io::Result<()> {
         let mut state = lock(&self.state);
-        while state.active < self.target() && !core.is_stopping() {
+        while state.active < self.target() && !state.is_closed {
             if let Some(index) = state.parked.pop() {
                 self.set_active(&mut state, |active| active + 1);
-                core.workers[index].resume.notify_one();
+                self.places[index].resume.notify_one();
                 continue;
             }
             let free = state.threads.iter().position(Option::is_none);
             let index = free.unwrap_or(state.threads.len());
-            if index >= self.max {
+            if index >= self.places.len() {
                 break;
             }
-            let shared = Arc::clone(core);
-            let name = format!("{}-{index}", core.config.short_name());
-            let thread = Thread::spawn(&name, core.config.stack_size, move || {
-                worker::run(&shared, index);
-            })?;
+            let thread = start(index)?;
             match free {
                 Some(_) => state.threads[index] = Some(thread),
                 None => state.threads.push(Some(thread)),
@@ -144,11 +162,11 @@ impl Pool {
 
     /// Takes those of `candidates` whose callback still runs out of the active ones; returns how
     /// many that were.
-    pub(crate) fn mark_stuck(&self, core: &Core, candidates: &[(usize, Snapshot)]) -> usize {
+    pub(crate) fn mark_stuck(&self, candidates: &[(usize, Snapshot)]) -> usize {
         let mut state = lock(&self.state);
         let marked = candidates
             .iter()
-            .filter(|(index, seen)| core.workers[*index].mark_stuck(*seen))
+            .filter(|(index, seen)| self.places[*index].mark_stuck(*seen))
             .count();
         state.stuck += marked;
         self.set_active(&mut state, |active| active - marked);
@@ -165,9 +183,9 @@ impl Pool {
 
     /// Puts the calling worker aside, if there are too many, until it is wanted or `idle_timeout` is
     /// over.
-    pub(crate) fn park(&self, core: &Core, index: usize) -> Next {
+    pub(crate) fn park(&self, index: usize) -> Next {
         let mut state = lock(&self.state);
-        if state.active <= self.target() || core.is_stopping() {
+        if state.active <= self.target() || state.is_closed {
             return Next::Continue;
         }
         self.set_active(&mut state, |active| active - 1);
@@ -178,13 +196,13 @@ impl Pool {
                 return Next::Continue;
             };
             let is_spare = state.count() > self.min;
-            let left = core.config.idle_timeout.saturating_sub(start.elapsed());
-            if core.is_stopping() || is_spare && left.is_zero() {
+            let left = self.idle_timeout.saturating_sub(start.elapsed());
+            if state.is_closed || is_spare && left.is_zero() {
                 state.parked.remove(place);
-                self.end(core, state, index);
+                self.end(state, index);
                 return Next::End;
             }
-            let resume = &core.workers[index].resume;
+            let resume = &self.places[index].resume;
             state = if is_spare {
                 let result = resume.wait_timeout(state, left);
                 result.unwrap_or_else(PoisonError::into_inner).0
@@ -196,27 +214,27 @@ impl Pool {
     }
 
     /// Ends the calling worker, which had nothing to do for `idle_timeout`, if it can be spared.
-    pub(crate) fn leave(&self, core: &Core, index: usize) -> Next {
+    pub(crate) fn leave(&self, index: usize) -> Next {
         let mut state = lock(&self.state);
         if state.count() <= self.min || state.active <= self.target() {
             return Next::Continue;
         }
         self.set_active(&mut state, |active| active - 1);
-        self.end(core, state, index);
+        self.end(state, index);
         Next::End
     }
 
     /// Ends the calling worker because the reactor stops.
-    pub(crate) fn quit(&self, core: &Core, index: usize) {
+    pub(crate) fn quit(&self, index: usize) {
         let mut state = lock(&self.state);
         self.set_active(&mut state, |active| active - 1);
-        self.end(core, state, index);
+        self.end(state, index);
     }
 
     /// Strikes a worker off that is neither active nor parked any more. Its place may be another's
     /// at once.
-    fn end(&self, core: &Core, mut state: MutexGuard<'_, State>, index: usize) {
-        core.workers[index].thread_id.store(0, Ordering::Relaxed);
+    fn end(&self, mut state: MutexGuard<'_, State>, index: usize) {
+        self.places[index].thread_id.store(0, Ordering::Relaxed);
         // Nothing is there if `join_all` has it already.
         if let Some(thread) = state.threads.get_mut(index).and_then(Option::take) {
             state.ended.push(thread);
@@ -225,9 +243,6 @@ impl Pool {
             state.threads.pop();
         }
         self.set_high(&state);
-        drop(state);
-        // It joins what has ended.
-        core.supervisor.wake();
     }
 
     /// Joins the workers that have ended.
@@ -247,11 +262,12 @@ impl Pool {
         threads.into_iter().for_each(Thread::join);
     }
 
-    /// Wakes the parked workers to end.
-    pub(crate) fn resume_all(&self, core: &Core) {
-        let state = lock(&self.state);
+    /// Wakes the parked workers to end; no further one parks, and none is made.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.is_closed = true;
         for &index in &state.parked {
-            core.workers[index].resume.notify_one();
+            self.places[index].resume.notify_one();
         }
     }
 

@@ -118,7 +118,7 @@ impl fmt::Debug for Readiness {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

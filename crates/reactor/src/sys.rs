@@ -130,6 +130,10 @@ pub(crate) fn thread_id() -> u32 {
 pub(crate) struct Thread(usize);
 
 impl Thread {
+    /// Stands for a thread of a model, which the model makes and joins itself; not to be joined here.
+    #[cfg(all(test, loom))]
+    pub(crate) const OF_MODEL: Self = Self(0);
+
     /// Starts a thread with the asynchronous signals blocked.
     ///
     /// `name` is cut to the 15 bytes that Linux keeps. `stack_size` is in bytes, 0 for the system's

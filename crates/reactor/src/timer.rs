@@ -6,12 +6,12 @@
 //! look here per period. Only a deadline earlier than the entry takes the lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::job::Job;
 use crate::registry::{MAX_TICK, Registry, Token, UNSCHEDULED};
+use crate::sync::atomic::Ordering;
 use crate::sys::{self, ClockKind};
-use crate::worker::Job;
 
 /// The unit of timers, in milliseconds.
 const TICK: u64 = 10;
@@ -182,7 +182,7 @@ impl Timers {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::Arc;
 

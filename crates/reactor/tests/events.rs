@@ -196,7 +196,7 @@ fn churn(reactor: &reactor::Reactor, alive: &Arc<AtomicUsize>, id: u64) {
     registration.arm(&source.socket).unwrap();
     *source.registration.lock().unwrap() = Some(registration);
     there.write_all(&id.to_ne_bytes()).unwrap();
-    if id % 3 == 0 {
+    if id.is_multiple_of(3) {
         // Let it answer, so that events are under way.
         let mut back = [0; 8];
         there.read_exact(&mut back).unwrap();

@@ -1,5 +1,9 @@
 //! Memory that a process's sessions share: buffers that input passes through, and large ones for large messages,
-//! which are expensive to get from the system each time (a page fault every 4 KiB).
+//! which are expensive to get from the system each time (a page fault every 4 KiB), and the budget of unfinished messages.
+
+use std::sync::Arc;
+
+use websocket_proto::MessageBudget;
 
 use crate::sync::{Mutex, lock};
 
@@ -13,13 +17,27 @@ const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024..=2 * 1024 * 1024;
 const MOST: usize = 4;
 
 /// The buffers of one process. What is not in use stays here, never with a session that waits.
-#[derive(Default)]
 pub struct Buffers {
     input: Mutex<Vec<Box<[u8]>>>,
     large: Mutex<Vec<Vec<u8>>>,
+    messages: Arc<MessageBudget>,
 }
 
 impl Buffers {
+    /// None yet; `messages` is what unfinished messages may take.
+    pub fn new(messages: Arc<MessageBudget>) -> Self {
+        Buffers {
+            input: Mutex::default(),
+            large: Mutex::default(),
+            messages,
+        }
+    }
+
+    /// What unfinished messages share.
+    pub fn messages(&self) -> &Arc<MessageBudget> {
+        &self.messages
+    }
+
     /// A buffer for input, to be given back.
     pub fn take_input(&self) -> Box<[u8]> {
         lock(&self.input)

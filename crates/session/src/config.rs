@@ -25,6 +25,8 @@ pub struct Config {
     pub pong_timeout: Duration,
     /// How long there may be no message, either way; zero: for ever.
     pub idle_timeout: Duration,
+    /// How long a message may be unfinished; zero: for ever.
+    pub message_timeout: Duration,
     /// How old the session may get, less up to a tenth; zero: any age.
     pub max_lifetime: Duration,
     /// Messages in a second, and at once.

@@ -22,6 +22,10 @@ pub enum ClosedBy {
     Stopping,
     /// No message in the idle timeout.
     Idle,
+    /// A message was not complete in time.
+    Unfinished,
+    /// A message found no room in the memory that all sessions share.
+    Memory,
     /// Open for as long as a session may be.
     Age,
     /// Above its rate for too long.
@@ -41,6 +45,8 @@ impl ClosedBy {
             ClosedBy::Protocol => "protocol",
             ClosedBy::Stopping => "stopping",
             ClosedBy::Idle => "idle",
+            ClosedBy::Unfinished => "message-timeout",
+            ClosedBy::Memory => "memory",
             ClosedBy::Age => "lifetime",
             ClosedBy::Rate => "rate",
             ClosedBy::Operator => "operator",
@@ -57,6 +63,8 @@ impl fmt::Display for ClosedBy {
             ClosedBy::Protocol => "failed by the server",
             ClosedBy::Stopping => "closed because the child stops",
             ClosedBy::Idle => "closed because of WebSocketIdleTimeout",
+            ClosedBy::Unfinished => "closed because of WebSocketMessageTimeout",
+            ClosedBy::Memory => "closed because of WebSocketMessageMemory",
             ClosedBy::Age => "closed because of WebSocketMaxLifetime",
             ClosedBy::Rate => "closed because of WebSocketRateLimit",
             ClosedBy::Operator => "closed by the operator",
@@ -218,6 +226,9 @@ impl<F: fmt::Display> fmt::Display for Ending<F> {
                 frame: Some(frame), ..
             } => write!(f, "{} {:?}", frame.code, &*frame.reason),
             Ending::Close { frame: None, .. } => f.write_str("no close code"),
+            Ending::Failed(ProtocolError::NoMemory) => {
+                f.write_str("a message found no room in WebSocketMessageMemory")
+            }
             Ending::Failed(error) => write!(f, "the peer broke the protocol: {error}"),
             Ending::Eof => f.write_str("the peer vanished without a Close frame"),
             Ending::Broken(status) => write!(f, "the connection broke: {status}"),

@@ -35,25 +35,45 @@ pub trait Transport: Send {
     /// Whether it still holds bytes that it has taken: then [`Transport::write`] may take none.
     fn has_output(&self) -> bool;
 
+    /// How many bytes the peer has acknowledged so far; `None` where that cannot be known.
+    fn acknowledged(&self) -> Option<u64>;
+
+    /// Whether nothing may be read before output has left: reading would have it make more output.
+    fn is_clogged(&self) -> bool;
+
     /// Passes on what it holds, as far as there is room.
     fn flush(&mut self) -> Result<(), Self::Failure>;
 
     /// The session has ended, and has called its application for the last time. `is_lost`: nothing more can be
     /// written, so that a goodbye would block.
-    fn end(&mut self, account: &Account<'_, Self::Failure>, is_lost: bool);
+    /// Gives what is left to be done when nobody holds the transport any more.
+    fn end(&mut self, account: &Account<'_, Self::Failure>, is_lost: bool) -> Option<Epilogue>;
+
+    /// Nothing is going to be written any more: lets the peer see the end, if it can be shown without anything that
+    /// [`Transport::end`] may still need.
+    fn shut(&mut self);
 }
+
+/// What is left to be done behind a session's end, without its transport.
+pub type Epilogue = Box<dyn FnOnce() + Send>;
 
 /// What a read found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Read {
-    /// So many bytes, at least one.
+    /// So many bytes, at least one. There may be more, and the poller may not say so: read again.
     Data(usize),
     /// So many bytes, at least one, and nothing more: the next read would block, or find the end if the poller has
-    /// seen one.
+    /// seen one. What comes from here on, the poller reports.
     LastData(usize),
-    /// Nothing now.
+    /// Nothing is left, in no layer and not in the socket below them. What comes from here on, the poller reports.
     WouldBlock,
-    /// The peer has ended its direction.
+    /// Nothing yet, but something may lie below, of which the poller will not tell: read again, after others have had
+    /// their turn. A layer has taken input without giving any (records of TLS without data).
+    Again,
+    /// Nothing has been asked for: [`Transport::is_clogged`]. Read again when it is not; what is there to be read, the
+    /// poller will not report again.
+    Stalled,
+    /// The peer has ended its direction. Every byte before it has been read.
     Eof,
 }
 
@@ -72,12 +92,20 @@ pub trait Application {
     /// The time of `set_timer` has come.
     fn on_timer(&self);
 
+    /// A Pong has come. `heartbeat`: how long the session's own ping was under way that it answers, if it does.
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>);
+
     /// The WebSocket has ended like this; the code and the reason are the peer's, or what stands for them (RFC 6455
     /// §7.1.5). Only after an `on_open`.
     fn on_close(&self, code: u16, reason: &str, is_clean: bool);
 
     /// It is over: the last call, made once for each session that has been accepted.
     fn on_disconnect(&self);
+
+    /// The thread that runs a callback waits for the peer: `wait` does, and is called once.
+    fn while_blocked(&self, wait: impl FnOnce()) {
+        wait();
+    }
 }
 
 /// Who waits for the transport, and takes turns when there is something to do. Called from any thread.

@@ -39,7 +39,7 @@
 //! under the lock, and is woken there: a thread in [`Handover::wait_for_room`], an application that was refused
 //! ([`Progress::has_wanted_room`]), the turn whose input waits ([`Progress::resumes_input`]).
 //!
-//! | input | a turn finds no room ([`Handover::stop_input`]) | output sinks below the callbacks' limit |
+//! | input | a turn finds no room, or the transport clogged ([`Handover::stop_input`]) | output is below the callbacks' limit, and the transport not clogged |
 //! |---|---|---|
 //! | flowing | **stopped for room** | nothing |
 //! | stopped for room | the same | **flowing**, and a turn is asked for |
@@ -95,6 +95,16 @@ enum Place<T: Transport> {
     },
 }
 
+impl<T: Transport> Place<T> {
+    /// Whether nothing may be read before output has left.
+    fn is_clogged(&self) -> bool {
+        match self {
+            Place::Free(wire) | Place::Stalled(wire) => wire.is_clogged(),
+            Place::Absent | Place::Held { .. } => false,
+        }
+    }
+}
+
 /// Whether a turn may read.
 #[derive(PartialEq, Eq)]
 enum Input {
@@ -142,6 +152,8 @@ pub struct Sight<F> {
     pub send_deadline: Option<Instant>,
     /// There is room for what callbacks send.
     pub has_room: bool,
+    /// Nothing may be read before output has left.
+    pub is_clogged: bool,
     /// The Close frame has been put in.
     pub is_close_sent: bool,
 }
@@ -296,10 +308,11 @@ impl<T: Transport> Handover<T> {
         }
     }
 
-    /// Stops a turn's input, unless there is room; says whether it does. Room that comes from here on is told.
+    /// Stops a turn's input, unless there is room and the transport may be read; says whether it does. What changes that
+    /// from here on is told. As after [`Handover::look`], others may have left output to the caller.
     pub fn stop_input(&self) -> bool {
-        let mut state = self.state();
-        if state.outbox.has_room(SentBy::Callback) {
+        let mut state = self.wire_in_place();
+        if state.outbox.has_room(SentBy::Callback) && !state.place.is_clogged() {
             return false;
         }
         state.input = Input::StoppedForRoom;
@@ -379,6 +392,7 @@ impl<T: Transport> Handover<T> {
                 has_expired: wire.expire(now),
                 send_deadline: wire.send_deadline(),
                 has_room,
+                is_clogged: wire.is_clogged(),
                 is_close_sent,
             },
             Place::Absent | Place::Held { .. } => Sight {
@@ -388,6 +402,7 @@ impl<T: Transport> Handover<T> {
                 has_expired: false,
                 send_deadline: None,
                 has_room,
+                is_clogged: false,
                 is_close_sent,
             },
         }
@@ -490,8 +505,10 @@ impl<T: Transport> Holding<'_, T> {
         if room.is_below_a_limit {
             handover.tell_waiting(&state);
         }
-        let resumes_input =
-            state.input == Input::StoppedForRoom && state.outbox.has_room(SentBy::Callback);
+        let is_clogged = self.wire().is_clogged();
+        let resumes_input = state.input == Input::StoppedForRoom
+            && state.outbox.has_room(SentBy::Callback)
+            && !is_clogged;
         if resumes_input {
             state.input = Input::Flowing;
         }

@@ -55,7 +55,8 @@ pub use buffers::Buffers;
 pub use config::Config;
 pub use ending::{Account, Closed, ClosedBy, Ending};
 pub use environment::{
-    Application, Environment, Failure, Machine, Observer, Read, ThreadId, Transport, Wait, Waiter,
+    Application, Environment, Epilogue, Failure, Machine, Observer, Read, ThreadId, Transport,
+    Wait, Waiter,
 };
 pub use outbox::{Outgoing, Refused};
 pub use session::Session;

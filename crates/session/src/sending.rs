@@ -29,6 +29,10 @@ impl<E: Environment> Session<E> {
         loop {
             match self.attempt(outgoing, sent_by) {
                 Attempt::Done(sent) => return sent,
+                Attempt::Wait if sent_by == SentBy::Callback => {
+                    let wait = || self.wait_for_room(outgoing, sent_by);
+                    self.environment.while_blocked(wait);
+                }
                 Attempt::Wait => self.wait_for_room(outgoing, sent_by),
             }
         }
@@ -120,6 +124,8 @@ impl<E: Environment> Session<E> {
         // There may be room that no thread has had the time to see.
         self.resume();
         let sight = self.handover.look(self.environment.now());
+        // What others have left to this thread while it waited for the wire.
+        self.transmit();
         if sight.has_expired || sight.failure.is_some() {
             self.stop_sending();
             return None;

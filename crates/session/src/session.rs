@@ -100,7 +100,8 @@ impl<E: Environment> Session<E> {
             role: Role::Server,
             max_message_size: config.max_message_size,
             reserved_close_codes: config.reserved_close_codes,
-        });
+        })
+        .with_message_budget(Arc::clone(buffers.messages()));
         if let Some((agreed, codecs)) = &compression {
             sender = sender.with_permessage_deflate(agreed, codecs);
             receiver = receiver.with_permessage_deflate(agreed, codecs);

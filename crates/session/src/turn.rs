@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use websocket_proto::{CloseCode, CloseFrame, Event, Payload};
+use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError};
 
 use crate::ending::{Account, ClosedBy, Ending};
-use crate::environment::{EndingOf, Environment, Failure, Machine, Read, ThreadId, Wait};
+use crate::environment::{EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Wait};
 use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
 use crate::outbox::{Outgoing, SentBy};
 use crate::reader::{Reader, Stop};
@@ -172,6 +172,14 @@ impl<E: Environment> Session<E> {
                     reader.watch.no_input();
                     return Stop::Drained;
                 }
+                Ok(Read::Again) => return Stop::Again(Vec::new()),
+                Ok(Read::Stalled) => {
+                    return match self.must_stop(reader) {
+                        Some(stop) => stop(Vec::new()),
+                        // The output has left meanwhile.
+                        None => Stop::Again(Vec::new()),
+                    };
+                }
                 Ok(Read::Eof) => reader.ends(Ending::Eof),
                 Err(status) => reader.ends(Ending::Broken(status)),
             }
@@ -298,8 +306,12 @@ impl<E: Environment> Session<E> {
             None => {}
             Some(Event::Pong(payload)) => {
                 reader.watch.counted(&self.environment);
-                if let Some(time) = reader.watch.pong(&payload, &self.environment) {
+                let heartbeat = reader.watch.pong(&payload, &self.environment);
+                if let Some(time) = heartbeat {
                     self.environment.ping_round_trip(time);
+                }
+                if !self.handover.is_close_sent() {
+                    self.environment.on_pong(&payload, heartbeat);
                 }
             }
             Some(Event::Message { kind, mut payload }) => {
@@ -329,10 +341,11 @@ impl<E: Environment> Session<E> {
             }
             Some(Event::Failed(error)) => {
                 // RFC 6455 §7.1.7.
-                self.close(
-                    Some(&CloseFrame::from(error.close_code(self.version))),
-                    ClosedBy::Protocol,
-                );
+                let by = match error {
+                    ProtocolError::NoMemory => ClosedBy::Memory,
+                    _ => ClosedBy::Protocol,
+                };
+                self.close(Some(&error.close_frame(self.version)), by);
                 reader.ends(Ending::Failed(error));
             }
         }
@@ -382,7 +395,7 @@ impl<E: Environment> Session<E> {
         }
         // Asked once: what ends in between would be waited for in vain.
         let paused_until = reader.watch.paused_until(&self.environment);
-        let may_read = paused_until.is_none() && sight.has_room;
+        let may_read = !sight.is_clogged && paused_until.is_none() && sight.has_room;
         if may_read && reader.stop.waits_to_read() {
             return Wait::Again;
         }
@@ -404,40 +417,44 @@ impl<E: Environment> Session<E> {
     ) -> Result<Option<Instant>, Wait> {
         let drain_at = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let closed_by =
-            match reader
-                .watch
-                .check(now, self.last_sent(), is_sending, &self.environment)
-            {
-                _ if is_over(drain_at) => ClosedBy::Stopping,
-                Verdict::Dead => {
-                    reader.ends(Ending::PongTimeout);
-                    return Err(Wait::Ended);
+        let is_mid_message = reader.receiver.is_mid_message();
+        let closed_by = match reader.watch.check(
+            now,
+            self.last_sent(),
+            is_sending,
+            is_mid_message,
+            &self.environment,
+        ) {
+            _ if is_over(drain_at) => ClosedBy::Stopping,
+            Verdict::Dead => {
+                reader.ends(Ending::PongTimeout);
+                return Err(Wait::Ended);
+            }
+            Verdict::Ping(payload) => {
+                // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
+                // read and nothing was to be pinged.
+                let ping = Outgoing::Ping(&payload);
+                let pushed = self.handover.push(ping, SentBy::Callback, false);
+                if let Some(holding) = pushed.ok().and_then(|accepted| accepted.holding) {
+                    self.write(holding);
                 }
-                Verdict::Ping(payload) => {
-                    // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
-                    // read and nothing was to be pinged.
-                    let ping = Outgoing::Ping(&payload);
-                    let pushed = self.handover.push(ping, SentBy::Callback, false);
-                    if let Some(holding) = pushed.ok().and_then(|accepted| accepted.holding) {
-                        self.write(holding);
-                    }
+                return Err(Wait::Again);
+            }
+            Verdict::Idle => ClosedBy::Idle,
+            Verdict::Unfinished => ClosedBy::Unfinished,
+            Verdict::Old => ClosedBy::Age,
+            Verdict::TooFast => ClosedBy::Rate,
+            Verdict::Well(watched_until) => {
+                let timer = self.asked.timer();
+                if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
                     return Err(Wait::Again);
                 }
-                Verdict::Idle => ClosedBy::Idle,
-                Verdict::Old => ClosedBy::Age,
-                Verdict::TooFast => ClosedBy::Rate,
-                Verdict::Well(watched_until) => {
-                    let timer = self.asked.timer();
-                    if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
-                        return Err(Wait::Again);
-                    }
-                    let times = [watched_until, drain_at, timer];
-                    return Ok(times.into_iter().flatten().min());
-                }
-            };
+                let times = [watched_until, drain_at, timer];
+                return Ok(times.into_iter().flatten().min());
+            }
+        };
         let code = match closed_by {
-            ClosedBy::Rate => CloseCode::POLICY_VIOLATION,
+            ClosedBy::Rate | ClosedBy::Unfinished => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::GOING_AWAY,
         };
         self.close(Some(&CloseFrame::from(code)), closed_by);
@@ -450,6 +467,9 @@ impl<E: Environment> Session<E> {
     fn end(&self, reader: &Reader<E>) {
         self.stop_sending();
         let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
+        if !ending.is_broken() {
+            self.shut();
+        }
         if reader.is_open_told {
             let (code, reason) = ending.code_and_reason();
             sheltered(|| {
@@ -459,13 +479,26 @@ impl<E: Environment> Session<E> {
         sheltered(|| self.environment.on_disconnect());
         let (_, code) = ending.logged_code(self.closed());
         sheltered(|| self.environment.closed(code));
-        sheltered(|| self.give_account(reader, ending));
+        // What takes long (a log may hang) is done when no thread has the wire.
+        if let Some(epilogue) = sheltered(|| self.give_account(reader, ending)).flatten() {
+            sheltered(epilogue);
+        }
     }
 
-    fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) {
-        let Some(mut holding) = self.handover.hold() else {
-            return;
-        };
+    /// Lets the peer see the end at once, before the application has had its last calls, when nothing is to be written
+    /// any more.
+    fn shut(&self) {
+        if let Some(mut holding) = self.handover.hold() {
+            holding.look(|wire| {
+                if wire.is_idle() {
+                    wire.shut();
+                }
+            });
+        }
+    }
+
+    fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) -> Option<Epilogue> {
+        let mut holding = self.handover.hold()?;
         holding.look(|wire| {
             wire.end(&Account {
                 ending,
@@ -475,8 +508,8 @@ impl<E: Environment> Session<E> {
                 messages_out: self.messages_sent.load(Ordering::Relaxed),
                 bytes_in: reader.bytes_received,
                 bytes_out: wire.bytes_sent(),
-            });
-        });
+            })
+        })
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Watch {
     idle_timeout: Duration,
     /// When the last message came.
     last_message: Instant,
+    /// How long a message may be unfinished; zero: for ever.
+    message_timeout: Duration,
+    /// Since when there is a message that has begun and is not complete.
+    unfinished_since: Option<Instant>,
     /// What has come since the last look at the clock.
     has_input: bool,
     has_message: bool,
@@ -38,6 +42,8 @@ pub enum Verdict {
     Dead,
     /// No message either way for too long.
     Idle,
+    /// A message is not complete in time.
+    Unfinished,
     /// As old as it may get.
     Old,
     /// The peer does not keep to its rate.
@@ -54,6 +60,8 @@ impl Watch {
             heartbeat: Heartbeat::new(config.ping_interval, config.pong_timeout, now),
             idle_timeout: config.idle_timeout,
             last_message: now,
+            message_timeout: config.message_timeout,
+            unfinished_since: None,
             has_input: false,
             has_message: false,
             // Clients that came together do not all have to come back together.
@@ -102,11 +110,13 @@ impl Watch {
     }
 
     /// What is to be done now. `last_sent`: when the last message went. `is_sending`: output waits for the peer.
+    /// `is_mid_message`: a message has begun and is not complete.
     pub fn check(
         &mut self,
         now: Instant,
         last_sent: Instant,
         is_sending: bool,
+        is_mid_message: bool,
         machine: &impl Machine,
     ) -> Verdict {
         // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
@@ -120,7 +130,11 @@ impl Watch {
         }
         if std::mem::take(&mut self.has_message) {
             self.last_message = now;
+            // What is unfinished now is another message.
+            self.unfinished_since = None;
         }
+        // Whatever comes of it meanwhile: a peer that trickles holds as much memory as one that is silent.
+        self.unfinished_since = is_mid_message.then(|| self.unfinished_since.unwrap_or(now));
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         if is_over(self.ends_at) {
             return Verdict::Old;
@@ -129,6 +143,13 @@ impl Watch {
         let idle_at = (!self.idle_timeout.is_zero()).then(|| last_message + self.idle_timeout);
         if is_over(idle_at) {
             return Verdict::Idle;
+        }
+        let message_ends = self
+            .unfinished_since
+            .filter(|_| !self.message_timeout.is_zero())
+            .map(|since| since + self.message_timeout);
+        if is_over(message_ends) {
+            return Verdict::Unfinished;
         }
         let over_since = self.rate.as_ref().and_then(RateLimit::over_since);
         let patience_ends = over_since.map(|since| since + RATE_PATIENCE);
@@ -139,7 +160,7 @@ impl Watch {
             Beat::Ping(payload) => Verdict::Ping(payload),
             Beat::Dead => Verdict::Dead,
             Beat::Wait(beat_at) => {
-                let times = [self.ends_at, idle_at, patience_ends, beat_at];
+                let times = [self.ends_at, idle_at, message_ends, patience_ends, beat_at];
                 Verdict::Well(times.into_iter().flatten().min())
             }
         }

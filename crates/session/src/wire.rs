@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::buffers::Buffers;
 use crate::ending::Account;
-use crate::environment::{Machine, Read, Transport};
+use crate::environment::{Epilogue, Machine, Read, Transport};
+
+/// How often to look within the send timeout whether the peer takes output: a peer that has stopped is given up at most
+/// that part of the time too late.
+const LOOKS: u32 = 8;
 
 /// The transport of one session. One thread at a time has it, for reading and for writing: TLS reads while it writes.
 pub struct Wire<T: Transport> {
@@ -16,14 +20,23 @@ pub struct Wire<T: Transport> {
     taken: usize,
     /// The transport knows of `pending`.
     is_begun: bool,
-    /// Since when the transport has taken nothing although there is output.
-    stalled_since: Option<Instant>,
+    /// There is output that the transport does not take.
+    stall: Option<Stall>,
     send_timeout: Duration,
     /// The peer has been given up: it has taken nothing in that time.
     has_expired: bool,
     buffers: Arc<Buffers>,
     failure: Option<T::Failure>,
     bytes_sent: u64,
+}
+
+/// The peer takes no output.
+struct Stall {
+    since: Instant,
+    /// What it had acknowledged then; `None` when that cannot be known.
+    acknowledged: Option<u64>,
+    /// When that was last asked for.
+    looked_at: Instant,
 }
 
 impl<T: Transport> Wire<T> {
@@ -34,7 +47,7 @@ impl<T: Transport> Wire<T> {
             pending: Vec::new(),
             taken: 0,
             is_begun: true,
-            stalled_since: None,
+            stall: None,
             send_timeout,
             has_expired: false,
             buffers,
@@ -53,21 +66,60 @@ impl<T: Transport> Wire<T> {
         self.transport.read(buffer)
     }
 
-    /// Whether the next frames can be given to [`Wire::write`].
+    /// Whether nothing may be read before output has left.
+    pub fn is_clogged(&self) -> bool {
+        self.failure.is_none() && self.transport.is_clogged()
+    }
+
+    /// Whether the next frames can be given to [`Wire::load`].
     pub fn is_idle(&self) -> bool {
         self.failure.is_none() && self.pending.is_empty() && !self.transport.has_output()
     }
 
-    /// When the peer must have taken some of the output that waits for it.
+    /// When the peer must have taken some of the output that waits for it, or when to look whether it has.
     pub fn send_deadline(&self) -> Option<Instant> {
-        self.stalled_since.map(|since| since + self.send_timeout)
+        let stall = self.stall.as_ref()?;
+        let next_look = stall.looked_at + self.send_timeout / LOOKS;
+        Some(next_look.min(stall.since + self.send_timeout))
     }
 
     /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
     /// Says whether it is given up.
     pub fn expire(&mut self, now: Instant) -> bool {
-        self.has_expired |= self.send_deadline().is_some_and(|deadline| deadline <= now);
+        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        if is_over(self.send_deadline()) {
+            // A slow one may have taken some, and still not so much that the transport has room.
+            self.look_for_progress(false, now);
+            let since = self.stall.as_ref().map(|stall| stall.since);
+            self.has_expired |= is_over(since.map(|since| since + self.send_timeout));
+        }
         self.has_expired
+    }
+
+    /// Begins the time anew when the peer has taken something. Room in the system's own buffer is no sign of that: it grows
+    /// while the peer reads nothing. `has_moved`: what counts where nothing better is known.
+    fn look_for_progress(&mut self, has_moved: bool, now: Instant) {
+        let acknowledged = self.transport.acknowledged();
+        match &mut self.stall {
+            Some(stall) => {
+                stall.looked_at = now;
+                let has_moved = match (acknowledged, stall.acknowledged) {
+                    (Some(by_now), Some(by_then)) => by_now != by_then,
+                    _ => has_moved,
+                };
+                if has_moved {
+                    stall.since = now;
+                    stall.acknowledged = acknowledged;
+                }
+            }
+            None => {
+                self.stall = Some(Stall {
+                    since: now,
+                    acknowledged,
+                    looked_at: now,
+                });
+            }
+        }
     }
 
     /// How many bytes have gone out.
@@ -109,9 +161,9 @@ impl<T: Transport> Wire<T> {
         }
         let has_moved = count > 0 || (had_output && !self.transport.has_output());
         if self.is_idle() {
-            self.stalled_since = None;
-        } else if has_moved || self.stalled_since.is_none() {
-            self.stalled_since = Some(machine.now());
+            self.stall = None;
+        } else {
+            self.look_for_progress(has_moved, machine.now());
         }
         count
     }
@@ -135,11 +187,16 @@ impl<T: Transport> Wire<T> {
         Ok(())
     }
 
-    /// The session has ended.
-    pub fn end(&mut self, account: &Account<'_, T::Failure>) {
+    /// Nothing is going to be written any more.
+    pub fn shut(&mut self) {
+        self.transport.shut();
+    }
+
+    /// The session has ended. Gives what is left to be done when nobody holds the wire.
+    pub fn end(&mut self, account: &Account<'_, T::Failure>) -> Option<Epilogue> {
         // What the peer has not taken by now it never will; saying goodbye behind it would block.
         let is_lost = account.ending.is_broken() || !self.is_idle();
-        self.transport.end(account, is_lost);
+        self.transport.end(account, is_lost)
     }
 
     /// The transport, when the session has ended.

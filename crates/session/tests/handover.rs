@@ -11,7 +11,7 @@ use session::outbox::{Outbox, SentBy};
 use session::wire::Wire;
 use session::{Buffers, Machine, Refused, ThreadId};
 use table::{Pipe, text};
-use websocket_proto::{Role, Sender};
+use websocket_proto::{MessageBudget, Role, Sender};
 
 const LIMIT: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Scene {
     fn new(room: Option<usize>) -> Scene {
         let pipe = Pipe::default();
         pipe.0.lock().unwrap().room = room;
-        let buffers = Arc::new(Buffers::default());
+        let buffers = Arc::new(Buffers::new(Arc::new(MessageBudget::new(1 << 20))));
         let outbox = Outbox::new(LIMIT, Sender::new(Role::Server), Arc::clone(&buffers));
         let handover = Handover::new(outbox);
         handover.open(Wire::new(pipe.clone(), TIMEOUT, buffers));
@@ -147,7 +147,8 @@ fn a_stall_is_told_once_and_room_goes_on_with_it() {
     assert_eq!(scene.stalls(), 1);
     assert_eq!(
         scene.told.borrow().last().unwrap().stalled,
-        Some(Some(scene.machine.0 + TIMEOUT))
+        Some(Some(scene.machine.0 + TIMEOUT / 8)),
+        "when to look whether the peer takes any"
     );
     assert!(scene.handover.is_stalled());
     assert!(scene.push("b").is_none(), "the transport is full");

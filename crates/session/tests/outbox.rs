@@ -5,18 +5,18 @@ use std::sync::Arc;
 use session::Buffers;
 use session::outbox::{Outbox, Outgoing, Refused, SentBy};
 use websocket_proto::{
-    Compression, ControlPayload, Event, LocalError, MessageKind, Receiver, ReceiverConfig,
-    ReservedCloseCodes, Role, Sender,
+    Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, Receiver,
+    ReceiverConfig, ReservedCloseCodes, Role, Sender,
 };
 
 const LIMIT: usize = 1000;
 
+fn buffers() -> Arc<Buffers> {
+    Arc::new(Buffers::new(Arc::new(MessageBudget::new(1 << 20))))
+}
+
 fn outbox() -> Outbox {
-    Outbox::new(
-        LIMIT,
-        Sender::new(Role::Server),
-        Arc::new(Buffers::default()),
-    )
+    Outbox::new(LIMIT, Sender::new(Role::Server), buffers())
 }
 
 fn message(payload: &[u8]) -> Outgoing<'_> {
@@ -64,7 +64,7 @@ fn drain(outbox: &mut Outbox) -> Vec<u8> {
 
 #[test]
 fn small_frames_are_gathered_and_large_ones_are_not() {
-    let mut outbox = Outbox::new(1 << 20, Sender::new(Role::Server), Arc::default());
+    let mut outbox = Outbox::new(1 << 20, Sender::new(Role::Server), buffers());
     for _ in 0..3 {
         outbox.push(message(b"small"), SentBy::Thread).unwrap();
     }

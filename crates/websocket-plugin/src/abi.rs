@@ -8,7 +8,7 @@
 //! make a reference to a table that somebody else filled in; read its members through the pointer,
 //! and those after [`WebSocketServer::close`] only if [`WebSocketServer::has`] says so.
 
-use core::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
 use core::mem::offset_of;
 use core::ptr;
 
@@ -60,8 +60,13 @@ pub const WEBSOCKET_PLUGIN_VERSION_1: c_uint = 1;
 
 /// [`WebSocketServer::size`] of a server with no appended member (the C module).
 pub const WEBSOCKET_SERVER_SIZE_C_MODULE: usize = offset_of!(WebSocketServer, close_with);
+/// [`WebSocketServer::size`] that a server which loads plugins of version 1 has at least.
+pub const WEBSOCKET_SERVER_SIZE_VERSION_1: usize = offset_of!(WebSocketServer, reject_with);
 /// [`WebSocketPlugin::size`] that version 0 has at least.
 pub const WEBSOCKET_PLUGIN_SIZE_VERSION_0: usize = offset_of!(WebSocketPlugin, configure);
+
+/// What `on_pong` gets when no ping is known that the pong answers.
+pub const WEBSOCKET_ROUND_TRIP_UNKNOWN: c_ulong = c_ulong::MAX;
 
 /// Result of `on_connect` that refuses with 500 Internal Server Error; only for a server that has
 /// `close_with`.
@@ -150,6 +155,16 @@ pub type WsVariableGet = Option<
 /// `WS_Reject`
 pub type WsReject =
     Option<unsafe extern "C" fn(server: *const WebSocketServer, http_status: c_uint) -> c_int>;
+/// `WS_Reject_With`
+pub type WsRejectWith = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        http_status: c_uint,
+        content_type: *const c_char,
+        body: *const c_char,
+        body_size: usize,
+    ) -> c_int,
+>;
 /// `WS_Set_Timer`
 pub type WsSetTimer =
     Option<unsafe extern "C" fn(server: *const WebSocketServer, milliseconds: c_uint) -> c_int>;
@@ -200,6 +215,8 @@ pub struct WebSocketServer {
     pub set_timer: WsSetTimer,
     /// Appended. Writes to the ErrorLog.
     pub log: WsLog,
+    /// Appended. Chooses the status of a refusal, and its body.
+    pub reject_with: WsRejectWith,
 }
 
 impl WebSocketServer {
@@ -276,6 +293,16 @@ pub type WsOnClose = Option<
         clean: c_int,
     ),
 >;
+/// `WS_OnPong`
+pub type WsOnPong = Option<
+    unsafe extern "C" fn(
+        plugin_private: *mut c_void,
+        server: *const WebSocketServer,
+        payload: *const c_uchar,
+        payload_size: usize,
+        round_trip: c_ulong,
+    ),
+>;
 
 /// The callbacks of a plugin. The plugin fills it in.
 #[repr(C)]
@@ -306,4 +333,6 @@ pub struct WebSocketPlugin {
     pub on_writable: WsOnWritable,
     /// Version 1. Why the connection has ended.
     pub on_close: WsOnClose,
+    /// Version 1. A Pong has come.
+    pub on_pong: WsOnPong,
 }

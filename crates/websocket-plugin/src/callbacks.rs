@@ -1,10 +1,11 @@
 //! The callbacks that a plugin's table holds: from C to [`Plugin`](crate::Plugin).
 
-use core::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
+use core::time::Duration;
 use core::{ptr, slice, str};
 
 use crate::abi::{
-    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_CONNECT_ERROR, WebSocketOption,
+    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_ROUND_TRIP_UNKNOWN, WebSocketOption,
     WebSocketPlugin, WebSocketServer,
 };
 use crate::callback::{Callback, note};
@@ -12,9 +13,10 @@ use crate::export::{Exported, Table, leave};
 use crate::handshake::Handshake;
 use crate::host::Host;
 use crate::options::Options;
-use crate::plugin::{AnyConnection, Closing, Message};
+use crate::plugin::{AnyConnection, Closing, Message, Pong};
 use crate::process::Process;
 use crate::sender::Sender;
+use crate::timers::Timer;
 
 /// # Safety
 /// As `WS_Destroy`: `plugin` is what `init` returned, and is not used afterwards.
@@ -106,6 +108,7 @@ pub(crate) unsafe extern "C" fn child_stop<E: Exported>(
     let Some(process) = table.take_process() else {
         return;
     };
+    process.stop_timers();
     if let Some(plugin) = export.stop() {
         // SAFETY: this is the callback, and the table is alive until it returns.
         let callback = unsafe { Callback::of(process.host(), export.init(), "child_stop") };
@@ -119,7 +122,7 @@ pub(crate) unsafe extern "C" fn child_stop<E: Exported>(
 struct Live {
     connection: Box<dyn AnyConnection>,
     sender: Sender,
-    /// It panicked; its state may be broken, and is only dropped.
+    /// It panicked: nothing but its disconnect is called any more.
     failed: bool,
 }
 
@@ -137,8 +140,10 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
             return ptr::null_mut();
         }
     };
+    // SAFETY: the table is alive.
+    let failed = unsafe { host.connect_error() };
     let Some(plugin) = E::export().plugin() else {
-        return WEBSOCKET_CONNECT_ERROR;
+        return failed;
     };
 
     // SAFETY: the sender is ended before this function refuses, or by `on_disconnect`.
@@ -164,7 +169,7 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
             unsafe { rejection.tell(host) };
             ptr::null_mut()
         }
-        None => WEBSOCKET_CONNECT_ERROR,
+        None => failed,
     };
     // There is no `on_disconnect`, and the plugin may have given its sender away.
     sender.end();
@@ -236,7 +241,44 @@ pub(crate) unsafe extern "C" fn on_timer<E: Exported>(
     // SAFETY: as the caller says.
     unsafe {
         run_or_close::<E>(plugin_private, "on_timer", |connection, peer| {
-            connection.timer(peer);
+            for timer in peer.take_due_timers() {
+                match timer {
+                    Timer::Plain => connection.timer(peer),
+                    Timer::Keyed(key) => connection.timer_for(peer, key),
+                }
+            }
+            peer.arm_next_timer();
+        });
+    }
+}
+
+/// # Safety
+/// As `WS_OnPong`, see [`run`]; and `payload` has `payload_size` bytes.
+pub(crate) unsafe extern "C" fn on_pong<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+    payload: *const c_uchar,
+    payload_size: usize,
+    round_trip: c_ulong,
+) {
+    let payload = if payload.is_null() || payload_size == 0 {
+        &[]
+    } else {
+        // SAFETY: the payload is there until this function returns.
+        unsafe { slice::from_raw_parts(payload, payload_size) }
+    };
+    let is_known = round_trip != WEBSOCKET_ROUND_TRIP_UNKNOWN;
+    // A long of C's has 32 bits on some systems.
+    #[allow(clippy::useless_conversion)]
+    let microseconds = u64::from(round_trip);
+    let pong = Pong {
+        payload,
+        round_trip: is_known.then(|| Duration::from_micros(microseconds)),
+    };
+    // SAFETY: as the caller says.
+    unsafe {
+        run_or_close::<E>(plugin_private, "on_pong", |connection, peer| {
+            connection.pong(peer, &pong);
         });
     }
 }
@@ -250,6 +292,7 @@ pub(crate) unsafe extern "C" fn on_writable<E: Exported>(
     // SAFETY: as the caller says.
     unsafe {
         run_or_close::<E>(plugin_private, "on_writable", |connection, peer| {
+            peer.room_has_come();
             connection.writable(peer);
         });
     }
@@ -297,20 +340,13 @@ pub(crate) unsafe extern "C" fn on_disconnect<E: Exported>(
     // SAFETY: `on_connect` made it from a box, and the server gives it back once.
     let live = unsafe { Box::from_raw(plugin_private.cast::<Live>()) };
     let Live {
-        connection,
-        sender,
-        failed,
+        connection, sender, ..
     } = *live;
     sender.end();
     // SAFETY: this is the callback, and the table is alive until it returns.
     let callback = unsafe { Callback::of(sender.host(), E::export().init(), "on_disconnect") };
-    callback.run(|| {
-        if failed {
-            drop(connection);
-        } else {
-            connection.disconnect();
-        }
-    });
+    // After a panic, too: what other connections know of this one must go, exactly once. A second panic ends here.
+    callback.run(|| connection.disconnect());
 }
 
 /// Runs a callback of a connection's, unless an earlier one has panicked. A panic ends the
@@ -333,8 +369,7 @@ unsafe fn run_or_close<E: Exported>(
 /// Runs a callback of a connection's, unless an earlier one has panicked. Returns the connection's
 /// sender when this one does.
 ///
-/// The state stays until `on_disconnect` then: dropping it may join a thread that is in `send`, and
-/// this one may be needed to get that on.
+/// The state stays until `on_disconnect` then, which gives it to the plugin's `disconnect`.
 ///
 /// # Safety
 /// This is a callback. `plugin_private` is what `on_connect` returned, and no other callback of the

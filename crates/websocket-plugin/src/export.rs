@@ -139,6 +139,7 @@ pub fn init<E: Exported, P: Plugin>(make: impl FnOnce() -> P) -> *mut WebSocketP
             on_timer: Some(callbacks::on_timer::<E>),
             on_writable: Some(callbacks::on_writable::<E>),
             on_close: Some(callbacks::on_close::<E>),
+            on_pong: Some(callbacks::on_pong::<E>),
         },
         complaint: Mutex::default(),
         process: Mutex::default(),
@@ -199,6 +200,7 @@ impl Drop for Table {
 
 /// The child process has ended: nothing uses its table from now on.
 pub(crate) fn leave(process: &Process) {
+    process.stop_timers();
     error_log::remove(process);
     process.end();
 }

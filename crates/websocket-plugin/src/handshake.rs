@@ -35,7 +35,7 @@ impl<'a> Handshake<'a> {
     /// `REMOTE_USER`, `AUTH_TYPE`, `REQUEST_URI`, `REQUEST_METHOD`, `REQUEST_SCHEME`,
     /// `QUERY_STRING`, `SCRIPT_NAME`, `PATH_INFO`, `SERVER_NAME`, `SERVER_ADDR`, `SERVER_PORT`,
     /// `SERVER_PROTOCOL`, `SERVER_ADMIN`, `SERVER_SOFTWARE`, `DOCUMENT_ROOT`; `HTTPS` (`on` or
-    /// `off`); `HTTP_` and the name of a header field; `SSL_` and what mod_ssl knows; and each
+    /// `off`; none without mod_ssl); `HTTP_` and the name of a header field; `SSL_` and what mod_ssl knows; and each
     /// variable that `SetEnv`, `SetEnvIf`, `RewriteRule` and the like have set.
     ///
     /// `None` when there is none, and when it is not UTF-8; see
@@ -47,6 +47,17 @@ impl<'a> Handshake<'a> {
     /// Like [`variable`](Self::variable), as it came.
     pub fn variable_bytes(&self, name: &str) -> Option<&[u8]> {
         self.variable_text(name).map(CStr::to_bytes)
+    }
+
+    /// The path that the client asks for, without the query string, as it was sent (`/chat/caf%C3%A9`).
+    pub fn path(&self) -> Option<&str> {
+        let uri = self.variable("REQUEST_URI")?;
+        uri.split('?').next()
+    }
+
+    /// Who has logged in (`REMOTE_USER`).
+    pub fn user(&self) -> Option<&str> {
+        self.variable("REMOTE_USER")
     }
 
     /// A parameter of the query string, `room` of `/chat?room=blue&lang=en`: decoded (`%20` and `+`

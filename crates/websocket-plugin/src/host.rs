@@ -1,8 +1,27 @@
 //! Calls to the server functions of one table.
 
-use core::ffi::{CStr, c_char, c_int, c_uint};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::mem::offset_of;
+use core::ptr;
 
-use crate::abi::{WEBSOCKET_SERVER_VERSION_1, WebSocketServer};
+use crate::abi::{
+    WEBSOCKET_CONNECT_ERROR, WEBSOCKET_SERVER_SIZE_C_MODULE, WEBSOCKET_SERVER_VERSION_1,
+    WebSocketServer,
+};
+
+/// A function of the table's; `None` when the table ends before it.
+macro_rules! member {
+    ($host:expr, $name:ident) => {{
+        let server = $host.server;
+        match WebSocketServer::has(
+            server,
+            offset_of!(WebSocketServer, $name) + size_of::<usize>(),
+        ) {
+            true => (*server).$name,
+            false => None,
+        }
+    }};
+}
 
 /// A server's table that was found to be good, and may be gone by now.
 ///
@@ -23,8 +42,8 @@ pub(crate) struct Host {
 impl Host {
     /// Checks what a callback got. The error says what is wrong.
     ///
-    /// A server that loads a plugin of version 1 has all of [`WebSocketServer`], so nothing but
-    /// this function looks at the size.
+    /// A table may be of any length that was ever published: each method asks whether it has the member that it uses
+    /// ([`member!`]), and what an older server lacks counts as refused.
     ///
     /// # Safety
     /// `server` is NULL or points to a live table.
@@ -38,22 +57,37 @@ impl Host {
             return Err("the server's version is not 1");
         }
         // SAFETY: as before.
-        if !unsafe { WebSocketServer::has(server, size_of::<WebSocketServer>()) } {
+        if !unsafe { WebSocketServer::has(server, WEBSOCKET_SERVER_SIZE_C_MODULE) } {
             return Err("the server's table is too short");
         }
         Ok(Self { server })
     }
 
+    /// Whether both are of the same connection, or of the same process.
+    pub(crate) fn is(self, other: Self) -> bool {
+        ptr::eq(self.server, other.server)
+    }
+
+    /// What `on_connect` returns when the plugin has failed: a server without `close_with` would take the value for an
+    /// acceptance.
+    pub(crate) unsafe fn connect_error(self) -> *mut c_void {
+        // SAFETY: the table is alive.
+        match unsafe { member!(self, close_with) } {
+            Some(_) => WEBSOCKET_CONNECT_ERROR,
+            None => ptr::null_mut(),
+        }
+    }
+
     /// The result lives until the connection's `on_disconnect` returns.
     pub(crate) unsafe fn header_get<'a>(self, name: &CStr) -> Option<&'a CStr> {
         // SAFETY: the table is alive; `name` is NUL-terminated, and so is the result.
-        unsafe { text((*self.server).header_get?(self.server, name.as_ptr())) }
+        unsafe { text(member!(self, header_get)?(self.server, name.as_ptr())) }
     }
 
     pub(crate) unsafe fn header_set(self, name: &CStr, value: &CStr) {
         // SAFETY: the table is alive; both texts are copied.
         unsafe {
-            if let Some(header_set) = (*self.server).header_set {
+            if let Some(header_set) = member!(self, header_set) {
                 header_set(self.server, name.as_ptr(), value.as_ptr());
             }
         }
@@ -61,19 +95,19 @@ impl Host {
 
     pub(crate) unsafe fn protocol_count(self) -> usize {
         // SAFETY: the table is alive.
-        unsafe { (*self.server).protocol_count.map_or(0, |f| f(self.server)) }
+        unsafe { member!(self, protocol_count).map_or(0, |f| f(self.server)) }
     }
 
     /// The result lives until the connection's `on_disconnect` returns.
     pub(crate) unsafe fn protocol_index<'a>(self, index: usize) -> Option<&'a CStr> {
         // SAFETY: the table is alive; the result is NULL or NUL-terminated.
-        unsafe { text((*self.server).protocol_index?(self.server, index)) }
+        unsafe { text(member!(self, protocol_index)?(self.server, index)) }
     }
 
     pub(crate) unsafe fn protocol_set(self, name: &CStr) {
         // SAFETY: the table is alive; the text is copied.
         unsafe {
-            if let Some(protocol_set) = (*self.server).protocol_set {
+            if let Some(protocol_set) = member!(self, protocol_set) {
                 protocol_set(self.server, name.as_ptr());
             }
         }
@@ -83,7 +117,7 @@ impl Host {
     pub(crate) unsafe fn send(self, message_type: c_int, payload: &[u8]) -> usize {
         // SAFETY: the table is alive; the payload is not read after the call.
         unsafe {
-            (*self.server).send.map_or(0, |f| {
+            member!(self, send).map_or(0, |f| {
                 f(self.server, message_type, payload.as_ptr(), payload.len())
             })
         }
@@ -94,7 +128,7 @@ impl Host {
         let length = payload.len();
         // SAFETY: the table is alive; the payload is not read after the call.
         unsafe {
-            let try_send = (*self.server).try_send?;
+            let try_send = member!(self, try_send)?;
             Some(try_send(
                 self.server,
                 message_type,
@@ -113,7 +147,7 @@ impl Host {
     ) -> Option<c_int> {
         // SAFETY: the table is alive; the part is not read after the call.
         unsafe {
-            let send_fragment = (*self.server).send_fragment?;
+            let send_fragment = member!(self, send_fragment)?;
             Some(send_fragment(
                 self.server,
                 message_type,
@@ -126,26 +160,28 @@ impl Host {
 
     pub(crate) unsafe fn buffered_amount(self) -> usize {
         // SAFETY: the table is alive.
-        unsafe { (*self.server).buffered_amount.map_or(0, |f| f(self.server)) }
+        unsafe { member!(self, buffered_amount).map_or(0, |f| f(self.server)) }
     }
 
     pub(crate) unsafe fn close(self) {
         // SAFETY: the table is alive.
         unsafe {
-            if let Some(close) = (*self.server).close {
+            if let Some(close) = member!(self, close) {
                 close(self.server);
             }
         }
     }
 
-    /// Whether the server accepted the Close.
+    /// Whether the server accepted the Close. One that knows no code closes without.
     pub(crate) unsafe fn close_with(self, code: u16, reason: &str) -> bool {
         // SAFETY: the table is alive; the reason is not read after the call.
         unsafe {
-            (*self.server).close_with.is_some_and(|f| {
-                let (text, length) = (reason.as_ptr().cast(), reason.len());
-                f(self.server, c_uint::from(code), text, length) != 0
-            })
+            let Some(close_with) = member!(self, close_with) else {
+                self.close();
+                return member!(self, close).is_some();
+            };
+            let (text, length) = (reason.as_ptr().cast(), reason.len());
+            close_with(self.server, c_uint::from(code), text, length) != 0
         }
     }
 
@@ -153,39 +189,57 @@ impl Host {
     /// returns.
     pub(crate) unsafe fn option_get<'a>(self, name: &CStr) -> Option<&'a CStr> {
         // SAFETY: the table is alive; `name` is NUL-terminated, and so is the result.
-        unsafe { text((*self.server).option_get?(self.server, name.as_ptr())) }
+        unsafe { text(member!(self, option_get)?(self.server, name.as_ptr())) }
     }
 
     /// The result lives until the connection's `on_disconnect` returns.
     pub(crate) unsafe fn variable_get<'a>(self, name: &CStr) -> Option<&'a CStr> {
         // SAFETY: the table is alive; `name` is NUL-terminated, and so is the result.
-        unsafe { text((*self.server).variable_get?(self.server, name.as_ptr())) }
+        unsafe { text(member!(self, variable_get)?(self.server, name.as_ptr())) }
     }
 
     /// Whether the server will refuse with this status.
     pub(crate) unsafe fn reject(self, http_status: u16) -> bool {
         // SAFETY: the table is alive.
         unsafe {
-            (*self.server)
-                .reject
-                .is_some_and(|f| f(self.server, c_uint::from(http_status)) != 0)
+            member!(self, reject).is_some_and(|f| f(self.server, c_uint::from(http_status)) != 0)
+        }
+    }
+
+    /// Whether the server will refuse with this status and body. One that knows no bodies writes its own.
+    pub(crate) unsafe fn reject_with(
+        self,
+        http_status: u16,
+        content_type: &CStr,
+        body: &[u8],
+    ) -> bool {
+        // SAFETY: the table is alive; the texts are copied.
+        unsafe {
+            let Some(reject_with) = member!(self, reject_with) else {
+                return self.reject(http_status);
+            };
+            let (text, length) = (body.as_ptr().cast(), body.len());
+            let content_type = content_type.as_ptr();
+            reject_with(
+                self.server,
+                c_uint::from(http_status),
+                content_type,
+                text,
+                length,
+            ) != 0
         }
     }
 
     /// Whether the server took the time.
     pub(crate) unsafe fn set_timer(self, milliseconds: c_uint) -> bool {
         // SAFETY: the table is alive.
-        unsafe {
-            (*self.server)
-                .set_timer
-                .is_some_and(|f| f(self.server, milliseconds) != 0)
-        }
+        unsafe { member!(self, set_timer).is_some_and(|f| f(self.server, milliseconds) != 0) }
     }
 
     pub(crate) unsafe fn log(self, level: c_int, line: &CStr) {
         // SAFETY: the table is alive; the line is not read after the call.
         unsafe {
-            if let Some(log) = (*self.server).log {
+            if let Some(log) = member!(self, log) {
                 log(self.server, level, line.as_ptr());
             }
         }

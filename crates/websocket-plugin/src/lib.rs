@@ -44,7 +44,7 @@
 //! | [`Plugin::connect`] | before the handshake is answered: accepts, with the connection's state, or refuses |
 //! | [`Plugin::open`] | the 101 is out |
 //! | [`Plugin::message`] | once for each message, in their order |
-//! | [`Plugin::timer`], [`Plugin::writable`] | in between, when [`Sender::set_timer`] and [`Sender::try_send`] asked for it |
+//! | [`Plugin::timer`], [`Plugin::timer_for`], [`Plugin::writable`], [`Plugin::pong`] | in between, when [`Sender::set_timer`], [`Sender::set_timer_for`], [`Sender::try_send`] and [`Sender::ping`] asked for it |
 //! | [`Plugin::closed`] | how and why it ended, once for each `open` |
 //! | [`Plugin::disconnect`] | gives the state back, exactly once for each connection that was accepted |
 //!
@@ -63,7 +63,7 @@
 //!
 //! `WebSocketPluginOption` gives options to a location, and [`Options`] reads them, in `configure` to
 //! check them and in [`Handshake::options`] to use them. Outside of a connection, [`Process::option`]
-//! has those of the server config.
+//! has those of `WebSocketProcessOption` and of the server config.
 //!
 //! # Logging
 //!
@@ -84,9 +84,12 @@
 //! | the expression in [`export_plugin!`], `configure` | a configuration error |
 //! | `child_start` | this child refuses each connection with 500, Internal Server Error |
 //! | `connect` | 500, Internal Server Error |
-//! | `open`, `message`, `timer`, `writable` | close code 1011; the plugin is not called for this connection any more, and its state is dropped after the end |
+//! | `open`, `message`, `timer`, `timer_for`, `pong`, `writable` | close code 1011; of this connection, only `disconnect` is called any more, with its state as the panic has left it |
 //! | `closed`, `disconnect`, `child_stop`, the plugin's `drop` | none |
 //! | a thread of the plugin's own | what [`std::thread`] says |
+//!
+//! A panic while a `std::sync::Mutex` is locked poisons it, and `lock().unwrap()` then panics for everybody else: use
+//! `lock().unwrap_or_else(PoisonError::into_inner)`, and keep what is behind it whole at any time; or a [`Room`].
 //!
 //! With `RUST_BACKTRACE` in httpd's environment there is a backtrace too. The crate cannot be built
 //! with `panic = "abort"`.
@@ -108,8 +111,10 @@
 
 pub mod abi;
 
+mod asynchronous;
 mod callback;
 mod callbacks;
+mod clock;
 mod error_log;
 mod export;
 mod gate;
@@ -121,20 +126,24 @@ mod plugin;
 mod process;
 mod query;
 mod rejection;
+mod room;
 mod sender;
 mod thread;
+mod timers;
 mod writer;
 
 #[cfg(panic = "abort")]
 compile_error!("panics are caught here: no profile of a plugin may set panic = \"abort\"");
 
+pub use asynchronous::{AsyncSender, Ready};
 pub use handshake::Handshake;
 pub use header::InvalidHeader;
 pub use log;
 pub use options::Options;
-pub use plugin::{Closing, Message, Plugin};
+pub use plugin::{Closing, Message, Plugin, Pong};
 pub use process::Process;
 pub use rejection::Rejection;
+pub use room::{Room, Seat};
 pub use sender::{SendError, Sender};
 pub use thread::spawn;
 pub use writer::MessageWriter;
@@ -153,8 +162,9 @@ pub mod __private {
 /// Defines the init function `$init` of a plugin.
 ///
 /// `$plugin` is an expression of a type that implements [`Plugin`]. It is evaluated each time httpd
-/// reads its configuration, in the parent process; the value is dropped when that configuration
-/// goes away. If it panics, the configuration is refused. Several locations that name the same init
+/// reads its configuration, in the parent process; the value is dropped there when that configuration
+/// goes away. A child process has a copy of it, and ends without dropping it: what a child has opened is given back in
+/// [`Plugin::child_stop`](crate::Plugin::child_stop). If it panics, the configuration is refused. Several locations that name the same init
 /// function share one value.
 ///
 /// A shared object may export several plugins under different names. The first init function that is

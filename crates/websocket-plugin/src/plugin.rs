@@ -1,6 +1,7 @@
 //! What a plugin implements.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::handshake::Handshake;
 use crate::options::Options;
@@ -65,6 +66,19 @@ pub trait Plugin: Send + Sync + 'static {
         let _ = (connection, peer);
     }
 
+    /// The time of [`Sender::set_timer_for`] with this key has come.
+    fn timer_for(&self, connection: &mut Self::Connection, peer: &Sender, key: u32) {
+        let _ = (connection, peer, key);
+    }
+
+    /// A Pong has come: the answer to a [`Sender::ping`], to a ping of the server's own
+    /// (`WebSocketPingInterval`), or one that nobody asked for.
+    ///
+    /// Needs a server of this version; an older one does not call it.
+    fn pong(&self, connection: &mut Self::Connection, peer: &Sender, pong: &Pong<'_>) {
+        let _ = (connection, peer, pong);
+    }
+
     /// There is room again after [`Sender::try_send`] said
     /// [`WouldBlock`](crate::SendError::WouldBlock). Once, until it says so again.
     fn writable(&self, connection: &mut Self::Connection, peer: &Sender) {
@@ -108,6 +122,16 @@ impl Message<'_> {
     }
 }
 
+/// A Pong frame.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Pong<'a> {
+    /// At most 125 bytes.
+    pub payload: &'a [u8],
+    /// How long ping and pong were under way, when it answers the server's latest ping or the plugin's.
+    pub round_trip: Option<Duration>,
+}
+
 /// Why and how a WebSocket has ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -138,6 +162,8 @@ pub(crate) trait AnyConnection: Send {
     fn open(&mut self, peer: &Sender);
     fn message(&mut self, peer: &Sender, message: Message<'_>);
     fn timer(&mut self, peer: &Sender);
+    fn timer_for(&mut self, peer: &Sender, key: u32);
+    fn pong(&mut self, peer: &Sender, pong: &Pong<'_>);
     fn writable(&mut self, peer: &Sender);
     fn closed(&mut self, closing: &Closing<'_>);
     fn disconnect(self: Box<Self>);
@@ -184,6 +210,14 @@ impl<P: Plugin> AnyConnection for Accepted<P> {
 
     fn timer(&mut self, peer: &Sender) {
         self.plugin.timer(&mut self.connection, peer);
+    }
+
+    fn timer_for(&mut self, peer: &Sender, key: u32) {
+        self.plugin.timer_for(&mut self.connection, peer, key);
+    }
+
+    fn pong(&mut self, peer: &Sender, pong: &Pong<'_>) {
+        self.plugin.pong(&mut self.connection, peer, pong);
     }
 
     fn writable(&mut self, peer: &Sender) {

@@ -2,9 +2,12 @@
 
 use core::ffi::{CStr, c_int};
 use core::fmt;
+use core::time::Duration;
 use std::ffi::CString;
+use std::io;
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::gate::Gated;
 use crate::host::Host;
 
@@ -15,12 +18,13 @@ use crate::host::Host;
 #[derive(Clone)]
 pub struct Process {
     gated: Arc<Gated>,
+    clock: Arc<Clock>,
 }
 
 impl Process {
-    /// The value that `WebSocketPluginOption` gives this option in the server config, that is
-    /// outside of virtual hosts and locations. `None` when it is not set there, and after
-    /// `child_stop`.
+    /// The value that `WebSocketProcessOption` gives this option for the plugin's init function, or else
+    /// `WebSocketPluginOption` in the server config, that is outside of virtual hosts and locations. `None` when it is
+    /// not set there, and after `child_stop`.
     pub fn option(&self, name: &str) -> Option<String> {
         let name = CString::new(name).ok()?;
         self.gated.call(|host| {
@@ -35,7 +39,46 @@ impl Process {
     pub(crate) unsafe fn new(host: Host) -> Self {
         // SAFETY: as the caller says.
         let gated = Arc::new(unsafe { Gated::new(host) });
-        Self { gated }
+        let clock = Arc::default();
+        Self { gated, clock }
+    }
+
+    /// Has `job` called once, after this time or somewhat later, on a thread that this process's timers share. An error
+    /// says that there is no thread, or that the process ends.
+    ///
+    /// From then until [`Plugin::child_stop`](crate::Plugin::child_stop), which waits for a job that runs, and before which
+    /// all others are dropped. A job that takes long delays the next ones. A panic is logged.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use websocket_plugin::{Message, Process, Room};
+    ///
+    /// fn child_start(room: &Room, process: &Process) -> std::io::Result<()> {
+    ///     let room = room.clone();
+    ///     process.every(Duration::from_secs(1), move || {
+    ///         room.send(Message::Text("tick"));
+    ///     })
+    /// }
+    /// ```
+    pub fn after(&self, time: Duration, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let mut job = Some(job);
+        let job = move || {
+            if let Some(job) = job.take() {
+                job();
+            }
+        };
+        self.clock.add(time, None, Box::new(job))
+    }
+
+    /// [`after`](Self::after), over and over with this time in between. One that panics is not called again.
+    pub fn every(&self, period: Duration, job: impl FnMut() + Send + 'static) -> io::Result<()> {
+        let period = period.max(Duration::from_millis(1));
+        self.clock.add(period, Some(period), Box::new(job))
+    }
+
+    /// Ends the timers.
+    pub(crate) fn stop_timers(&self) {
+        self.clock.stop();
     }
 
     pub(crate) fn end(&self) {

@@ -1,15 +1,15 @@
 //! How a plugin refuses an opening handshake.
 
 use core::fmt;
-use std::io;
+use std::error::Error;
+use std::ffi::CString;
 
 use crate::callback::note;
 use crate::header::{HeaderField, InvalidHeader};
 use crate::host::Host;
-use crate::sender::SendError;
 
 /// The HTTP response that refuses an opening handshake. httpd writes its body, an `ErrorDocument`
-/// if there is one.
+/// if there is one, unless the plugin gives it [one](Self::body).
 ///
 /// ```
 /// use websocket_plugin::{Handshake, Rejection};
@@ -24,13 +24,13 @@ use crate::sender::SendError;
 ///
 /// What [`Handshake::set_header`](crate::Handshake::set_header) has set goes on the response too.
 ///
-/// A `?` in [`Plugin::connect`](crate::Plugin::connect) turns the errors of this crate, those of
-/// input and output, and the texts of [`Options`](crate::Options) into a 500 and a line in the log.
+/// A `?` in [`Plugin::connect`](crate::Plugin::connect) turns any error into a 500 and a line in the log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "connect refuses by returning it as an error"]
 pub struct Rejection {
     status: u16,
     fields: Vec<HeaderField>,
+    body: Option<(CString, Vec<u8>)>,
 }
 
 impl Rejection {
@@ -42,7 +42,12 @@ impl Rejection {
             _ => 500,
         };
         let fields = Vec::new();
-        Self { status, fields }
+        let body = None;
+        Self {
+            status,
+            fields,
+            body,
+        }
     }
 
     /// 400: the request makes no sense.
@@ -82,9 +87,32 @@ impl Rejection {
         Ok(self)
     }
 
-    fn failed(error: impl fmt::Display) -> Self {
-        note(error);
-        Self::new(500)
+    /// Gives the response a body of the plugin's own, in the place of httpd's page: `application/json` and the text, for
+    /// one. A server that is older than this writes its own.
+    ///
+    /// The content type has no control character; anything else is an error.
+    pub fn body(
+        mut self,
+        content_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<Self, InvalidHeader> {
+        let HeaderField { value, .. } = HeaderField::new("Content-Type", content_type)?;
+        self.body = Some((value, body.into()));
+        Ok(self)
+    }
+
+    /// Writes why into the log, at level error. For errors of which one knows the status:
+    ///
+    /// ```
+    /// # use websocket_plugin::Rejection;
+    /// # fn look_up() -> Result<u32, std::io::Error> { Ok(1) }
+    /// # fn connect() -> Result<u32, Rejection> {
+    /// let user = look_up().map_err(|error| Rejection::service_unavailable().because(error))?;
+    /// # Ok(user) }
+    /// ```
+    pub fn because(self, reason: impl fmt::Display) -> Self {
+        note(reason);
+        self
     }
 
     /// Tells the server.
@@ -97,7 +125,12 @@ impl Rejection {
             unsafe { host.header_set(&field.name, &field.value) };
         }
         // SAFETY: as the caller says.
-        unsafe { host.reject(self.status) };
+        unsafe {
+            match &self.body {
+                Some((kind, body)) => host.reject_with(self.status, kind, body),
+                None => host.reject(self.status),
+            }
+        };
     }
 }
 
@@ -108,32 +141,21 @@ impl Default for Rejection {
     }
 }
 
-/// An error of the plugin's own: 500 Internal Server Error, and the error goes to the log.
-impl From<InvalidHeader> for Rejection {
-    fn from(error: InvalidHeader) -> Self {
-        Self::failed(error)
-    }
-}
-
-/// An error of the plugin's own: 500 Internal Server Error, and the error goes to the log.
-impl From<SendError> for Rejection {
-    fn from(error: SendError) -> Self {
-        Self::failed(error)
-    }
-}
-
-/// An error of the plugin's own: 500 Internal Server Error, and the error goes to the log.
-impl From<io::Error> for Rejection {
-    fn from(error: io::Error) -> Self {
-        Self::failed(error)
-    }
-}
-
-/// What [`Options`](crate::Options) say is wrong: 500 Internal Server Error, and the text goes to
-/// the log.
-impl From<String> for Rejection {
-    fn from(error: String) -> Self {
-        Self::failed(error)
+/// `?` in [`Plugin::connect`](crate::Plugin::connect): whatever can be an error (each type that implements `Error`, and
+/// texts, which is what [`Options`](crate::Options) say) is a 500 Internal Server Error, and goes to the log, with what has
+/// caused it.
+///
+/// So a `Rejection` itself is no `Error`: it would be one of these.
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        Self::new(500).because(text)
     }
 }
 
@@ -142,5 +164,3 @@ impl fmt::Display for Rejection {
         write!(f, "the handshake is refused with status {}", self.status)
     }
 }
-
-impl std::error::Error for Rejection {}

@@ -4,17 +4,23 @@ use core::ffi::{c_int, c_uint};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::ffi::CString;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::abi::{
     MESSAGE_TYPE_BINARY, MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG, MESSAGE_TYPE_TEXT,
     MESSAGE_TYPE_UNCOMPRESSED, WEBSOCKET_SEND_ACCEPTED, WEBSOCKET_SEND_INVALID,
     WEBSOCKET_SEND_WOULD_BLOCK,
 };
+use crate::asynchronous::{AsyncSender, Ready, Room};
+use crate::callback::Callback;
 use crate::gate::Gated;
 use crate::host::Host;
 use crate::plugin::Message;
+use crate::query;
+use crate::timers::{Timer, Timers};
 use crate::writer::MessageWriter;
 
 /// Sends to the peer of one WebSocket.
@@ -23,9 +29,14 @@ use crate::writer::MessageWriter;
 /// calls then return [`SendError::Closed`].
 ///
 /// `Ok` means that the message will be written after those accepted before it, not that the peer
-/// has it. When the peer is slow, a call waits until there is room for its message, or until the
-/// connection ends; [`try_send`](Self::try_send) does not. Messages that one thread sends keep
-/// their order.
+/// has it. Messages that one thread sends keep their order.
+///
+/// | may wait for a slow peer, and so holds up its thread | never waits |
+/// |---|---|
+/// | [`send`](Self::send), [`send_text`](Self::send_text), [`send_binary`](Self::send_binary), [`send_uncompressed`](Self::send_uncompressed), [`ping`](Self::ping), [`pong`](Self::pong), a [`MessageWriter`]'s parts | [`try_send`](Self::try_send), [`asynchronous`](Self::asynchronous)'s sends, [`close`](Self::close), [`close_with`](Self::close_with), [`buffered_amount`](Self::buffered_amount), the timers |
+///
+/// One that waits goes on when there is room, or when the connection ends. The worker threads of an asynchronous runtime
+/// call nothing of the left side.
 #[derive(Clone)]
 pub struct Sender {
     shared: Arc<Shared>,
@@ -35,6 +46,8 @@ struct Shared {
     gated: Gated,
     /// There is a [`MessageWriter`].
     is_writing: AtomicBool,
+    timers: Mutex<Timers>,
+    room: Room,
 }
 
 impl Sender {
@@ -72,11 +85,29 @@ impl Sender {
     /// [`Plugin::writable`](crate::Plugin::writable) is called once there is room again. Room is
     /// `WebSocketSendBuffer`, 1 MiB unless configured.
     pub fn try_send(&self, message: Message<'_>) -> Result<(), SendError> {
+        let asked = self.shared.room.ask();
         let result = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.try_send(message_type(message), message.as_bytes()) }
         })?;
-        outcome(result)
+        let result = outcome(result);
+        if result == Err(SendError::WouldBlock) {
+            self.shared.room.lacks(asked);
+        }
+        result
+    }
+
+    /// Becomes ready when there may be room again after [`try_send`](Self::try_send) said
+    /// [`SendError::WouldBlock`], at once when it has not said so; [`SendError::Closed`] when the connection has ended.
+    ///
+    /// A future of no particular runtime. [`asynchronous`](Self::asynchronous) sends with it.
+    pub fn ready(&self) -> Ready<'_> {
+        Ready::new(&self.shared.room)
+    }
+
+    /// The same peer for asynchronous code: its sends are futures, which never block a thread.
+    pub fn asynchronous(&self) -> AsyncSender {
+        AsyncSender::new(self.clone())
     }
 
     /// Begins a text message whose parts are sent as they come.
@@ -148,17 +179,55 @@ impl Sender {
     }
 
     /// Has [`Plugin::timer`](crate::Plugin::timer) called once, after this time or somewhat later. A
-    /// connection has one timer: a second call replaces the first.
+    /// second call replaces the first; [`set_timer_for`](Self::set_timer_for) has any number of timers.
     ///
     /// In whole milliseconds, rounded up, from 1 ms to a day; a longer time is
     /// [`SendError::Invalid`]. From [`Plugin::connect`](crate::Plugin::connect), the time begins
     /// there, and the call comes after [`Plugin::open`](crate::Plugin::open).
     pub fn set_timer(&self, after: Duration) -> Result<(), SendError> {
-        let milliseconds = after.as_nanos().div_ceil(1_000_000).max(1);
-        let milliseconds = c_uint::try_from(milliseconds).map_err(|_| SendError::Invalid)?;
-        if milliseconds > MAX_TIMER {
+        self.set(Timer::Plain, Some(after))
+    }
+
+    /// Takes the timer back. A call that has begun on another thread is too late to stop.
+    pub fn clear_timer(&self) {
+        let _ = self.set(Timer::Plain, None);
+    }
+
+    /// Has [`Plugin::timer_for`](crate::Plugin::timer_for) called once with this key, as
+    /// [`set_timer`](Self::set_timer) does without one. A connection has any number of keys, and one timer for each.
+    pub fn set_timer_for(&self, key: u32, after: Duration) -> Result<(), SendError> {
+        self.set(Timer::Keyed(key), Some(after))
+    }
+
+    /// Takes the timer of this key back.
+    pub fn clear_timer_for(&self, key: u32) {
+        let _ = self.set(Timer::Keyed(key), None);
+    }
+
+    fn set(&self, timer: Timer, after: Option<Duration>) -> Result<(), SendError> {
+        let is_too_long =
+            |after: Duration| after.as_nanos().div_ceil(1_000_000) > u128::from(MAX_TIMER);
+        if after.is_some_and(is_too_long) {
             return Err(SendError::Invalid);
         }
+        let mut timers = self.timers();
+        match timers.set(timer, after, Instant::now()) {
+            // Asked all the same, so that a closed connection says so.
+            None => self.call(|_| ()),
+            Some(next) => match self.arm(next) {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    timers.set(timer, None, Instant::now());
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// Asks the server for one call of `on_timer`, or for none.
+    fn arm(&self, after: Option<Duration>) -> Result<(), SendError> {
+        let milliseconds = after.map_or(0, |after| after.as_nanos().div_ceil(1_000_000).max(1));
+        let milliseconds = c_uint::try_from(milliseconds).map_err(|_| SendError::Invalid)?;
         let taken = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.set_timer(milliseconds) }
@@ -170,12 +239,72 @@ impl Sender {
         }
     }
 
-    /// Takes the timer back. A call that has begun on another thread is too late to stop.
-    pub fn clear_timer(&self) {
-        let _ = self.call(|host| {
-            // SAFETY: the gate is open, so the table is alive.
-            unsafe { host.set_timer(0) }
-        });
+    /// The timers that a call of `on_timer` is for.
+    pub(crate) fn take_due_timers(&self) -> Vec<Timer> {
+        self.timers().take_due(Instant::now())
+    }
+
+    /// Asks the server for the next of them.
+    pub(crate) fn arm_next_timer(&self) {
+        let next = self.timers().next(Instant::now());
+        if let Some(next) = next {
+            let _ = self.arm(next);
+        }
+    }
+
+    fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.shared
+            .timers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is room again.
+    pub(crate) fn room_has_come(&self) {
+        self.shared.room.has_come();
+    }
+
+    // What stays readable of the request.
+
+    /// The path that the client has asked for, without the query string, as it was sent (`/chat/caf%C3%A9`).
+    ///
+    /// This and the four below read the handshake's request, in a callback of this connection (from `connect` to
+    /// `disconnect`): elsewhere, and on other threads, they are `None`. Copy there what a thread needs.
+    pub fn path(&self) -> Option<String> {
+        let uri = self.variable("REQUEST_URI")?;
+        Some(uri.split('?').next().unwrap_or_default().to_owned())
+    }
+
+    /// A parameter of the query string, as [`Handshake::query`](crate::Handshake::query) has it.
+    pub fn query(&self, name: &str) -> Option<String> {
+        query::parameter(self.variable("QUERY_STRING")?.as_bytes(), name)
+    }
+
+    /// Who has logged in (`REMOTE_USER`).
+    pub fn user(&self) -> Option<String> {
+        self.variable("REMOTE_USER")
+    }
+
+    /// A header field of the request, as [`Handshake::header`](crate::Handshake::header) has it.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: a callback of this connection runs on this thread.
+        let value = unsafe { self.in_own_callback()?.header_get(&name) }?;
+        value.to_str().ok().map(str::to_owned)
+    }
+
+    /// A variable, as [`Handshake::variable`](crate::Handshake::variable) has it.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: as in `header`.
+        let value = unsafe { self.in_own_callback()?.variable_get(&name) }?;
+        value.to_str().ok().map(str::to_owned)
+    }
+
+    /// The table, when a callback of this connection runs on this thread, so that it is alive.
+    fn in_own_callback(&self) -> Option<Host> {
+        let running = Callback::running()?.host()?;
+        running.is(self.shared.gated.host()).then_some(running)
     }
 
     /// # Safety
@@ -186,6 +315,8 @@ impl Sender {
                 // SAFETY: as the caller says.
                 gated: unsafe { Gated::new(host) },
                 is_writing: AtomicBool::new(false),
+                timers: Mutex::default(),
+                room: Room::default(),
             }),
         }
     }
@@ -193,6 +324,7 @@ impl Sender {
     /// Ends all use of the server's table: later calls say `Closed`, and this one waits for those
     /// under way. The server releases them before it calls `on_disconnect`.
     pub(crate) fn end(&self) {
+        self.shared.room.end();
         self.shared.gated.shut();
     }
 

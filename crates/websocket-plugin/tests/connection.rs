@@ -10,7 +10,7 @@ use std::time::Duration;
 use mock::{Answer, Call, Loaded, Mock};
 use websocket_plugin::abi::*;
 use websocket_plugin::{
-    Closing, Handshake, Message, Plugin, Rejection, SendError, Sender, export_plugin,
+    Closing, Handshake, Message, Plugin, Pong, Rejection, SendError, Sender, export_plugin,
 };
 
 // ------------------------------------------------------------------- every function of a sender
@@ -262,21 +262,109 @@ fn a_table_is_of_version_1_and_complete() {
     assert!(table.configure.is_some() && table.child_start.is_some());
     assert!(table.child_stop.is_some() && table.on_open.is_some());
     assert!(table.on_timer.is_some() && table.on_writable.is_some());
-    assert!(table.on_close.is_some());
+    assert!(table.on_close.is_some() && table.on_pong.is_some());
 }
 
 #[test]
 fn a_server_that_cannot_be_used_is_refused() {
     let plugin = Loaded::new(connection_obedient_init);
-    let short = offset_of!(WebSocketServer, log);
+    let short = WEBSOCKET_SERVER_SIZE_C_MODULE - size_of::<usize>();
     assert!(plugin.connect_raw(std::ptr::null()).is_null());
     for mock in [
         Mock::new().with_version(2),
         Mock::new().with_size(2 * size_of::<u32>()),
-        Mock::new().with_size(WEBSOCKET_SERVER_SIZE_C_MODULE),
         Mock::new().with_size(short),
     ] {
         assert!(plugin.connect_raw(mock.server()).is_null());
+    }
+}
+
+/// Makes every call there is.
+struct Everything;
+
+impl Plugin for Everything {
+    type Connection = ();
+
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
+        let peer = handshake.sender();
+        let _ = (handshake.options().get("a"), handshake.variable("A"));
+        let _ = (handshake.header("a"), handshake.set_header("A", "b"));
+        let _ = handshake.choose_subprotocol("none");
+        let _ = (
+            peer.set_timer(Duration::from_secs(1)),
+            peer.buffered_amount(),
+        );
+        match handshake.header("Refuse") {
+            Some("plainly") => Err(Rejection::not_found()),
+            Some(_) => Err(Rejection::not_found().body("text/plain", "no")?),
+            None => Ok(()),
+        }
+    }
+
+    fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
+        let _ = (peer.try_send(message), peer.send(message));
+        if let Ok(mut writer) = peer.text_writer() {
+            let _ = writer.write("part");
+        }
+        let _ = (
+            peer.path(),
+            peer.user(),
+            peer.set_timer_for(1, Duration::from_secs(1)),
+        );
+        websocket_plugin::log::info!("a line");
+        let _ = peer.close_with(4000, "bye");
+    }
+}
+
+export_plugin!(connection_everything_init, Everything);
+
+/// The ends of every table that was ever published: the C module's, the first of version 1, and today's. Those in between
+/// never were, and must be borne as well.
+fn published_lengths() -> impl Iterator<Item = usize> {
+    (WEBSOCKET_SERVER_SIZE_C_MODULE..=size_of::<WebSocketServer>()).step_by(size_of::<usize>())
+}
+
+#[test]
+fn a_shorter_table_is_used_as_far_as_it_goes() {
+    assert!(published_lengths().any(|length| length == WEBSOCKET_SERVER_SIZE_VERSION_1));
+    let plugin = Loaded::new(connection_everything_init);
+    for length in published_lengths() {
+        let mock = Mock::new().cut(length);
+        let private = plugin.connect(&mock);
+        plugin.text(private, &mock, "hello");
+        plugin.timer(private, &mock);
+        plugin.disconnect(private, &mock);
+        let calls = mock.calls();
+        assert!(
+            calls.contains(&Call::Send(MESSAGE_TYPE_TEXT, b"hello".to_vec())),
+            "{length}"
+        );
+        let has_close_with = length > WEBSOCKET_SERVER_SIZE_C_MODULE;
+        assert_eq!(
+            calls.contains(&Call::CloseWith(4000, "bye".to_owned())),
+            has_close_with
+        );
+        assert_eq!(calls.contains(&Call::Close), !has_close_with);
+    }
+}
+
+#[test]
+fn a_server_without_bodies_for_refusals_writes_its_own() {
+    let plugin = Loaded::new(connection_everything_init);
+    for length in published_lengths() {
+        let mock = Mock::new()
+            .with_header("Refuse", b"with a body")
+            .cut(length);
+        assert!(plugin.connect_raw(mock.server()).is_null());
+        let whole = length == size_of::<WebSocketServer>();
+        let refused = match mock.calls().last() {
+            Some(Call::RejectWith(404, kind, body)) => {
+                kind == "text/plain" && body == b"no" && whole
+            }
+            Some(Call::Reject(404)) => !whole,
+            _ => length <= offset_of!(WebSocketServer, reject),
+        };
+        assert!(refused, "{length}: {:?}", mock.calls());
     }
 }
 
@@ -401,3 +489,113 @@ impl Plugin for Wrong {
 }
 
 export_plugin!(connection_wrong_init, Wrong);
+
+// ------------------------------------------------------------------------------ keyed timers, pongs
+
+/// Two timers for each text, and what it has been called for.
+struct Timed;
+
+impl Plugin for Timed {
+    type Connection = ();
+
+    fn connect(&self, _: &Handshake<'_>) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
+        match message {
+            Message::Text("set") => {
+                peer.set_timer_for(2, Duration::from_secs(60)).unwrap();
+                peer.set_timer_for(1, Duration::from_millis(1)).unwrap();
+                peer.set_timer(Duration::from_secs(90)).unwrap();
+            }
+            Message::Text("clear") => peer.clear_timer_for(2),
+            _ => {
+                let found = (
+                    peer.path(),
+                    peer.query("room"),
+                    peer.user(),
+                    peer.header("x-a"),
+                );
+                peer.send_text(&format!("{found:?}")).unwrap();
+                let peer = peer.clone();
+                let elsewhere = std::thread::spawn(move || peer.header("x-a"));
+                assert_eq!(elsewhere.join().unwrap(), None);
+            }
+        }
+    }
+
+    fn timer(&self, (): &mut (), peer: &Sender) {
+        peer.send_text("plain").unwrap();
+    }
+
+    fn timer_for(&self, (): &mut (), peer: &Sender, key: u32) {
+        peer.send_text(&format!("timer {key}")).unwrap();
+    }
+
+    fn pong(&self, (): &mut (), peer: &Sender, pong: &Pong<'_>) {
+        peer.send_text(&format!("{:?} {:?}", pong.payload, pong.round_trip))
+            .unwrap();
+    }
+}
+
+export_plugin!(connection_timed_init, Timed);
+
+fn sent(mock: &Mock) -> Vec<String> {
+    let calls = mock.calls().into_iter();
+    calls
+        .filter_map(|call| match call {
+            Call::Send(_, payload) => String::from_utf8(payload).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn several_timers_share_the_one_of_the_server() {
+    let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
+    let private = plugin.connect(&mock);
+    plugin.text(private, &mock, "set");
+    // The third is later than what the server has been asked for.
+    assert_eq!(mock.calls(), [Call::SetTimer(60_000), Call::SetTimer(1)]);
+    std::thread::sleep(Duration::from_millis(2));
+    plugin.timer(private, &mock);
+    assert_eq!(sent(&mock), ["timer 1"]);
+    let Some(Call::SetTimer(rest)) = mock.calls().pop() else {
+        panic!("no timer: {:?}", mock.calls());
+    };
+    assert!((1..60_000).contains(&rest), "{rest}");
+    plugin.text(private, &mock, "clear");
+    let Some(Call::SetTimer(rest)) = mock.calls().pop() else {
+        panic!("no timer: {:?}", mock.calls());
+    };
+    assert!((60_000..90_000).contains(&rest), "{rest}");
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn a_pong_has_its_round_trip_if_that_is_known() {
+    let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
+    let private = plugin.connect(&mock);
+    plugin.pong(private, &mock, b"\x01", 1500);
+    plugin.pong(private, &mock, b"", WEBSOCKET_ROUND_TRIP_UNKNOWN);
+    assert_eq!(sent(&mock), ["[1] Some(1.5ms)", "[] None"]);
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn the_request_stays_readable_in_callbacks() {
+    let mock = Mock::new()
+        .with_variable("REQUEST_URI", b"/chat/a%20b?room=blue")
+        .with_variable("QUERY_STRING", b"room=blue")
+        .with_variable("REMOTE_USER", b"ada")
+        .with_header("X-A", b"b");
+    let plugin = Loaded::new(connection_timed_init);
+    let private = plugin.connect(&mock);
+    plugin.text(private, &mock, "what");
+    assert_eq!(
+        sent(&mock),
+        [r#"(Some("/chat/a%20b"), Some("blue"), Some("ada"), Some("b"))"#]
+    );
+    plugin.disconnect(private, &mock);
+}

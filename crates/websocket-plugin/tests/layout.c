@@ -172,16 +172,31 @@ static void CALLBACK on_close(void *plugin_private, const WebSocketServer *serve
     (void)plugin_private, (void)server, (void)code, (void)reason, (void)reason_size, (void)clean;
 }
 
+static void CALLBACK on_pong(void *plugin_private, const WebSocketServer *server,
+                             const unsigned char *payload, size_t payload_size,
+                             unsigned long round_trip)
+{
+    (void)plugin_private, (void)server, (void)payload, (void)payload_size, (void)round_trip;
+}
+
+static int CALLBACK reject_with(const WebSocketServer *server, unsigned int http_status,
+                                const char *content_type, const char *body, size_t body_size)
+{
+    (void)server, (void)content_type, (void)body;
+    return (int)(http_status + body_size);
+}
+
 static WebSocketPlugin plugin = {
     sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
-    on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close
+    on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close,
+    on_pong
 };
 
 static WebSocketServer server = {
     sizeof(WebSocketServer), WEBSOCKET_SERVER_VERSION_1, NULL, request, header_get, header_set,
     protocol_count, protocol_index, protocol_set, send_message, close_connection, close_with,
     try_send, send_fragment, buffered_amount, option_get, variable_get, refuse, set_timer,
-    write_log
+    write_log, reject_with
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK layout_init(void);
@@ -224,6 +239,7 @@ int main(void)
     MEMBER(WebSocketServer, reject);
     MEMBER(WebSocketServer, set_timer);
     MEMBER(WebSocketServer, log);
+    MEMBER(WebSocketServer, reject_with);
     NUMBER("WebSocketPlugin", sizeof(WebSocketPlugin));
     MEMBER(WebSocketPlugin, size);
     MEMBER(WebSocketPlugin, version);
@@ -238,6 +254,7 @@ int main(void)
     MEMBER(WebSocketPlugin, on_timer);
     MEMBER(WebSocketPlugin, on_writable);
     MEMBER(WebSocketPlugin, on_close);
+    MEMBER(WebSocketPlugin, on_pong);
     NUMBER("WebSocketOption", sizeof(WebSocketOption));
     MEMBER(WebSocketOption, name);
     MEMBER(WebSocketOption, value);

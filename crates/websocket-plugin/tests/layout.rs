@@ -3,7 +3,7 @@
 // It needs a C compiler.
 #![cfg(not(miri))]
 
-use std::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
 use std::fmt::Write as _;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,7 @@ macro_rules! tables {
                 reject: WsReject,
                 set_timer: WsSetTimer,
                 log: WsLog,
+                reject_with: WsRejectWith,
             }
         );
         $with!(
@@ -55,6 +56,7 @@ macro_rules! tables {
                 on_timer: WsOnTimer,
                 on_writable: WsOnWritable,
                 on_close: WsOnClose,
+                on_pong: WsOnPong,
             }
         );
         $with!($out, WebSocketOption { name, value } {});
@@ -161,6 +163,7 @@ c_types! {
     () = "void",
     c_int = "int",
     c_uint = "unsigned int",
+    c_ulong = "unsigned long",
     usize = "size_t",
     *const c_char = "const char *",
     *const c_uchar = "const unsigned char *",

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use mock::{Call, Loaded, Mock};
 use websocket_plugin::abi::*;
 use websocket_plugin::{
-    Closing, Handshake, Message, Options, Plugin, Process, Rejection, Sender, export_plugin,
+    Closing, Handshake, Message, Options, Plugin, Pong, Process, Rejection, Sender, export_plugin,
 };
 
 /// Panics where it is told to, and counts what happens to it.
@@ -35,7 +35,8 @@ struct FragileConnection {
 
 impl Fragile {
     fn maybe(&self, here: &str) {
-        assert!(self.place != here, "told to panic in {here}");
+        let is_twice = self.place == "twice" && ["message", "disconnect"].contains(&here);
+        assert!(self.place != here && !is_twice, "told to panic in {here}");
     }
 
     fn call(&self, here: &str) {
@@ -85,6 +86,10 @@ impl Plugin for Fragile {
 
     fn timer(&self, _: &mut FragileConnection, _: &Sender) {
         self.call("timer");
+    }
+
+    fn pong(&self, _: &mut FragileConnection, _: &Sender, _: &Pong<'_>) {
+        self.call("pong");
     }
 
     fn writable(&self, _: &mut FragileConnection, _: &Sender) {
@@ -146,9 +151,11 @@ fragile!(panics_open_init, OPEN, "open");
 fragile!(panics_message_init, MESSAGE, "message");
 fragile!(panics_timer_init, TIMER, "timer");
 fragile!(panics_writable_init, WRITABLE, "writable");
+fragile!(panics_pong_init, PONG, "pong");
 fragile!(panics_closed_init, CLOSED, "closed");
 fragile!(panics_payload_init, PAYLOAD, "payload");
 fragile!(panics_disconnect_init, DISCONNECT, "disconnect");
+fragile!(panics_twice_init, TWICE, "twice");
 fragile!(panics_drop_init, DROP, "connection drop");
 fragile!(panics_destroy_init, DESTROY, "destroy");
 export_plugin!(panics_init_init, panicking_plugin());
@@ -185,6 +192,13 @@ fn lines(mock: &Mock) -> Vec<String> {
         .collect()
 }
 
+/// Those about one callback: the log of a process also gets what other tests panic with, beside no connection.
+fn lines_of(process: &Mock, callback: &str) -> Vec<String> {
+    let mut lines = lines(process);
+    lines.retain(|line| line.contains(callback));
+    lines
+}
+
 // --------------------------------------------------------------------- outside of a connection
 
 #[test]
@@ -204,7 +218,7 @@ fn a_panic_in_child_start_refuses_every_connection_with_an_error() {
     let (plugin, process) = (Loaded::new(panics_child_start_init), Mock::new());
     plugin.child_start(&process);
     assert_eq!(
-        lines(&process),
+        lines_of(&process, "child_start"),
         [
             "told to panic in child_start",
             "panics_child_start_init: panic in child_start"
@@ -232,7 +246,7 @@ fn a_panic_in_child_stop_is_caught() {
     plugin.child_start(&process);
     plugin.child_stop(false);
     assert_eq!(seen(&CHILD_STOP).child_stops.load(Ordering::Relaxed), 1);
-    assert_eq!(lines(&process).len(), 2);
+    assert_eq!(lines_of(&process, "child_stop").len(), 2);
 }
 
 #[test]
@@ -259,7 +273,7 @@ fn a_panic_in_connect_is_the_connect_error() {
 
 type Callback = fn(&Loaded, *mut c_void, &Mock);
 
-const CALLBACKS: [(&str, Callback); 4] = [
+const CALLBACKS: [(&str, Callback); 5] = [
     ("on_open", |plugin, private, mock| {
         plugin.open(private, mock);
     }),
@@ -271,6 +285,9 @@ const CALLBACKS: [(&str, Callback); 4] = [
     }),
     ("on_writable", |plugin, private, mock| {
         plugin.writable(private, mock);
+    }),
+    ("on_pong", |plugin, private, mock| {
+        plugin.pong(private, mock, b"payload", 1);
     }),
 ];
 
@@ -286,6 +303,7 @@ fn a_panic_closes_with_1011_and_ends_all_calls_for_that_connection_only() {
         ("message", CALLBACKS[1], panics_message_init, &MESSAGE),
         ("timer", CALLBACKS[2], panics_timer_init, &TIMER),
         ("writable", CALLBACKS[3], panics_writable_init, &WRITABLE),
+        ("pong", CALLBACKS[4], panics_pong_init, &PONG),
     ] {
         let plugin = Loaded::new(init);
         let (mock, other) = (Mock::new(), Mock::new());
@@ -298,7 +316,8 @@ fn a_panic_closes_with_1011_and_ends_all_calls_for_that_connection_only() {
         }
         plugin.close(private, &mock, 1011, b"", true);
         plugin.disconnect(private, &mock);
-        assert_eq!(counts(seen), (1, 0, 1), "{place}");
+        // What others know of this connection goes with it.
+        assert_eq!(counts(seen), (1, 1, 1), "{place}");
         assert_eq!(
             mock.calls(),
             [
@@ -311,7 +330,7 @@ fn a_panic_closes_with_1011_and_ends_all_calls_for_that_connection_only() {
         assert_eq!(lines(&mock), [said, init]);
 
         plugin.disconnect(other_private, &other);
-        assert_eq!(counts(seen), (1, 1, 2), "{place}");
+        assert_eq!(counts(seen), (1, 2, 2), "{place}");
         assert_eq!(other.calls().len(), 1);
     }
 }
@@ -322,7 +341,7 @@ fn a_panic_in_closed_is_caught_and_closes_nothing() {
     let private = plugin.connect(&mock);
     plugin.close(private, &mock, 1000, b"", true);
     plugin.disconnect(private, &mock);
-    assert_eq!(counts(&CLOSED), (1, 0, 1));
+    assert_eq!(counts(&CLOSED), (1, 1, 1));
     assert_eq!(mock.calls().len(), 1);
 }
 
@@ -332,7 +351,7 @@ fn a_panic_whose_payload_panics_is_caught_too() {
     let private = plugin.connect(&mock);
     plugin.text(private, &mock, "one");
     plugin.disconnect(private, &mock);
-    assert_eq!(counts(&PAYLOAD), (1, 0, 1));
+    assert_eq!(counts(&PAYLOAD), (1, 1, 1));
     assert_eq!(mock.calls()[1], Call::CloseWith(1011, "".into()));
     assert_eq!(lines(&mock)[0], "(no text)");
 }
@@ -353,10 +372,26 @@ fn a_panic_in_disconnect_is_caught() {
 }
 
 #[test]
+fn a_second_panic_in_disconnect_ends_it() {
+    let (plugin, mock) = (Loaded::new(panics_twice_init), Mock::new());
+    let private = plugin.connect(&mock);
+    plugin.text(private, &mock, "one");
+    plugin.disconnect(private, &mock);
+    assert_eq!(counts(&TWICE), (1, 1, 1));
+    assert_eq!(
+        lines(&mock)[2..],
+        [
+            "told to panic in disconnect",
+            "panics_twice_init: panic in on_disconnect"
+        ]
+    );
+}
+
+#[test]
 fn a_panic_while_the_state_is_dropped_is_caught() {
     let (plugin, mock) = (Loaded::new(panics_drop_init), Mock::new());
     let private = plugin.connect(&mock);
     plugin.text(private, &mock, "one");
     plugin.disconnect(private, &mock);
-    assert_eq!(counts(&DROP), (1, 0, 1));
+    assert_eq!(counts(&DROP), (1, 1, 1));
 }

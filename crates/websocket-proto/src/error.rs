@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use crate::close::CloseCode;
+use crate::close::{CloseCode, CloseFrame};
 use crate::handshake::ProtocolVersion;
 
-/// The peer broke the protocol; the connection has to be failed (RFC 6455 §7.1.7).
+/// The peer broke the protocol, or wants more than there is; the connection has to be failed (RFC
+/// 6455 §7.1.7).
 ///
-/// `Display` gives the reason for a log line.
+/// `Display` gives the [reason](Self::reason) for a log line, with the value at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -34,6 +35,9 @@ pub enum ProtocolError {
     ExpectedContinuation,
     /// A message or a control frame larger than the limit (RFC 6455 §7.4.1, 1009).
     MessageTooBig,
+    /// No memory is left for the message, which may be no larger than others
+    /// ([`MessageBudget`](crate::MessageBudget)): not the peer's fault.
+    NoMemory,
     /// Text or a close reason that is not UTF-8 (RFC 6455 §8.1).
     InvalidUtf8,
     /// A compressed message that is not DEFLATE data (RFC 7692 §7.2.2).
@@ -52,47 +56,77 @@ impl ProtocolError {
             (ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate, _) => {
                 CloseCode::INVALID_FRAME_PAYLOAD_DATA
             }
+            // The registry of close codes: to be tried again later.
+            (ProtocolError::NoMemory, ProtocolVersion::V13) => CloseCode::TRY_AGAIN_LATER,
             (ProtocolError::MessageTooBig, ProtocolVersion::V13) => CloseCode::MESSAGE_TOO_BIG,
-            // Versions 7 and 8 call it "frame too large"; 1009 came later.
-            (ProtocolError::MessageTooBig, ProtocolVersion::V8 | ProtocolVersion::V7) => {
-                CloseCode::FRAME_TOO_LARGE
-            }
+            // Versions 7 and 8 call it "frame too large"; 1009 and 1013 came later.
+            (
+                ProtocolError::MessageTooBig | ProtocolError::NoMemory,
+                ProtocolVersion::V8 | ProtocolVersion::V7,
+            ) => CloseCode::FRAME_TOO_LARGE,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
+
+    /// The Close frame that tells the peer, with the [reason](Self::reason) for whoever wrote it.
+    pub fn close_frame(self, version: ProtocolVersion) -> CloseFrame {
+        CloseFrame::new(self.close_code(version), self.reason())
+    }
 }
+
+/// Makes the reasons, and the list of them, from one table.
+macro_rules! reasons {
+    ($($error:pat => $reason:literal,)+) => {
+        /// Every reason, for those who have to list them.
+        const REASONS: &[&str] = &[$($reason),+];
+
+        impl ProtocolError {
+            /// Which rule was broken, in at most 40 bytes of ASCII: the reason in the Close frame.
+            pub fn reason(self) -> &'static str {
+                match self {
+                    $($error => $reason,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    ProtocolError::ReservedBits => "a frame has a reserved bit set",
+    ProtocolError::UnknownOpcode(_) => "a frame has an unknown opcode",
+    ProtocolError::FragmentedControl => "a control frame is fragmented",
+    ProtocolError::ControlTooLong => "a control frame is longer than 125 bytes",
+    ProtocolError::Unmasked => "a frame from the client is not masked",
+    ProtocolError::Masked => "a frame from the server is masked",
+    ProtocolError::NonMinimalLength => "a length is not minimally encoded",
+    ProtocolError::LengthOverflow => "a length does not fit 63 bits",
+    ProtocolError::UnexpectedContinuation => "a continuation frame continues nothing",
+    ProtocolError::ExpectedContinuation => "a message begins inside another",
+    ProtocolError::MessageTooBig => "a message is larger than the limit",
+    ProtocolError::NoMemory => "no memory is left for a message",
+    ProtocolError::InvalidUtf8 => "text is not UTF-8",
+    ProtocolError::InvalidDeflate => "a compressed message is not DEFLATE data",
+    ProtocolError::TruncatedClose => "a Close frame has one byte only",
+    ProtocolError::BadCloseCode(_) => "a close code may not be sent",
+}
+
+// A Close frame would have room for 123, but a client's log line has not.
+const _: () = {
+    let mut at = 0;
+    while at < REASONS.len() {
+        assert!(REASONS[at].len() <= 40 && REASONS[at].is_ascii());
+        at += 1;
+    }
+};
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            ProtocolError::ReservedBits => "a frame has a reserved bit set",
-            ProtocolError::UnknownOpcode(opcode) => {
-                return write!(f, "a frame has the unknown opcode {opcode:#x}");
-            }
-            ProtocolError::FragmentedControl => "a control frame is fragmented",
-            ProtocolError::ControlTooLong => "a control frame is longer than 125 bytes",
-            ProtocolError::Unmasked => "a frame from the client is not masked",
-            ProtocolError::Masked => "a frame from the server is masked",
-            ProtocolError::NonMinimalLength => "a payload length is not minimally encoded",
-            ProtocolError::LengthOverflow => "a payload length does not fit 63 bits",
-            ProtocolError::UnexpectedContinuation => {
-                "a continuation frame has no message to continue"
-            }
-            ProtocolError::ExpectedContinuation => {
-                "a new message begins before the last one is complete"
-            }
-            ProtocolError::MessageTooBig => "a message is larger than the limit",
-            ProtocolError::InvalidUtf8 => "text is not UTF-8",
-            ProtocolError::InvalidDeflate => "a compressed message is not DEFLATE data",
-            ProtocolError::TruncatedClose => "a Close frame has one byte only",
-            ProtocolError::BadCloseCode(number) => {
-                return write!(
-                    f,
-                    "a Close frame has the close code {number}, which may not be sent"
-                );
-            }
-        };
-        f.write_str(text)
+        f.write_str(self.reason())?;
+        match self {
+            ProtocolError::UnknownOpcode(opcode) => write!(f, ": {opcode:#x}"),
+            ProtocolError::BadCloseCode(number) => write!(f, ": {number}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -143,11 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn a_message_too_big_is_1009_in_version_13_and_1004_before() {
-        let code = |version| ProtocolError::MessageTooBig.close_code(version).as_u16();
-        assert_eq!(code(ProtocolVersion::V13), 1009);
-        assert_eq!(code(ProtocolVersion::V8), 1004);
-        assert_eq!(code(ProtocolVersion::V7), 1004);
+    fn a_message_too_big_is_1009_or_1013_in_version_13_and_1004_before() {
+        for (error, newest) in [
+            (ProtocolError::MessageTooBig, 1009),
+            (ProtocolError::NoMemory, 1013),
+        ] {
+            let code = |version| error.close_code(version).as_u16();
+            assert_eq!(code(ProtocolVersion::V13), newest);
+            assert_eq!(code(ProtocolVersion::V8), 1004);
+            assert_eq!(code(ProtocolVersion::V7), 1004);
+        }
     }
 
     #[test]
@@ -178,5 +217,27 @@ mod tests {
                 .contains("0xb")
         );
         assert!(ProtocolError::BadCloseCode(999).to_string().contains("999"));
+    }
+
+    #[test]
+    fn the_close_frame_says_which_rule_was_broken() {
+        let frame = ProtocolError::BadCloseCode(1005).close_frame(ProtocolVersion::V13);
+        assert_eq!(frame.code, CloseCode::PROTOCOL_ERROR);
+        assert_eq!(&*frame.reason, "a close code may not be sent");
+    }
+
+    #[test]
+    fn the_operators_manual_lists_every_reason() {
+        let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        let manual = std::fs::read_to_string(manual).unwrap();
+        for reason in REASONS {
+            // A client never meets it here.
+            let is_ours = *reason != ProtocolError::Masked.reason();
+            assert_eq!(
+                manual.contains(&format!("| `{reason}` |")),
+                is_ours,
+                "{reason}"
+            );
+        }
     }
 }

@@ -15,6 +15,8 @@
 //! | [`extension`] | negotiates permessage-deflate (RFC 6455 §9), and compresses (RFC 7692) |
 //! | [`error`] | [`ProtocolError`], the peer's fault, and [`LocalError`], our own |
 //!
+//! What the unfinished messages of all connections may take together is a [`MessageBudget`].
+//!
 //! The three layers of receiving stay apart: [`frame::FrameDecoder`] turns bytes into frames,
 //! [`message::MessageAssembler`] frames into messages, and [`Receiver`] messages into events. The
 //! two halves of an endpoint share nothing, so that one thread may send while another receives.
@@ -49,8 +51,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod budget;
 pub mod close;
 pub mod connection;
+mod control;
 pub mod error;
 pub mod extension;
 pub mod frame;
@@ -64,6 +68,7 @@ pub mod origin;
 pub mod rate;
 pub mod utf8;
 
+pub use budget::MessageBudget;
 pub use close::{CloseCode, CloseFrame, CloseReason, ReservedCloseCodes};
 pub use connection::{
     Compression, ControlPayload, Event, Payload, Receiver, ReceiverConfig, Sender,
@@ -73,5 +78,5 @@ pub use frame::Role;
 pub use handshake::{HandshakeError, ProtocolVersion};
 pub use heartbeat::{Beat, Heartbeat};
 pub use message::MessageKind;
-pub use origin::{Origin, TrustedOrigin};
+pub use origin::{Host, Origin, TrustedHost, TrustedOrigin};
 pub use rate::RateLimit;

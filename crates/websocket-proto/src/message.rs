@@ -1,10 +1,10 @@
 //! Frames → messages (RFC 6455 §5.4 to §5.6): fragmentation, interleaved control frames, limits,
 //! UTF-8, decompression (RFC 7692 §6).
 
-use std::fmt;
 use std::mem;
-use std::ops::Deref;
 
+use crate::budget::Share;
+pub use crate::control::ControlPayload;
 use crate::error::ProtocolError;
 use crate::extension::permessage_deflate::{Inflated, MessageInflater};
 use crate::frame::{FrameHeader, FrameRules, FrameStart, Opcode};
@@ -29,56 +29,6 @@ impl MessageKind {
     }
 }
 
-/// The payload data of a control frame: at most 125 bytes, kept inline.
-#[derive(Clone, Copy)]
-pub struct ControlPayload {
-    bytes: [u8; Self::MAX_LEN],
-    len: u8,
-}
-
-impl ControlPayload {
-    /// RFC 6455 §5.5.
-    pub const MAX_LEN: usize = 125;
-
-    const EMPTY: ControlPayload = ControlPayload {
-        bytes: [0; Self::MAX_LEN],
-        len: 0,
-    };
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        let len = usize::from(self.len);
-        // RFC 6455 §5.5. The frame header has been refused before it comes to this.
-        let free = self.bytes[len..]
-            .get_mut(..bytes.len())
-            .ok_or(ProtocolError::ControlTooLong)?;
-        free.copy_from_slice(bytes);
-        self.len += bytes.len() as u8;
-        Ok(())
-    }
-}
-
-impl Deref for ControlPayload {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-impl fmt::Debug for ControlPayload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl PartialEq for ControlPayload {
-    fn eq(&self, other: &ControlPayload) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for ControlPayload {}
-
 /// What a frame has completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assembled {
@@ -101,7 +51,8 @@ pub enum Assembled {
 /// instead and needs no copy. After an error it is of no further use.
 ///
 /// Memory follows the bytes pushed: the buffer at most doubles, and nothing is reserved for a
-/// length that was only announced.
+/// length that was only announced. With a [`MessageBudget`](crate::MessageBudget) the messages of
+/// many assemblers share what there is.
 #[derive(Debug)]
 pub struct MessageAssembler {
     max_message_size: u64,
@@ -114,6 +65,8 @@ pub struct MessageAssembler {
     is_compressed: bool,
     /// Its bytes so far. Between messages: empty, perhaps with capacity to reuse.
     buffer: Vec<u8>,
+    /// What its buffer has of the memory for unfinished messages.
+    share: Share,
     utf8: Utf8Validator,
     /// The frame under way.
     frame: Option<FrameHeader>,
@@ -136,6 +89,7 @@ impl MessageAssembler {
             message: None,
             is_compressed: false,
             buffer: Vec::new(),
+            share: Share::default(),
             utf8: Utf8Validator::new(),
             frame: None,
             control: ControlPayload::EMPTY,
@@ -146,6 +100,12 @@ impl MessageAssembler {
     /// This assembler, with compressed messages allowed.
     pub(crate) fn with_inflater(mut self, inflater: MessageInflater) -> MessageAssembler {
         self.inflater = Some(Box::new(inflater));
+        self
+    }
+
+    /// This assembler, with messages that share their memory with those of others.
+    pub(crate) fn with_share(mut self, share: Share) -> MessageAssembler {
+        self.share = share;
         self
     }
 
@@ -182,7 +142,7 @@ impl MessageAssembler {
             Opcode::Text => self.begin_message(MessageKind::Text, header.rsv1),
             Opcode::Binary => self.begin_message(MessageKind::Binary, header.rsv1),
             Opcode::Continuation => {}
-            Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.len = 0,
+            Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.clear(),
         }
     }
 
@@ -210,7 +170,7 @@ impl MessageAssembler {
         if self.message == Some(MessageKind::Text) {
             self.utf8.push(stretch)?;
         }
-        self.make_room(stretch.len());
+        self.make_room(stretch.len())?;
         self.buffer.extend_from_slice(stretch);
         Ok(())
     }
@@ -242,6 +202,8 @@ impl MessageAssembler {
             // RFC 6455 §5.6: the whole message is UTF-8, so it ends with a whole character.
             self.utf8.finish()?;
         }
+        // From here on it is the caller's, who has one at a time.
+        self.share.give_back();
         Ok(Some(Assembled::Message(kind, mem::take(&mut self.buffer))))
     }
 
@@ -254,6 +216,7 @@ impl MessageAssembler {
         let is_text = self.message == Some(MessageKind::Text);
         let inflated = Inflated {
             buffer: &mut self.buffer,
+            share: &mut self.share,
             limit: self.max_message_size,
             // RFC 6455 §8.1, of the message and not of its compressed form (RFC 7692 §6.2).
             check: |bytes: &[u8]| match is_text {
@@ -279,13 +242,16 @@ impl MessageAssembler {
 
     /// Makes room for `len` more bytes: twice the capacity, but not beyond the message's end when
     /// that is known.
-    fn make_room(&mut self, len: usize) {
+    fn make_room(&mut self, len: usize) -> Result<(), ProtocolError> {
         let (have, capacity) = (self.buffer.len(), self.buffer.capacity());
         let needed = have.saturating_add(len);
         if needed <= capacity {
-            return;
+            return Ok(());
         }
         let mut target = needed.max(capacity.saturating_mul(2));
+        // The frame's header has been judged: it goes no further than this.
+        let limit = usize::try_from(self.max_message_size).unwrap_or(usize::MAX);
+        target = target.min(limit).max(needed);
         // In a message of one frame the payload length says where the end is.
         if let Some(end) = self.frame.and_then(|frame| {
             let is_whole = Self::is_whole_message(&frame).is_some();
@@ -295,7 +261,9 @@ impl MessageAssembler {
         }) {
             target = target.min(end).max(needed);
         }
+        let target = self.share.grow(target, needed)?;
         self.buffer.reserve_exact(target - have);
+        Ok(())
     }
 
     /// The rules of a frame that has a reserved bit set, which its own rules refuse. They are apart,

@@ -54,6 +54,7 @@
  *   header_get NAME                   likewise
  *   header_set NAME VALUE
  *   request                           "set" or "NULL"
+ *   protocol_set VALUE
  *   protocol_count
  *   reject STATUS
  *   set_timer MILLISECONDS
@@ -76,7 +77,7 @@
  *   null:N       NULL, with the size N
  *   claim:N      one byte, with the size N
  *
- * NAME and VALUE may be null:0 too.
+ * NAME and VALUE may be null:0 too, and a NAME or VALUE that is set hex:DIGITS.
  *
  * configure refuses an option with the name "wrong"; its value is said in the
  * error text. scripted_without_timer_init gives a plugin that has no on_timer.
@@ -352,9 +353,21 @@ static void run_header_get(Owner *owner, char *arguments, char *result)
 
 static void run_header_set(Owner *owner, char *arguments, char *result)
 {
-    const char *name = name_of(word(&arguments));
+    Payload name = payload_of(word(&arguments));
+    Payload value = payload_of(arguments);
 
-    owner->server->header_set(owner->server, name, name_of(arguments));
+    owner->server->header_set(owner->server, (const char *)name.bytes, (const char *)value.bytes);
+    free(name.allocated);
+    free(value.allocated);
+    give_value(result, "done");
+}
+
+static void run_protocol_set(Owner *owner, char *arguments, char *result)
+{
+    Payload value = payload_of(arguments);
+
+    owner->server->protocol_set(owner->server, (const char *)value.bytes);
+    free(value.allocated);
     give_value(result, "done");
 }
 
@@ -418,7 +431,7 @@ static void run_members(Owner *owner, char *arguments, char *result)
     const WebSocketServer *server = owner->server;
 
     (void)arguments;
-    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s",
+    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s",
              WEBSOCKET_SERVER_HAS(server, close_with) ? "close_with" : "",
              WEBSOCKET_SERVER_HAS(server, try_send) ? " try_send" : "",
              WEBSOCKET_SERVER_HAS(server, send_fragment) ? " send_fragment" : "",
@@ -427,7 +440,8 @@ static void run_members(Owner *owner, char *arguments, char *result)
              WEBSOCKET_SERVER_HAS(server, variable_get) ? " variable_get" : "",
              WEBSOCKET_SERVER_HAS(server, reject) ? " reject" : "",
              WEBSOCKET_SERVER_HAS(server, set_timer) ? " set_timer" : "",
-             WEBSOCKET_SERVER_HAS(server, log) ? " log" : "");
+             WEBSOCKET_SERVER_HAS(server, log) ? " log" : "",
+             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "");
 }
 
 static void run_refuse(Owner *owner, char *arguments, char *result)
@@ -472,6 +486,7 @@ static const Command commands[] = {
     { "variable_get", run_variable_get },
     { "header_get", run_header_get },
     { "header_set", run_header_set },
+    { "protocol_set", run_protocol_set },
     { "request", run_request },
     { "protocol_count", run_protocol_count },
     { "reject", run_reject },
@@ -774,7 +789,7 @@ static void CALLBACK destroy(WebSocketPlugin *plugin)
 static Scripted scripted = {
     { sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
       on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable,
-      on_close },
+      on_close, NULL },
     { NULL, 0, ATOMIC_FLAG_INIT, NULL, NULL }
 };
 
@@ -785,7 +800,8 @@ extern EXPORT WebSocketPlugin *CALLBACK scripted_init(void)
 
 static Scripted without_timer = {
     { sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, NULL, on_connect, on_message,
-      on_disconnect, NULL, NULL, NULL, on_open, NULL, on_writable, on_close },
+      on_disconnect, NULL, NULL, NULL, on_open, NULL, on_writable, on_close,
+      NULL },
     { NULL, 0, ATOMIC_FLAG_INIT, NULL, NULL }
 };
 

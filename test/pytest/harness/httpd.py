@@ -155,8 +155,7 @@ class Httpd:
         # makes all slow.
         slots = 16 if self._wrapper else 4
         return load + (
-            ("AsyncRequestWorkerFactor 1000\n" if self.mpm == "event" else "")
-            + f"StartServers 1\nServerLimit {slots}\nThreadsPerChild {workers}\nThreadLimit {workers}\n"
+            f"StartServers 1\nServerLimit {slots}\nThreadsPerChild {workers}\nThreadLimit {workers}\n"
             f"MinSpareThreads 1\nMaxSpareThreads {workers * 4}\nMaxRequestWorkers {workers * 4}\n"
         )
 

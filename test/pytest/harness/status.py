@@ -99,12 +99,12 @@ class Status:
             fields["reason"] = reason
         return self.post(urlencode(fields), headers)
 
-    def post(self, body, headers=(), content_type=FORM):
+    def post(self, body, headers=(), content_type=FORM, **request):
         body = body.encode()
         fields = [("Content-Length", str(len(body))), *headers]
         if content_type:
             fields.append(("Content-Type", content_type))
-        return self.get("", fields, method="POST", body=body)
+        return self.get("", fields, method="POST", body=body, **request)
 
 
 def wait_until_quiet(server, websockets=0):

@@ -8,6 +8,20 @@ use sys::port;
 
 use super::Status;
 
+/// The length of a bucket that does not know it (`apr_buckets.h`).
+const UNKNOWN_LENGTH: usize = usize::MAX;
+
+/// What [`Brigade::take`] has found.
+#[derive(Clone, Copy)]
+pub struct Taken {
+    /// So many bytes are in the buffer.
+    pub count: usize,
+    /// There was no bucket at all, not even one without data.
+    pub is_empty: bool,
+    /// What came behind the data: [`Status::EOF`] for the end, or an error.
+    pub end: Option<Status>,
+}
+
 /// An empty brigade that a connection keeps for its own use, from one pass through the filters to the next.
 ///
 /// Belongs to the thread that holds the connection.
@@ -32,40 +46,62 @@ impl Brigade {
         }
     }
 
+    /// A brigade that another filter has passed.
+    ///
+    /// # Safety
+    /// `raw` is live, and this thread's for as long as the value is used.
+    pub(crate) unsafe fn from_raw(raw: *mut sys::apr_bucket_brigade) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Brigade {
+                raw: NonNull::new_unchecked(raw),
+            }
+        }
+    }
+
     /// The raw brigade.
     pub fn as_raw(&self) -> *mut sys::apr_bucket_brigade {
         self.raw.as_ptr()
     }
 
-    /// Copies data buckets into `buffer`, in order, up to its length; says how many bytes.
-    pub fn flatten(&mut self, buffer: &mut [u8]) -> Result<usize, Status> {
-        let mut length = buffer.len();
-        // SAFETY: the brigade is live; apr_brigade_flatten writes at most `length` bytes.
-        let status = unsafe {
-            sys::apr_brigade_flatten(
-                self.as_raw(),
-                buffer.as_mut_ptr().cast::<c_char>(),
-                &mut length,
-            )
+    /// Takes everything out of the brigade: data into `buffer`, what does not fit there into `surplus`, up to an end.
+    /// Never blocks.
+    pub fn take(&mut self, buffer: &mut [u8], surplus: &mut Vec<u8>) -> Taken {
+        let mut taken = Taken {
+            count: 0,
+            is_empty: true,
+            end: None,
         };
-        Status(status).ok()?;
-        Ok(length)
-    }
-
-    /// Whether an EOS bucket is in it.
-    pub fn has_eos(&self) -> bool {
-        // SAFETY: the brigade is live, and its ring is walked up to its sentinel.
+        // SAFETY: the brigade is live, and its ring is walked up to its sentinel; the bytes of a bucket are copied
+        // before it is read again.
         unsafe {
             let sentinel = port::brigade_sentinel(self.as_raw());
             let mut bucket = port::brigade_first(self.as_raw());
-            while bucket != sentinel {
+            while bucket != sentinel && taken.end.is_none() {
+                taken.is_empty = false;
                 if port::bucket_is_eos(bucket) {
-                    return true;
+                    taken.end = Some(Status::EOF);
+                } else if port::bucket_is_error(bucket) {
+                    let error = (*bucket).data.cast::<sys::ap_bucket_error>();
+                    taken.end = Some(Status::of_error_bucket((*error).status));
+                } else if !port::bucket_is_metadata(bucket) {
+                    match port::bucket_read(bucket, sys::apr_read_type_e_APR_NONBLOCK_READ) {
+                        Ok((_, 0)) => {}
+                        Ok((data, length)) => {
+                            let data = std::slice::from_raw_parts(data.cast::<u8>(), length);
+                            let fits = length.min(buffer.len() - taken.count);
+                            buffer[taken.count..][..fits].copy_from_slice(&data[..fits]);
+                            surplus.extend_from_slice(&data[fits..]);
+                            taken.count += fits;
+                        }
+                        Err(status) => taken.end = Some(Status(status)),
+                    }
                 }
                 bucket = port::bucket_next(bucket);
             }
         }
-        false
+        self.clear();
+        taken
     }
 
     /// Appends a bucket that refers to `bytes`, which must stay as they are until the brigade is clean again;
@@ -90,8 +126,44 @@ impl Brigade {
     /// mod_ssl's coalescing filter keeps back a small brigade that ends in data until something follows it;
     /// this is what follows it, without a FLUSH bucket's demand to block.
     pub fn append_boundary(&mut self) {
-        // SAFETY: the bucket is allocated from the brigade's own allocator and initialised whole before it is
-        // linked; apr_bucket_free gives it back there.
+        // SAFETY: the brigade is live, the bucket new and in no brigade.
+        unsafe { port::brigade_insert_tail(self.as_raw(), self.boundary()) };
+    }
+
+    /// Appends a FLUSH bucket: every filter passes on what it holds. The core output filter would block for it.
+    pub fn append_flush(&mut self) {
+        // SAFETY: the brigade is live, the bucket new and in no brigade.
+        unsafe {
+            let bucket = sys::apr_bucket_flush_create((*self.as_raw()).bucket_alloc);
+            port::brigade_insert_tail(self.as_raw(), bucket);
+        }
+    }
+
+    /// Makes a boundary of each FLUSH bucket. Says whether what is then there can be written without waiting: a
+    /// bucket of unknown length cannot, whose bytes are yet to be read from somewhere.
+    pub fn defuse(&mut self) -> bool {
+        // SAFETY: the brigade is live, and its ring is walked up to its sentinel; a bucket is left before it goes.
+        unsafe {
+            let sentinel = port::brigade_sentinel(self.as_raw());
+            let mut bucket = port::brigade_first(self.as_raw());
+            while bucket != sentinel {
+                let next = port::bucket_next(bucket);
+                if port::bucket_is_flush(bucket) {
+                    port::bucket_insert_before(bucket, self.boundary());
+                    port::bucket_delete(bucket);
+                } else if (*bucket).length == UNKNOWN_LENGTH {
+                    return false;
+                }
+                bucket = next;
+            }
+        }
+        true
+    }
+
+    /// A bucket for [`Brigade::append_boundary`], in no brigade yet.
+    fn boundary(&self) -> *mut sys::apr_bucket {
+        // SAFETY: the bucket is allocated from the brigade's own allocator and initialised whole;
+        // apr_bucket_free gives it back there.
         unsafe {
             let list = (*self.as_raw()).bucket_alloc;
             let bucket =
@@ -108,8 +180,14 @@ impl Brigade {
                 free: Some(sys::apr_bucket_free),
                 list,
             });
-            port::brigade_insert_tail(self.as_raw(), bucket);
+            bucket
         }
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: the brigade is live.
+        unsafe { port::brigade_first(self.as_raw()) == port::brigade_sentinel(self.as_raw()) }
     }
 
     /// Deletes what is in it.

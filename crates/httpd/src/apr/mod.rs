@@ -5,7 +5,7 @@ mod pool;
 mod status;
 mod table;
 
-pub use brigade::Brigade;
+pub use brigade::{Brigade, Taken};
 pub use pool::Pool;
 pub use status::Status;
 pub use table::Table;

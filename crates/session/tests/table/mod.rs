@@ -11,8 +11,8 @@ use session::{
     Transport, Wait, Waiter,
 };
 use websocket_proto::{
-    CloseFrame, Compression, Event, MessageKind, ProtocolVersion, Receiver, ReceiverConfig,
-    ReservedCloseCodes, Role, Sender,
+    CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, Receiver,
+    ReceiverConfig, ReservedCloseCodes, Role, Sender,
 };
 
 /// What is called, in order.
@@ -90,6 +90,7 @@ pub fn config() -> Config {
         ping_interval: Duration::from_secs(30),
         pong_timeout: Duration::from_secs(30),
         idle_timeout: Duration::ZERO,
+        message_timeout: Duration::ZERO,
         max_lifetime: Duration::ZERO,
         rate_limit: None,
     }
@@ -128,7 +129,7 @@ impl Scene {
             table,
             config,
             None,
-            Arc::new(Buffers::default()),
+            Arc::new(Buffers::new(Arc::new(MessageBudget::new(1 << 20)))),
         ));
         let _ = session.environment().session.set(Arc::downgrade(&session));
         session.accept();
@@ -266,6 +267,8 @@ impl Application for Table {
         self.call(Call::Writable);
     }
 
+    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {}
+
     fn on_timer(&self) {
         self.call(Call::Timer);
     }
@@ -376,11 +379,23 @@ impl Transport for Pipe {
         false
     }
 
+    fn acknowledged(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_clogged(&self) -> bool {
+        false
+    }
+
     fn flush(&mut self) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn end(&mut self, account: &Account<'_, &'static str>, is_lost: bool) {
+    fn end(
+        &mut self,
+        account: &Account<'_, &'static str>,
+        is_lost: bool,
+    ) -> Option<session::Epilogue> {
         let before = self
             .0
             .lock()
@@ -388,7 +403,10 @@ impl Transport for Pipe {
             .ended
             .replace((account.ending.to_string(), is_lost));
         assert_eq!(before, None, "a transport ends once");
+        None
     }
+
+    fn shut(&mut self) {}
 }
 
 /// A text message, to be sent.

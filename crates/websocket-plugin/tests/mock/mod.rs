@@ -3,8 +3,9 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+use std::alloc::{Layout, alloc, dealloc};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
 use std::ptr;
 use std::sync::{Condvar, Mutex};
 
@@ -17,6 +18,8 @@ use websocket_plugin::abi::*;
 pub struct Mock {
     table: *mut WebSocketServer,
     state: *mut State,
+    /// The table's memory, when it is shorter than today's.
+    cut: Option<Layout>,
 }
 
 // SAFETY: the table is not written to once it is shared, and `State` is Sync.
@@ -35,6 +38,7 @@ pub enum Call {
     ProtocolSet(String),
     Reject(u32),
     SetTimer(u32),
+    RejectWith(u32, String, Vec<u8>),
 }
 
 #[derive(Default)]
@@ -87,8 +91,13 @@ impl Mock {
             reject: Some(reject),
             set_timer: Some(set_timer),
             log: Some(log),
+            reject_with: Some(reject_with),
         }));
-        Self { table, state }
+        Self {
+            table,
+            state,
+            cut: None,
+        }
     }
 
     pub fn with_version(self, version: u32) -> Self {
@@ -100,6 +109,22 @@ impl Mock {
     pub fn with_size(self, size: usize) -> Self {
         // SAFETY: not shared yet.
         unsafe { (*self.table).size = size as c_uint };
+        self
+    }
+
+    /// A table of an older server's: nothing is behind its `size` bytes, which Miri and AddressSanitizer see.
+    pub fn cut(mut self, size: usize) -> Self {
+        let layout = Layout::from_size_align(size, align_of::<WebSocketServer>()).unwrap();
+        // SAFETY: not shared yet; the size is not 0, and at most that of the table, which is copied.
+        unsafe {
+            let table = alloc(layout).cast::<WebSocketServer>();
+            assert!(!table.is_null());
+            ptr::copy_nonoverlapping(self.table.cast::<u8>(), table.cast(), size);
+            (&raw mut (*table).size).write(size as c_uint);
+            drop(Box::from_raw(self.table));
+            self.table = table;
+        }
+        self.cut = Some(layout);
         self
     }
 
@@ -128,6 +153,7 @@ impl Mock {
             reject: None,
             set_timer: None,
             log: None,
+            reject_with: None,
         };
         self
     }
@@ -199,7 +225,10 @@ impl Drop for Mock {
     fn drop(&mut self) {
         // SAFETY: both came from boxes, and a mock outlives its connection.
         unsafe {
-            drop(Box::from_raw(self.table));
+            match self.cut {
+                Some(layout) => dealloc(self.table.cast(), layout),
+                None => drop(Box::from_raw(self.table)),
+            }
             drop(Box::from_raw(self.state));
         }
     }
@@ -318,6 +347,13 @@ impl Loaded {
     pub fn writable(&self, private: *mut c_void, mock: &Mock) {
         // SAFETY: `private` came from `connect`; no other callback runs.
         unsafe { self.table().on_writable.unwrap()(private, mock.server()) }
+    }
+
+    pub fn pong(&self, private: *mut c_void, mock: &Mock, payload: &[u8], round_trip: c_ulong) {
+        let on_pong = self.table().on_pong.unwrap();
+        let length = payload.len();
+        // SAFETY: `private` came from `connect`; no other callback runs.
+        unsafe { on_pong(private, mock.server(), payload.as_ptr(), length, round_trip) }
     }
 
     pub fn close(
@@ -521,6 +557,21 @@ unsafe extern "C" fn variable_get(
 
 unsafe extern "C" fn reject(server: *const WebSocketServer, http_status: c_uint) -> c_int {
     record(server, Call::Reject(http_status));
+    1
+}
+
+unsafe extern "C" fn reject_with(
+    server: *const WebSocketServer,
+    http_status: c_uint,
+    content_type: *const c_char,
+    body: *const c_char,
+    body_size: usize,
+) -> c_int {
+    let body = bytes(body.cast(), body_size);
+    record(
+        server,
+        Call::RejectWith(http_status, text(content_type), body),
+    );
     1
 }
 

@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::event::{Event, Payload};
+use crate::budget::{MessageBudget, Share};
 use crate::close::{CloseFrame, ReservedCloseCodes};
 use crate::error::ProtocolError;
 use crate::extension::permessage_deflate::{Agreed, CodecPool};
@@ -86,6 +87,13 @@ impl Receiver {
     pub fn with_permessage_deflate(mut self, agreed: &Agreed, pool: &Arc<CodecPool>) -> Receiver {
         let inflater = agreed.inflater(self.decoder.role(), pool);
         self.assembler = self.assembler.with_inflater(inflater);
+        self
+    }
+
+    /// This receiver, with messages that share their memory with those of others until they are
+    /// complete; one that gets no more of it fails with [`ProtocolError::NoMemory`].
+    pub fn with_message_budget(mut self, budget: Arc<MessageBudget>) -> Receiver {
+        self.assembler = self.assembler.with_share(Share::of(budget));
         self
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{CodecPool, TAIL, WindowBits};
+use crate::budget::Share;
 use crate::error::ProtocolError;
 
 /// The receiver's half: the compressed form of messages, in pieces → messages.
@@ -20,6 +21,8 @@ pub(crate) struct MessageInflater {
 pub(crate) struct Inflated<'a, F> {
     /// The message so far.
     pub buffer: &'a mut Vec<u8>,
+    /// What it has of the memory for unfinished messages.
+    pub share: &'a mut Share,
     /// The most bytes that it may have.
     pub limit: u64,
     /// Checks each stretch of new bytes.
@@ -125,7 +128,7 @@ impl Inflater {
         let mut taken = 0;
         loop {
             let rest = &input[taken..];
-            let room = inflated.make_room(rest.len());
+            let room = inflated.make_room(rest.len())?;
             let start = inflated.buffer.len();
             inflated.buffer.resize(start + room, 0);
             let (before_in, before_out) = (self.decompress.total_in(), self.decompress.total_out());
@@ -156,7 +159,7 @@ where
 {
     /// Makes room for what `input_len` bytes may become, but for no more than one byte beyond the
     /// limit, and for one byte at least. Gives its length.
-    fn make_room(&mut self, input_len: usize) -> usize {
+    fn make_room(&mut self, input_len: usize) -> Result<usize, ProtocolError> {
         let (have, capacity) = (self.buffer.len(), self.buffer.capacity());
         // One byte more than allowed shows that it is too much.
         let most = usize::try_from(self.limit)
@@ -167,9 +170,10 @@ where
         let room = wanted.min(most.saturating_sub(have)).max(1);
         if room > capacity - have {
             let target = capacity.saturating_mul(2).min(most).max(have + room);
+            let target = self.share.grow(target, have + room)?;
             self.buffer.reserve_exact(target - have);
         }
-        room
+        Ok(room)
     }
 
     /// Judges the bytes from `start` on: those within the limit, then whether there are more.
@@ -190,11 +194,12 @@ mod tests {
     use super::*;
 
     fn inflate(inflater: &mut MessageInflater, pieces: &[&[u8]]) -> Result<Vec<u8>, ProtocolError> {
-        let mut buffer = Vec::new();
+        let (mut buffer, mut share) = (Vec::new(), Share::default());
         let mut check = |_: &[u8]| Ok(());
         for piece in pieces {
             let inflated = Inflated {
                 buffer: &mut buffer,
+                share: &mut share,
                 limit: 100,
                 check: &mut check,
             };
@@ -202,6 +207,7 @@ mod tests {
         }
         inflater.end(Inflated {
             buffer: &mut buffer,
+            share: &mut share,
             limit: 100,
             check: &mut check,
         })?;
@@ -237,15 +243,16 @@ mod tests {
 
     #[test]
     fn room_grows_by_doubling_and_ends_one_byte_beyond_the_limit() {
-        let mut buffer = Vec::new();
+        let (mut buffer, mut share) = (Vec::new(), Share::default());
         let mut inflated = Inflated {
             buffer: &mut buffer,
+            share: &mut share,
             limit: 100_000,
             check: |_: &[u8]| Ok(()),
         };
         let mut capacities = Vec::new();
         while inflated.buffer.len() < 100_001 {
-            let room = inflated.make_room(1);
+            let room = inflated.make_room(1).unwrap();
             let len = inflated.buffer.len() + room;
             inflated.buffer.resize(len, 0);
             capacities.push(inflated.buffer.capacity());

@@ -97,6 +97,7 @@ impl Plugin for Panicking {
     }
 
     fn disconnect(&self, (): ()) {
+        websocket_plugin::log::info!("disconnected");
         assert!(self.0 != Place::Disconnect, "on purpose: in on_disconnect");
     }
 }

@@ -1,17 +1,26 @@
-//! Origins (RFC 6454): whether a request comes from the same or from a trusted one.
+//! Origins (RFC 6454): whether a request comes from the same or from a trusted one, and of which
+//! hosts it may be the same.
+
+mod host;
+mod trusted;
 
 use std::fmt;
-use std::net::Ipv6Addr;
+
+pub use host::{Host, InvalidHost, TrustedHost};
+pub use trusted::TrustedOrigin;
+
+use host::HostFault;
 
 /// A serialised origin, `scheme://host[:port]` (RFC 6454 §6.2), normalised.
 ///
-/// Letter case of scheme and host, the spelling of an IPv6 address and a default port make no
-/// difference. The opaque origin `null` is none: it is never equal to another one (RFC 6454 §4).
+/// Letter case of scheme and host, a dot at the end of the host, the spelling of an IPv6 address and
+/// a default port make no difference. Schemes other than those of web pages may have an empty host
+/// (`file://`) or a dot for one (`app://.`). The opaque origin `null` is none: it is never equal to
+/// another one (RFC 6454 §4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     scheme: String,
-    /// In lower case; an IPv6 address in brackets.
-    host: String,
+    host: Host,
     /// `None` is the scheme's default.
     port: Option<u16>,
 }
@@ -20,91 +29,36 @@ impl Origin {
     /// Parses the value of an Origin header field or of a directive.
     pub fn parse(text: &str) -> Result<Origin, InvalidOrigin> {
         let parts = Parts::split(text)?;
+        let host = match is_of_web(&parts.scheme) {
+            true => Host::parse_in_url(parts.host),
+            false => Host::parse_of_application(parts.host),
+        };
         Ok(Origin {
-            host: parse_host(text, parts.host)?,
+            host: host.map_err(|fault| InvalidOrigin::new(text, Fault::Host(fault)))?,
             scheme: parts.scheme,
             port: parts.port,
         })
     }
 
-    /// The origin of a request as a server knows it; an IPv6 address may lack its brackets.
-    pub fn from_parts(scheme: &str, host: &str, port: u16) -> Result<Origin, InvalidOrigin> {
-        let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
-        Origin::parse(&match is_bare_ipv6 {
-            true => format!("{scheme}://[{host}]:{port}"),
-            false => format!("{scheme}://{host}:{port}"),
-        })
+    /// The origin of a request as a server knows it; without a port it is the scheme's.
+    pub fn of_request(scheme: &str, host: &Host, port: Option<u16>) -> Origin {
+        let scheme = scheme.to_ascii_lowercase();
+        Origin {
+            port: port.filter(|&port| default_port(&scheme) != Some(port)),
+            host: host.clone(),
+            scheme,
+        }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_origin(f, &self.scheme, &self.host, self.port)
-    }
-}
-
-/// An origin that is trusted, or a family of them: one whose first host label is `*`.
-///
-/// `https://*.example.com` matches any one or more labels in the place of `*`, but not
-/// `https://example.com`; scheme and port are exact.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TrustedOrigin {
-    is_family: bool,
-    /// In a family, the part of the host after `*.`.
-    origin: Origin,
-}
-
-impl TrustedOrigin {
-    /// Parses the argument of a directive.
-    pub fn parse(text: &str) -> Result<TrustedOrigin, InvalidOrigin> {
-        let parts = Parts::split(text)?;
-        let (is_family, host) = match parts.host.strip_prefix("*.") {
-            Some(domain) => (true, domain),
-            None => (false, parts.host),
-        };
-        let host = parse_host(text, host)?;
-        // A `*` stands for names; addresses are exact.
-        let last_label = host
-            .trim_end_matches('.')
-            .rsplit('.')
-            .next()
-            .unwrap_or_default();
-        let is_address = host.starts_with('[') || last_label.bytes().all(|b| b.is_ascii_digit());
-        if is_family && is_address {
-            return Err(InvalidOrigin::new(text, Fault::Wildcard));
-        }
-        Ok(TrustedOrigin {
-            is_family,
-            origin: Origin {
-                scheme: parts.scheme,
-                host,
-                port: parts.port,
-            },
-        })
-    }
-
-    /// Whether `origin` is this one, or one of this family.
-    pub fn matches(&self, origin: &Origin) -> bool {
-        if !self.is_family {
-            return self.origin == *origin;
-        }
-        let labels = origin
-            .host
-            .strip_suffix(&self.origin.host)
-            .and_then(|front| front.strip_suffix('.'));
-        self.origin.scheme == origin.scheme
-            && self.origin.port == origin.port
-            && labels.is_some_and(|labels| !labels.is_empty())
-    }
-}
-
-impl fmt::Display for TrustedOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin { scheme, host, port } = &self.origin;
-        match self.is_family {
-            true => write_origin(f, scheme, &format!("*.{host}"), *port),
-            false => self.origin.fmt(f),
-        }
     }
 }
 
@@ -123,11 +77,8 @@ enum Fault {
     Scheme,
     UserInfo,
     Path,
-    NoHost,
-    Host,
-    Ipv6,
     Port,
-    Wildcard,
+    Host(HostFault),
 }
 
 impl InvalidOrigin {
@@ -152,20 +103,14 @@ impl fmt::Display for InvalidOrigin {
             Fault::Scheme => "a scheme is a letter, then letters, digits, \"+\", \"-\" and \".\"",
             Fault::UserInfo => "it must not have a user name or password",
             Fault::Path => "it must end after the host or port, without \"/\", \"?\" or \"#\"",
-            Fault::NoHost => "the host is missing",
-            Fault::Host => {
-                "a host has labels of letters, digits, \"-\" and \"_\" with \".\" between them \
-                 (an international name in its \"xn--\" form)"
-            }
-            Fault::Ipv6 => {
-                "an IPv6 address must be well-formed and in brackets, as in [2001:db8::1]"
-            }
             Fault::Port => "a port is a number from 1 to 65535",
-            Fault::Wildcard => "\"*\" can only be the whole first label of a host name",
+            Fault::Host(fault) => return write!(f, "{fault}{HINT}"),
         })?;
-        f.write_str("; write scheme://host or scheme://host:port, such as https://www.example.com")
+        f.write_str(HINT)
     }
 }
+
+const HINT: &str = "; write scheme://host or scheme://host:port, such as https://www.example.com";
 
 impl std::error::Error for InvalidOrigin {}
 
@@ -203,7 +148,7 @@ impl<'a> Parts<'a> {
         let scheme = scheme.to_ascii_lowercase();
         let is_bare_ipv6 = authority.matches(':').count() > 1 && !authority.contains('[');
         if is_bare_ipv6 || (authority.starts_with('[') && !authority.contains(']')) {
-            return Err(invalid(Fault::Ipv6));
+            return Err(invalid(Fault::Host(HostFault::Ipv6)));
         }
         let host_len = match authority.rfind(']') {
             Some(bracket) => bracket + 1,
@@ -223,34 +168,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// RFC 3986 §3.2.2, without the parts of it that no origin has; `text` is for the error.
-fn parse_host(text: &str, host: &str) -> Result<String, InvalidOrigin> {
-    let invalid = |fault| Err(InvalidOrigin::new(text, fault));
-    if let Some(inner) = host.strip_prefix('[') {
-        let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
-        return match address {
-            Some(Ok(address)) => Ok(format!("[{address}]")),
-            _ => invalid(Fault::Ipv6),
-        };
-    }
-    // A dot at the end names the root; browsers send it in the Origin when it is in the URL.
-    let labels = host.strip_suffix('.').unwrap_or(host);
-    if labels.is_empty() {
-        return invalid(Fault::NoHost);
-    }
-    if labels.contains('*') {
-        return invalid(Fault::Wildcard);
-    }
-    let is_label = |label: &str| {
-        let is_character = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        !label.is_empty() && label.bytes().all(is_character)
-    };
-    match labels.split('.').all(is_label) {
-        true => Ok(host.to_ascii_lowercase()),
-        false => invalid(Fault::Host),
-    }
-}
-
 fn parse_port(digits: &str) -> Option<u16> {
     let is_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     let port = digits.parse().ok()?;
@@ -266,10 +183,15 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
+/// Whether a scheme is one of web pages and WebSockets, whose hosts are names and addresses.
+fn is_of_web(scheme: &str) -> bool {
+    default_port(scheme).is_some()
+}
+
 fn write_origin(
     f: &mut fmt::Formatter<'_>,
     scheme: &str,
-    host: &str,
+    host: &dyn fmt::Display,
     port: Option<u16>,
 ) -> fmt::Result {
     write!(f, "{scheme}://{host}")?;
@@ -306,7 +228,12 @@ mod tests {
             ("chrome-extension://abcdef", "chrome-extension://abcdef"),
             ("capacitor://localhost", "capacitor://localhost"),
             ("http://my_host", "http://my_host"),
-            ("http://example.com.", "http://example.com."),
+            ("http://example.com.", "http://example.com"),
+            ("http://example.com.:80", "http://example.com"),
+            ("file://", "file://"),
+            ("FILE://", "file://"),
+            ("app://.", "app://."),
+            ("app://obsidian.md", "app://obsidian.md"),
         ] {
             assert_eq!(origin(text).to_string(), normalised, "{text}");
             assert_eq!(origin(text), origin(normalised), "{text}");
@@ -320,7 +247,6 @@ mod tests {
             "https://example.com",
             "ws://example.com",
             "http://www.example.com",
-            "http://example.com.",
             "http://example.com:81",
         ] {
             assert_ne!(base, origin(text), "{text}");
@@ -366,6 +292,9 @@ mod tests {
             ("http://a, http://b", "without \"/\""),
             ("http://*.example.com", "\"*\""),
             ("http://*", "\"*\""),
+            ("file://*", "\"*\""),
+            ("app://..", "labels"),
+            ("file:///", "without \"/\""),
         ] {
             let message = Origin::parse(text).unwrap_err().to_string();
             assert!(message.contains(hint), "{text}: {message}");
@@ -380,81 +309,22 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_from_parts_equals_the_parsed_one() {
+    fn the_origin_of_a_request_equals_the_one_that_a_page_of_it_sends() {
         for (scheme, host, port, text) in [
-            ("http", "Example.com", 80, "http://example.com"),
-            ("https", "example.com", 8443, "https://example.com:8443"),
-            ("http", "::1", 80, "http://[::1]"),
-            ("http", "[::1]", 8080, "http://[::1]:8080"),
+            ("http", "Example.com", Some(80), "http://example.com"),
+            ("http", "example.com", None, "http://example.com"),
+            (
+                "https",
+                "example.com.",
+                Some(8443),
+                "https://example.com:8443",
+            ),
+            ("https", "example.com", Some(443), "https://example.com."),
+            ("http", "::1", None, "http://[::1]"),
+            ("http", "[::1]", Some(8080), "http://[::1]:8080"),
         ] {
-            assert_eq!(Origin::from_parts(scheme, host, port), Ok(origin(text)));
+            let host = Host::parse(host).unwrap();
+            assert_eq!(Origin::of_request(scheme, &host, port), origin(text));
         }
-        assert!(Origin::from_parts("http", "a/b", 80).is_err());
-    }
-
-    #[test]
-    fn an_exact_trusted_origin_matches_itself_alone() {
-        let trusted = TrustedOrigin::parse("HTTPS://Example.com:443").unwrap();
-        assert!(trusted.matches(&origin("https://example.com")));
-        assert!(!trusted.matches(&origin("https://www.example.com")));
-        assert!(!trusted.matches(&origin("https://example.com:8443")));
-        assert!(!trusted.matches(&origin("http://example.com")));
-        assert_eq!(trusted.to_string(), "https://example.com");
-
-        let trusted = TrustedOrigin::parse("http://[::1]:8080").unwrap();
-        assert!(trusted.matches(&origin("http://[0::1]:8080")));
-    }
-
-    #[test]
-    fn a_family_matches_one_or_more_labels_in_place_of_the_star() {
-        let family = TrustedOrigin::parse("https://*.Example.com").unwrap();
-        for text in [
-            "https://www.example.com",
-            "https://a.b.example.com",
-            "https://WWW.example.com:443",
-        ] {
-            assert!(family.matches(&origin(text)), "{text}");
-        }
-        for text in [
-            "https://example.com",
-            "https://wwwexample.com",
-            "https://www.example.com.evil.test",
-            "https://www.example.com.",
-            "https://www.example.com:8443",
-            "http://www.example.com",
-        ] {
-            assert!(!family.matches(&origin(text)), "{text}");
-        }
-        assert_eq!(family.to_string(), "https://*.example.com");
-
-        let family = TrustedOrigin::parse("http://*.example.com:8080").unwrap();
-        assert!(family.matches(&origin("http://www.example.com:8080")));
-        assert!(!family.matches(&origin("http://www.example.com")));
-        assert_eq!(family.to_string(), "http://*.example.com:8080");
-    }
-
-    #[test]
-    fn a_star_anywhere_but_in_the_first_label_is_refused() {
-        for text in [
-            "https://*",
-            "https://*:443",
-            "https://a.*.com",
-            "https://*.*.com",
-            "https://www*.example.com",
-            "https://*www.example.com",
-            "https://*.0.0.1",
-            "https://*.[::1]",
-            "https://[*]",
-            "*://example.com",
-        ] {
-            let error = TrustedOrigin::parse(text).unwrap_err().to_string();
-            assert!(
-                error.contains('*') && error.contains("write scheme://host"),
-                "{error}"
-            );
-        }
-        assert!(TrustedOrigin::parse("https://*.").is_err());
-        assert!(TrustedOrigin::parse("https://*.example.com.").is_ok());
-        assert!(TrustedOrigin::parse("https://*..com").is_err());
     }
 }

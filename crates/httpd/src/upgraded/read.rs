@@ -1,0 +1,166 @@
+//! Reading without blocking: through the input filters, or past them.
+
+use httpd_sys as sys;
+
+use super::floor::Below;
+use super::{Upgraded, Way};
+use crate::apr::Status;
+use crate::bypass::{Bypass, Counters};
+use crate::host_thread::Acting;
+use crate::socket;
+
+/// How often the filters are asked in one read before others get their turn: a client may send one record without data
+/// after the other.
+const MOST_TRIES: u32 = 32;
+
+/// What [`Upgraded::read`] found, and with it what the caller may rely on.
+///
+/// The poller says once that there is input, and not again before there is new one. So somebody has to read until
+/// nothing is left, and each of these says whether that is so. Whatever stands in for a connection in a test has to
+/// keep the same promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Read {
+    /// So many bytes, at least one. There may be more, and the poller may not say so: read again.
+    Data(usize),
+    /// So many bytes, at least one, and nothing more: the next read would block, or find the end if the poller
+    /// has seen one. What comes from here on, the poller reports.
+    LastData(usize),
+    /// Nothing is left, in no filter and not in the socket, as its lowest reader has said in this very call. What comes from here on,
+    /// the poller reports. One thing may be left: an end that the poller has reported already is found by the next read.
+    WouldBlock,
+    /// Nothing yet, but there may be something below, of which the poller will not tell: read again, after others have had
+    /// their turn. A filter has taken input without giving any (records of TLS without data, one after the other).
+    Again,
+    /// Nothing has been asked for: filters hold output that the socket does not take, and reading would have them
+    /// make more. Read again when [`Upgraded::has_output`] has become false, which room for output makes it; what is there to
+    /// be read, the poller will not report again.
+    Stalled,
+    /// The peer has ended its direction. Every byte before it has been read; so says each later read, too.
+    Eof,
+}
+
+impl Upgraded {
+    /// Reads without blocking: through the input filters, or past them when none of them has any part in it.
+    ///
+    /// An error comes behind every byte that came before it, and stays: a later read says the same.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        if let Bypass::Open(counters) = self.way().bypass {
+            return self.read_socket(buffer, counters);
+        }
+        let read = self.read_filters(buffer);
+        if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.way().bypass) {
+            // What came with the handshake has been read: the core input filter holds nothing but the socket.
+            self.way().bypass = Bypass::Open(counters);
+            return self.read_socket(buffer, counters);
+        }
+        // TLS has written, maybe: an alert, the answer to a KeyUpdate.
+        if self.has_output()
+            && let Err(status) = self.flush()
+            && !matches!(read, Ok(Read::Data(_)) | Err(_))
+        {
+            return Err(status);
+        }
+        read
+    }
+
+    fn read_socket(&mut self, buffer: &mut [u8], counters: Counters) -> Result<Read, Status> {
+        match socket::receive(self.socket, buffer) {
+            Ok(0) => Ok(Read::Eof),
+            Ok(count) => {
+                counters.add_in(self.c.as_ptr(), count);
+                match count < buffer.len() {
+                    true => Ok(Read::LastData(count)),
+                    false => Ok(Read::Data(count)),
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read_filters(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        if !self.surplus.is_empty() {
+            let count = buffer.len().min(self.surplus.len());
+            buffer[..count].copy_from_slice(&self.surplus[..count]);
+            self.surplus.drain(..count);
+            return Ok(Read::Data(count));
+        }
+        // SAFETY: the connection is live and this thread's.
+        let _thread = unsafe { Acting::on(self.c.as_ptr()) };
+        for _ in 0..MOST_TRIES {
+            if let Some(end) = self.end {
+                return match end.is_eof() {
+                    true => Ok(Read::Eof),
+                    false => Err(end),
+                };
+            }
+            if self.has_output() {
+                self.flush()?;
+                if self.has_output() {
+                    return Ok(Read::Stalled);
+                }
+            }
+            match self.ask_filters(buffer) {
+                Asked::Got(count) => return Ok(Read::Data(count)),
+                Asked::Dry => return Ok(Read::WouldBlock),
+                Asked::Unclear => {}
+            }
+        }
+        // A filter that does not even ask below, again and again, has no say in whether something is there.
+        if let Some(Way {
+            floor: Some(floor), ..
+        }) = &self.way
+            && floor.below() == Below::Unasked
+        {
+            // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
+            if let Below::Nothing = unsafe { floor.ask(&mut self.input) } {
+                return Ok(Read::WouldBlock);
+            }
+        }
+        Ok(Read::Again)
+    }
+
+    /// Asks the filters once.
+    fn ask_filters(&mut self, buffer: &mut [u8]) -> Asked {
+        if let Some(floor) = &self.way().floor {
+            floor.forget();
+        }
+        // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
+        let status = Status(unsafe {
+            sys::ap_get_brigade(
+                self.c.as_ref().input_filters,
+                self.input.as_raw(),
+                sys::ap_input_mode_t_AP_MODE_READBYTES,
+                sys::apr_read_type_e_APR_NONBLOCK_READ,
+                buffer.len() as sys::apr_off_t,
+            )
+        });
+        let taken = self.input.take(buffer, &mut self.surplus);
+        let has_nothing = status == Status::SUCCESS || status.is_would_block();
+        self.end = taken
+            .end
+            .or((!has_nothing && !status.is_to_be_repeated()).then_some(status));
+        if taken.count > 0 {
+            return Asked::Got(taken.count);
+        }
+        // Without a floor the core input filter itself has answered.
+        let is_dry = match &self.way().floor {
+            Some(floor) => floor.below() == Below::Nothing,
+            None => true,
+        };
+        match has_nothing && taken.is_empty && is_dry {
+            true => Asked::Dry,
+            false => Asked::Unclear,
+        }
+    }
+}
+
+/// What the filters have answered.
+enum Asked {
+    /// So many bytes.
+    Got(usize),
+    /// Nothing, and the lowest of them has said that there is none.
+    Dry,
+    /// No data: an end, something that is not data, or "would block" from a filter that has not asked for more.
+    Unclear,
+}

@@ -1,0 +1,139 @@
+//! A log of messages by topic, in memory that processes share. All children of a server write it and read it, from any
+//! thread, through every reload. It knows no httpd, and but for one file, `memory/sys.rs`, there is nothing unsafe in it.
+//!
+//! ```
+//! # use std::{num::NonZeroU64, sync::atomic::AtomicU64, time::Duration};
+//! # use topics::*;
+//! # let layout = Layout { ring: 1 << 20, topics: 100, seats: 4 };
+//! # let words: Vec<AtomicU64> = (0..layout.words().unwrap()).map(|_| AtomicU64::new(0)).collect();
+//! # let (words, pid): (&'static [AtomicU64], _) = (words.leak(), NonZeroU64::MIN);
+//! // Whoever maps the memory makes the log, before the processes part.
+//! let log = Log::new(words, layout, Epoch(NonZeroU64::new(0xc0ffee).unwrap()), [1, 2]).unwrap();
+//!
+//! // Each child has a seat, and a thread that reads.
+//! let seat = log.claim(Owner(pid), |_| true).unwrap();
+//! let mut reader = seat.reader().unwrap();
+//!
+//! // A subscriber comes.
+//! let room = Topic::new("/room/1").unwrap();
+//! let (subscription, history) = seat.subscribe(&room).unwrap();
+//! let token = history.token();
+//!
+//! // Somebody publishes, in whatever process.
+//! let message = Message {
+//!     topic: &room,
+//!     kind: Kind::Text,
+//!     flags: Flags::default(),
+//!     origin: 0,
+//!     time: 1_700_000_000_000,
+//!     key: None,
+//!     payload: b"hello",
+//! };
+//! let published = Publisher::new(log, Futex).publish(&message).unwrap();
+//! assert_eq!(published.subscribers, 1);
+//!
+//! // The thread that reads wakes.
+//! let mut batch = Batch::new();
+//! reader.wait(&Futex, Duration::from_millis(500));
+//! reader.next(&mut batch).unwrap();
+//! for record in batch.iter() {
+//!     let is_for_it = record.slot == subscription.slot() && record.position >= subscription.start();
+//!     assert!(is_for_it && record.payload == b"hello");
+//! }
+//!
+//! // The subscriber has gone and comes back with its token: exactly what it has missed, or why not.
+//! seat.unsubscribe(subscription).unwrap();
+//! let (subscription, history) = seat.subscribe(&room).unwrap();
+//! let limits = Limits { messages: 100, age: None, now: 0 };
+//! history.resume(token, &limits, &mut batch).unwrap();
+//! assert_eq!(batch.len(), 1);
+//! # seat.unsubscribe(subscription).unwrap();
+//! ```
+//!
+//! # What it promises
+//!
+//! | promise | proved by |
+//! |---|---|
+//! | All publishers of all processes have one order; ids rise strictly over all topics, and every reader has that order | `tests/kills.rs`, `tests/log/live.rs` |
+//! | A [`Reader`] gets every record once, or is told between which ones some are missing ([`Gap`]); never one twice, none damaged | `tests/kills.rs`, `tests/log/model.rs` |
+//! | A [`History`] resumes with exactly what was published to its topic after a [`Token`], in order, or says why it cannot ([`CannotResume`]) | `tests/log/history.rs`, at each position; `tests/log/model.rs` |
+//! | What is in the [`History`] of a subscription, and what is live for it, meet: no record is in both or in neither | `tests/log/history.rs` |
+//! | With ids, every loss is visible: a record names its topic's [`previous`](Record::previous) one | the same |
+//! | Publishing waits for no reader, and for other publishers no longer than they copy; for one that is stopped, a second, and then it is refused | `tests/log/live.rs` |
+//! | A process may be killed at any instruction: whoever comes next finishes or takes back what it has left. What [`Publisher::publish`] has returned from is published | `src/writing/tests.rs`, at each word that is written; `tests/kills.rs`, with SIGKILL |
+//! | The retained record of a topic is there until it is replaced, forgotten, or its topic evicted | `tests/log/history.rs` |
+//! | Memory that something else writes to makes nothing panic, nothing run on for ever and nothing be read out of bounds; damage is found by checksums and told | `tests/log/garbage.rs` |
+//!
+//! It does **not** promise that ids are dense within a topic (they count all topics' records: whether one is missing, the
+//! server judges, by `previous`), that a message outlives the last process that has the memory, or that anybody has read it.
+//!
+//! # What is in the memory
+//!
+//! ```text
+//!  header ── form, sizes, epoch · lock · what writers need · COMMIT and TAIL, which readers look at
+//!  seats ─── one for each child: who it is, its bell, how far it has read; which of them wait
+//!  entries ─ one for each topic: its name, its latest record, how many there were, what is retained
+//!  index ─── finds an entry by its name's hash
+//!  keys ──── idempotency keys, and the ids that they led to
+//!  rows ──── one for each seat: its subscribers of each topic
+//!  ring ──── the records
+//! ```
+//!
+//! All of it is one slice of [`AtomicU64`](std::sync::atomic::AtomicU64). Payloads are copied word by word with relaxed
+//! loads and stores, so that a reader that races a writer reads nonsense at worst, not undefined behaviour; it finds out
+//! afterwards, since `TAIL` goes past what is going to be overwritten before it is. The lock is a robust, process-shared
+//! mutex, which only those take who change something or look a topic up; reading takes none. The steps of a publish, and
+//! what somebody who is killed between two of them leaves, are told at `Locked` (`src/writing/locked.rs`).
+//!
+//! # Who does what
+//!
+//! * **The server** makes the log where it makes its children ([`Log::new`]) and keeps the words through reloads
+//!   ([`Log::find`], which is `None` for a log of another build's form: then make one anew, with another epoch). A region
+//!   that is mapped and reserved only takes memory as it is used; it is worth keeping out of core dumps.
+//! * **A child** claims a seat ([`Log::claim`]) once it subscribes for the first time. A child that only publishes needs
+//!   none. Its reader begins at the log's end; one thread drives it: [`Reader::next`] until the batch is empty, then
+//!   [`Reader::wait`]. [`Seat::ring`] wakes it for other reasons.
+//! * **A subscriber** is counted by [`Seat::subscribe`] and [`Seat::unsubscribe`]. Its topic has a number, the
+//!   [`slot`](Record::slot) of its records, so that nobody looks up names for each record.
+//! * **After a [`Gap`]**, the child goes through its topics: each one's [`Log::history`], resumed from the last record that
+//!   was read before the gap, has what was missed, or says that it cannot be told; live records go on at [`History::end`],
+//!   which then stands for [`Subscription::start`].
+//! * **Whoever notices that a child is gone** calls [`Log::sweep`]: its subscribers do not count any more.
+//! * **Nobody** publishes or subscribes in a signal handler, or holds a lock of its own there that a thread which publishes
+//!   may have.
+//!
+//! # Limits
+//!
+//! | what | how many | beyond |
+//! |---|---|---|
+//! | bytes of messages | [`Layout::ring`]; some 100 more for each message, and an eighth of them at most for one | the oldest are overwritten; one that is too large is [`PublishError::TooLarge`] |
+//! | topics | [`Layout::topics`] | of those without subscribers, the one that nothing was published to for longest (of 64 that are looked at) is evicted, one with a retained message last; who resumes it is told. When all have subscribers: `TopicsFull` |
+//! | retained messages | an eighth of the ring, a 64th at most for one | [`PublishError::RetainedFull`] |
+//! | idempotency keys | [`KEYS`] | each of 512 buckets forgets its oldest of eight |
+//! | children | [`Layout::seats`] | [`ClaimError::Full`] |
+//! | name of a topic | [`Topic::MOST`] bytes | [`BadTopic`] |
+//! | a batch | some 256 KiB or 1,024 records, one record at least | the next one has the rest |
+
+#![deny(unsafe_code)]
+
+mod bell;
+mod error;
+mod figures;
+mod log;
+mod memory;
+mod name;
+mod reading;
+mod seat;
+mod table;
+mod writing;
+
+pub use bell::Bell;
+pub use error::{CannotResume, ClaimError, LockError, MakeError, PublishError, SubscribeError};
+pub use figures::{ChildFigures, Figures, TopicFigures};
+pub use log::Log;
+pub use memory::{Flags, Futex, KEYS, Kind, Layout};
+pub use name::{BadToken, BadTopic, Epoch, RecordId, Token, Topic};
+pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record};
+pub use seat::{Seat, Subscription};
+pub use table::Owner;
+pub use writing::{Message, Published, Publisher};

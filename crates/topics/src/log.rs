@@ -1,0 +1,177 @@
+//! The log.
+
+use std::num::NonZeroU64;
+
+use crate::error::{ClaimError, LockError, MakeError};
+use crate::memory::{Layout, Parts, RobustLock, Words, get, header, put};
+use crate::name::{Epoch, RecordId, Topic};
+use crate::reading::{Batch, History, read_one};
+use crate::seat::Seat;
+use crate::table::{Name, Owner, Seats};
+use crate::writing::Locked;
+
+/// What the first word says of memory that holds a log of this form. The last digit changes with the form.
+const FORM: u64 = 0x746f_7069_6373_0001;
+/// A build with another kind of lock has another form.
+const LOCK_FORM: u64 = (size_of::<libc::pthread_mutex_t>() as u64) << 8;
+
+/// How often to look for a retained record that is being moved.
+const LOOKS: usize = 8;
+
+/// The log. A copy is as good as the original; every process that has the memory may have one, and every thread use it.
+#[derive(Clone, Copy)]
+pub struct Log<'m> {
+    pub(crate) parts: Parts<'m>,
+    layout: Layout,
+    epoch: Epoch,
+}
+
+impl<'m> Log<'m> {
+    /// Makes a log of words that are all zero, that processes share or are going to share, and that stay mapped as long
+    /// as any of them has the log: [`Layout::words`] of them or more. `epoch` is random; who does not know `seed` cannot
+    /// choose topics that take long to find.
+    pub fn new(
+        words: &'m Words,
+        layout: Layout,
+        epoch: Epoch,
+        seed: [u64; 2],
+    ) -> Result<Self, MakeError> {
+        let parts = Parts::cut(words, layout).ok_or(MakeError::Layout)?;
+        let lock = RobustLock::make(parts.lock_words());
+        lock.map_err(|error| MakeError::Lock(error.raw_os_error().unwrap_or_default()))?;
+        let fields = [
+            (header::RING, layout.ring as u64),
+            (header::TOPICS, layout.topics as u64),
+            (header::SEATS, layout.seats as u64),
+            (header::EPOCH, epoch.0.get()),
+            (header::SEED, seed[0]),
+            (header::SEED + 1, seed[1]),
+            (header::FORM, FORM | LOCK_FORM),
+        ];
+        for (field, value) in fields {
+            put(&parts.header[field], value);
+        }
+        Ok(Log {
+            parts,
+            layout,
+            epoch,
+        })
+    }
+
+    /// The log that [`Log::new`] has made of these words; `None` when none of this form is there.
+    pub fn find(words: &'m Words) -> Option<Self> {
+        if get(words.get(header::FORM)?) != FORM | LOCK_FORM {
+            return None;
+        }
+        let layout = Parts::layout_of(words)?;
+        let parts = Parts::cut(words, layout)?;
+        let epoch = NonZeroU64::new(get(&parts.header[header::EPOCH]))?;
+        Some(Log {
+            parts,
+            layout,
+            epoch: Epoch(epoch),
+        })
+    }
+
+    /// How large it is.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Which log its numbers are of.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A seat for a child that has none: one that nobody has, else one whose owner is gone. `is_alive` says whether a
+    /// process still lives.
+    pub fn claim(
+        &self,
+        owner: Owner,
+        is_alive: impl Fn(Owner) -> bool,
+    ) -> Result<Seat<'m>, ClaimError> {
+        let take = || Ok::<_, ClaimError>(Locked::new(self.parts)?.seats().take(owner));
+        let mut taken = take()?;
+        if taken.is_none() {
+            self.sweep(is_alive)?;
+            taken = take()?;
+        }
+        let index = taken.ok_or(ClaimError::Full)?;
+        Ok(Seat::new(*self, index, owner))
+    }
+
+    /// Takes their seats from those who are gone: their subscribers do not count any more. Returns how many they were.
+    pub fn sweep(&self, is_alive: impl Fn(Owner) -> bool) -> Result<usize, LockError> {
+        // To ask whether a process lives takes time: not with the lock held.
+        let gone: Vec<(usize, Owner)> = Seats(self.parts)
+            .owners()
+            .filter(|&(_, owner)| !is_alive(owner))
+            .collect();
+        if !gone.is_empty() {
+            let locked = Locked::new(self.parts)?;
+            for &(index, owner) in &gone {
+                locked.seats().vacate(index, owner);
+            }
+        }
+        Ok(gone.len())
+    }
+
+    /// A topic as it is now; `None` when nobody has published or subscribed to it, or it was evicted.
+    pub fn history(&self, topic: &Topic) -> Result<Option<History<'m>>, LockError> {
+        let name = Name::new(topic, self.seed());
+        let locked = Locked::new(self.parts)?;
+        let slot = locked.topics().find(&name);
+        Ok(slot.and_then(|slot| {
+            let entry = locked.topics().entry(slot)?;
+            Some(History::new(&locked, self.epoch, slot, entry))
+        }))
+    }
+
+    /// Reads the topic's retained record into `batch`, in place of what is in it; says whether there is one.
+    pub fn retained(&self, topic: &Topic, batch: &mut Batch) -> Result<bool, LockError> {
+        let name = Name::new(topic, self.seed());
+        for _ in 0..LOOKS {
+            let retained = {
+                let locked = Locked::new(self.parts)?;
+                let entry = locked
+                    .topics()
+                    .find(&name)
+                    .and_then(|slot| locked.topics().entry(slot));
+                entry.and_then(|entry| entry.retained())
+            };
+            let Some(retained) = retained else {
+                break;
+            };
+            if read_one(&self.parts, retained.position, retained.id, batch) {
+                return Ok(true);
+            }
+        }
+        batch.clear();
+        Ok(false)
+    }
+
+    /// Forgets a topic's history and its retained record: no [`History`] has them any more, but for one that was there
+    /// before. The bytes stay in memory until they are overwritten. Says whether there was such a topic.
+    pub fn forget(&self, topic: &Topic) -> Result<bool, LockError> {
+        let name = Name::new(topic, self.seed());
+        let locked = Locked::new(self.parts)?;
+        let slot = locked.topics().find(&name);
+        let Some(entry) = slot.and_then(|slot| locked.topics().entry(slot)) else {
+            return Ok(false);
+        };
+        let retained = locked.word(header::RETAINED);
+        let less = entry.retained_words();
+        entry.forget();
+        locked.set(header::RETAINED, retained.saturating_sub(less));
+        Ok(true)
+    }
+
+    /// The latest record's id.
+    pub fn latest(&self) -> RecordId {
+        RecordId(get(&self.parts.header[header::LAST_ID]))
+    }
+
+    pub(crate) fn seed(&self) -> [u64; 2] {
+        [header::SEED, header::SEED + 1].map(|field| get(&self.parts.header[field]))
+    }
+}

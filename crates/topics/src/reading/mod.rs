@@ -1,0 +1,10 @@
+//! Who reads the log: as many as like, without its lock.
+
+mod batch;
+mod history;
+mod reader;
+
+pub use batch::{Batch, Record};
+pub(crate) use history::read_one;
+pub use history::{History, Limits};
+pub use reader::{Cause, Gap, Reader};

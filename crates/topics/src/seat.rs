@@ -1,0 +1,123 @@
+//! A child's place at the log.
+
+use std::sync::atomic::Ordering;
+
+use crate::bell::Bell;
+use crate::error::{LockError, SubscribeError};
+use crate::log::Log;
+use crate::memory::{get, header, put};
+use crate::name::{RecordId, Topic};
+use crate::reading::{History, Reader};
+use crate::table::{Full, Name, Owner, Seats};
+use crate::writing::Locked;
+
+/// A child's place at the log. It stays the child's until its process is gone; nothing has to be given back.
+pub struct Seat<'m> {
+    log: Log<'m>,
+    index: usize,
+    owner: Owner,
+}
+
+/// One subscriber of a topic, counted in its child's seat until [`Seat::unsubscribe`].
+#[must_use = "it counts until it is given back"]
+#[derive(Debug)]
+pub struct Subscription {
+    slot: u32,
+    start: u64,
+}
+
+impl Subscription {
+    /// The topic's number, the same for all its subscribers as long as there is one:
+    /// [`Record::slot`](crate::Record::slot).
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Where the subscriber's live records begin: those of the same slot whose
+    /// [`position`](crate::Record::position) is this or later. What is before is in the [`History`] that came with it,
+    /// or of another topic that had the number earlier.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+}
+
+impl<'m> Seat<'m> {
+    pub(crate) fn new(log: Log<'m>, index: usize, owner: Owner) -> Self {
+        Seat { log, index, owner }
+    }
+
+    /// Counts a subscriber of a topic, which is then in the table as long as somebody subscribes to it. What was
+    /// published before this moment is in the history, what comes later is read by the child's [`Reader`], and no record
+    /// is in both or in neither.
+    pub fn subscribe(&self, topic: &Topic) -> Result<(Subscription, History<'m>), SubscribeError> {
+        let name = Name::new(topic, self.log.seed());
+        let locked = Locked::new(self.log.parts)?;
+        if locked.seats().owner(self.index) != Some(self.owner) {
+            return Err(SubscribeError::SeatLost);
+        }
+        let full = |Full| SubscribeError::TopicsFull;
+        let slot = locked.topics().find_or_make(&name).map_err(full)?;
+        let entry = locked
+            .topics()
+            .entry(slot)
+            .ok_or(SubscribeError::TopicsFull)?;
+        let count = &self.log.parts.row(self.index)[slot as usize];
+        put(count, get(count).saturating_add(1));
+        let history = History::new(&locked, self.log.epoch(), slot, entry);
+        let start = history.end();
+        Ok((Subscription { slot, start }, history))
+    }
+
+    /// Counts a subscriber no longer.
+    pub fn unsubscribe(&self, subscription: Subscription) -> Result<(), LockError> {
+        let locked = Locked::new(self.log.parts)?;
+        if locked.seats().owner(self.index) == Some(self.owner) {
+            let count = &self.log.parts.row(self.index)[subscription.slot as usize];
+            put(count, get(count).saturating_sub(1));
+        }
+        Ok(())
+    }
+
+    /// How many subscribers of a topic this child has.
+    pub fn subscribers(&self, topic: &Topic) -> Result<u64, LockError> {
+        let name = Name::new(topic, self.log.seed());
+        let locked = Locked::new(self.log.parts)?;
+        let slot = locked.topics().find(&name);
+        Ok(slot.map_or(
+            0,
+            |slot| get(&self.log.parts.row(self.index)[slot as usize]),
+        ))
+    }
+
+    /// The child's reader, which begins at the log's end. There is one for each seat: two would share its bell.
+    pub fn reader(&self) -> Result<Reader<'m>, LockError> {
+        let locked = Locked::new(self.log.parts)?;
+        let (end, latest) = (locked.word(header::COMMIT), locked.word(header::LAST_ID));
+        Ok(Reader::new(
+            self.log.parts,
+            self.index,
+            end,
+            RecordId(latest),
+        ))
+    }
+
+    /// Has the child's reader return from [`Reader::wait`], because it is to end, for example. From any thread.
+    pub fn ring(&self, bell: &impl Bell) {
+        let word = Seats(self.log.parts).bell(self.index);
+        word.fetch_add(1, Ordering::SeqCst);
+        bell.wake(word);
+    }
+
+    /// Gives the seat back before the process ends.
+    pub fn leave(self) -> Result<(), LockError> {
+        Locked::new(self.log.parts)?
+            .seats()
+            .vacate(self.index, self.owner);
+        Ok(())
+    }
+
+    /// Its number, from 0 to the layout's seats.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}

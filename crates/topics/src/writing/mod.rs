@@ -1,0 +1,10 @@
+//! Who writes to the log: one at a time.
+
+mod locked;
+mod publisher;
+mod room;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use locked::Locked;
+pub use publisher::{Message, Published, Publisher};

@@ -1,0 +1,126 @@
+//! The timers of one connection: several of the plugin's on the server's one.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A timer of a connection's.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Timer {
+    /// That of `set_timer`.
+    Plain,
+    /// That of `set_timer_for`.
+    Keyed(u32),
+}
+
+/// When each of them is due.
+#[derive(Default)]
+pub(crate) struct Timers {
+    due: BTreeMap<Timer, Instant>,
+    /// What the server has been asked for.
+    armed: Option<Instant>,
+}
+
+impl Timers {
+    /// Sets a timer, or takes it back. What the server is to be asked for, if anything: `None` for no call at all.
+    pub(crate) fn set(
+        &mut self,
+        timer: Timer,
+        after: Option<Duration>,
+        now: Instant,
+    ) -> Option<Option<Duration>> {
+        match after {
+            Some(after) => self.due.insert(timer, now + after),
+            None => self.due.remove(&timer),
+        };
+        match (self.due.get(&timer).copied(), self.earliest()) {
+            // Just as it was asked for.
+            (Some(own), Some(earliest)) if own == earliest => {
+                self.armed = Some(earliest);
+                Some(after)
+            }
+            // Asked for in any case: the server may have forgotten one that ran out.
+            (None, None) => {
+                self.armed = None;
+                Some(None)
+            }
+            _ => self.next(now),
+        }
+    }
+
+    /// Takes those that are due, in their order.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Timer> {
+        self.armed = None;
+        if self.due.keys().all(|timer| *timer == Timer::Plain) {
+            // The server's own clock is what counts.
+            self.due.clear();
+            return vec![Timer::Plain];
+        }
+        let mut due: Vec<_> = self.due.iter().filter(|(_, at)| **at <= now).collect();
+        due.sort_by_key(|(_, at)| **at);
+        let due: Vec<_> = due.into_iter().map(|(timer, _)| *timer).collect();
+        self.due.retain(|timer, _| !due.contains(timer));
+        due
+    }
+
+    /// What the server is to be asked for, if that is something else than before.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Option<Duration>> {
+        let earliest = self.earliest();
+        if earliest == self.armed {
+            return None;
+        }
+        self.armed = earliest;
+        Some(earliest.map(|at| at.saturating_duration_since(now)))
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_server_is_asked_for_the_earliest() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        assert_eq!(
+            timers.set(Timer::Keyed(1), Some(3 * SECOND), now),
+            Some(Some(3 * SECOND))
+        );
+        assert_eq!(timers.set(Timer::Keyed(2), Some(5 * SECOND), now), None);
+        assert_eq!(
+            timers.set(Timer::Plain, Some(SECOND), now),
+            Some(Some(SECOND))
+        );
+        assert_eq!(timers.set(Timer::Plain, None, now), Some(Some(3 * SECOND)));
+        assert_eq!(
+            timers.set(Timer::Keyed(1), Some(9 * SECOND), now),
+            Some(Some(5 * SECOND))
+        );
+        assert_eq!(
+            timers.set(Timer::Keyed(2), None, now),
+            Some(Some(9 * SECOND))
+        );
+        assert_eq!(timers.set(Timer::Keyed(1), None, now), Some(None));
+    }
+
+    #[test]
+    fn those_that_are_due_come_in_their_order_and_once() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        timers.set(Timer::Keyed(7), Some(2 * SECOND), now);
+        timers.set(Timer::Plain, Some(3 * SECOND), now);
+        timers.set(Timer::Keyed(8), Some(SECOND), now);
+        timers.set(Timer::Keyed(9), Some(9 * SECOND), now);
+        let later = now + 4 * SECOND;
+        assert_eq!(
+            timers.take_due(later),
+            [Timer::Keyed(8), Timer::Keyed(7), Timer::Plain]
+        );
+        assert_eq!(timers.next(later), Some(Some(5 * SECOND)));
+        assert_eq!(timers.next(later), None);
+    }
+}

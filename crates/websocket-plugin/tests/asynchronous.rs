@@ -1,0 +1,153 @@
+//! Sends as futures, without a runtime.
+
+mod mock;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use mock::{Answer, Call, Loaded, Mock};
+use websocket_plugin::abi::*;
+use websocket_plugin::{
+    AsyncSender, Handshake, Message, Plugin, Rejection, SendError, Sender, export_plugin,
+};
+
+/// Gives its senders away.
+struct Giving;
+
+static GIVEN: Mutex<Vec<(String, AsyncSender)>> = Mutex::new(Vec::new());
+
+impl Plugin for Giving {
+    type Connection = ();
+
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
+        let name = handshake.header("Name").unwrap_or_default().to_owned();
+        let peer = handshake.sender().asynchronous();
+        GIVEN.lock().unwrap().push((name, peer));
+        Ok(())
+    }
+
+    fn message(&self, (): &mut (), _: &Sender, _: Message<'_>) {}
+}
+
+export_plugin!(asynchronous_giving_init, Giving);
+
+fn connected(name: &str) -> (Loaded, Mock, *mut std::ffi::c_void, AsyncSender) {
+    let plugin = Loaded::new(asynchronous_giving_init);
+    let mock = Mock::new().with_header("Name", name.as_bytes());
+    let private = plugin.connect(&mock);
+    let given = GIVEN.lock().unwrap();
+    let (_, peer) = given.iter().rfind(|(other, _)| other == name).unwrap();
+    let peer = peer.clone();
+    (plugin, mock, private, peer)
+}
+
+/// Counts wakes.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Woken {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_send_that_finds_room_is_ready_at_once() {
+    let (plugin, mock, private, peer) = connected("ready");
+    let mut context = Context::from_waker(Waker::noop());
+    let sent = pin!(peer.send_text("hello")).poll(&mut context);
+    assert_eq!(sent, Poll::Ready(Ok(())));
+    assert_eq!(
+        mock.calls(),
+        [Call::TrySend(MESSAGE_TYPE_TEXT, b"hello".to_vec())]
+    );
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn a_send_without_room_waits_for_on_writable() {
+    let (plugin, mock, private, peer) = connected("waits");
+    mock.set_answer(Answer::WouldBlock);
+    let woken = Arc::<Woken>::default();
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    let mut sending = pin!(peer.send_binary(b"x"));
+    assert_eq!(sending.as_mut().poll(&mut context), Poll::Pending);
+    assert_eq!(sending.as_mut().poll(&mut context), Poll::Pending);
+    assert_eq!(woken.count(), 0);
+    assert_eq!(
+        mock.calls().len(),
+        1,
+        "it asks again only when there may be room"
+    );
+
+    // Somebody else has taken the room.
+    plugin.writable(private, &mock);
+    assert_eq!(woken.count(), 1);
+    while woken.count() < 3 && sending.as_mut().poll(&mut context) == Poll::Pending {
+        if mock.calls().len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(mock.calls().len(), 2);
+
+    mock.set_answer(Answer::Yes);
+    plugin.writable(private, &mock);
+    let mut result = Poll::Pending;
+    for _ in 0..3 {
+        result = sending.as_mut().poll(&mut context);
+        if result.is_ready() {
+            break;
+        }
+    }
+    assert_eq!(result, Poll::Ready(Ok(())));
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn room_that_comes_while_a_message_is_tried_is_not_missed() {
+    let (plugin, mock, private, peer) = connected("race");
+    mock.set_answer(Answer::WouldBlock);
+    // Room comes between the server's answer and the wait for it: the mock cannot, so the order is made by hand.
+    assert_eq!(
+        peer.sender().try_send(Message::Text("x")),
+        Err(SendError::WouldBlock)
+    );
+    plugin.writable(private, &mock);
+    let mut context = Context::from_waker(Waker::noop());
+    assert_eq!(
+        pin!(peer.sender().ready()).poll(&mut context),
+        Poll::Ready(Ok(()))
+    );
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn the_end_of_the_connection_wakes_who_waits() {
+    let (plugin, mock, private, peer) = connected("ends");
+    mock.set_answer(Answer::WouldBlock);
+    let woken = Arc::<Woken>::default();
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    let mut sending = pin!(peer.send_text("x"));
+    assert_eq!(sending.as_mut().poll(&mut context), Poll::Pending);
+    plugin.disconnect(private, &mock);
+    assert_eq!(woken.count(), 1);
+    assert_eq!(
+        sending.as_mut().poll(&mut context),
+        Poll::Ready(Err(SendError::Closed))
+    );
+    assert_eq!(
+        pin!(peer.send_text("late")).poll(&mut context),
+        Poll::Ready(Err(SendError::Closed))
+    );
+}

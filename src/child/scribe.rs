@@ -1,0 +1,215 @@
+//! The scribe: the thread that writes logs for WebSockets, so that none of them waits for a log.
+//!
+//! A log may be a pipe whose reader hangs, and log_transaction hooks are other modules' code. Under an asynchronous MPM a
+//! few threads serve thousands of WebSockets: so these threads give what is to be written to the scribe, which alone is
+//! stuck when the log is. What does not fit into its queue any more is counted, and told once the log moves again.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use httpd::host_thread;
+use httpd::log::Subject;
+use httpd::pen::{Line, Pen};
+use httpd::server::Server;
+use httpd::thread::Thread;
+use httpd::upgraded::{Closing, Upgraded};
+
+use crate::lock::lock;
+use crate::log::{self, Level, Tag};
+
+/// How much may wait to be written: some megabytes of lines, or a busy second's endings.
+const MOST: usize = 8192;
+/// How long the end of a child waits for a log.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// This child's, on an asynchronous MPM.
+static SCRIBE: RwLock<Option<Arc<Queue>>> = RwLock::new(None);
+
+/// The running thread.
+pub struct Scribe {
+    queue: Arc<Queue>,
+    thread: Thread,
+}
+
+/// What is to be written.
+enum Entry {
+    Line(Line),
+    /// The end of a request, which is one line or more in access logs.
+    Ending(Box<dyn FnOnce() + Send>),
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    /// Lines, and endings in the access log, that found no room.
+    lost: u64,
+    /// The scribe is writing.
+    is_busy: bool,
+    end: End,
+}
+
+/// How the scribe is to end.
+#[derive(Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Never,
+    /// When all is written.
+    Done,
+    /// It is stuck in a log, and the process ends without it: it must touch nothing more.
+    Abandoned,
+}
+
+impl Scribe {
+    /// Starts it: from here on it has this child's lines.
+    pub fn start() -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let its = Arc::clone(&queue);
+        let thread = Thread::spawn(c"websocket-log", move || {
+            host_thread::with_record(&mut || its.write_all());
+        })?;
+        *SCRIBE.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&queue));
+        Ok(Scribe { queue, thread })
+    }
+
+    /// Ends it when it has written what there is, or leaves it alone when the log does not take that.
+    pub fn stop(self) {
+        *SCRIBE.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = lock(&self.queue.state);
+        state.end = End::Done;
+        self.queue.changed.notify_all();
+        while state.is_busy || !state.entries.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.end = End::Abandoned;
+                return;
+            }
+            let waited = self.queue.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        self.thread.join();
+    }
+}
+
+impl Queue {
+    /// Takes an entry, or counts it when there is no room and gives it back.
+    fn push(&self, entry: Entry) -> Result<(), Entry> {
+        let mut state = lock(&self.state);
+        if state.entries.len() >= MOST {
+            state.lost += 1;
+            return Err(entry);
+        }
+        state.entries.push_back(entry);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn write_all(&self) {
+        let mut pen = Pen::new();
+        while let Some((entry, lost)) = self.next() {
+            if lost > 0 {
+                tell_lost(&mut pen, lost);
+            }
+            match entry {
+                Entry::Line(line) => pen.write(&line),
+                Entry::Ending(end) => end(),
+            }
+        }
+    }
+
+    /// The next entry, and how many have been lost before it.
+    fn next(&self) -> Option<(Entry, u64)> {
+        let mut state = lock(&self.state);
+        state.is_busy = false;
+        loop {
+            if state.end == End::Abandoned {
+                drop(state);
+                // What a thread needs for its own end may be gone by now.
+                loop {
+                    std::thread::park();
+                }
+            }
+            if let Some(entry) = state.entries.pop_front() {
+                state.is_busy = true;
+                return Some((entry, std::mem::take(&mut state.lost)));
+            }
+            self.changed.notify_all();
+            if state.end == End::Done {
+                return None;
+            }
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn tell_lost(pen: &mut Pen, lost: u64) {
+    let Some(server) = Server::main() else { return };
+    let line = log::line(
+        &Subject::Server(server),
+        Level::Warn,
+        Tag::LinesLost,
+        || {
+            format!(
+                "the log has not kept up: {lost} lines of WebSockets are missing from it and the access log"
+            )
+        },
+    );
+    if let Some(line) = line {
+        pen.write(&line);
+    }
+}
+
+fn current() -> Option<Arc<Queue>> {
+    let scribe = SCRIBE.read().unwrap_or_else(PoisonError::into_inner);
+    scribe.clone()
+}
+
+/// Whether this child has one.
+pub fn is_there() -> bool {
+    current().is_some()
+}
+
+/// Writes a line: soon, or at once where there is no scribe.
+pub fn write(line: Line) {
+    match current() {
+        // A line that finds no room is counted.
+        Some(queue) => drop(queue.push(Entry::Line(line))),
+        None => Pen::new().write(&line),
+    }
+}
+
+/// Ends the request of a WebSocket, which writes the access log, and then calls `then`: on the scribe's thread, or on
+/// this one where there is none or it has too much to do, in which case the access log has no line.
+///
+/// # Safety
+/// As for [`Upgraded::end_request`].
+#[allow(unsafe_code)]
+pub unsafe fn end(upgraded: Upgraded, then: impl FnOnce(Closing) + Send + 'static) {
+    let Some(queue) = current() else {
+        // SAFETY: the caller's promise.
+        then(unsafe { upgraded.end_request() });
+        return;
+    };
+    let is_full = lock(&queue.state).entries.len() >= MOST;
+    if is_full {
+        lock(&queue.state).lost += 1;
+        // SAFETY: the caller's promise.
+        then(unsafe { upgraded.end_request_unlogged() });
+        return;
+    }
+    // SAFETY: the caller's promise.
+    let ending = Entry::Ending(Box::new(move || then(unsafe { upgraded.end_request() })));
+    lock(&queue.state).entries.push_back(ending);
+    queue.changed.notify_all();
+}

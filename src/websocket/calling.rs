@@ -1,0 +1,145 @@
+//! Which callback of its plugin a connection is in, and since when: so that a plugin that hangs leaves a trace.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::log::{Level, Tag};
+use crate::websocket::connection::Connection;
+
+/// A callback that takes longer is logged. At least a second, the grain of what is kept.
+pub const VERY_LONG: Duration = Duration::from_secs(10);
+
+/// A callback of a plugin.
+#[derive(Clone, Copy)]
+pub enum Callback {
+    OnConnect = 1,
+    OnOpen,
+    OnMessage,
+    OnWritable,
+    OnTimer,
+    OnPong,
+    OnClose,
+    OnDisconnect,
+}
+
+/// The callback that runs.
+///
+/// One word, which the thread that runs the callback writes before and after it, for others to look at: its number and when
+/// it began, in milliseconds; 0 for none. The highest bit says that it has been logged.
+#[derive(Default)]
+pub struct Calling(AtomicU64);
+
+const IS_LOGGED: u64 = 1 << 63;
+const TIME_BITS: u32 = 56;
+const TIME: u64 = (1 << TIME_BITS) - 1;
+
+impl Calling {
+    /// A callback begins.
+    pub fn begin(&self, callback: Callback, now: Instant) {
+        self.0.store(
+            (callback as u64) << TIME_BITS | milliseconds(now),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The callback has returned. Says its name if it was very long and that has not been logged.
+    pub fn end(&self, now: Instant) -> Option<&'static str> {
+        let name = self.look(now);
+        self.0.store(0, Ordering::Relaxed);
+        name
+    }
+
+    /// The thread that runs the callback waits for the peer meanwhile, which is no fault of the plugin's.
+    pub fn outside(&self, wait: impl FnOnce()) {
+        let word = self.0.swap(0, Ordering::Relaxed);
+        wait();
+        let begins_anew = word & !TIME | milliseconds(Instant::now());
+        self.0.store(begins_anew, Ordering::Relaxed);
+    }
+
+    /// The name of the callback that runs.
+    fn running(&self) -> Option<&'static str> {
+        name(self.0.load(Ordering::Relaxed) & !IS_LOGGED)
+    }
+
+    /// The name of the callback that runs, if it has been running for very long; once for each.
+    fn look(&self, now: Instant) -> Option<&'static str> {
+        let seen = self.0.load(Ordering::Relaxed);
+        let began = seen & TIME;
+        let name = name(seen)?;
+        if milliseconds(now).saturating_sub(began) < VERY_LONG.as_millis() as u64 {
+            return None;
+        }
+        let marked =
+            self.0
+                .compare_exchange(seen, seen | IS_LOGGED, Ordering::Relaxed, Ordering::Relaxed);
+        marked.is_ok().then_some(name)
+    }
+}
+
+/// The name of the callback that a word tells of, unless it has been logged.
+fn name(word: u64) -> Option<&'static str> {
+    if word & IS_LOGGED != 0 {
+        return None;
+    }
+    const NAMES: [&str; 8] = [
+        "on_connect",
+        "on_open",
+        "on_message",
+        "on_writable",
+        "on_timer",
+        "on_pong",
+        "on_close",
+        "on_disconnect",
+    ];
+    let number = usize::try_from(word >> TIME_BITS).ok()?;
+    NAMES.get(number.checked_sub(1)?).copied()
+}
+
+/// Since the first look at a clock in this process; at least 1, so that no word is 0.
+fn milliseconds(now: Instant) -> u64 {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let begin = *BEGIN.get_or_init(|| now);
+    now.saturating_duration_since(begin).as_millis() as u64 + 1
+}
+
+impl Connection {
+    /// Runs a callback of the plugin's, and lets it be known which.
+    pub(crate) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
+        let calling = &self.outside().calling;
+        let start = Instant::now();
+        calling.begin(callback, start);
+        let result = call();
+        let time = start.elapsed();
+        if let Some(name) = calling.end(start + time) {
+            self.log_slow_callback(name, time);
+        }
+        self.entry().callback_took(time);
+        result
+    }
+
+    /// A callback has returned after very long.
+    pub(super) fn log_slow_callback(&self, name: &str, time: Duration) {
+        self.log(Level::Warn, Tag::SlowCallback, || {
+            format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
+        });
+    }
+
+    /// The name of the plugin's callback that runs now.
+    pub fn running_callback(&self) -> Option<&'static str> {
+        self.outside().calling.running()
+    }
+
+    /// Logs the plugin's callback that has been running for very long; from any thread.
+    pub fn look_at_callback(&self, now: Instant) {
+        if let Some(name) = self.outside().calling.look(now) {
+            self.log(Level::Warn, Tag::SlowCallback, || {
+                format!(
+                    "the plugin's {name} has been running for more than {} s",
+                    VERY_LONG.as_secs()
+                )
+            });
+        }
+    }
+}
