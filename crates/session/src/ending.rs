@@ -129,6 +129,36 @@ pub enum Ending<F> {
 }
 
 impl<F> Ending<F> {
+    /// What remains of two endings of one session, this being the earlier. What comes last decides how the transport is
+    /// left, what came first is what happened to the WebSocket:
+    ///
+    /// | earlier ╲ later | any other | `Internal` | `SendTimeout` |
+    /// |---|---|---|---|
+    /// | any other | earlier | later: the application has not seen what was before, or fails over it | later: nothing reaches the peer any more |
+    /// | `Internal` | earlier | the same | later |
+    /// | `SendTimeout` | earlier | earlier | the same |
+    #[must_use]
+    pub fn followed_by(self, later: Self) -> Self {
+        match later.rank() > self.rank() {
+            true => later,
+            false => self,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Ending::Close { .. }
+            | Ending::Failed(_)
+            | Ending::Eof
+            | Ending::Broken(_)
+            | Ending::CloseTimeout
+            | Ending::PongTimeout
+            | Ending::ChildStopped => 0,
+            Ending::Internal => 1,
+            Ending::SendTimeout => 2,
+        }
+    }
+
     /// Whether a Close frame of ours still has to reach the peer.
     pub fn has_close_to_send(&self) -> bool {
         matches!(
@@ -231,4 +261,38 @@ pub struct Account<'a, F> {
     pub bytes_in: u64,
     /// As `bytes_in`.
     pub bytes_out: u64,
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Ending;
+
+    #[test]
+    fn of_two_endings_one_remains_as_the_table_says() {
+        let endings = [Ending::Eof, Ending::Internal, Ending::SendTimeout];
+        let words = |ending: &Ending<&str>| ending.word();
+        for (earlier, remains) in [
+            (
+                Ending::CloseTimeout,
+                ["close-timeout", "fault", "send-timeout"],
+            ),
+            (Ending::Internal, ["fault", "fault", "send-timeout"]),
+            (Ending::SendTimeout, ["send-timeout"; 3]),
+        ] {
+            for (later, remains) in endings.iter().zip(remains) {
+                let (earlier, later) = (copy(&earlier), copy(later));
+                assert_eq!(words(&earlier.followed_by(later)), remains);
+            }
+        }
+    }
+
+    fn copy(ending: &Ending<&'static str>) -> Ending<&'static str> {
+        match ending {
+            Ending::Eof => Ending::Eof,
+            Ending::CloseTimeout => Ending::CloseTimeout,
+            Ending::Internal => Ending::Internal,
+            Ending::SendTimeout => Ending::SendTimeout,
+            _ => panic!("not in the table of this test"),
+        }
+    }
 }

@@ -3,27 +3,34 @@
 //!
 //! ```text
 //!  in:   Transport ─► turn ─► websocket_proto::Receiver ─► Application::on_message
-//!  out:  send, from any thread ─► outbox (websocket_proto::Sender) ─► wire ─► Transport
+//!  out:  send, from any thread ─► handover: outbox (websocket_proto::Sender) ─► wire ─► Transport
 //! ```
 //!
 //! | file | what lives there |
 //! |---|---|
 //! | [`session`] | the state of one WebSocket, and what is done with it from outside |
+//! | [`seat`] | whose turn it is |
+//! | [`reader`] | what belongs to the turn: the receiving half, and why it has stopped |
 //! | [`turn`] | what one thread at a time does with it, from input to what has to be waited for |
 //! | [`sending`] | what leaves it, from any thread |
+//! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
 //! | [`wire`] | the transport, and the frames that are on their way out |
 //! | [`watch`] | what a turn keeps an eye on: signs of life, idleness, age and rate |
 //! | [`ending`] | why it ended |
+//! | [`limits`] | bounds that depend on each other |
 //! | [`buffers`] | memory that sessions share |
 //! | [`environment`] | what it needs of the outside |
 //!
 //! # Threads and locks
 //!
-//! A session's input belongs to its *turn*: one thread at a time reads, decodes and calls the application. Its
-//! transport is under one lock, for reading and for writing, because TLS reads while it writes; a turn gets it before
-//! threads that only write. Its outbox is under another. No lock is held while the application runs, because it calls
-//! back in.
+//! A session's input belongs to its *turn*: one thread at a time has the [`seat`], reads, decodes and calls the
+//! application. All output, and the place of the transport, is under the one lock of the [`handover`]; a thread that reads
+//! or writes has taken the transport out of its place, so that neither a lock is held while a transport works nor while
+//! the application runs, which calls back in.
+//!
+//! What is an atomic beside the two is a word that stands alone: a hint, a counter, a wish that is followed by
+//! [`Waiter::wake`], or the turn's own.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -32,7 +39,11 @@ pub mod buffers;
 pub mod config;
 pub mod ending;
 pub mod environment;
+pub mod handover;
+pub mod limits;
 pub mod outbox;
+pub mod reader;
+pub mod seat;
 pub mod sending;
 pub mod session;
 pub mod sync;

@@ -6,27 +6,17 @@ use std::sync::Arc;
 use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
 
 use crate::buffers::Buffers;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, lock};
+use crate::limits::GATHER;
 
-/// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
-const GATHER: usize = 16 * 1024;
-
-/// The outbox. Any thread puts in; the thread that holds the transport takes out.
+/// The outbox: plain data, which [`crate::handover`] keeps under its lock.
 pub struct Outbox {
-    state: Mutex<State>,
-    room: Condvar,
-    /// Bytes put in and not yet taken by the socket.
-    queued: AtomicUsize,
-    is_close_sent: AtomicBool,
-    limit: usize,
-    buffers: Arc<Buffers>,
-}
-
-struct State {
     sender: Sender,
     /// Buffers of whole frames.
     frames: VecDeque<Vec<u8>>,
+    /// The bytes of `frames`.
+    framed: usize,
+    /// Bytes taken out, and not yet taken by the transport.
+    leaving: usize,
     /// Messages that wait until the one that is being sent in parts has ended.
     held_up: VecDeque<(MessageKind, Compression, Box<[u8]>)>,
     /// The bytes of `held_up`.
@@ -34,9 +24,19 @@ struct State {
     /// The answer to the latest ping, while there is no room for it.
     pong: Option<ControlPayload>,
     has_ended: bool,
-    waiting: usize,
-    /// Somebody was told that there is no room, and wants to know when there is.
+    /// An application was told that there is no room, and wants to know when there is.
     wants_room: bool,
+    limit: usize,
+    buffers: Arc<Buffers>,
+}
+
+/// What room there is, once some output has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// There is room for threads, or for callbacks, and there was none before.
+    pub is_below_a_limit: bool,
+    /// An application is to be told that there is room now; said once.
+    pub is_wanted: bool,
 }
 
 /// What an application sends.
@@ -83,30 +83,24 @@ pub enum Refused {
 impl Outbox {
     /// An empty outbox that takes messages while fewer than `limit` bytes wait, and as much again of callbacks.
     pub fn new(limit: usize, sender: Sender, buffers: Arc<Buffers>) -> Self {
-        let state = State {
+        Outbox {
             sender,
             frames: VecDeque::new(),
+            framed: 0,
+            leaving: 0,
             held_up: VecDeque::new(),
             held_up_bytes: 0,
             pong: None,
             has_ended: false,
-            waiting: 0,
             wants_room: false,
-        };
-        Outbox {
-            state: Mutex::new(state),
-            room: Condvar::new(),
-            queued: AtomicUsize::new(0),
-            is_close_sent: AtomicBool::new(false),
             limit,
             buffers,
         }
     }
 
     /// Puts in one message, part of a message or control frame.
-    pub fn push(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
-        let mut state = self.state();
-        if state.has_ended || state.sender.is_close_sent() {
+    pub fn push(&mut self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
+        if self.has_ended() {
             return Err(Refused::Ended);
         }
         if !self.has_room(sent_by) {
@@ -114,10 +108,10 @@ impl Outbox {
         }
         match outgoing {
             Outgoing::Message(kind, compression, payload) => {
-                if state.sender.is_message_unfinished() {
-                    return self.hold_up(&mut state, (kind, compression, payload), sent_by);
+                if self.sender.is_message_unfinished() {
+                    return self.hold_up((kind, compression, payload), sent_by);
                 }
-                self.append(&mut state, payload.len(), |sender, frames| {
+                self.append(payload.len(), |sender, frames| {
                     sender.send_message_with(kind, payload, compression, frames)
                 })
             }
@@ -126,173 +120,160 @@ impl Outbox {
                 payload,
                 is_final,
             } => {
-                self.append(&mut state, payload.len(), |sender, frames| {
+                self.append(payload.len(), |sender, frames| {
                     sender.send_fragment(kind, payload, is_final, frames)
                 })?;
                 if is_final {
-                    self.release_held_up(&mut state);
+                    self.release_held_up();
                 }
                 Ok(())
             }
-            Outgoing::Ping(payload) => self.append(&mut state, payload.len(), |sender, frames| {
+            Outgoing::Ping(payload) => self.append(payload.len(), |sender, frames| {
                 sender.send_ping(payload, frames)
             }),
-            Outgoing::Pong(payload) => self.append(&mut state, payload.len(), |sender, frames| {
+            Outgoing::Pong(payload) => self.append(payload.len(), |sender, frames| {
                 sender.send_pong(payload, frames)
             }),
         }
     }
 
-    /// [`Outbox::push`] for somebody who does not wait: when there is no room, [`Outbox::transmitted`] says when
-    /// there is again.
-    pub fn try_push(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
+    /// [`Outbox::push`] for a sender that does not block: when there is no room, [`Outbox::transmitted`] says when there
+    /// is again.
+    pub fn try_push(&mut self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
         let pushed = match self.push(outgoing, sent_by) {
-            // Whoever does not wait, does not wait for itself.
+            // A callback that blocked for the end of a message in parts might wait for itself; one that tries again
+            // later does not.
             Err(Refused::Invalid(LocalError::MessageUnfinished)) => Err(Refused::Full),
             pushed => pushed,
         };
-        if pushed == Err(Refused::Full) {
-            let mut state = self.state();
-            state.wants_room = true;
-            // It may have come since.
-            if self.has_room(sent_by) && state.held_up.is_empty() {
-                state.wants_room = false;
-                drop(state);
-                return self.try_push(outgoing, sent_by);
-            }
-        }
+        self.wants_room |= pushed == Err(Refused::Full);
         pushed
     }
 
     /// Keeps a message until the one that is being sent in parts has ended.
     fn hold_up(
-        &self,
-        state: &mut State,
+        &mut self,
         (kind, compression, payload): (MessageKind, Compression, &[u8]),
         sent_by: SentBy,
     ) -> Result<(), Refused> {
-        state
-            .sender
+        self.sender
             .check_message(kind, payload)
             .map_err(Refused::from)?;
-        if self.queued() + state.held_up_bytes >= self.limit(sent_by) {
+        if self.buffered() >= self.limit(sent_by) {
             return Err(match sent_by {
                 SentBy::Thread => Refused::Full,
                 // The callback that would end the message in parts may be this one.
                 SentBy::Callback => Refused::Invalid(LocalError::MessageUnfinished),
             });
         }
-        state.held_up_bytes += payload.len();
-        state.held_up.push_back((kind, compression, payload.into()));
+        self.held_up_bytes += payload.len();
+        self.held_up.push_back((kind, compression, payload.into()));
         Ok(())
     }
 
     /// Encodes what has waited for the end of a message in parts.
-    fn release_held_up(&self, state: &mut State) {
-        state.held_up_bytes = 0;
-        for (kind, compression, payload) in std::mem::take(&mut state.held_up) {
+    fn release_held_up(&mut self) {
+        self.held_up_bytes = 0;
+        for (kind, compression, payload) in std::mem::take(&mut self.held_up) {
             // Nothing is wrong with it: it has been checked.
-            let _ = self.append(state, payload.len(), |sender, frames| {
+            let _ = self.append(payload.len(), |sender, frames| {
                 sender.send_message_with(kind, &payload, compression, frames)
             });
         }
-        self.wake(state);
     }
 
     /// Answers a ping. While there is no room only the latest is answered, as RFC 6455 §5.5.3 allows, so that a
     /// flood of pings takes no memory.
-    pub fn push_pong(&self, payload: ControlPayload) {
-        let mut state = self.state();
-        if state.has_ended || state.sender.is_close_sent() {
+    pub fn push_pong(&mut self, payload: ControlPayload) {
+        if self.has_ended() {
             return;
         }
         if self.has_room(SentBy::Callback) {
             // Nothing is wrong with it: its length is a control frame's, and no Close has been sent.
-            let _ = self.append(&mut state, payload.len(), |sender, frames| {
+            let _ = self.append(payload.len(), |sender, frames| {
                 sender.send_pong(&payload, frames)
             });
         } else {
-            state.pong = Some(payload);
+            self.pong = Some(payload);
         }
     }
 
     /// Puts in the Close frame, whatever the limit; nothing goes in afterwards.
-    pub fn push_close(&self, frame: Option<&CloseFrame>) -> Result<(), Refused> {
-        let mut state = self.state();
-        if state.has_ended {
+    pub fn push_close(&mut self, frame: Option<&CloseFrame>) -> Result<(), Refused> {
+        if self.has_ended {
             return Err(Refused::Ended);
         }
-        self.append(&mut state, ControlPayload::MAX_LEN, |sender, frames| {
+        self.append(ControlPayload::MAX_LEN, |sender, frames| {
             sender.send_close(frame, frames)
         })?;
-        self.is_close_sent.store(true, Ordering::Release);
-        state.drop_behind_close();
-        self.wake(&state);
+        self.drop_behind_close();
         Ok(())
     }
 
     /// Whether nothing is taken any more: the connection has ended, or the Close frame has been put in.
     pub fn has_ended(&self) -> bool {
-        let state = self.state();
-        state.has_ended || state.sender.is_close_sent()
+        self.has_ended || self.is_close_sent()
     }
 
     /// Whether the Close frame has been put in.
     pub fn is_close_sent(&self) -> bool {
-        self.is_close_sent.load(Ordering::Acquire)
+        self.sender.is_close_sent()
     }
 
     /// The next frames to write, in one buffer.
-    pub fn take(&self) -> Option<Vec<u8>> {
-        let mut state = self.state();
-        if let Some(pong) = state.pong.take() {
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        if let Some(pong) = self.pong.take() {
             // Frames that wait are whole: a control frame may go before them (RFC 6455 §5.4).
             let mut frame = Vec::new();
-            if state.sender.send_pong(&pong, &mut frame).is_ok() {
-                self.queued.fetch_add(frame.len(), Ordering::Relaxed);
+            if self.sender.send_pong(&pong, &mut frame).is_ok() {
+                self.leaving += frame.len();
                 return Some(frame);
             }
         }
-        state.frames.pop_front()
+        let frames = self.frames.pop_front()?;
+        self.framed -= frames.len();
+        self.leaving += frames.len();
+        Some(frames)
     }
 
-    /// So many bytes of what was taken have left. Says whether somebody is to be told that there is room now.
-    pub fn transmitted(&self, count: usize) -> bool {
-        let before = self.queued.fetch_sub(count, Ordering::AcqRel);
-        let has_room_now = |limit| before >= limit && before - count < limit;
-        if has_room_now(self.limit(SentBy::Thread)) || has_room_now(self.limit(SentBy::Callback)) {
-            self.wake(&self.state());
+    /// So many bytes of what was taken have left. Says for whom there is room now.
+    pub fn transmitted(&mut self, count: usize) -> Room {
+        let before = self.queued();
+        self.leaving -= count;
+        let after = self.queued();
+        let sinks_below = |limit| before >= limit && after < limit;
+        let is_ample = before > self.ample() && after <= self.ample();
+        Room {
+            is_below_a_limit: sinks_below(self.limit(SentBy::Thread))
+                || sinks_below(self.limit(SentBy::Callback)),
+            is_wanted: is_ample && self.is_wanted_room_there(),
         }
-        before > self.ample() && before - count <= self.ample() && self.is_wanted_room_there()
     }
 
-    /// Whether somebody is to be told that there is room now; says so once.
-    pub fn is_wanted_room_there(&self) -> bool {
-        let mut state = self.state();
-        let is_there = self.queued() <= self.ample() && state.held_up.is_empty();
-        is_there && std::mem::take(&mut state.wants_room)
+    /// Whether an application is to be told that there is room now; says so once.
+    pub fn is_wanted_room_there(&mut self) -> bool {
+        let is_there = self.queued() <= self.ample() && self.held_up.is_empty();
+        is_there && std::mem::take(&mut self.wants_room)
     }
 
-    /// What may wait when somebody is told that there is room.
+    /// What may wait when an application is told that there is room.
     fn ample(&self) -> usize {
         self.limit / 2
     }
 
     /// Whether [`Outbox::take`] has something to give.
     pub fn has_output(&self) -> bool {
-        let state = self.state();
-        !state.frames.is_empty() || state.pong.is_some()
+        !self.frames.is_empty() || self.pong.is_some()
     }
 
     /// Bytes accepted and not yet taken by the socket, those behind an unfinished message included.
     pub fn buffered(&self) -> usize {
-        let held_up = self.state().held_up_bytes;
-        self.queued() + held_up
+        self.queued() + self.held_up_bytes
     }
 
     /// Bytes put in and not yet taken by the socket.
     pub fn queued(&self) -> usize {
-        self.queued.load(Ordering::Acquire)
+        self.framed + self.leaving
     }
 
     /// Whether a message would be taken.
@@ -300,81 +281,54 @@ impl Outbox {
         self.queued() < self.limit(sent_by)
     }
 
-    /// Blocks until there is room for `outgoing`, the Close frame has been put in or the connection has ended.
-    pub fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
-        let mut state = self.state();
-        state.waiting += 1;
-        while !state.has_ended && !state.sender.is_close_sent() {
-            let held_up = match outgoing {
-                Outgoing::Message(..) if state.sender.is_message_unfinished() => {
-                    state.held_up_bytes
-                }
-                _ => 0,
-            };
-            if self.queued() + held_up < self.limit(sent_by) {
-                break;
-            }
-            state = self
-                .room
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        state.waiting -= 1;
+    /// Whether `outgoing` has to wait for room that may come.
+    pub fn must_wait(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> bool {
+        let held_up = match outgoing {
+            Outgoing::Message(..) if self.sender.is_message_unfinished() => self.held_up_bytes,
+            _ => 0,
+        };
+        !self.has_ended() && self.queued() + held_up >= self.limit(sent_by)
     }
 
-    fn limit(&self, sent_by: SentBy) -> usize {
+    /// How many bytes may wait when one of these sends.
+    pub fn limit(&self, sent_by: SentBy) -> usize {
         match sent_by {
             SentBy::Thread => self.limit,
             SentBy::Callback => self.limit.saturating_mul(2),
         }
     }
 
-    /// The connection has ended: what waits is dropped, and every thread that waits for room goes on.
-    pub fn end(&self) {
-        let mut state = self.state();
-        state.has_ended = true;
-        state.frames = VecDeque::new();
-        state.drop_behind_close();
-        self.wake(&state);
+    /// The connection has ended: what waits is dropped, but for what has been taken out.
+    pub fn end(&mut self) {
+        self.has_ended = true;
+        self.frames = VecDeque::new();
+        self.framed = 0;
+        self.drop_behind_close();
     }
 
     /// Encodes frames of about `payload_len` bytes behind what waits.
     fn append(
-        &self,
-        state: &mut State,
+        &mut self,
         payload_len: usize,
         encode: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), LocalError>,
     ) -> Result<(), Refused> {
-        let State { sender, frames, .. } = state;
-        let gathers = frames
+        let gathers = self
+            .frames
             .back()
             .is_some_and(|last| last.len() + payload_len <= GATHER);
         if !gathers {
-            frames.push_back(self.buffers.take(payload_len));
+            self.frames.push_back(self.buffers.take(payload_len));
         }
-        let last = frames.back_mut().expect("there is one by now");
+        let last = self.frames.back_mut().expect("there is one by now");
         let before = last.len();
-        let outcome = encode(sender, last);
-        let count = last.len() - before;
+        let outcome = encode(&mut self.sender, last);
+        self.framed += last.len() - before;
         if last.is_empty() {
-            frames.pop_back();
+            self.frames.pop_back();
         }
-        self.queued.fetch_add(count, Ordering::AcqRel);
         outcome.map_err(Refused::from)
     }
 
-    fn wake(&self, state: &State) {
-        if state.waiting > 0 {
-            self.room.notify_all();
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-}
-
-impl State {
     /// What may not follow the Close frame.
     fn drop_behind_close(&mut self) {
         self.held_up = VecDeque::new();

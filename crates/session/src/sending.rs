@@ -1,4 +1,6 @@
 //! What leaves a session: what applications send, from any thread, and how it reaches the transport.
+//!
+//! [`crate::handover`] decides which thread writes; here that thread does, and tells the outside what has come of it.
 
 use std::time::Instant;
 
@@ -6,14 +8,18 @@ use websocket_proto::{CloseFrame, ProtocolError};
 
 use crate::ending::ClosedBy;
 use crate::environment::Environment;
+use crate::handover::{Accepted, Holding, Progress};
 use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
-use crate::sync::{MutexGuard, lock, try_lock};
-use crate::wire::Wire;
 
-/// Bytes of answers that may be gathered before they are written.
-const CORK_LIMIT: usize = 48 * 1024;
+/// What came of one attempt to send.
+enum Attempt {
+    /// It is decided.
+    Done(Result<(), Refused>),
+    /// There is no room, and there may be.
+    Wait,
+}
 
 impl<E: Environment> Session<E> {
     /// Sends a message, a part of one or a control frame; blocks while the outbox is full. An error is never
@@ -21,24 +27,36 @@ impl<E: Environment> Session<E> {
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
         loop {
-            match self.outbox.push(outgoing, sent_by) {
-                Err(Refused::Full) if self.is_accepted() => match sent_by {
-                    SentBy::Callback => {
-                        let wait = || self.wait_for_room(outgoing, sent_by);
-                        self.environment.while_blocked(wait);
-                    }
-                    SentBy::Thread => self.wait_for_room(outgoing, sent_by),
-                },
-                pushed => return self.pushed(outgoing, sent_by, pushed),
+            match self.attempt(outgoing, sent_by) {
+                Attempt::Done(sent) => return sent,
+                Attempt::Wait if sent_by == SentBy::Callback => {
+                    let wait = || self.wait_for_room(outgoing, sent_by);
+                    self.environment.while_blocked(wait);
+                }
+                Attempt::Wait => self.wait_for_room(outgoing, sent_by),
             }
+        }
+    }
+
+    fn attempt(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Attempt {
+        match self.handover.push(outgoing, sent_by, self.gathers(sent_by)) {
+            Ok(accepted) => {
+                self.accepted(outgoing, accepted);
+                Attempt::Done(Ok(()))
+            }
+            Err(Refused::Full) if self.is_accepted() => Attempt::Wait,
+            Err(refused) => Attempt::Done(Err(refused)),
         }
     }
 
     /// [`Session::send`] that does not block; on_writable follows a [`Refused::Full`].
     pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
-        let pushed = self.outbox.try_push(outgoing, sent_by);
-        self.pushed(outgoing, sent_by, pushed)
+        let accepted = self
+            .handover
+            .try_push(outgoing, sent_by, self.gathers(sent_by))?;
+        self.accepted(outgoing, accepted);
+        Ok(())
     }
 
     fn who_sends(&self) -> SentBy {
@@ -48,46 +66,37 @@ impl<E: Environment> Session<E> {
         }
     }
 
-    /// What is to be done after something was put into the outbox, or was refused.
-    fn pushed(
-        &self,
-        outgoing: Outgoing<'_>,
-        sent_by: SentBy,
-        pushed: Result<(), Refused>,
-    ) -> Result<(), Refused> {
-        match pushed {
-            Ok(()) => {
-                match outgoing {
-                    Outgoing::Message(..) => self.message_sent(),
-                    Outgoing::Fragment { is_final: true, .. } => {
-                        self.message_sent();
-                        if self.outbox.is_wanted_room_there() {
-                            self.room_has_come();
-                        }
-                    }
-                    Outgoing::Fragment { .. } | Outgoing::Ping(_) | Outgoing::Pong(_) => {}
-                }
-                match sent_by {
-                    SentBy::Callback => self.transmit_unless_corked(),
-                    SentBy::Thread => self.transmit(),
-                }
-                self.environment.queued(self.outbox.queued());
-            }
-            Err(_) => {}
+    /// Whether what is sent is gathered for a moment.
+    fn gathers(&self, sent_by: SentBy) -> bool {
+        // Relaxed: only the turn's thread sets it, and only that thread asks.
+        sent_by == SentBy::Callback && self.is_corked.load(Ordering::Relaxed)
+    }
+
+    fn accepted(&self, outgoing: Outgoing<'_>, accepted: Accepted<'_, E::Transport>) {
+        if let Outgoing::Message(..) | Outgoing::Fragment { is_final: true, .. } = outgoing {
+            self.message_sent();
         }
-        pushed
+        match accepted.holding {
+            Some(holding) => self.write(holding),
+            None => self.environment.queued(accepted.queued),
+        }
+        if accepted.has_wanted_room {
+            self.room_has_come();
+        }
     }
 
     /// Starts the closing handshake. Says whether it was this call that did.
     pub fn close(&self, frame: Option<&CloseFrame>, by: ClosedBy) -> bool {
-        let is_first = self.outbox.push_close(frame).is_ok();
-        if is_first {
-            self.closed_by(by, frame.cloned());
-            self.environment.closing();
-            self.transmit();
-            self.wake();
+        let Ok(holding) = self.handover.push_close(frame) else {
+            return false;
+        };
+        self.closed_by(by, frame.cloned());
+        self.environment.closing();
+        if let Some(holding) = holding {
+            self.write(holding);
         }
-        is_first
+        self.wake();
+        true
     }
 
     /// [`Session::close`] by the application, with the payload data of a Close frame; the error is what is wrong with
@@ -97,17 +106,13 @@ impl<E: Environment> Session<E> {
         Ok(self.close(frame.as_ref(), ClosedBy::Plugin))
     }
 
-    /// Writes, unless what the turn's thread sends is gathered for a moment.
-    pub(crate) fn transmit_unless_corked(&self) {
-        if !self.is_corked.load(Ordering::Relaxed) || self.outbox.queued() >= CORK_LIMIT {
-            self.transmit();
-        }
-    }
-
+    /// The calling thread waits until there may be room for `outgoing`.
     fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
-        let deadline = self.with_wire(|wire| wire.send_deadline()).flatten();
+        // A callback would wait for what it has gathered itself.
+        self.transmit();
+        let deadline = self.look_at_wire(|wire| wire.send_deadline()).flatten();
         if !self.environment.wait_to_write(deadline) {
-            self.outbox.wait_for_room(outgoing, sent_by);
+            self.handover.wait_for_room(outgoing, sent_by);
             return;
         }
         self.expire();
@@ -116,137 +121,81 @@ impl<E: Environment> Session<E> {
     /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
     /// because the turn's own may be one of them. The turn finds the same afterwards. Says when to look again.
     pub fn expire(&self) -> Option<Instant> {
-        // There may be room that nobody has had the time to see.
+        // There may be room that no thread has had the time to see.
         self.resume();
-        let (is_over, deadline) = self.with_wire(|wire| {
-            let is_over = wire.expire(&self.environment) || wire.failure().is_some();
-            (is_over, wire.send_deadline())
-        })?;
-        if is_over {
-            self.outbox.end();
+        let sight = self.handover.look(self.environment.now());
+        // What others have left to this thread while it waited for the wire.
+        self.transmit();
+        if sight.has_expired || sight.failure.is_some() {
+            self.stop_sending();
             return None;
         }
-        deadline
+        sight.send_deadline
     }
 
     /// Looks at the transport, once the session is open and until it has been given back.
     pub fn with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
-        self.with_wire(|wire| look(wire.transport()))
+        self.look_at_wire(|wire| look(wire.transport()))
     }
 
-    /// Looks at the wire. A thread that finds it taken meanwhile leaves its message to this one.
-    pub(crate) fn with_wire<T>(
+    fn look_at_wire<T>(
         &self,
-        look: impl FnOnce(&mut Wire<E::Transport>) -> T,
+        look: impl FnOnce(&mut crate::wire::Wire<E::Transport>) -> T,
     ) -> Option<T> {
-        let seen = self.wire().as_mut().map(look);
-        self.transmit();
-        seen
+        let mut holding = self.handover.hold()?;
+        let seen = holding.look(look);
+        self.give_back(holding);
+        Some(seen)
     }
 
-    /// The wire, before threads that would only write to it: a mutex goes to the one that is quick, and an application's
-    /// threads that send without end would keep a turn from reading. The caller sees to output that is left to it.
-    pub(crate) fn wire(&self) -> MutexGuard<'_, Option<Wire<E::Transport>>> {
-        match try_lock(&self.wire) {
-            Some(wire) => wire,
-            None => {
-                self.is_wanted.store(true, Ordering::Relaxed);
-                let wire = lock(&self.wire);
-                // A thread that has seen it set had put its output in before, and this one looks for output after this:
-                // the outbox's lock orders the two.
-                self.is_wanted.store(false, Ordering::Relaxed);
-                wire
-            }
-        }
-    }
-
-    // The wire's side, on the thread that has it.
-
-    /// Writes what the outbox holds and the socket takes, if nobody else is at it. Who holds the transport
-    /// writes what others put in meanwhile, so that nothing stays behind.
+    /// Writes what waits, when no other thread is at it.
     pub(crate) fn transmit(&self) {
-        while self.outbox.has_output()
-            && !self.is_stalled.load(Ordering::Acquire)
-            && !self.is_wanted.load(Ordering::Relaxed)
-        {
-            let Some(mut wire) = try_lock(&self.wire) else {
-                return;
-            };
-            let Some(wire) = wire.as_mut() else {
-                return;
-            };
-            if !self.write_out(wire) {
-                self.environment.stalled(wire.send_deadline());
-            }
+        if let Some(holding) = self.handover.take_output() {
+            self.write(holding);
         }
     }
 
-    /// Whether the transport was full when it was last written to.
+    /// Whether the transport may be full.
     pub fn is_stalled(&self) -> bool {
-        self.is_stalled.load(Ordering::SeqCst)
+        self.handover.is_stalled()
     }
 
     /// Goes on writing after the transport was full.
     pub fn resume(&self) {
-        if self.is_stalled()
-            && let Some(wire) = lock(&self.wire).as_mut()
-        {
-            self.transmitted(wire.resume(&self.environment));
-            self.is_stalled.store(!wire.is_idle(), Ordering::SeqCst);
-        }
-        self.transmit();
-    }
-
-    /// Writes frame after frame until the outbox is empty or another thread wants the wire; `false` when it takes no
-    /// more.
-    fn write_out(&self, wire: &mut Wire<E::Transport>) -> bool {
-        loop {
-            while wire.is_idle() {
-                if self.is_wanted.load(Ordering::Relaxed) {
-                    return true;
-                }
-                let Some(frames) = self.outbox.take() else {
-                    return true;
-                };
-                self.transmitted(wire.write(frames, &self.environment));
-            }
-            // Room that comes from here on is seen by whoever the driver has resume. What has come since the write
-            // is told only once, perhaps to somebody who has looked before this: so the socket is asked again.
-            self.is_stalled.store(true, Ordering::SeqCst);
-            self.transmitted(wire.resume(&self.environment));
-            if !wire.is_idle() {
-                return false;
-            }
-            self.is_stalled.store(false, Ordering::SeqCst);
+        if let Some(holding) = self.handover.resume() {
+            self.write(holding);
         }
     }
 
-    /// Something has been read, for which the transport may have written (TLS does): what did not leave waits for room
-    /// as all output does.
-    pub(crate) fn has_read(&self, wire: &mut Wire<E::Transport>) {
-        if wire.is_clogged() && !self.is_stalled() && !self.write_out(wire) {
-            self.environment.stalled(wire.send_deadline());
-        }
+    pub(crate) fn write(&self, holding: Holding<'_, E::Transport>) {
+        holding.write(&self.environment, |progress| self.tell(progress));
     }
 
-    fn transmitted(&self, count: usize) {
-        self.environment.bytes_out(count);
-        let has_room = self.outbox.transmitted(count);
-        self.environment.queued(self.outbox.queued());
-        if has_room {
+    pub(crate) fn give_back(&self, holding: Holding<'_, E::Transport>) {
+        holding.give_back(&self.environment, |progress| self.tell(progress));
+    }
+
+    /// Tells the outside what has come of a write.
+    fn tell(&self, progress: Progress) {
+        if progress.sent > 0 {
+            self.environment.bytes_out(progress.sent);
+        }
+        self.environment.queued(progress.queued);
+        if progress.has_wanted_room {
             self.room_has_come();
         }
-        // The socket may have been written to by a thread that knows nothing of the input.
-        if self.is_input_stopped.load(Ordering::SeqCst)
-            && self.outbox.has_room(SentBy::Callback)
-            && self.is_input_stopped.swap(false, Ordering::SeqCst)
-        {
+        if progress.resumes_input {
+            // The socket may have been written to by a thread that knows nothing of the input.
             self.wake();
+        }
+        if let Some(deadline) = progress.stalled {
+            self.environment.stalled(deadline);
         }
     }
 
-    /// Somebody was told that there is no room, and there is now.
+    /// An application was told that there is no room, and there is now.
     fn room_has_come(&self) {
+        // Release: the turn that acquires it calls the application, which may look at what this thread did.
         self.asked.is_writable.store(true, Ordering::Release);
         self.wake();
     }

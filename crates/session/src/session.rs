@@ -14,10 +14,12 @@ use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::ending::{Closed, ClosedBy};
 use crate::environment::{Environment, ThreadId};
+use crate::handover::Handover;
 use crate::outbox::Outbox;
+use crate::reader::Reader;
+use crate::seat::Seat;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, OnceLock, lock};
-use crate::turn::Reader;
 use crate::wire::Wire;
 
 const NEVER: u64 = u64::MAX;
@@ -34,21 +36,14 @@ pub struct Session<E: Environment> {
     is_accepted: AtomicBool,
     /// When it is to be closed because its process stops, in milliseconds since `opened`; [`NEVER`] without a wish.
     drain_at: AtomicU64,
-    pub(crate) outbox: Outbox,
-    /// Read and written under one lock: TLS reads while it writes. `None` before the session is open.
-    pub(crate) wire: Mutex<Option<Wire<E::Transport>>>,
-    /// The transport is full, or broken: output waits for a turn.
-    pub(crate) is_stalled: AtomicBool,
-    /// A thread waits for the transport to look at it, and will write: those that would write leave it to that thread.
-    pub(crate) is_wanted: AtomicBool,
-    /// Input waits until there is room for what comes of it.
-    pub(crate) is_input_stopped: AtomicBool,
-    /// Belongs to the turn: taken out for its length, so that no lock is held while the application runs.
-    pub(crate) reader: Mutex<Option<Box<Reader<E>>>>,
+    /// What waits to be sent, and who writes it.
+    pub(crate) handover: Handover<E::Transport>,
+    /// Whose turn it is.
+    pub(crate) seat: Seat<Reader<E>>,
     /// The thread that runs callbacks: the one that asks whether the application accepts, then the one that has the
     /// turn; [`ThreadId::NONE`] for none.
     turn_thread: AtomicUsize,
-    /// What that thread sends is gathered, because it is about to handle more input.
+    /// What that thread sends is gathered, because it is about to handle more input. No other thread sets it or asks.
     pub(crate) is_corked: AtomicBool,
     pub(crate) messages_sent: AtomicU64,
     /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
@@ -118,13 +113,13 @@ impl<E: Environment> Session<E> {
             send_timeout: config.send_timeout,
             is_accepted: AtomicBool::new(false),
             drain_at: AtomicU64::new(NEVER),
-            outbox: Outbox::new(config.send_buffer, sender, Arc::clone(&buffers)),
+            handover: Handover::new(Outbox::new(
+                config.send_buffer,
+                sender,
+                Arc::clone(&buffers),
+            )),
             buffers,
-            wire: Mutex::new(None),
-            is_stalled: AtomicBool::new(false),
-            is_wanted: AtomicBool::new(false),
-            is_input_stopped: AtomicBool::new(false),
-            reader: Mutex::new(Some(Box::new(Reader::new(receiver, config, &environment)))),
+            seat: Seat::new(Reader::new(receiver, config, &environment)),
             // No other thread has it yet.
             turn_thread: AtomicUsize::new(environment.current_thread().0),
             is_corked: AtomicBool::new(false),
@@ -155,18 +150,19 @@ impl<E: Environment> Session<E> {
 
     /// The WebSocket is open, and has a transport: from here on turns are taken, and what was sent meanwhile goes out.
     pub fn open(&self, transport: E::Transport) {
-        let wire = Wire::new(transport, self.send_timeout, Arc::clone(&self.buffers));
-        *lock(&self.wire) = Some(wire);
+        let buffers = Arc::clone(&self.buffers);
+        self.handover
+            .open(Wire::new(transport, self.send_timeout, buffers));
     }
 
     /// Gives the transport back, after the session has ended.
     pub fn take_transport(&self) -> Option<E::Transport> {
-        lock(&self.wire).take().map(Wire::into_transport)
+        self.handover.close().map(Wire::into_transport)
     }
 
     /// Has on_timer called at `time`, or not at all. Says whether it will be.
     pub fn set_timer(&self, time: Option<Instant>) -> bool {
-        if self.outbox.has_ended() {
+        if self.handover.has_ended() {
             return false;
         }
         self.asked.set_timer(time);
@@ -201,17 +197,17 @@ impl<E: Environment> Session<E> {
 
     /// Takes nothing to be sent any more, and releases every thread that is blocked in `send`.
     pub fn stop_sending(&self) {
-        self.outbox.end();
+        self.handover.end();
     }
 
     /// Whether nothing is taken to be sent any more: the session has ended, or the Close frame has been put in.
     pub fn has_ended(&self) -> bool {
-        self.outbox.has_ended()
+        self.handover.has_ended()
     }
 
     /// Bytes that `send` has accepted and the transport has not taken yet.
     pub fn buffered(&self) -> usize {
-        self.outbox.buffered()
+        self.handover.buffered()
     }
 
     /// Asks for a turn.

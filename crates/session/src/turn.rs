@@ -3,27 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError, Receiver};
+use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError};
 
-use crate::config::Config;
 use crate::ending::{Account, ClosedBy, Ending};
 use crate::environment::{EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Wait};
+use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
 use crate::outbox::{Outgoing, SentBy};
+use crate::reader::{Reader, Stop};
+use crate::seat::Found;
 use crate::session::Session;
-use crate::sync::atomic::{Ordering, fence};
-use crate::sync::lock;
-use crate::watch::{Watch, Watched};
-
-/// An application whose callback takes longer gets each of its messages written at once.
-const QUICK: Duration = Duration::from_micros(100);
-
-/// How long a turn handles input before others get theirs. Whoever waits behind a peer that sends without end waits for
-/// as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
-const SLICE: Duration = Duration::from_micros(100);
-/// The same for a peer whose input is large messages, which lose their place in the processor's cache with each pause.
-const LARGE_SLICE: Duration = Duration::from_millis(1);
-/// How many events of input are handled before the next look at the clock, which costs as much as one of them.
-const EVENTS_PER_LOOK: u32 = 32;
+use crate::sync::atomic::Ordering;
+use crate::watch::Verdict;
 
 /// The time that a turn has for input. Most turns have one event, and need no clock.
 #[derive(Default)]
@@ -60,51 +50,6 @@ impl Slice {
     }
 }
 
-/// The receiving half, and how it is coming to its end. The thread that has the turn has it.
-pub struct Reader<E: Environment> {
-    receiver: Receiver,
-    /// Input that has been read and must wait: for the peer to take some output, or for the next turn.
-    held_back: Vec<u8>,
-    ending: Option<EndingOf<E>>,
-    /// When the closing handshake has to be over.
-    close_deadline: Option<Instant>,
-    /// The turn has stopped before the input did.
-    has_more: bool,
-    /// The application's callbacks for the input at hand have taken little time so far.
-    is_quick: bool,
-    /// The transport has failed: what has been read before is handled, and nothing more is read.
-    is_lost: bool,
-    /// The turn has stopped because nothing may be read. What the socket holds is not reported again.
-    is_stopped: bool,
-    /// The application has had its on_open.
-    is_open_told: bool,
-    watch: Watch,
-    close_timeout: Duration,
-    messages_received: u64,
-    bytes_received: u64,
-}
-
-impl<E: Environment> Reader<E> {
-    /// The receiving half of a new session.
-    pub fn new(receiver: Receiver, config: &Config, machine: &impl Machine) -> Self {
-        Reader {
-            receiver,
-            held_back: Vec::new(),
-            ending: None,
-            close_deadline: None,
-            has_more: false,
-            is_quick: true,
-            is_lost: false,
-            is_stopped: false,
-            is_open_told: false,
-            watch: Watch::new(config, machine),
-            close_timeout: config.close_timeout,
-            messages_received: 0,
-            bytes_received: 0,
-        }
-    }
-}
-
 impl<E: Environment> Session<E> {
     /// Does what there is to do: reads, decodes, calls the application, writes. The waiter takes one turn after the
     /// other, never two at once, until one says [`Wait::Ended`]. `buffer` is where input passes through.
@@ -112,8 +57,17 @@ impl<E: Environment> Session<E> {
     /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
     /// non-blocking read that meets the end as one that would block, and says EOF at the next.
     pub fn turn(&self, buffer: &mut [u8], is_hung_up: bool) -> Wait {
-        let Some(mut reader) = lock(&self.reader).take() else {
-            return Wait::Ended;
+        let mut reader = match self.seat.take() {
+            Found::Free(reader) => reader,
+            Found::Ended => return Wait::Ended,
+            // The turn that is under way says that there is more to do.
+            Found::Taken => {
+                return Wait::For {
+                    input: false,
+                    output: false,
+                    deadline: None,
+                };
+            }
         };
         self.set_turn_thread(self.environment.current_thread());
         let wait = sheltered(|| {
@@ -123,9 +77,11 @@ impl<E: Environment> Session<E> {
             self.what_to_wait_for(&mut reader)
         });
         let wait = wait.unwrap_or_else(|| self.fail(&mut reader));
-        match wait {
-            Wait::Ended => self.end(&reader),
-            Wait::Again | Wait::For { .. } => *lock(&self.reader) = Some(reader),
+        if wait == Wait::Ended {
+            self.end(&reader);
+            self.seat.end();
+        } else if self.seat.give_back(reader) {
+            return Wait::Again;
         }
         wait
     }
@@ -134,13 +90,15 @@ impl<E: Environment> Session<E> {
     fn fail(&self, reader: &mut Reader<E>) -> Wait {
         self.set_turn_thread(ThreadId::NONE);
         self.is_corked.store(false, Ordering::Relaxed);
-        reader.ending = Some(Ending::Internal);
-        reader.has_more = false;
+        reader.ends(Ending::Internal);
+        reader.stop = Stop::Drained;
         let wait = sheltered(|| {
             self.close(
                 Some(&CloseFrame::from(CloseCode::INTERNAL_ERROR)),
                 ClosedBy::Fault,
             );
+            // The panic may have come between the output and its write.
+            self.resume();
             self.what_to_wait_for(reader)
         });
         // What panics twice is not asked a third time.
@@ -150,146 +108,161 @@ impl<E: Environment> Session<E> {
     /// Ends the WebSocket when there will be no more turns, unless it has ended or a turn is under way: says whether it
     /// does. The transport is the caller's then.
     pub fn give_up(&self, ending: EndingOf<E>) -> bool {
-        let Some(mut reader) = lock(&self.reader).take() else {
+        let Some(mut reader) = self.seat.take_for_good() else {
             return false;
         };
-        reader.ending.get_or_insert(ending);
+        reader.ends(ending);
         self.end(&reader);
         true
     }
 
     /// The application has accepted, but there is no transport.
     pub fn fail_to_open(&self) {
-        self.outbox.end();
-        if lock(&self.reader).take().is_some() {
+        self.stop_sending();
+        if self.seat.take_for_good().is_some() {
             sheltered(|| self.environment.on_disconnect());
         }
     }
 
-    /// Reads and handles input until there is none, or the output has to go first.
-    fn advance(&self, reader: &mut Reader<E>, buffer: &mut [u8], mut is_hung_up: bool) {
+    /// Goes on with output, calls the application as it has asked, and handles input.
+    fn advance(&self, reader: &mut Reader<E>, buffer: &mut [u8], is_hung_up: bool) {
         self.resume();
         if !std::mem::replace(&mut reader.is_open_told, true) {
             self.environment.on_open();
         }
         self.call_as_asked();
+        reader.stop = self.take_input(reader, buffer, is_hung_up);
+    }
+
+    /// Reads and handles input until there is none, or the output has to go first. Says why it stops.
+    fn take_input(&self, reader: &mut Reader<E>, buffer: &mut [u8], mut is_hung_up: bool) -> Stop {
         let mut slice = Slice::default();
-        reader.has_more = false;
-        if !reader.held_back.is_empty() {
-            let mut held_back = std::mem::take(&mut reader.held_back);
+        let mut held_back = std::mem::take(&mut reader.stop).into_held_back();
+        if !held_back.is_empty() {
             // As much a sign of life as when it was read: behind it may lie the answer to a ping.
             reader.watch.input();
-            self.receive(reader, &mut held_back, &mut slice);
-        }
-        loop {
-            if reader.ending.is_some() || reader.has_more || reader.is_lost {
-                return;
+            if let Some(stop) = self.receive(reader, &mut held_back, &mut slice) {
+                return stop;
             }
-            // What is held back comes first, even if it might be handled by now.
-            if !reader.held_back.is_empty() || !self.may_read(reader) {
-                self.stop_input(reader);
-                return;
+        }
+        while reader.ending.is_none() && !reader.is_lost {
+            if !self.may_read(reader)
+                && let Some(stop) = self.must_stop(reader)
+            {
+                return stop(Vec::new());
             }
             reader.is_quick = true;
             match self.read(reader, buffer) {
-                Ok(Read::Data(count)) => self.receive(reader, &mut buffer[..count], &mut slice),
+                Ok(Read::Data(count)) => {
+                    if let Some(stop) = self.receive(reader, &mut buffer[..count], &mut slice) {
+                        return stop;
+                    }
+                }
                 Ok(Read::LastData(count)) => {
-                    self.receive(reader, &mut buffer[..count], &mut slice);
+                    if let Some(stop) = self.receive(reader, &mut buffer[..count], &mut slice) {
+                        return stop;
+                    }
                     if !is_hung_up {
-                        if reader.held_back.is_empty() {
-                            reader.watch.no_input();
-                        }
-                        return;
+                        reader.watch.no_input();
+                        return Stop::Drained;
                     }
                 }
                 Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
                 Ok(Read::WouldBlock) => {
                     reader.watch.no_input();
-                    return;
+                    return Stop::Drained;
                 }
-                Ok(Read::Again) => {
-                    reader.has_more = true;
-                    return;
-                }
+                Ok(Read::Again) => return Stop::Again(Vec::new()),
                 Ok(Read::Stalled) => {
-                    self.stop_input(reader);
-                    return;
+                    return match self.must_stop(reader) {
+                        Some(stop) => stop(Vec::new()),
+                        // The output has left meanwhile.
+                        None => Stop::Again(Vec::new()),
+                    };
                 }
-                Ok(Read::Eof) => reader.ending = Some(Ending::Eof),
-                Err(status) => reader.ending = Some(Ending::Broken(status)),
+                Ok(Read::Eof) => reader.ends(Ending::Eof),
+                Err(status) => reader.ends(Ending::Broken(status)),
             }
             slice.go_on(&self.environment);
-            reader.has_more |= slice.is_over;
+            if slice.is_over && reader.ending.is_none() {
+                return Stop::Again(Vec::new());
+            }
         }
+        Stop::Drained
     }
 
     /// Calls the application for what it has asked for, as far as it is due.
     fn call_as_asked(&self) {
         if self.asked.is_writable.load(Ordering::Acquire)
             && self.asked.is_writable.swap(false, Ordering::AcqRel)
-            && !self.outbox.is_close_sent()
+            && !self.handover.is_close_sent()
         {
             self.environment.on_writable();
         }
         let is_due = |timer: &mut Instant| *timer <= self.environment.now();
         if self.asked.timer().is_some()
             && self.asked.take_timer(is_due)
-            && !self.outbox.is_close_sent()
+            && !self.handover.is_close_sent()
         {
             self.environment.on_timer();
         }
     }
 
-    /// Input has to wait. Room that comes from here on is told, and room that has come is seen at the turn's end.
-    fn stop_input(&self, reader: &mut Reader<E>) {
-        reader.is_stopped = true;
-        // A pause for the rate has an end of its own, and room makes no difference to it.
-        if reader.watch.paused_until(&self.environment).is_none() {
-            self.is_input_stopped.store(true, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-        }
+    /// Whether there seems to be room for what comes of input, and the peer keeps to its rate.
+    fn may_read(&self, reader: &Reader<E>) -> bool {
+        self.handover.seems_to_have_room() && reader.watch.paused_until(&self.environment).is_none()
     }
 
-    /// Whether there is room for what comes of input, and the peer keeps to its rate.
-    fn may_read(&self, reader: &Reader<E>) -> bool {
-        self.outbox.has_room(SentBy::Callback)
-            && reader.watch.paused_until(&self.environment).is_none()
+    /// Why input has to wait, if it has to. Room that comes from here on is told.
+    fn must_stop(&self, reader: &Reader<E>) -> Option<fn(Vec<u8>) -> Stop> {
+        // A pause has an end of its own, and room makes no difference to it.
+        if reader.watch.paused_until(&self.environment).is_some() {
+            return Some(Stop::Paused);
+        }
+        self.handover.stop_input().then_some(Stop::ForRoom)
     }
 
     fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> Result<Read, Failure<E>> {
-        let read = self.with_wire(|wire| {
-            let read = wire.read(buffer);
-            self.has_read(wire);
-            read
-        });
-        if let Some(Ok(Read::Data(count) | Read::LastData(count))) = read {
+        let Some(mut holding) = self.handover.hold() else {
+            return Ok(Read::Eof);
+        };
+        let read = holding.read(buffer);
+        self.give_back(holding);
+        if let Ok(Read::Data(count) | Read::LastData(count)) = read {
             reader.bytes_received += count as u64;
             self.environment.bytes_in(count);
             reader.watch.input();
         }
-        read.unwrap_or(Ok(Read::Eof))
+        read
     }
 
-    /// Decodes input and handles each event.
+    /// Decodes input and handles each event. Says why it stops before the input is used up, if it does.
     ///
     /// What a quick application sends while there is more input in the buffer is gathered, and leaves in one write when
     /// the input is used up. When the peer takes no output, the rest of the input waits: the application's `send`
     /// would have to, on this thread.
-    fn receive(&self, reader: &mut Reader<E>, mut input: &mut [u8], slice: &mut Slice) {
+    fn receive(&self, reader: &mut Reader<E>, input: &mut [u8], slice: &mut Slice) -> Option<Stop> {
+        let stop = self.decode(reader, input, slice);
+        self.uncork();
+        stop
+    }
+
+    fn decode(
+        &self,
+        reader: &mut Reader<E>,
+        mut input: &mut [u8],
+        slice: &mut Slice,
+    ) -> Option<Stop> {
         let mut clock = None;
         while !input.is_empty() && reader.ending.is_none() {
             if !self.may_read(reader) {
                 self.uncork();
-                if !self.may_read(reader) {
-                    reader.held_back = input.to_vec();
-                    self.stop_input(reader);
-                    break;
+                if let Some(stop) = self.must_stop(reader) {
+                    return Some(stop(input.to_vec()));
                 }
             }
             if slice.is_over {
-                reader.held_back = input.to_vec();
-                reader.has_more = true;
-                break;
+                return Some(Stop::Again(input.to_vec()));
             }
             let length = input.len();
             let (consumed, event) = reader.receiver.receive(input);
@@ -316,12 +289,14 @@ impl<E: Environment> Session<E> {
             }
             input = &mut input[consumed..];
         }
-        self.uncork();
+        None
     }
 
     /// Writes what has been gathered.
     fn uncork(&self) {
-        if self.is_corked.swap(false, Ordering::Relaxed) {
+        // Relaxed, as in `gathers`.
+        if self.is_corked.load(Ordering::Relaxed) {
+            self.is_corked.store(false, Ordering::Relaxed);
             self.transmit();
         }
     }
@@ -335,14 +310,14 @@ impl<E: Environment> Session<E> {
                 if let Some(time) = heartbeat {
                     self.environment.ping_round_trip(time);
                 }
-                if !self.outbox.is_close_sent() {
+                if !self.handover.is_close_sent() {
                     self.environment.on_pong(&payload, heartbeat);
                 }
             }
             Some(Event::Message { kind, mut payload }) => {
                 // An application that has closed gets no more messages.
                 reader.watch.message(&self.environment);
-                if !self.outbox.is_close_sent() {
+                if !self.handover.is_close_sent() {
                     reader.messages_received += 1;
                     self.environment.message_in();
                     self.environment.on_message(kind, &mut payload);
@@ -353,14 +328,16 @@ impl<E: Environment> Session<E> {
             }
             Some(Event::Ping(payload)) => {
                 reader.watch.counted(&self.environment);
-                self.outbox.push_pong(payload);
-                self.transmit_unless_corked();
+                let gathers = self.is_corked.load(Ordering::Relaxed);
+                if let Some(holding) = self.handover.push_pong(payload, gathers) {
+                    self.write(holding);
+                }
             }
             Some(Event::Close(frame)) => {
                 // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
                 let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
                 let is_answer = !self.close(answer.as_ref(), ClosedBy::Peer);
-                reader.ending = Some(Ending::Close { frame, is_answer });
+                reader.ends(Ending::Close { frame, is_answer });
             }
             Some(Event::Failed(error)) => {
                 // RFC 6455 §7.1.7.
@@ -369,76 +346,63 @@ impl<E: Environment> Session<E> {
                     _ => ClosedBy::Protocol,
                 };
                 self.close(Some(&error.close_frame(self.version)), by);
-                reader.ending = Some(Ending::Failed(error));
+                reader.ends(Ending::Failed(error));
             }
         }
     }
 
     /// What the waiter has to wait for after a turn.
     fn what_to_wait_for(&self, reader: &mut Reader<E>) -> Wait {
-        // Under the lock nobody takes output out of the outbox that has not been written yet.
-        let (is_idle, has_output, is_clogged, failure, has_expired, send_deadline) =
-            match self.wire().as_mut() {
-                Some(wire) => (
-                    wire.is_idle(),
-                    self.outbox.has_output(),
-                    wire.is_clogged(),
-                    wire.failure(),
-                    wire.expire(&self.environment),
-                    wire.send_deadline(),
-                ),
-                None => (true, false, false, None, false, None),
-            };
-        if let Some(status) = failure {
-            if std::mem::take(&mut reader.has_more) && !reader.held_back.is_empty() {
+        let now = self.environment.now();
+        let sight = self.handover.look(now);
+        if let Some(status) = sight.failure {
+            if matches!(&reader.stop, Stop::Again(rest) if !rest.is_empty()) {
+                // What has been read before the transport broke is handled.
                 reader.is_lost = true;
-                self.outbox.end();
+                self.stop_sending();
                 return Wait::Again;
             }
-            reader.ending.get_or_insert(Ending::Broken(status));
+            reader.ends(Ending::Broken(status));
             return Wait::Ended;
         }
         if let Some(ending) = &reader.ending
-            && ((is_idle && !has_output) || !ending.has_close_to_send())
+            && ((sight.is_idle && !sight.has_output) || !ending.has_close_to_send())
         {
             return Wait::Ended;
         }
-        if has_expired {
-            reader.ending = Some(Ending::SendTimeout);
+        if sight.has_expired {
+            reader.ends(Ending::SendTimeout);
             return Wait::Ended;
         }
-        let watched_until = match self.outbox.is_close_sent() {
+        let watched_until = match sight.is_close_sent {
             true => {
                 let timeout = reader.close_timeout;
-                let deadline = reader
-                    .close_deadline
-                    .get_or_insert_with(|| self.environment.now() + timeout);
-                if *deadline <= self.environment.now() {
-                    reader.ending.get_or_insert(Ending::CloseTimeout);
+                let deadline = *reader.close_deadline.get_or_insert_with(|| now + timeout);
+                if deadline <= now {
+                    reader.ends(Ending::CloseTimeout);
                     return Wait::Ended;
                 }
-                Some(*deadline)
+                Some(deadline)
             }
-            false => match self.look_after(reader, !is_idle || has_output) {
+            false => match self.look_after(reader, now, !sight.is_idle || sight.has_output) {
                 Ok(until) => until,
                 Err(wait) => return wait,
             },
         };
-        // Output beside an idle wire has been put in while this thread had it.
-        if std::mem::take(&mut reader.has_more) || (is_idle && self.outbox.has_output()) {
+        // Output beside an idle wire was left to this thread while it waited for the wire.
+        if matches!(reader.stop, Stop::Again(_)) || (sight.is_idle && sight.has_output) {
             return Wait::Again;
         }
         // Asked once: what ends in between would be waited for in vain.
         let paused_until = reader.watch.paused_until(&self.environment);
-        let may_read =
-            !is_clogged && paused_until.is_none() && self.outbox.has_room(SentBy::Callback);
-        if may_read && std::mem::take(&mut reader.is_stopped) {
+        let may_read = !sight.is_clogged && paused_until.is_none() && sight.has_room;
+        if may_read && reader.stop.waits_to_read() {
             return Wait::Again;
         }
-        let deadlines = [watched_until, send_deadline, paused_until];
+        let deadlines = [watched_until, sight.send_deadline, paused_until];
         Wait::For {
             input: reader.ending.is_none() && may_read,
-            output: !is_idle,
+            output: !sight.is_idle,
             deadline: deadlines.into_iter().flatten().min(),
         }
     }
@@ -448,37 +412,39 @@ impl<E: Environment> Session<E> {
     fn look_after(
         &self,
         reader: &mut Reader<E>,
+        now: Instant,
         is_sending: bool,
     ) -> Result<Option<Instant>, Wait> {
-        let now = self.environment.now();
         let drain_at = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         let is_mid_message = reader.receiver.is_mid_message();
-        let watched = reader.watch.check(
+        let closed_by = match reader.watch.check(
             now,
             self.last_sent(),
             is_sending,
             is_mid_message,
             &self.environment,
-        );
-        let closed_by = match watched {
+        ) {
             _ if is_over(drain_at) => ClosedBy::Stopping,
-            Watched::Dead => {
-                reader.ending.get_or_insert(Ending::PongTimeout);
+            Verdict::Dead => {
+                reader.ends(Ending::PongTimeout);
                 return Err(Wait::Ended);
             }
-            Watched::Ping(payload) => {
+            Verdict::Ping(payload) => {
                 // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
                 // read and nothing was to be pinged.
-                let _ = self.outbox.push(Outgoing::Ping(&payload), SentBy::Callback);
-                self.transmit();
+                let ping = Outgoing::Ping(&payload);
+                let pushed = self.handover.push(ping, SentBy::Callback, false);
+                if let Some(holding) = pushed.ok().and_then(|accepted| accepted.holding) {
+                    self.write(holding);
+                }
                 return Err(Wait::Again);
             }
-            Watched::Idle => ClosedBy::Idle,
-            Watched::Unfinished => ClosedBy::Unfinished,
-            Watched::Old => ClosedBy::Age,
-            Watched::TooFast => ClosedBy::Rate,
-            Watched::Well(watched_until) => {
+            Verdict::Idle => ClosedBy::Idle,
+            Verdict::Unfinished => ClosedBy::Unfinished,
+            Verdict::Old => ClosedBy::Age,
+            Verdict::TooFast => ClosedBy::Rate,
+            Verdict::Well(watched_until) => {
                 let timer = self.asked.timer();
                 if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
                     return Err(Wait::Again);
@@ -499,7 +465,7 @@ impl<E: Environment> Session<E> {
     /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of
     /// these does not keep the others from being done: the application's last call comes whatever happened before.
     fn end(&self, reader: &Reader<E>) {
-        self.outbox.end();
+        self.stop_sending();
         let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
         if !ending.is_broken() {
             self.shut();
@@ -513,7 +479,7 @@ impl<E: Environment> Session<E> {
         sheltered(|| self.environment.on_disconnect());
         let (_, code) = ending.logged_code(self.closed());
         sheltered(|| self.environment.closed(code));
-        // What takes long (a log may hang) is done when the wire is free.
+        // What takes long (a log may hang) is done when no thread has the wire.
         if let Some(epilogue) = sheltered(|| self.give_account(reader, ending)).flatten() {
             sheltered(epilogue);
         }
@@ -522,15 +488,18 @@ impl<E: Environment> Session<E> {
     /// Lets the peer see the end at once, before the application has had its last calls, when nothing is to be written
     /// any more.
     fn shut(&self) {
-        if let Some(wire) = self.wire().as_mut()
-            && wire.is_idle()
-        {
-            wire.shut();
+        if let Some(mut holding) = self.handover.hold() {
+            holding.look(|wire| {
+                if wire.is_idle() {
+                    wire.shut();
+                }
+            });
         }
     }
 
     fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) -> Option<Epilogue> {
-        lock(&self.wire).as_mut().and_then(|wire| {
+        let mut holding = self.handover.hold()?;
+        holding.look(|wire| {
             wire.end(&Account {
                 ending,
                 closed: self.closed(),

@@ -32,8 +32,8 @@ pub struct Watch {
     rate: Option<RateLimit>,
 }
 
-/// What the watch has to say.
-pub enum Watched {
+/// What the watch has to say of the peer.
+pub enum Verdict {
     /// All is well until then.
     Well(Option<Instant>),
     /// A ping with this payload is due.
@@ -118,7 +118,7 @@ impl Watch {
         is_sending: bool,
         is_mid_message: bool,
         machine: &impl Machine,
-    ) -> Watched {
+    ) -> Verdict {
         // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
         if std::mem::take(&mut self.has_input) || is_sending || self.paused_until(machine).is_some()
         {
@@ -137,31 +137,31 @@ impl Watch {
         self.unfinished_since = is_mid_message.then(|| self.unfinished_since.unwrap_or(now));
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         if is_over(self.ends_at) {
-            return Watched::Old;
+            return Verdict::Old;
         }
         let last_message = self.last_message.max(last_sent);
         let idle_at = (!self.idle_timeout.is_zero()).then(|| last_message + self.idle_timeout);
         if is_over(idle_at) {
-            return Watched::Idle;
+            return Verdict::Idle;
         }
         let message_ends = self
             .unfinished_since
             .filter(|_| !self.message_timeout.is_zero())
             .map(|since| since + self.message_timeout);
         if is_over(message_ends) {
-            return Watched::Unfinished;
+            return Verdict::Unfinished;
         }
         let over_since = self.rate.as_ref().and_then(RateLimit::over_since);
         let patience_ends = over_since.map(|since| since + RATE_PATIENCE);
         if is_over(patience_ends) {
-            return Watched::TooFast;
+            return Verdict::TooFast;
         }
         match self.heartbeat.check(now) {
-            Beat::Ping(payload) => Watched::Ping(payload),
-            Beat::Dead => Watched::Dead,
+            Beat::Ping(payload) => Verdict::Ping(payload),
+            Beat::Dead => Verdict::Dead,
             Beat::Wait(beat_at) => {
                 let times = [self.ends_at, idle_at, message_ends, patience_ends, beat_at];
-                Watched::Well(times.into_iter().flatten().min())
+                Verdict::Well(times.into_iter().flatten().min())
             }
         }
     }

@@ -11,13 +11,15 @@ use crate::environment::{Epilogue, Machine, Read, Transport};
 /// that part of the time too late.
 const LOOKS: u32 = 8;
 
-/// The transport of one session. Under the session's lock: the thread that holds it reads or writes, not both at once.
+/// The transport of one session. One thread at a time has it, for reading and for writing: TLS reads while it writes.
 pub struct Wire<T: Transport> {
     transport: T,
     /// Whole frames that are being written.
     pending: Vec<u8>,
     /// How much of `pending` has been taken.
     taken: usize,
+    /// The transport knows of `pending`.
+    is_begun: bool,
     /// There is output that the transport does not take.
     stall: Option<Stall>,
     send_timeout: Duration,
@@ -44,6 +46,7 @@ impl<T: Transport> Wire<T> {
             transport,
             pending: Vec::new(),
             taken: 0,
+            is_begun: true,
             stall: None,
             send_timeout,
             has_expired: false,
@@ -68,7 +71,7 @@ impl<T: Transport> Wire<T> {
         self.failure.is_none() && self.transport.is_clogged()
     }
 
-    /// Whether the next frames can be given to [`Wire::write`].
+    /// Whether the next frames can be given to [`Wire::load`].
     pub fn is_idle(&self) -> bool {
         self.failure.is_none() && self.pending.is_empty() && !self.transport.has_output()
     }
@@ -82,11 +85,11 @@ impl<T: Transport> Wire<T> {
 
     /// Gives a peer up that has taken no output in time: we write nothing more, whatever room there may be later.
     /// Says whether it is given up.
-    pub fn expire(&mut self, machine: &impl Machine) -> bool {
-        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= machine.now());
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         if is_over(self.send_deadline()) {
             // A slow one may have taken some, and still not so much that the transport has room.
-            self.look_for_progress(false, machine);
+            self.look_for_progress(false, now);
             let since = self.stall.as_ref().map(|stall| stall.since);
             self.has_expired |= is_over(since.map(|since| since + self.send_timeout));
         }
@@ -95,14 +98,13 @@ impl<T: Transport> Wire<T> {
 
     /// Begins the time anew when the peer has taken something. Room in the system's own buffer is no sign of that: it grows
     /// while the peer reads nothing. `has_moved`: what counts where nothing better is known.
-    fn look_for_progress(&mut self, has_moved: bool, machine: &impl Machine) {
+    fn look_for_progress(&mut self, has_moved: bool, now: Instant) {
         let acknowledged = self.transport.acknowledged();
-        let now = machine.now();
         match &mut self.stall {
             Some(stall) => {
                 stall.looked_at = now;
                 let has_moved = match (acknowledged, stall.acknowledged) {
-                    (Some(now), Some(then)) => now != then,
+                    (Some(by_now), Some(by_then)) => by_now != by_then,
                     _ => has_moved,
                 };
                 if has_moved {
@@ -130,17 +132,21 @@ impl<T: Transport> Wire<T> {
         self.failure
     }
 
-    /// Begins to write whole frames, when the wire is idle. Says how many bytes were taken; when the wire is not idle
-    /// afterwards, the transport is full or broken.
-    pub fn write(&mut self, frames: Vec<u8>, machine: &impl Machine) -> usize {
-        debug_assert!(self.is_idle());
-        self.transport.begin_frames(&frames);
-        self.pending = frames;
-        self.taken = 0;
-        self.resume(machine)
+    /// Whether nothing more is going to be written.
+    pub fn is_lost(&self) -> bool {
+        self.failure.is_some() || self.has_expired
     }
 
-    /// Goes on with what could not be written before. Says how many bytes of the frames were taken.
+    /// Whole frames are to be written next, by [`Wire::resume`]; the wire is idle before.
+    pub fn load(&mut self, frames: Vec<u8>) {
+        debug_assert!(self.is_idle());
+        self.pending = frames;
+        self.taken = 0;
+        self.is_begun = false;
+    }
+
+    /// Writes what is loaded, as far as the transport takes it, and says how many bytes it took. When the wire is not idle
+    /// afterwards, the transport is full or broken.
     pub fn resume(&mut self, machine: &impl Machine) -> usize {
         let before = self.taken;
         let had_output = self.transport.has_output();
@@ -157,7 +163,7 @@ impl<T: Transport> Wire<T> {
         if self.is_idle() {
             self.stall = None;
         } else {
-            self.look_for_progress(has_moved, machine);
+            self.look_for_progress(has_moved, machine.now());
         }
         count
     }
@@ -168,6 +174,9 @@ impl<T: Transport> Wire<T> {
         }
         if self.transport.has_output() {
             self.transport.flush()?;
+        }
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.transport.begin_frames(&self.pending);
         }
         while self.taken < self.pending.len() {
             match self.transport.write(&self.pending[self.taken..])? {

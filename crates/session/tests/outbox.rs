@@ -47,8 +47,13 @@ fn pinged(payload: &[u8]) -> ControlPayload {
     }
 }
 
+/// Takes everything out, and the transport has not taken it yet.
+fn take_all(outbox: &mut Outbox) {
+    while outbox.take().is_some() {}
+}
+
 /// Takes everything out, as if the transport had taken it; the first byte of each buffer's first frame.
-fn drain(outbox: &Outbox) -> Vec<u8> {
+fn drain(outbox: &mut Outbox) -> Vec<u8> {
     let mut first = Vec::new();
     while let Some(frames) = outbox.take() {
         first.push(frames[0]);
@@ -59,7 +64,7 @@ fn drain(outbox: &Outbox) -> Vec<u8> {
 
 #[test]
 fn small_frames_are_gathered_and_large_ones_are_not() {
-    let outbox = Outbox::new(1 << 20, Sender::new(Role::Server), buffers());
+    let mut outbox = Outbox::new(1 << 20, Sender::new(Role::Server), buffers());
     for _ in 0..3 {
         outbox.push(message(b"small"), SentBy::Thread).unwrap();
     }
@@ -73,67 +78,36 @@ fn small_frames_are_gathered_and_large_ones_are_not() {
 
 #[test]
 fn threads_have_the_limit_and_callbacks_as_much_again() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     let payload = [0; 96];
-    let push = |sent_by| outbox.push(message(&payload), sent_by);
-    while push(SentBy::Thread).is_ok() {}
+    let push = |outbox: &mut Outbox, sent_by| outbox.push(message(&payload), sent_by);
+    while push(&mut outbox, SentBy::Thread).is_ok() {}
     assert!((LIMIT..LIMIT + 100).contains(&outbox.queued()));
-    assert_eq!(push(SentBy::Thread), Err(Refused::Full));
-    while push(SentBy::Callback).is_ok() {}
+    assert_eq!(push(&mut outbox, SentBy::Thread), Err(Refused::Full));
+    while push(&mut outbox, SentBy::Callback).is_ok() {}
     assert!((2 * LIMIT..2 * LIMIT + 100).contains(&outbox.queued()));
-    assert_eq!(push(SentBy::Callback), Err(Refused::Full));
-    assert_eq!(push(SentBy::Thread), Err(Refused::Full));
+    assert_eq!(push(&mut outbox, SentBy::Callback), Err(Refused::Full));
+    assert_eq!(push(&mut outbox, SentBy::Thread), Err(Refused::Full));
 }
 
 #[test]
 fn room_is_told_once_to_those_who_asked_and_when_half_is_free() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     let payload = [0; 96];
     while outbox.try_push(message(&payload), SentBy::Thread).is_ok() {}
+    take_all(&mut outbox);
     assert!(
-        !outbox.transmitted(400),
+        !outbox.transmitted(400).is_wanted,
         "there is room, but not enough to tell"
     );
-    assert!(outbox.transmitted(200));
-    assert!(!outbox.transmitted(100), "once");
+    assert!(outbox.transmitted(200).is_wanted);
+    assert!(!outbox.transmitted(100).is_wanted, "once");
     assert_eq!(outbox.try_push(message(&payload), SentBy::Thread), Ok(()));
 }
 
 #[test]
-fn a_thread_that_waits_goes_on_when_there_is_room() {
-    let outbox = outbox();
-    let payload = [0; 96];
-    while outbox.push(message(&payload), SentBy::Thread).is_ok() {}
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| outbox.wait_for_room(message(&payload), SentBy::Thread));
-        outbox.transmitted(100);
-        waiting.join().unwrap();
-    });
-    assert!(outbox.has_room(SentBy::Thread));
-}
-
-#[test]
-fn a_thread_that_waits_goes_on_when_it_is_over() {
-    for end in [
-        |outbox: &Outbox| outbox.end(),
-        |outbox: &Outbox| outbox.push_close(None).unwrap(),
-    ] {
-        let outbox = outbox();
-        while outbox.push(message(&[0; 96]), SentBy::Thread).is_ok() {}
-        std::thread::scope(|scope| {
-            scope.spawn(|| outbox.wait_for_room(message(b"x"), SentBy::Thread));
-            end(&outbox);
-        });
-        assert_eq!(
-            outbox.push(message(b"x"), SentBy::Thread),
-            Err(Refused::Ended)
-        );
-    }
-}
-
-#[test]
 fn nothing_goes_in_behind_a_close() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     outbox.push(message(b"before"), SentBy::Thread).unwrap();
     outbox.push_close(None).unwrap();
     assert!(outbox.is_close_sent() && outbox.has_ended());
@@ -154,14 +128,14 @@ fn nothing_goes_in_behind_a_close() {
 
 #[test]
 fn a_close_goes_in_whatever_the_limit() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     while outbox.push(message(&[0; 96]), SentBy::Callback).is_ok() {}
     assert_eq!(outbox.push_close(None), Ok(()));
 }
 
 #[test]
 fn only_the_latest_ping_is_answered_while_there_is_no_room() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     while outbox.push(message(&[0; 96]), SentBy::Callback).is_ok() {}
     let queued = outbox.queued();
     for payload in [b"1", b"2", b"3"] {
@@ -169,12 +143,12 @@ fn only_the_latest_ping_is_answered_while_there_is_no_room() {
     }
     assert_eq!(outbox.queued(), queued, "a flood of pings takes no memory");
     assert_eq!(outbox.take().unwrap(), b"\x8a\x013", "and goes first");
-    assert_eq!(drain(&outbox)[0], 0x82);
+    assert_eq!(drain(&mut outbox)[0], 0x82);
 }
 
 #[test]
 fn a_message_waits_for_the_end_of_one_in_parts() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
     outbox.push(message(b"between"), SentBy::Thread).unwrap();
     assert_eq!(outbox.buffered(), 3 + 7);
@@ -186,7 +160,7 @@ fn a_message_waits_for_the_end_of_one_in_parts() {
 
 #[test]
 fn what_waits_behind_a_message_in_parts_has_a_limit() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
     outbox.push(message(&[0; LIMIT]), SentBy::Thread).unwrap();
     assert_eq!(
@@ -209,7 +183,7 @@ fn what_waits_behind_a_message_in_parts_has_a_limit() {
 
 #[test]
 fn a_message_that_is_none_is_refused_before_it_waits() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
     let bad = Outgoing::Message(MessageKind::Text, Compression::Default, b"\xff");
     assert!(matches!(
@@ -221,11 +195,23 @@ fn a_message_that_is_none_is_refused_before_it_waits() {
 
 #[test]
 fn an_end_drops_what_waits() {
-    let outbox = outbox();
+    let mut outbox = outbox();
     outbox.push(message(b"lost"), SentBy::Thread).unwrap();
     outbox.end();
     assert!(!outbox.has_output());
     assert!(outbox.take().is_none());
     assert_eq!(outbox.push_close(None), Err(Refused::Ended));
-    outbox.wait_for_room(message(b"x"), SentBy::Thread);
+    assert!(!outbox.must_wait(message(b"x"), SentBy::Thread));
+}
+
+#[test]
+fn an_end_leaves_counted_what_is_on_its_way() {
+    let mut outbox = outbox();
+    outbox.push(message(b"leaves"), SentBy::Thread).unwrap();
+    let leaving = outbox.take().unwrap().len();
+    outbox.push(message(b"lost"), SentBy::Thread).unwrap();
+    outbox.end();
+    assert_eq!(outbox.queued(), leaving);
+    outbox.transmitted(leaving);
+    assert_eq!(outbox.queued(), 0);
 }

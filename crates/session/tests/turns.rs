@@ -243,3 +243,20 @@ fn a_panic_in_a_callback_closes_it_with_1011() {
         [Call::Open, Call::Close(1006), Call::Disconnect]
     );
 }
+
+#[test]
+fn a_second_turn_at_once_is_taken_by_the_first() {
+    let mut scene = Scene::open(&config(), |session, call| {
+        if *call == Call::Open {
+            let nothing = Wait::For {
+                input: false,
+                output: false,
+                deadline: None,
+            };
+            assert_eq!(session.turn(&mut [0; 100], false), nothing);
+        }
+    });
+    assert_eq!(scene.turn(), Wait::Again, "there may be more to do");
+    assert!(matches!(scene.turn(), Wait::For { input: true, .. }));
+    assert_eq!(scene.calls(), [Call::Open]);
+}

@@ -1,0 +1,586 @@
+//! The hand-over of output: who has the wire, what waits for it, and what is told when there is room.
+//!
+//! Any thread puts output in; one thread at a time has the wire, reads from it and writes to it. All that the two sides
+//! tell each other is plain data under one mutex, so that one order of events is the same for every thread, and nothing
+//! here is an atomic but two hints. No lock is held while a transport reads or writes: a thread takes the wire *out* of
+//! its place, and puts it back.
+//!
+//! # Where the wire is
+//!
+//! | place | output is put in, or is to be written | a thread needs the wire ([`Handover::hold`]) | the poller says room ([`Handover::resume`]) | the thread that has it is done |
+//! |---|---|---|---|---|
+//! | absent: not open yet, or given back | stays in the outbox | gets none | nothing | – |
+//! | free: the transport has taken all it was given | **held** by the thread that put it in | **held** | writes what there is, if any: **held** | – |
+//! | stalled: the transport holds a part, or is broken | stays in the outbox | **held** | **held**, and goes on writing | – |
+//! | held by a thread | stays in the outbox, for that thread | waits, and is *expected* | leaves word: *room has come* | see below |
+//!
+//! What becomes of the wire when the thread that has it is done, the first line that is true:
+//!
+//! | the transport | and | then |
+//! |---|---|---|
+//! | has taken all | a thread is expected | **free**; the expected thread takes it, and writes what is there when *it* is done |
+//! | has taken all | there is output | it is written; still **held** |
+//! | has taken all | there is none | **free** |
+//! | is broken, or its peer is given up | | **stalled** |
+//! | holds a part | room has come | it is written to again; still **held** |
+//! | holds a part | it was written to, and has not been asked again since | it is asked again: a filter may have passed on what it held; still **held** |
+//! | holds a part | | **stalled**; whoever waits for the transport is told until when |
+//!
+//! So nothing is left behind. Output is put in before its thread looks where the wire is, and the thread that has the
+//! wire looks for output when it puts it back, both under the lock: one of the two sees the other. The poller says room
+//! once, and that word finds the wire stalled, which it goes on with, or held, where it stays until the wire is put back.
+//!
+//! While a thread is expected, output of others does not take the wire: a mutex would go to the one that is quick, and an
+//! application's threads that send without end would keep a turn from reading.
+//!
+//! # Room
+//!
+//! What is queued sinks where the transport's answer is accounted for, under the lock. Whoever waits for room, waits
+//! under the lock, and is woken there: a thread in [`Handover::wait_for_room`], an application that was refused
+//! ([`Progress::has_wanted_room`]), the turn whose input waits ([`Progress::resumes_input`]).
+//!
+//! | input | a turn finds no room, or the transport clogged ([`Handover::stop_input`]) | output is below the callbacks' limit, and the transport not clogged |
+//! |---|---|---|
+//! | flowing | **stopped for room** | nothing |
+//! | stopped for room | the same | **flowing**, and a turn is asked for |
+
+use std::time::Instant;
+
+use websocket_proto::{CloseFrame, ControlPayload};
+
+use crate::environment::{Machine, Read, Transport};
+use crate::limits::CORK_LIMIT;
+use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, lock};
+use crate::wire::Wire;
+
+/// The outbox of a session, and the place of its wire.
+pub struct Handover<T: Transport> {
+    state: Mutex<State<T>>,
+    /// There may be room in the outbox, or there will never be any.
+    room: Condvar,
+    /// The wire has been put back.
+    wire_is_back: Condvar,
+    /// Hints, stored under the lock and loaded without it. Relaxed: what is decided by one is decided again under the lock
+    /// where it matters, and a thread sees what it has stored itself.
+    queued: AtomicUsize,
+    is_close_sent: AtomicBool,
+    /// What may be queued by callbacks.
+    limit: usize,
+}
+
+struct State<T: Transport> {
+    outbox: Outbox,
+    place: Place<T>,
+    /// How many threads wait until the wire is put back.
+    expected: u32,
+    /// How many threads wait for room in the outbox.
+    waiting: u32,
+    input: Input,
+}
+
+/// Where the wire is.
+enum Place<T: Transport> {
+    /// Not open yet, or given back.
+    Absent,
+    /// At rest.
+    Free(Box<Wire<T>>),
+    /// Output waits for the transport, or the transport is broken.
+    Stalled(Box<Wire<T>>),
+    /// A thread has it.
+    Held {
+        /// The poller has said meanwhile that there is room.
+        has_room_come: bool,
+    },
+}
+
+impl<T: Transport> Place<T> {
+    /// Whether nothing may be read before output has left.
+    fn is_clogged(&self) -> bool {
+        match self {
+            Place::Free(wire) | Place::Stalled(wire) => wire.is_clogged(),
+            Place::Absent | Place::Held { .. } => false,
+        }
+    }
+}
+
+/// Whether a turn may read.
+#[derive(PartialEq, Eq)]
+enum Input {
+    Flowing,
+    /// Until there is room for what callbacks send.
+    StoppedForRoom,
+}
+
+/// What has become of output that was put in.
+pub struct Accepted<'a, T: Transport> {
+    /// The wire, to be written to by the caller.
+    pub holding: Option<Holding<'a, T>>,
+    /// Bytes that wait.
+    pub queued: usize,
+    /// An application was refused before, and would not be now.
+    pub has_wanted_room: bool,
+}
+
+/// What a thread that has written has to tell.
+pub struct Progress {
+    /// Bytes that the transport has taken.
+    pub sent: usize,
+    /// Bytes that wait.
+    pub queued: usize,
+    /// An application was refused for want of room, and there is some now.
+    pub has_wanted_room: bool,
+    /// A turn's input waits for room, and there is some now.
+    pub resumes_input: bool,
+    /// The transport takes no more from now on, and its peer has until then to take some. A stall is told once, though the
+    /// peer's time begins anew with each byte it takes: who finds the time over, asks again.
+    pub stalled: Option<Option<Instant>>,
+}
+
+/// What a turn sees of the output at its end.
+pub struct Sight<F> {
+    /// The transport has taken all that it was given.
+    pub is_idle: bool,
+    /// The outbox holds output.
+    pub has_output: bool,
+    /// What broke the transport while it was written to.
+    pub failure: Option<F>,
+    /// The peer has taken no output in time.
+    pub has_expired: bool,
+    /// When it must have taken some.
+    pub send_deadline: Option<Instant>,
+    /// There is room for what callbacks send.
+    pub has_room: bool,
+    /// Nothing may be read before output has left.
+    pub is_clogged: bool,
+    /// The Close frame has been put in.
+    pub is_close_sent: bool,
+}
+
+impl<T: Transport> Handover<T> {
+    /// The hand-over of a session that has no transport yet.
+    pub fn new(outbox: Outbox) -> Self {
+        Handover {
+            limit: outbox.limit(SentBy::Callback),
+            state: Mutex::new(State {
+                outbox,
+                place: Place::Absent,
+                expected: 0,
+                waiting: 0,
+                input: Input::Flowing,
+            }),
+            room: Condvar::new(),
+            wire_is_back: Condvar::new(),
+            queued: AtomicUsize::new(0),
+            is_close_sent: AtomicBool::new(false),
+        }
+    }
+
+    /// The session has a transport from now on.
+    pub fn open(&self, wire: Wire<T>) {
+        self.state().place = Place::Free(Box::new(wire));
+    }
+
+    /// Takes the wire for good, once no other thread has it.
+    pub fn close(&self) -> Option<Wire<T>> {
+        let mut state = self.wire_in_place();
+        match std::mem::replace(&mut state.place, Place::Absent) {
+            Place::Free(wire) | Place::Stalled(wire) => Some(*wire),
+            Place::Absent | Place::Held { .. } => None,
+        }
+    }
+
+    // Output is put in.
+
+    /// Puts in a message, a part of one or a control frame. `gathers`: it may wait for more behind it, up to
+    /// [`CORK_LIMIT`].
+    pub fn push(
+        &self,
+        outgoing: Outgoing<'_>,
+        sent_by: SentBy,
+        gathers: bool,
+    ) -> Result<Accepted<'_, T>, Refused> {
+        let mut state = self.state();
+        state.outbox.push(outgoing, sent_by)?;
+        Ok(self.pushed(state, outgoing, gathers))
+    }
+
+    /// [`Handover::push`] that asks to be told of room when it is refused for want of it.
+    pub fn try_push(
+        &self,
+        outgoing: Outgoing<'_>,
+        sent_by: SentBy,
+        gathers: bool,
+    ) -> Result<Accepted<'_, T>, Refused> {
+        let mut state = self.state();
+        state.outbox.try_push(outgoing, sent_by)?;
+        Ok(self.pushed(state, outgoing, gathers))
+    }
+
+    fn pushed<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+        outgoing: Outgoing<'_>,
+        gathers: bool,
+    ) -> Accepted<'a, T> {
+        let mut has_wanted_room = false;
+        if let Outgoing::Fragment { is_final: true, .. } = outgoing {
+            // What had to wait for the end of this message has gone in.
+            self.tell_waiting(&state);
+            has_wanted_room = state.outbox.is_wanted_room_there();
+        }
+        let queued = self.note_queued(&state);
+        let holding = match gathers && queued < CORK_LIMIT {
+            true => None,
+            false => self.take_for_output(&mut state),
+        };
+        Accepted {
+            holding,
+            queued,
+            has_wanted_room,
+        }
+    }
+
+    /// Answers a ping.
+    pub fn push_pong(&self, payload: ControlPayload, gathers: bool) -> Option<Holding<'_, T>> {
+        let mut state = self.state();
+        state.outbox.push_pong(payload);
+        let queued = self.note_queued(&state);
+        match gathers && queued < CORK_LIMIT {
+            true => None,
+            false => self.take_for_output(&mut state),
+        }
+    }
+
+    /// Puts in the Close frame, whatever the limit; nothing goes in afterwards. Waiting threads go on.
+    pub fn push_close(
+        &self,
+        frame: Option<&CloseFrame>,
+    ) -> Result<Option<Holding<'_, T>>, Refused> {
+        let mut state = self.state();
+        state.outbox.push_close(frame)?;
+        self.is_close_sent.store(true, Ordering::Relaxed);
+        self.note_queued(&state);
+        self.tell_waiting(&state);
+        Ok(self.take_for_output(&mut state))
+    }
+
+    /// The wire, when it is free and there is output that nobody is writing.
+    pub fn take_output(&self) -> Option<Holding<'_, T>> {
+        self.take_for_output(&mut self.state())
+    }
+
+    fn take_for_output(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
+        if state.expected > 0 || !matches!(state.place, Place::Free(_)) {
+            return None;
+        }
+        let frames = state.outbox.take()?;
+        self.note_queued(state);
+        let mut holding = self.take(state)?;
+        holding.wire().load(frames);
+        Some(holding)
+    }
+
+    /// Nothing is put in any more, what waits is dropped, and waiting threads go on.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.outbox.end();
+        self.note_queued(&state);
+        self.tell_waiting(&state);
+    }
+
+    // Threads that wait.
+
+    /// Blocks until there is room for `outgoing`, or there will never be any.
+    pub fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
+        let mut state = self.state();
+        state.waiting += 1;
+        while state.outbox.must_wait(outgoing, sent_by) {
+            state = wait(&self.room, state);
+        }
+        state.waiting -= 1;
+    }
+
+    fn tell_waiting(&self, state: &State<T>) {
+        if state.waiting > 0 {
+            self.room.notify_all();
+        }
+    }
+
+    /// Stops a turn's input, unless there is room and the transport may be read; says whether it does. What changes that
+    /// from here on is told. As after [`Handover::look`], others may have left output to the caller.
+    pub fn stop_input(&self) -> bool {
+        let mut state = self.wire_in_place();
+        if state.outbox.has_room(SentBy::Callback) && !state.place.is_clogged() {
+            return false;
+        }
+        state.input = Input::StoppedForRoom;
+        true
+    }
+
+    // The wire is taken.
+
+    /// The wire, before threads that would only write to it; none while the session is not open.
+    pub fn hold(&self) -> Option<Holding<'_, T>> {
+        let mut state = self.wire_in_place();
+        self.take(&mut state)
+    }
+
+    /// There may be room again: the wire, when there is something to go on with.
+    pub fn resume(&self) -> Option<Holding<'_, T>> {
+        let mut state = self.state();
+        match &mut state.place {
+            Place::Stalled(_) => self.take(&mut state),
+            Place::Free(_) => self.take_for_output(&mut state),
+            Place::Held { has_room_come } => {
+                *has_room_come = true;
+                None
+            }
+            Place::Absent => None,
+        }
+    }
+
+    /// The lock, once no thread has the wire.
+    fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
+        let mut state = self.state();
+        if let Place::Held { .. } = state.place {
+            state.expected += 1;
+            while let Place::Held { .. } = state.place {
+                state = wait(&self.wire_is_back, state);
+            }
+            state.expected -= 1;
+        }
+        state
+    }
+
+    fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
+        let is_stalled = match &state.place {
+            Place::Absent | Place::Held { .. } => return None,
+            Place::Free(_) => false,
+            Place::Stalled(_) => true,
+        };
+        let held = Place::Held {
+            has_room_come: false,
+        };
+        match std::mem::replace(&mut state.place, held) {
+            Place::Free(wire) | Place::Stalled(wire) => Some(Holding {
+                handover: self,
+                wire: Some(wire),
+                has_asked_again: is_stalled,
+                is_stall_told: is_stalled,
+            }),
+            Place::Absent | Place::Held { .. } => None,
+        }
+    }
+
+    // What it looks like.
+
+    /// What there is to wait for. When it had to wait for the wire, others may have left output to the caller:
+    /// [`Sight::has_output`].
+    pub fn look(&self, now: Instant) -> Sight<T::Failure> {
+        let mut state = self.wire_in_place();
+        let State { outbox, place, .. } = &mut *state;
+        let has_output = outbox.has_output();
+        let has_room = outbox.has_room(SentBy::Callback);
+        let is_close_sent = outbox.is_close_sent();
+        match place {
+            Place::Free(wire) | Place::Stalled(wire) => Sight {
+                is_idle: wire.is_idle(),
+                has_output,
+                failure: wire.failure(),
+                has_expired: wire.expire(now),
+                send_deadline: wire.send_deadline(),
+                has_room,
+                is_clogged: wire.is_clogged(),
+                is_close_sent,
+            },
+            Place::Absent | Place::Held { .. } => Sight {
+                is_idle: true,
+                has_output: false,
+                failure: None,
+                has_expired: false,
+                send_deadline: None,
+                has_room,
+                is_clogged: false,
+                is_close_sent,
+            },
+        }
+    }
+
+    /// Whether the transport may be full: it was when it was last written to, or a thread is at it.
+    pub fn is_stalled(&self) -> bool {
+        matches!(self.state().place, Place::Stalled(_) | Place::Held { .. })
+    }
+
+    /// Whether nothing is taken any more: the session has ended, or the Close frame has been put in.
+    pub fn has_ended(&self) -> bool {
+        self.state().outbox.has_ended()
+    }
+
+    /// Bytes that were put in and not taken by the transport, those behind an unfinished message included.
+    pub fn buffered(&self) -> usize {
+        self.state().outbox.buffered()
+    }
+
+    /// A hint: whether a callback's message would be taken. [`Handover::stop_input`] is sure.
+    pub fn seems_to_have_room(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) < self.limit
+    }
+
+    /// A hint: whether the Close frame has been put in. A thread that has put it in itself gets the truth.
+    pub fn is_close_sent(&self) -> bool {
+        self.is_close_sent.load(Ordering::Relaxed)
+    }
+
+    fn note_queued(&self, state: &State<T>) -> usize {
+        let queued = state.outbox.queued();
+        self.queued.store(queued, Ordering::Relaxed);
+        queued
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        lock(&self.state)
+    }
+}
+
+fn wait<'a, S>(condition: &Condvar, state: MutexGuard<'a, S>) -> MutexGuard<'a, S> {
+    condition
+        .wait(state)
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
+pub struct Holding<'a, T: Transport> {
+    handover: &'a Handover<T>,
+    /// `None` once it is back in its place.
+    wire: Option<Box<Wire<T>>>,
+    /// The transport has been asked again since it last took all it was given.
+    has_asked_again: bool,
+    /// Whoever waits for the transport has been told of this stall.
+    is_stall_told: bool,
+}
+
+impl<T: Transport> Holding<'_, T> {
+    fn wire(&mut self) -> &mut Wire<T> {
+        self.wire.as_mut().expect("it is put back last")
+    }
+
+    /// Reads what there is, at most `buffer.len()` bytes.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
+        self.wire().read(buffer)
+    }
+
+    /// The wire, to be looked at.
+    pub fn look<R>(&mut self, look: impl FnOnce(&mut Wire<T>) -> R) -> R {
+        look(self.wire())
+    }
+
+    /// Writes until the outbox is empty, another thread is expected or the transport takes no more, and puts the wire
+    /// back. What has to be told is told without the lock.
+    pub fn write(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
+        self.has_asked_again = false;
+        loop {
+            let count = self.wire().resume(machine);
+            let (goes_on, progress) = self.settle(count);
+            tell(progress);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Puts the wire back, after a look or a read; writes what others have left meanwhile.
+    pub fn give_back(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
+        if self.put_back().0 {
+            self.write(machine, tell);
+        }
+    }
+
+    /// Accounts for what the transport has taken, and goes on as the table says. Says whether the wire is still held.
+    fn settle(&mut self, count: usize) -> (bool, Progress) {
+        let handover = self.handover;
+        let mut state = handover.state();
+        let room = state.outbox.transmitted(count);
+        if room.is_below_a_limit {
+            handover.tell_waiting(&state);
+        }
+        let is_clogged = self.wire().is_clogged();
+        let resumes_input = state.input == Input::StoppedForRoom
+            && state.outbox.has_room(SentBy::Callback)
+            && !is_clogged;
+        if resumes_input {
+            state.input = Input::Flowing;
+        }
+        let (goes_on, stalled) = self.place(&mut state);
+        let progress = Progress {
+            sent: count,
+            queued: handover.note_queued(&state),
+            has_wanted_room: room.is_wanted,
+            resumes_input,
+            stalled,
+        };
+        (goes_on, progress)
+    }
+
+    fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
+        let handover = self.handover;
+        let mut state = handover.state();
+        let placed = self.place(&mut state);
+        handover.note_queued(&state);
+        placed
+    }
+
+    /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
+    fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
+        let Some(mut wire) = self.wire.take() else {
+            return (false, None);
+        };
+        let mut stalled = None;
+        if wire.is_idle() {
+            let frames = match state.expected {
+                0 => state.outbox.take(),
+                _ => None,
+            };
+            if let Some(frames) = frames {
+                wire.load(frames);
+                self.has_asked_again = false;
+                self.is_stall_told = false;
+                self.wire = Some(wire);
+                return (true, None);
+            }
+            state.place = Place::Free(wire);
+        } else {
+            let has_room_come = match &mut state.place {
+                Place::Held { has_room_come } => std::mem::take(has_room_come),
+                _ => false,
+            };
+            let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
+            if is_asked && !wire.is_lost() {
+                self.wire = Some(wire);
+                return (true, None);
+            }
+            stalled = (!self.is_stall_told).then(|| wire.send_deadline());
+            state.place = Place::Stalled(wire);
+        }
+        if state.expected > 0 {
+            self.handover.wire_is_back.notify_all();
+        }
+        (false, stalled)
+    }
+}
+
+impl<T: Transport> Drop for Holding<'_, T> {
+    fn drop(&mut self) {
+        // Put back without another word to the transport, which may be what has panicked.
+        let Some(wire) = self.wire.take() else {
+            return;
+        };
+        let mut state = self.handover.state();
+        state.place = match wire.is_idle() {
+            true => Place::Free(wire),
+            false => Place::Stalled(wire),
+        };
+        self.handover.wire_is_back.notify_all();
+    }
+}

@@ -1,0 +1,24 @@
+//! Bounds of turns and of output that depend on each other.
+
+use std::time::Duration;
+
+/// How long a turn handles input before others get theirs. Whoever waits behind a peer that sends without end waits for
+/// as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
+pub const SLICE: Duration = Duration::from_micros(100);
+
+/// The same for a peer whose input is large messages, which lose their place in the processor's cache with each pause.
+pub const LARGE_SLICE: Duration = Duration::from_millis(1);
+
+/// An application whose callback takes longer gets each of its messages written at once: as long as a slice, because
+/// what a quick one sends is gathered for no longer than its turn lasts.
+pub const QUICK: Duration = SLICE;
+
+/// How many events of input are handled before the next look at the clock, which costs as much as one of them.
+pub const EVENTS_PER_LOOK: u32 = 32;
+
+/// Bytes of answers that may be gathered before they are written: what the transport passes on at once, so that more
+/// would make no fewer writes. The transport of httpd says that it is so: `src/websocket/transport.rs`.
+pub const CORK_LIMIT: usize = 48 * 1024;
+
+/// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
+pub const GATHER: usize = 16 * 1024;
