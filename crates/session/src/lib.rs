@@ -43,6 +43,8 @@ pub mod handover;
 pub mod limits;
 pub mod outbox;
 pub mod reader;
+#[cfg(all(test, loom))]
+mod schedules;
 pub mod seat;
 pub mod sending;
 pub mod session;

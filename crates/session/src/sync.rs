@@ -1,20 +1,15 @@
 //! Every lock and every atomic of this crate, so that another library can stand in for `std`'s: one that tries the
 //! schedules of small models.
 
-pub use std::sync::atomic;
-pub use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+#[cfg(not(loom))]
+pub use std::sync::{Condvar, Mutex, MutexGuard, atomic};
+pub use std::sync::{OnceLock, PoisonError};
+
+#[cfg(loom)]
+pub use schedules::{Condvar, Mutex, MutexGuard, atomic};
 
 /// Locks a mutex. A panic of somebody who held it has been told where it was caught, and has ended the session that it
 /// happened to; what the mutex guards is whole, because nothing that may panic runs while it is half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// [`lock`], unless another thread has it.
-pub fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }

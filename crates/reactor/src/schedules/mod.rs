@@ -29,6 +29,7 @@ fn core_with(workers: usize) -> Arc<Core> {
         idle_timeout: Duration::MAX,
         name: String::new(),
         stack_size: 0,
+        around_thread: None,
         on_fault: None,
     };
     let core = Core::new(config).unwrap();

@@ -1,0 +1,137 @@
+//! Models of the hand-overs between the threads of one session: `scripts/schedules` runs each in every schedule within its
+//! bounds. A file is named for the promise that it proves, and says how it was seen to fail: the promise broken on
+//! purpose, by one edit, which is to be tried again when the model or the code changes.
+//!
+//! The threads of a model call [`Handover`] and [`Seat`](crate::seat::Seat) as a session does. The transport is
+//! another: one that has room for so many bytes, and a poller that says once when there is more.
+
+mod a_second_turn_is_never_forgotten;
+mod no_output_is_left_beside_a_free_wire;
+mod room_for_input_is_never_missed;
+mod room_is_never_missed_by_a_blocked_send;
+mod the_room_that_comes_ends_every_stall;
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use schedules::Mutex;
+use websocket_proto::{Compression, MessageBudget, MessageKind, Role, Sender};
+
+use crate::buffers::Buffers;
+use crate::ending::Account;
+use crate::environment::{Epilogue, Machine, Read, ThreadId, Transport};
+use crate::handover::{Handover, Holding, Progress};
+use crate::outbox::{Outbox, Outgoing};
+use crate::sync::lock;
+use crate::wire::Wire;
+
+/// Time stands still.
+static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// What the transport of a model has taken, and what it has room for.
+struct Pipe {
+    room: usize,
+    taken: usize,
+}
+
+type SharedPipe = Arc<Mutex<Pipe>>;
+
+/// A transport into a [`Pipe`].
+struct Socket(SharedPipe);
+
+struct StoppedClock;
+
+impl Machine for StoppedClock {
+    fn now(&self) -> Instant {
+        *NOW
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+
+    fn current_thread(&self) -> ThreadId {
+        ThreadId(1)
+    }
+}
+
+impl Transport for Socket {
+    type Failure = ();
+
+    fn read(&mut self, _: &mut [u8]) -> Result<Read, ()> {
+        Ok(Read::WouldBlock)
+    }
+
+    fn begin_frames(&mut self, _: &[u8]) {}
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ()> {
+        let mut pipe = lock(&self.0);
+        let count = pipe.room.min(bytes.len());
+        pipe.room -= count;
+        pipe.taken += count;
+        Ok(count)
+    }
+
+    fn has_output(&self) -> bool {
+        false
+    }
+
+    fn acknowledged(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_clogged(&self) -> bool {
+        false
+    }
+
+    fn flush(&mut self) -> Result<(), ()> {
+        Ok(())
+    }
+
+    fn end(&mut self, _: &Account<'_, ()>, _: bool) -> Option<Epilogue> {
+        None
+    }
+
+    fn shut(&mut self) {}
+}
+
+/// A hand-over whose transport has room for so many bytes, and which takes messages while fewer than `limit` wait.
+struct Model {
+    pipe: SharedPipe,
+    handover: Handover<Socket>,
+}
+
+impl Model {
+    fn new(limit: usize, room: usize) -> Arc<Model> {
+        let pipe = Arc::new(Mutex::new(Pipe { room, taken: 0 }));
+        let budget = Arc::new(MessageBudget::new(0));
+        let buffers = Arc::new(Buffers::new(budget));
+        let outbox = Outbox::new(limit, Sender::new(Role::Server), Arc::clone(&buffers));
+        let handover = Handover::new(outbox);
+        let socket = Socket(Arc::clone(&pipe));
+        handover.open(Wire::new(socket, Duration::from_secs(1), buffers));
+        Arc::new(Model { pipe, handover })
+    }
+
+    fn write(&self, holding: Option<Holding<'_, Socket>>, tell: impl Fn(Progress)) {
+        if let Some(holding) = holding {
+            holding.write(&StoppedClock, tell);
+        }
+    }
+
+    /// The peer takes everything from now on; the poller says so once.
+    fn room_comes(&self, tell: impl Fn(Progress)) {
+        lock(&self.pipe).room = usize::MAX;
+        self.write(self.handover.resume(), tell);
+    }
+
+    fn taken(&self) -> usize {
+        lock(&self.pipe).taken
+    }
+}
+
+/// A message of one byte, which makes a frame of [`FRAME`].
+const MESSAGE: Outgoing<'static> =
+    Outgoing::Message(MessageKind::Binary, Compression::Default, b"x");
+
+const FRAME: usize = 3;
