@@ -164,7 +164,7 @@ impl Figures {
 
     /// Whether a connection is among the first `limit` of its client, over all children.
     pub fn is_within(&self, entry: &Entry, limit: u64) -> bool {
-        entry.is_within(limit)
+        entry.is_within(limit, &is_alive)
     }
 
     /// The child is to end.

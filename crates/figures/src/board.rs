@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::client::Address;
+use crate::client::{Address, Client};
 use crate::clients::{Clients, WINDOW, Window};
 use crate::entry::{EntryWords, field as entry};
 use crate::label::{LABEL, Label};
@@ -165,6 +165,20 @@ impl<'m> Board<'m> {
         }
     }
 
+    /// How many connections a client still counts for that ended with their process, because nobody has taken them back
+    /// yet: the parent takes up to a second to notice. Asking takes some microseconds for each process with a slot.
+    pub(crate) fn left_behind(self, client: Client, alive: Alive<'_>) -> u64 {
+        let owners = self.owners.iter().take(self.layout.slots).enumerate();
+        let slots = owners.map(|(index, owner)| (owner.load(Ordering::Acquire), self.slot(index)));
+        slots
+            .filter(|(owner, slot)| owner & owner::CLEANED == 0 && !slot.used_entries().is_empty())
+            .filter(|(owner, _)| {
+                Process::unpack(owner & !owner::FLAGS).is_some_and(|process| !alive(process))
+            })
+            .map(|(_, slot)| slot.count_of(client))
+            .sum()
+    }
+
     /// The next connection's number. Whoever has a higher one sees what was written before this call.
     pub(crate) fn next_id(self) -> u64 {
         self.header[field::LATEST].fetch_add(1, Ordering::SeqCst) + 1
@@ -231,6 +245,16 @@ impl Slot<'_> {
                 clients.leave(Address(high, low).client(), &words[entry::CLIENT]);
             }
         }
+    }
+
+    /// How many entries count for a client.
+    fn count_of(&self, client: Client) -> u64 {
+        let counted = self.used_entries().iter().filter(|words| {
+            let [high, low] = entry::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
+            words[entry::CLIENT].load(Ordering::Relaxed) != 0
+                && Address(high, low).client() == client
+        });
+        counted.count() as u64
     }
 
     /// The entries that have been used.

@@ -16,6 +16,8 @@
 //! child takes back all that it had. If it was killed between the two, one is taken back that was not there, so that this
 //! client may have one more than its limit until it has none; **never one less**. The parent cleans up when it has
 //! noticed the end ([`Board::ended`](crate::Board::ended)), else the child that takes the place ([`crate::Seat::claim`]).
+//! Until then, whoever is about to refuse a client leaves out what dead children count for it
+//! ([`Entry::is_within`](crate::Entry::is_within)), and changes nothing: it may be killed itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

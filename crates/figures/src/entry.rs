@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::board::Alive;
 use crate::client::{Address, Client};
 use crate::label::Location;
 use crate::layout::ENTRY;
@@ -153,9 +154,16 @@ impl<'m> Entry<'m> {
     /// Whether this connection is among the first `limit` of its client, over all children.
     ///
     /// Two that come at once cannot both be the last that may: each is counted before either asks. One that could not
-    /// be counted is within any limit.
-    pub fn is_within(&self, limit: u64) -> bool {
-        self.nth <= limit || self.seat.board().clients().of(self.client) <= limit
+    /// be counted is within any limit. Those of a child that has died do not count, whoever knows of its end: `alive` is
+    /// asked only before the answer would be no.
+    pub fn is_within(&self, limit: u64, alive: Alive<'_>) -> bool {
+        let board = self.seat.board();
+        let counted = || board.clients().of(self.client);
+        self.nth <= limit || counted() <= limit || {
+            // In this order: what is taken back in between is missing from the second number only.
+            let counted = counted();
+            counted.saturating_sub(board.left_behind(self.client, alive)) <= limit
+        }
     }
 
     /// Counts it for its client. One that is not listed nobody could take back when the child dies.

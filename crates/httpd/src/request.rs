@@ -355,7 +355,19 @@ impl<'r> Request<'r> {
                 r = (*r).prev;
             }
             (*c).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE;
+            // Whatever other modules' log hooks make of that: they run in a pre-cleanup of this pool.
+            self.pool().own(LastRequest(c));
         }
+    }
+}
+
+/// When dropped, has the MPM read no further request from a connection, whose bytes are none.
+struct LastRequest(*mut sys::conn_rec);
+
+impl Drop for LastRequest {
+    fn drop(&mut self) {
+        // SAFETY: the value is of the request's pool, which goes on the connection's thread and before the connection.
+        unsafe { (*self.0).keepalive = sys::ap_conn_keepalive_e_AP_CONN_CLOSE };
     }
 }
 

@@ -28,7 +28,7 @@ fn a_client_has_as_many_as_it_may_in_all_children_together() {
     let location = board.location("host/echo", "echo");
     let open = |number: usize, client: &str| {
         let entry = seats[number % 2].open(location, ip(client));
-        let may = entry.is_within(3);
+        let may = entry.is_within(3, ALIVE);
         may.then_some(entry)
     };
     let mut entries: Vec<_> = (0..3)
@@ -48,11 +48,11 @@ fn a_network_of_ipv6_is_one_client() {
     let seat = seat(board, 1);
     let location = board.location("host/echo", "echo");
     let one = seat.open(location, ip("2001:db8:0:1::1"));
-    assert!(one.is_within(1));
+    assert!(one.is_within(1, ALIVE));
     let same = seat.open(location, ip("2001:db8:0:1:2:3:4:5"));
-    assert!(!same.is_within(1));
+    assert!(!same.is_within(1, ALIVE));
     let other = seat.open(location, ip("2001:db8:0:2::1"));
-    assert!(other.is_within(1));
+    assert!(other.is_within(1, ALIVE));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_connection_that_has_ended_does_not_count() {
     one.closed(1000);
     let refused = seat.open(location, ip("192.0.2.1"));
     refused.refused(figures::Refusal::Origin);
-    assert!(seat.open(location, ip("192.0.2.1")).is_within(1));
+    assert!(seat.open(location, ip("192.0.2.1")).is_within(1, ALIVE));
 }
 
 #[test]
@@ -80,17 +80,20 @@ fn connections_of_a_child_that_is_gone_do_not_count() {
     }
     let here = seat(board, 2);
     let kept = open(&here, "192.0.2.1");
-    assert!(!kept.is_within(1));
-    // The parent has noticed it.
+    assert!(!kept.is_within(1, ALIVE));
+    // The parent has noticed another's end, and this child's own look finds it.
     board.ended(3);
-    assert!(!kept.is_within(5));
+    assert!(!kept.is_within(5, ALIVE));
+    assert!(kept.is_within(1, &|process| process.pid != 1));
+    assert!(!kept.is_within(0, &|process| process.pid != 1));
+    // The parent has noticed it.
     board.ended(1);
-    assert!(kept.is_within(1));
+    assert!(kept.is_within(1, ALIVE));
     // Whoever takes the slot afterwards takes nothing back twice, and neither does the parent.
     let next = seat(board, 4);
     board.ended(1);
     let another = open(&next, "192.0.2.1");
-    assert!(!another.is_within(1) && another.is_within(2));
+    assert!(!another.is_within(1, ALIVE) && another.is_within(2, ALIVE));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn who_takes_the_slot_of_a_dead_child_takes_its_connections_back_too() {
     // Its end is noticed later: the slot is another's now.
     board.ended(2);
     for client in ["192.0.2.1", "2001:db8::1"] {
-        assert!(here.open(location, ip(client)).is_within(1));
+        assert!(here.open(location, ip(client)).is_within(1, ALIVE));
     }
 }
 
@@ -123,9 +126,9 @@ fn connections_without_an_address_are_one_client_and_not_the_machines_own() {
     let location = board.location("host/echo", "echo");
     let unix = seat.open(location, None);
     let loopback = seat.open(location, ip("::1"));
-    assert!(unix.is_within(1) && loopback.is_within(1));
-    assert!(!seat.open(location, None).is_within(1));
-    assert!(!seat.open(location, ip("::1")).is_within(1));
+    assert!(unix.is_within(1, ALIVE) && loopback.is_within(1, ALIVE));
+    assert!(!seat.open(location, None).is_within(1, ALIVE));
+    assert!(!seat.open(location, ip("::1")).is_within(1, ALIVE));
 }
 
 /// `cargo test --release -p figures --test board -- --ignored --nocapture`
@@ -148,7 +151,7 @@ fn what_admissions_and_refusals_take() {
         let start = std::time::Instant::now();
         for round in 0..ROUNDS {
             let entry = seat.open(location, address(round));
-            assert_eq!(entry.is_within(limit), is_within);
+            assert_eq!(entry.is_within(limit, ALIVE), is_within);
         }
         println!("{what} with {OPEN} open: {:?}", start.elapsed() / ROUNDS);
     }
@@ -173,7 +176,7 @@ fn no_more_than_may_pass_however_many_come_at_once() {
                         .map(|_| {
                             barrier.wait();
                             let entry = seat.open(location, ip("192.0.2.1"));
-                            let may = entry.is_within(LIMIT as u64);
+                            let may = entry.is_within(LIMIT as u64, ALIVE);
                             barrier.wait();
                             drop(entry);
                             may

@@ -135,7 +135,7 @@ fn a_child_that_dies_has_no_open_connections_any_more_and_keeps_its_counts() {
     assert!(processes.claim(board, 5).is_none());
     // The dead child's client may connect again.
     let entry = fourth.open(location, ip("192.0.2.1"));
-    assert!(entry.is_within(2));
+    assert!(entry.is_within(2, &|_| true));
     drop((entry, kept));
 }
 
