@@ -32,12 +32,14 @@ mod board;
 mod child;
 mod configuration;
 mod driver;
+mod functions;
 mod handshake;
 mod lock;
 mod log;
 mod module;
 mod plugin;
 mod status;
+mod symbol;
 mod websocket;
 
 use httpd::module::Module;

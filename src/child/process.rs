@@ -14,16 +14,17 @@ use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
-use super::scribe::Scribe;
-use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
+use crate::board::{CloseRequest, Figures, Location, Threads, Watched};
 use crate::configuration::config::Config;
 use crate::configuration::message_memory;
+use crate::functions::process::ProcessTable;
 use crate::lock::lock;
+use crate::log::scribe::Scribe;
 use crate::log::{self, Level, Tag};
-use crate::plugin::server_table::ProcessTable;
 use crate::plugin::{self, Plugin};
+use crate::symbol::websocket_module;
 use crate::websocket::connection::Connection;
-use crate::websocket_module;
+use crate::websocket::place::{Place, Places};
 
 /// How long a reactor thread that is not needed any more stays.
 const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -159,10 +160,9 @@ impl Child {
         client: Option<IpAddr>,
     ) -> Option<Place> {
         let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
-        let place = Place {
-            child: Arc::clone(self),
-            entry: self.figures.open(location, client),
-        };
+        let entry = self.figures.open(location, client);
+        let child: Arc<dyn Places> = self.clone();
+        let place = Place::new(child, entry);
         (most == 0 || taken < most).then_some(place)
     }
 
@@ -181,20 +181,14 @@ impl Child {
             .remove(&connection.entry().id());
     }
 
-    /// Counts a WebSocket in; the number takes it out again.
-    pub fn add(&self, connection: &Arc<Connection>) -> u64 {
+    /// Counts a WebSocket in, until it says that it is closed.
+    pub fn add(&self, connection: &Arc<Connection>) {
         let mut connections = lock(&self.connections);
         let number = connection.entry().id();
         connections.open.insert(number, Arc::downgrade(connection));
         if let Some(drained_at) = connections.drained_at {
             connection.session().drain_at(drained_at);
         }
-        number
-    }
-
-    /// Counts a WebSocket out.
-    pub fn remove(&self, number: u64) {
-        lock(&self.connections).open.remove(&number);
     }
 
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
@@ -331,16 +325,13 @@ impl Watched for Child {
     }
 }
 
-/// One WebSocket's place in its child, from before its on_connect until nothing is left of it.
-pub struct Place {
-    child: Arc<Child>,
-    /// Its figures.
-    pub entry: Entry,
-}
+impl Places for Child {
+    fn closed(&self, number: u64) {
+        lock(&self.connections).open.remove(&number);
+    }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.child.places_taken.fetch_sub(1, Ordering::Relaxed);
+    fn vacated(&self) {
+        self.places_taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
 use crate::configuration::config::{Config, HostRule, OriginCheck};
 use crate::configuration::message_memory;
-use crate::configuration::section::Section;
+use crate::configuration::sections::section_of;
 use crate::configuration::values::{parse_number, parse_size, parse_some_time, parse_time};
 use crate::log::{self, Level, Tag};
 use crate::plugin;
@@ -175,7 +175,7 @@ impl Take2 for WebSocketHandler {
     ) -> Result<(), String> {
         let file = directive.server_root_relative(path);
         let plugin = plugin::load_once(directive.pool(), &file, init)?;
-        Section::of(directive, config).set_plugin(&plugin);
+        section_of(directive, config).set_plugin(&plugin);
         config.plugin = Some(plugin);
         config.path = Some(directive.section_path().into());
         Ok(())
@@ -198,7 +198,7 @@ impl Take2 for WebSocketPluginOption {
         }
         let text = |text| CString::new(text).map_err(|_| "a NUL in the option".to_owned());
         let (name, value) = (text(name)?, text(value)?);
-        Section::of(directive, config).set_option(&name, &value);
+        section_of(directive, config).set_option(&name, &value);
         let options = config.plugin_options.get_or_insert_default();
         Arc::make_mut(options).set(name, value);
         Ok(())

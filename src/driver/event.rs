@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use httpd::hook::Claim;
+use httpd::claim::Claim;
 use httpd::log::Subject;
 use httpd::module::Module;
 use httpd::request::Request;
@@ -20,12 +20,12 @@ use httpd::upgraded::{Closing, Upgraded};
 use reactor::{Readiness, Registration, Source, Turn};
 use session::{Ending, Wait};
 
-use super::Driver;
-use crate::child::{Child, scribe};
+use crate::child::Child;
 use crate::lock::lock;
-use crate::log::{self, Level, Tag};
+use crate::log::{self, Level, Tag, scribe};
+use crate::symbol::websocket_module;
 use crate::websocket::connection::Connection;
-use crate::websocket_module;
+use crate::websocket::driver::Driver;
 
 /// How long to read what a peer still sends after our end of the connection.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -104,8 +104,8 @@ impl EventDriver {
         // SAFETY: a suspended connection is destroyed by this driver, not by the MPM.
         unsafe { upgraded.trim() };
         let this: Arc<dyn Driver> = self.clone();
-        self.connection
-            .open(upgraded, Arc::downgrade(&this), &self.child);
+        self.connection.open(upgraded, Arc::downgrade(&this));
+        self.child.add(&self.connection);
         let Some(reactor) = self.child.reactor() else {
             return;
         };

@@ -13,16 +13,18 @@ use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{Accepted, SUPPORTED_VERSIONS};
 
 use crate::board::Location;
-use crate::child::{Child, Place};
+use crate::child::Child;
 use crate::configuration::config::Config;
-use crate::driver::Driver;
 use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
+use crate::functions::server_table;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::symbol::websocket_module;
 use crate::websocket::calling::Callback;
 use crate::websocket::connection::{Connection, Opening};
-use crate::websocket_module;
+use crate::websocket::driver::Driver;
+use crate::websocket::place::Place;
 
 use super::fields::Fields;
 use super::origin;
@@ -131,6 +133,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         compression,
         buffers: child.buffers(),
         place,
+        server_table,
     });
     child.asks(&connection);
     let asked = ask_plugin(request, plugin, &connection);
@@ -192,7 +195,7 @@ fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<P
         }
     })?;
     let most = config.max_connections_per_client();
-    if most == 0 || child.figures().is_within(&place.entry, most as u64) {
+    if most == 0 || child.figures().is_within(place.entry(), most as u64) {
         return Ok(place);
     }
     request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
@@ -310,7 +313,8 @@ fn run_blocking(
     let upgraded = unsafe { Upgraded::new(request) }?;
     let driver = Arc::new(BlockingDriver::new(upgraded.socket())?);
     let as_driver: Arc<dyn Driver> = driver.clone();
-    connection.open(upgraded, Arc::downgrade(&as_driver), child);
+    connection.open(upgraded, Arc::downgrade(&as_driver));
+    child.add(connection);
     driver.run(connection, child);
     if let Some(upgraded) = connection.take_upgraded() {
         upgraded.give_back();

@@ -9,8 +9,8 @@ use httpd_sys as sys;
 use sys::port::http_version;
 
 use crate::apr::{Pool, Table};
+use crate::claim::Claim;
 use crate::config::DirConfig;
-use crate::hook::Claim;
 use crate::module::Module;
 
 /// What a handler answers.

@@ -167,6 +167,11 @@ impl<'m> Parts<'m> {
         })
     }
 
+    /// What keeps clients from choosing where topics are found.
+    pub fn seed(&self) -> [u64; 2] {
+        [header::SEED, header::SEED + 1].map(|field| super::get(&self.header[field]))
+    }
+
     pub fn lock_words(&self) -> &'m [AtomicU64; LOCK] {
         self.header[header::LOCK..]
             .first_chunk()
