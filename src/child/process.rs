@@ -119,7 +119,7 @@ impl Child {
             unsafe { plugin.child_start(child.process.as_ptr()) };
         }
         if child.reactor.is_some() {
-            // It has threads already, and somebody may want to see what they do.
+            // It has threads already, whose figures a status page may ask for.
             child.figures.watch();
         }
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
@@ -232,8 +232,10 @@ impl Child {
 
     /// Ends every WebSocket that is still open, and the reactor's threads.
     ///
-    /// prefork calls this from a signal handler, on the thread that drives the connection: so nothing here waits
-    /// for a lock that this thread may hold, and a connection that is not at rest is left alone.
+    /// prefork calls this from a signal handler. While a WebSocket is driven, that comes only where the driver waits
+    /// (`HeldSignals`), with nothing locked or half done; at any other time, the connections and the child's own lock may be
+    /// the interrupted thread's: they are tried, not waited for, and a connection that is not at rest is left alone. That the handler
+    /// allocates and frees is prefork's own habit: it destroys the child's pool there.
     fn stop() {
         let child = CHILD.try_write().ok().and_then(|mut child| child.take());
         let Some(child) = child else { return };
