@@ -1,4 +1,4 @@
-//! The module's symbol, for those who have to name it to httpd: to log, and to find their configuration.
+//! The module's symbol, for files that have to name it to httpd: to log, and to find their configuration.
 //!
 //! `lib.rs` defines it, out of all that the module consists of. What those parts know of it is this declaration, as in C
 //! a header's.

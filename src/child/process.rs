@@ -14,7 +14,7 @@ use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
-use crate::board::{CloseRequest, Figures, Location, Threads, Watched};
+use crate::board::{CloseRequest, Figures, Location, Occupant, Threads};
 use crate::configuration::config::Config;
 use crate::configuration::message_memory;
 use crate::functions::process::ProcessTable;
@@ -286,7 +286,7 @@ impl Child {
     }
 }
 
-impl Watched for Child {
+impl Occupant for Child {
     fn close(&self, request: &CloseRequest) {
         let connection = lock(&self.connections).open.get(&request.id).cloned();
         let code = CloseCode::from_wire(request.code, ReservedCloseCodes::Refuse);

@@ -5,7 +5,7 @@
 //! [`capacity`] looks at start-up how many WebSockets the MPM and the system allow, [`message_memory`] how much memory their
 //! unfinished messages.
 //!
-//! Read by everybody, changed by httpd's reading of the configuration only. Calls the plugin room to load and configure.
+//! Read by every room above, changed by httpd's reading of the configuration only. Calls the plugin room to load and configure.
 
 pub mod capacity;
 pub mod config;

@@ -38,7 +38,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
     if request.handler() != Some(c"websocket-handler") {
         return HandlerResult::Declined;
     }
-    // An error document must be had, whoever may open WebSockets here; and what the server asks itself for wants a page.
+    // An error document is served even where the client may open no WebSocket; and what the server asks itself for wants a page.
     if request.is_error_document() || request.is_subrequest() {
         return HandlerResult::Declined;
     }
@@ -139,7 +139,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
     let asked = ask_plugin(request, plugin, &connection);
     child.has_asked(&connection);
     connection.accept(asked?);
-    // Before the client knows: who then asks for the figures is in them.
+    // Before the client knows of it: when it then asks for the figures, it is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
     Ok(run(request, &connection, &child))
@@ -170,7 +170,7 @@ fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>,
         bad(error.to_string())
     })?;
     if request.has_body() {
-        // Where it ends and the first frame begins would be anybody's guess.
+        // Where it ends and the first frame begins, client and server might see differently.
         return Err(bad("the request has a body".to_owned()));
     }
     Ok(accepted)

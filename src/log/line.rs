@@ -7,8 +7,8 @@ use httpd::pen::Line;
 use super::tag::Tag;
 use crate::symbol::websocket_module;
 
-/// A line for [`scribe::write`](super::scribe::write), when LogLevel lets it through. For those who hold what must not be held while a log is
-/// written.
+/// A line for [`scribe::write`](super::scribe::write), when LogLevel lets it through. For a thread that holds what must not be
+/// held while a log is written.
 pub fn line(
     subject: &Subject<'_>,
     level: Level,

@@ -12,7 +12,7 @@ use crate::symbol::websocket_module;
 pub fn log(subject: &Subject<'_>, level: Level, tag: Tag, text: impl FnOnce() -> String) {
     let text = || format!("{tag}: {}", text());
     match subject {
-        // httpd's own thread, which a log that hangs holds up as it does everybody's.
+        // httpd's own thread, which a log that hangs holds up, as it does for every request.
         Subject::Request(_) | Subject::Process => {
             httpd::log::log(&websocket_module, subject, level, Status::SUCCESS, text);
         }

@@ -14,7 +14,7 @@ use httpd::log::{Level, Subject};
 use httpd::pen::{Line, Pen};
 use httpd::server::Server;
 use httpd::thread::Thread;
-use httpd::upgraded::{Closing, Upgraded};
+use httpd::upgraded::{Remains, Upgraded};
 
 use super::line::line;
 use super::tag::Tag;
@@ -196,7 +196,7 @@ pub fn write(line: Line) {
 /// # Safety
 /// As for [`Upgraded::end_request`].
 #[allow(unsafe_code)]
-pub unsafe fn end(upgraded: Upgraded, then: impl FnOnce(Closing) + Send + 'static) {
+pub unsafe fn end(upgraded: Upgraded, then: impl FnOnce(Remains) + Send + 'static) {
     let Some(queue) = current() else {
         // SAFETY: the caller's promise.
         then(unsafe { upgraded.end_request() });

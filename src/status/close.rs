@@ -71,7 +71,7 @@ pub fn close(request: &Request<'_>, child: &Child) -> HandlerResult {
 }
 
 fn wanted(request: &Request<'_>) -> Result<CloseRequest, Fault> {
-    // That a page is this server's own says nothing when anybody's name server decides what this server is.
+    // That a page is this server's own says nothing when an attacker's name server decides what this server's name is.
     let is_own_host =
         |host: String| Host::parse(&host).is_ok_and(|host| is_servers(request, &host));
     if !request.host().is_none_or(is_own_host) {

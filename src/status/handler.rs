@@ -61,7 +61,7 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
             let Some(listing) = listing(field(&query, "connections")) else {
                 let text = format!(
                     "connections is FROM,COUNT: the number to begin with, and how many, at most {}.",
-                    Listing::MOST
+                    Listing::LONGEST
                 );
                 return answer(request, BAD_REQUEST, &text);
             };
@@ -90,7 +90,7 @@ fn listing(text: Option<&str>) -> Option<Listing> {
         from: from.parse().ok()?,
         count: count.parse().ok()?,
     };
-    (listing.count <= Listing::MOST).then_some(listing)
+    (listing.count <= Listing::LONGEST).then_some(listing)
 }
 
 /// The page may run its own script, and nothing that has found its way into it.

@@ -22,7 +22,7 @@ pub trait Claim: Send + Sync + 'static {
 }
 
 /// Registers a function for suspended connections. It is the last of its hook: only the MPM's own two stores
-/// into the connection come after it ([`crate::upgraded::Closing::destroy`] has more).
+/// into the connection come after it ([`crate::upgraded::Remains::destroy`] has more).
 pub fn suspend_connection<C: Claim>() {
     // SAFETY: registering is what a register_hooks function may do; the function stays while the DSO is loaded.
     unsafe {

@@ -77,7 +77,7 @@ pub(crate) mod header {
 
     /// What follows up to the next line is written with the lock held, the lock by itself.
     pub const LOCK: usize = 16;
-    /// Not 0 while somebody writes: found so by the next one, there is something to recover.
+    /// Not 0 while a publisher writes. When the next one finds it so, there is something to recover.
     pub const DIRTY: usize = 32;
     /// Not 0 while the index is being changed.
     pub const INDEX_DIRTY: usize = 33;
