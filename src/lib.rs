@@ -9,7 +9,7 @@
 //!  out:  send, from any thread ─► session ─► transport ─► output filters, or past them ─► socket
 //! ```
 //!
-//! `docs/changing.md` has it function by function. A room names only rooms below it here, but that httpd calls [`module`]:
+//! `docs/changing.md` has it function by function. httpd calls [`module`]; a room names only rooms further down in this list:
 //!
 //! | room | what lives there |
 //! |---|---|
