@@ -5,39 +5,58 @@
 //! ```text
 //!  request ──► handler ──► origin, plugin's on_connect ──► 101 ──► driver
 //!
-//!  in:   socket ─► input filters ─► transport ─► websocket_proto::Receiver ─► connection ─► on_message
-//!  out:  send, from any thread ─► outbox (websocket_proto::Sender) ─► transport ─► output filters ─► socket
+//!  in:   socket ─► input filters, or past them ─► transport ─► session ─► on_message
+//!  out:  send, from any thread ─► session ─► transport ─► output filters, or past them ─► socket
 //! ```
+//!
+//! `docs/changing.md` has it function by function. httpd calls [`module`]; a room names only rooms further down in this list:
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`configuration`] | directives, what they say in each scope, a plugin's options, start-up warnings |
+//! | [`status`] | shows the figures, and closes connections for operators |
 //! | [`handshake`] | a request: not ours, an HTTP error, or an upgrade; the Origin policy |
-//! | [`websocket`] | one WebSocket: a session (the crate `session`), its request, its transport, what is said of its end |
-//! | [`plugin`] | plugins: loading, their callbacks, the functions that they call |
 //! | [`driver`] | who waits for the socket, and takes turns when there is something to do |
 //! | [`child`] | what one process holds: the reactor, the open WebSockets, and how they end with it |
+//! | [`functions`] | the server functions that plugins call |
+//! | [`websocket`] | one WebSocket: a session (the crate `session`), its request, its transport, what is said of its end |
+//! | [`configuration`] | directives, what they say in each scope, start-up warnings |
+//! | [`plugin`] | plugins: loading, their callbacks, their options |
 //! | [`board`] | the figures of all children, in shared memory |
-//! | [`status`] | shows them, and closes connections for operators |
+//! | [`log`] | what happened |
 //!
-//! [`module`] says to httpd what there is, [`log`] what happened.
+//! # The house's own words
+//!
+//! | word | means |
+//! |---|---|
+//! | turn | what one thread at a time does with a connection: read, decode, call the plugin, write, say what to wait for |
+//! | outside | what a session is given of the server: plugin, driver, figures, machine |
+//! | cork | output of a turn that is gathered, because more input is about to be handled |
+//! | place | a WebSocket's in its child, from before its on_connect; `WebSocketMaxConnections` counts them |
+//! | claim | what a handler leaves on a connection for the suspend_connection hook: answered once, suspended or swallowed |
+//! | floor | our filters below those of other modules, just above httpd's core filters |
+//! | scribe, pen | the thread that writes logs; what writes a line for a connection that is no longer its thread's |
+//! | account | what is said of a WebSocket that has ended: a log line, notes for the access log |
+//! | board, seat, entry | the figures in shared memory; a child's part of them; a connection's |
+//! | bell | the word of a seat that changes, and wakes the child's watcher, when it is to look at the board |
 //!
 //! # Threads and locks
 //!
-//! A connection's input belongs to its *turn*: one thread at a time reads, decodes and calls the plugin. Its
-//! transport is under one lock, for reading and for writing, because TLS reads while it writes; a turn gets it before
-//! threads that only write. Its outbox is under another. No lock is held while a plugin runs, because the plugin calls back in.
+//! A connection's input belongs to its *turn*: one thread at a time reads, decodes and calls the plugin. Its transport is
+//! under one lock, for reading and for writing, because TLS reads while it writes; a turn gets it before threads that only write. Its outbox
+//! is under another. No lock is held while a plugin runs, because the plugin calls back in.
 
 mod board;
 mod child;
 mod configuration;
 mod driver;
+mod functions;
 mod handshake;
 mod lock;
 mod log;
 mod module;
 mod plugin;
 mod status;
+mod symbol;
 mod websocket;
 
 use httpd::module::Module;

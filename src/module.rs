@@ -1,13 +1,14 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
 use httpd::apr::Pool;
+use httpd::claim::suspend_connection;
 use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
 use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, message_memory, process_options, section};
+use crate::configuration::{capacity, message_memory, process_options, sections};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
 use crate::{board, log, plugin, status};
@@ -24,7 +25,7 @@ impl RegisterHooks for Hooks {
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
         hook::child_ended::<Hooks>();
-        hook::suspend_connection::<EventDriver>();
+        suspend_connection::<EventDriver>();
         httpd::upgraded::register_filters();
         httpd::mod_status::status_page::<status::Section>();
     }
@@ -42,7 +43,7 @@ impl Handler for Hooks {
 impl CheckConfig for Hooks {
     fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         // Both, so that each mistake is told.
-        let are_sections_good = section::check_all(pool, server);
+        let are_sections_good = sections::check_all(pool, server);
         process_options::check_all(pool, server) && are_sections_good
     }
 }

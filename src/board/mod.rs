@@ -2,7 +2,7 @@
 //!
 //! The parent makes the board when it starts, and keeps it through every reload: counters go on, and a child of an
 //! old generation is still seen while it drains. Each child takes a seat, and has a [`watcher`] that is told, through the
-//! board, which of its connections somebody wants closed.
+//! board, which of its connections an operator wants closed.
 
 mod watcher;
 
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::time::Duration;
 
 use figures::{Board, Layout, Listing, Posted, Process, Seat, Snapshot};
-pub use figures::{CloseRequest, Location, Refusal, Threads};
+pub use figures::{CloseRequest, Location, RefusedFor, Threads};
 use httpd::log::Subject;
 use httpd::random::random;
 use httpd::server::Server;
@@ -31,7 +31,7 @@ pub const MANY_ENTRIES: usize = 1 << 16;
 const MOST_WORDS: usize = 1 << 29;
 /// Fewer entries are worth no try.
 const FEW_ENTRIES: usize = 64;
-/// How long the children have for saying what their threads do before somebody reads it.
+/// How long the children have for saying what their threads do before the child that asked reads it.
 const SAY: Duration = Duration::from_millis(1);
 
 /// A connection's entry.
@@ -51,7 +51,7 @@ pub fn make(server: Server<'_>) {
         false => 2 * mpm::thread_limit().unwrap_or_default().max(2),
     };
     let mut layout = Layout {
-        // Those of children that are gone are free only when somebody takes them.
+        // Those of children that are gone are free only when a new child takes them.
         slots: (2 * server_limit).clamp(*SLOTS.start(), *SLOTS.end()),
         entries,
     };
@@ -109,8 +109,8 @@ pub fn ended(server: Server<'_>, pid: u32) {
 }
 
 /// What the board wants of the child.
-pub trait Watched: Send + Sync {
-    /// Closes a connection that somebody wants closed, if it is still there; called on a thread of the board's own.
+pub trait Occupant: Send + Sync {
+    /// Closes a connection that an operator wants closed, if it is still there; called on a thread of the board's own.
     fn close(&self, request: &CloseRequest);
 
     /// Looks for callbacks that do not return; called on that thread every few seconds.
@@ -124,18 +124,18 @@ pub trait Watched: Send + Sync {
 pub struct Figures {
     board: Board<'static>,
     seat: OnceLock<Arc<Seat<'static>>>,
-    watched: Weak<dyn Watched>,
+    occupant: Weak<dyn Occupant>,
     watcher: Mutex<Option<Watcher>>,
 }
 
 impl Figures {
-    /// For the child that begins; `watched` stands for it.
-    pub fn new(server: Server<'_>, watched: Weak<dyn Watched>) -> Self {
+    /// For the child that begins; `occupant` stands for it.
+    pub fn new(server: Server<'_>, occupant: Weak<dyn Occupant>) -> Self {
         let words = shared_memory::find(server, NAME);
         let figures = Figures {
             board: words.and_then(Board::find).unwrap_or_else(private_board),
             seat: OnceLock::new(),
-            watched,
+            occupant,
             watcher: Mutex::new(None),
         };
         if mpm::is_async() {
@@ -158,7 +158,7 @@ impl Figures {
     }
 
     /// A handshake was refused before it had an entry.
-    pub fn refused(&self, location: Location, reason: Refusal) {
+    pub fn refused(&self, location: Location, reason: RefusedFor) {
         self.seat().refused(location, reason);
     }
 
@@ -220,12 +220,12 @@ impl Figures {
     /// Has a watcher from here on, if there is none.
     pub fn watch(&self) {
         let Ok(mut watcher) = self.watcher.try_lock() else {
-            // Somebody else is at it.
+            // Another thread is at it.
             return;
         };
         if watcher.is_none() {
             // Without one, nobody can close this child's connections, which is no reason to have none.
-            *watcher = Watcher::start(Arc::clone(self.seat()), Weak::clone(&self.watched)).ok();
+            *watcher = Watcher::start(Arc::clone(self.seat()), Weak::clone(&self.occupant)).ok();
         }
     }
 }

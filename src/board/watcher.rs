@@ -9,7 +9,7 @@ use figures::Seat;
 use httpd::futex;
 use httpd::thread::Thread;
 
-use super::{Watched, ring};
+use super::{Occupant, ring};
 
 /// How often it looks for callbacks that do not return.
 const LOOK: Duration = Duration::from_secs(5);
@@ -22,16 +22,16 @@ pub struct Watcher {
 
 struct Shared {
     seat: Arc<Seat<'static>>,
-    watched: Weak<dyn Watched>,
+    occupant: Weak<dyn Occupant>,
     is_stopping: AtomicBool,
 }
 
 impl Watcher {
     /// Starts it.
-    pub fn start(seat: Arc<Seat<'static>>, watched: Weak<dyn Watched>) -> io::Result<Self> {
+    pub fn start(seat: Arc<Seat<'static>>, occupant: Weak<dyn Occupant>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             seat,
-            watched,
+            occupant,
             is_stopping: AtomicBool::new(false),
         });
         let its = Arc::clone(&shared);
@@ -58,15 +58,15 @@ impl Shared {
             if self.is_stopping.load(Ordering::Acquire) {
                 return;
             }
-            let Some(watched) = self.watched.upgrade() else {
+            let Some(occupant) = self.occupant.upgrade() else {
                 return;
             };
             for request in self.seat.take_requests() {
-                watched.close(&request);
+                occupant.close(&request);
             }
-            self.seat.set_threads(watched.threads());
-            watched.look_at_callbacks();
-            drop(watched);
+            self.seat.set_threads(occupant.threads());
+            occupant.look_at_callbacks();
+            drop(occupant);
             futex::wait(bell, seen, LOOK);
         }
     }

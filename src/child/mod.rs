@@ -1,10 +1,10 @@
 //! What one child process holds: its reactor, its open WebSockets, and how they end with it.
 //!
-//! [`Child`] begins in httpd's child_init hook and ends with the process's pool. The handshake asks it for a [`Place`],
-//! drivers for the reactor, and everybody the [`scribe`] for what is to be logged; it closes its WebSockets when the process is to stop, or an operator says so.
+//! [`Child`] begins in httpd's child_init hook and ends with the process's pool. The handshake asks it for a
+//! [`Place`](crate::websocket::place::Place), drivers for the reactor; it closes its WebSockets when the process is to stop, or an
+//! operator says so.
 
 mod patience;
 mod process;
-pub mod scribe;
 
-pub use process::{Child, Place};
+pub use process::Child;

@@ -15,16 +15,17 @@ use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
 use super::patience::Patience;
-use super::scribe::Scribe;
-use crate::board::{CloseRequest, Entry, Figures, Location, Threads, Watched};
+use crate::board::{CloseRequest, Figures, Location, Occupant, Threads};
 use crate::configuration::config::Config;
 use crate::configuration::{message_memory, process_options};
+use crate::functions::process::ProcessTable;
 use crate::lock::lock;
+use crate::log::scribe::Scribe;
 use crate::log::{self, Level, Tag};
-use crate::plugin::server_table::ProcessTable;
 use crate::plugin::{self, Plugin};
+use crate::symbol::websocket_module;
 use crate::websocket::connection::Connection;
-use crate::websocket_module;
+use crate::websocket::place::{Place, Places};
 
 /// How long a reactor thread that is not needed any more stays.
 const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,8 +116,8 @@ impl Child {
             plugins: plugin::all_loaded(server.config_pool())
                 .into_iter()
                 .map(|plugin| {
-                    let table = process_options::table(server, &plugin);
-                    (plugin, table)
+                    let (options, elsewhere) = process_options::of(server, &plugin);
+                    (plugin, ProcessTable::new(options, elsewhere))
                 })
                 .collect(),
             patience: Mutex::new(None),
@@ -128,7 +129,7 @@ impl Child {
             unsafe { plugin.child_start(process.as_ptr()) };
         }
         if child.reactor.is_some() {
-            // It has threads already, and somebody may want to see what they do.
+            // It has threads already, whose figures a status page may ask for.
             child.figures.watch();
         }
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
@@ -169,22 +170,10 @@ impl Child {
         client: Option<IpAddr>,
     ) -> Option<Place> {
         let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
-        let place = Place {
-            child: Arc::clone(self),
-            entry: self.figures.open(location, client),
-        };
+        let entry = self.figures.open(location, client);
+        let child: Arc<dyn Places> = self.clone();
+        let place = Place::new(child, entry);
         (most == 0 || taken < most).then_some(place)
-    }
-
-    /// Counts a WebSocket in; the number takes it out again.
-    pub fn add(&self, connection: &Arc<Connection>) -> u64 {
-        let mut connections = lock(&self.connections);
-        let number = connection.entry().id();
-        connections.open.insert(number, Arc::downgrade(connection));
-        if let Some(drained_at) = connections.drained_at {
-            connection.session().drain_at(drained_at);
-        }
-        number
     }
 
     /// Runs an on_connect, which is known meanwhile to those who ask what still runs.
@@ -202,9 +191,14 @@ impl Child {
         result
     }
 
-    /// Counts a WebSocket out.
-    pub fn remove(&self, number: u64) {
-        lock(&self.connections).open.remove(&number);
+    /// Counts a WebSocket in, until it says that it is closed.
+    pub fn add(&self, connection: &Arc<Connection>) {
+        let mut connections = lock(&self.connections);
+        let number = connection.entry().id();
+        connections.open.insert(number, Arc::downgrade(connection));
+        if let Some(drained_at) = connections.drained_at {
+            connection.session().drain_at(drained_at);
+        }
     }
 
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
@@ -276,8 +270,10 @@ impl Child {
 
     /// Ends every WebSocket that is still open, and the reactor's threads.
     ///
-    /// prefork calls this from a signal handler, on the thread that drives the connection: so nothing here waits
-    /// for a lock that this thread may hold, and a connection that is not at rest is left alone.
+    /// prefork calls this from a signal handler. While a WebSocket is driven, that comes only where the driver waits
+    /// (`HeldSignals`), with nothing locked or half done; at any other time, the connections and the child's own lock may be
+    /// the interrupted thread's: they are tried, not waited for, and a connection that is not at rest is left alone. That the handler
+    /// allocates and frees is prefork's own habit: it destroys the child's pool there.
     fn stop() {
         let child = CHILD.try_read().ok().and_then(|child| child.clone());
         let Some(child) = child else { return };
@@ -338,7 +334,7 @@ impl Child {
     }
 }
 
-impl Watched for Child {
+impl Occupant for Child {
     fn close(&self, request: &CloseRequest) {
         let connection = lock(&self.connections).open.get(&request.id).cloned();
         let code = CloseCode::from_wire(request.code, ReservedCloseCodes::Refuse);
@@ -379,16 +375,13 @@ impl Watched for Child {
     }
 }
 
-/// One WebSocket's place in its child, from before its on_connect until nothing is left of it.
-pub struct Place {
-    child: Arc<Child>,
-    /// Its figures.
-    pub entry: Entry,
-}
+impl Places for Child {
+    fn closed(&self, number: u64) {
+        lock(&self.connections).open.remove(&number);
+    }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.child.places_taken.fetch_sub(1, Ordering::Relaxed);
+    fn vacated(&self) {
+        self.places_taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use httpd::{mpm, process};
 use crate::board;
 use crate::configuration::config::Config;
 use crate::log::{self, Level, Tag};
-use crate::websocket_module;
+use crate::symbol::websocket_module;
 
 /// What a thread of httpd's needs at least, in bytes. httpd's own `ap_log_error` has 25 KiB of buffers on the stack; the
 /// module stays below 16 KiB beside it, a plugin's callback has the rest.

@@ -10,8 +10,8 @@ use websocket_proto::extension::permessage_deflate::{
 };
 use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
-use crate::configuration::options::Options;
 use crate::configuration::section::Section;
+use crate::plugin::Options;
 use crate::plugin::Plugin;
 
 /// Per-directory configuration. `None` is "not set here": merging keeps the outer scope's value, and only the

@@ -12,7 +12,7 @@ use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 use crate::configuration::config::{Config, HostRule, OriginCheck};
 use crate::configuration::message_memory;
 use crate::configuration::process_options;
-use crate::configuration::section::Section;
+use crate::configuration::sections::section_of;
 use crate::configuration::values::{parse_number, parse_size, parse_some_time, parse_time};
 use crate::log::{self, Level, Tag};
 use crate::plugin;
@@ -189,7 +189,7 @@ impl Take2 for WebSocketHandler {
             });
         }
         let plugin = plugin?;
-        Section::of(directive, config).set_plugin(&plugin);
+        section_of(directive, config).set_plugin(&plugin);
         config.plugin = Some(plugin);
         config.path = Some(directive.section_path().into());
         Ok(())
@@ -212,7 +212,7 @@ impl Take2 for WebSocketPluginOption {
         }
         let text = |text| CString::new(text).map_err(|_| "a NUL in the option".to_owned());
         let (name, value) = (text(name)?, text(value)?);
-        Section::of(directive, config).set_option(&name, &value);
+        section_of(directive, config).set_option(&name, &value);
         let options = config.plugin_options.get_or_insert_default();
         Arc::make_mut(options).set(name, value);
         Ok(())

@@ -11,7 +11,7 @@ use websocket_proto::MessageBudget;
 
 use crate::configuration::config::Config;
 use crate::log::{self, Level, Tag};
-use crate::websocket_module;
+use crate::symbol::websocket_module;
 
 const LARGEST: &CStr = c"mod_websocket.largest_message";
 

@@ -10,13 +10,11 @@ use httpd::log::Subject;
 use httpd::server::Server;
 
 use crate::configuration::config::Config;
-use crate::configuration::options::Options;
-use crate::configuration::section;
+use crate::configuration::sections;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag};
-use crate::plugin::server_table::ProcessTable;
-use crate::plugin::{self, Plugin};
-use crate::websocket_module;
+use crate::plugin::{self, Options, Plugin};
+use crate::symbol::websocket_module;
 
 /// What one configuration says, by init function.
 type ProcessOptions = Mutex<BTreeMap<String, Group>>;
@@ -85,8 +83,8 @@ pub fn check_all(pool: Pool<'_>, main: Server<'_>) -> bool {
     are_good
 }
 
-/// What a plugin sees of this process.
-pub fn table(main: Server<'_>, plugin: &Plugin) -> ProcessTable {
+/// The options that a plugin has in a process, and those that it has in sections only, with their places.
+pub fn of(main: Server<'_>, plugin: &Plugin) -> (Options, Vec<(CString, String)>) {
     let pool = main.config_pool();
     let own = pool
         .find::<ProcessOptions>(PROCESS_OPTIONS)
@@ -95,7 +93,7 @@ pub fn table(main: Server<'_>, plugin: &Plugin) -> ProcessTable {
             all.get(plugin.init()).map(|group| group.options.clone())
         });
     let options = with_shared(own.unwrap_or_default(), main);
-    ProcessTable::new(options, section::options_of(pool, plugin))
+    (options, sections::options_of(pool, plugin))
 }
 
 /// These, and those that stand outside of all sections for every plugin.

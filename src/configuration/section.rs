@@ -1,19 +1,13 @@
-//! The sections of the configuration that name a plugin or set its options: what each plugin's `configure` checks.
+//! A section of the configuration that names a plugin or sets its options: what that plugin's `configure` checks.
 
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex};
 
-use httpd::apr::Pool;
 use httpd::config::Directive;
-use httpd::log::Subject;
-use httpd::server::{Server, ServerId};
+use httpd::server::ServerId;
 
-use crate::configuration::config::Config;
-use crate::configuration::options::Options;
 use crate::lock::lock;
-use crate::log::{self, Level, Tag};
-use crate::plugin::Plugin;
-use crate::websocket_module;
+use crate::plugin::{Options, Plugin};
 
 /// One section, or what stands outside all of them at a server's scope.
 pub struct Section {
@@ -29,23 +23,24 @@ struct Settings {
     options: Options,
 }
 
-/// The sections of one configuration, in their order.
-type Sections = Mutex<Vec<Arc<Section>>>;
-const SECTIONS: &CStr = c"mod_websocket.sections";
-
 impl Section {
-    /// The section that a directive stands in, whose configuration is `config`.
-    pub fn of<'c>(directive: &Directive<'_>, config: &'c mut Config) -> &'c Section {
-        config.section.get_or_insert_with(|| {
-            let section = Arc::new(Section {
-                server: directive.server().id(),
-                place: directive.place(),
-                settings: Mutex::default(),
-            });
-            let sections: &Sections = directive.pool().kept(SECTIONS, Sections::default);
-            lock(sections).push(Arc::clone(&section));
-            section
-        })
+    /// The section that `directive`, its first, stands in.
+    pub fn new(directive: &Directive<'_>) -> Self {
+        Section {
+            server: directive.server().id(),
+            place: directive.place(),
+            settings: Mutex::default(),
+        }
+    }
+
+    /// The virtual host that it stands in.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+
+    /// File and line of its first directive.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// `WebSocketHandler`.
@@ -60,58 +55,33 @@ impl Section {
             .set(name.to_owned(), value.to_owned());
     }
 
-    /// Has the section's plugin check its options, those of the server around it included.
-    fn check(&self, server: Option<&Config>) -> Result<(), String> {
+    /// The names of the options that it sets for a plugin, if it names that one.
+    pub fn options_for(&self, plugin: &Plugin) -> Vec<CString> {
         let settings = lock(&self.settings);
-        let inherited = server.and_then(Config::plugin);
+        let is_its = |own: &Arc<Plugin>| std::ptr::eq(&**own, plugin);
+        match settings.plugin.as_ref().is_some_and(is_its) {
+            true => settings
+                .options
+                .iter()
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Has the section's plugin, or else the one of the server around it, check its options, those of that server
+    /// included.
+    pub fn check(&self, outer: Option<(Option<&Arc<Plugin>>, &Options)>) -> Result<(), String> {
+        let settings = lock(&self.settings);
+        let inherited = outer.and_then(|(plugin, _)| plugin);
         let Some(plugin) = settings.plugin.as_ref().or(inherited) else {
             return Ok(());
         };
-        let options = match server {
-            Some(server) => settings.options.within(&server.plugin_options()),
+        let options = match outer {
+            Some((_, outer)) => settings.options.within(outer),
             None => settings.options.clone(),
         };
         // SAFETY: httpd checks its configuration on the parent's only thread.
         unsafe { plugin.configure(&options) }
     }
-}
-
-/// The options that sections set for a plugin, with their places.
-pub fn options_of(pool: Pool<'_>, plugin: &Plugin) -> Vec<(CString, String)> {
-    let sections = pool.find::<Sections>(SECTIONS).map(lock);
-    let mut found = Vec::new();
-    for section in sections.iter().flat_map(|sections| sections.iter()) {
-        let settings = lock(&section.settings);
-        let is_its = |own: &Arc<Plugin>| std::ptr::eq(&**own, plugin);
-        if settings.plugin.as_ref().is_some_and(is_its) {
-            let names = settings.options.iter().map(|(name, _)| name.to_owned());
-            found.extend(names.map(|name| (name, section.place.clone())));
-        }
-    }
-    found
-}
-
-/// Has each plugin check the options of each section, and logs what is wrong; `pool` is the configuration's, and
-/// `main` its main server. Says whether all is well.
-pub fn check_all(pool: Pool<'_>, main: Server<'_>) -> bool {
-    let Some(sections) = pool.find::<Sections>(SECTIONS) else {
-        return true;
-    };
-    let mut are_good = true;
-    for section in lock(sections).iter() {
-        let mut servers = main.and_virtual_hosts();
-        let server = servers.find(|server| server.id() == section.server);
-        let config = server.and_then(|server| server.config::<Config>(&websocket_module));
-        if let Err(defect) = section.check(config) {
-            are_good = false;
-            let subject = Subject::Server(server.unwrap_or(main));
-            log::log(&subject, Level::Error, Tag::OptionRefused, || {
-                format!(
-                    "{}: the plugin refuses its options: {defect}",
-                    section.place
-                )
-            });
-        }
-    }
-    are_good
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A time of at most a day, in the form of httpd's own directives: digits, then ms, s, min, h or nothing.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
-    const MOST: Duration = Duration::from_secs(24 * 60 * 60);
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let milliseconds = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "ms" => Some(1),
@@ -24,7 +24,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|number: u64| number.checked_mul(unit));
     match time.map(Duration::from_millis) {
-        Some(time) if time <= MOST => Ok(time),
+        Some(time) if time <= LONGEST => Ok(time),
         _ => Err(format!("'{text}' is more than a day")),
     }
 }

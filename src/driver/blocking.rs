@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use httpd::socket::{self, HeldSignals, SignalMask, Waker};
 use session::Wait;
 
-use super::Driver;
 use crate::child::Child;
 use crate::websocket::connection::Connection;
+use crate::websocket::driver::Driver;
 
 /// How long the end of a generation may go unseen whose signal a plugin has taken for itself.
 const SIGNAL_CHECK: Duration = Duration::from_secs(1);

@@ -12,20 +12,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use httpd::hook::Claim;
+use httpd::claim::Claim;
 use httpd::log::Subject;
 use httpd::module::Module;
 use httpd::request::Request;
-use httpd::upgraded::{Closing, Upgraded};
+use httpd::upgraded::{Remains, Upgraded};
 use reactor::{Readiness, Registration, Source, Turn};
 use session::{Ending, Wait};
 
-use super::Driver;
-use crate::child::{Child, scribe};
+use crate::child::Child;
 use crate::lock::lock;
-use crate::log::{self, Level, Tag};
+use crate::log::{self, Level, Tag, scribe};
+use crate::symbol::websocket_module;
 use crate::websocket::connection::Connection;
-use crate::websocket_module;
+use crate::websocket::driver::Driver;
 
 /// How long to read what a peer still sends after our end of the connection.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,7 +62,7 @@ enum Phase {
     /// The WebSocket has the connection.
     Open,
     /// The WebSocket has ended; the peer may still send, until the time is over.
-    Lingering(Closing, Instant),
+    Lingering(Remains, Instant),
     /// The connection has been destroyed, or will be.
     Gone,
 }
@@ -104,8 +104,8 @@ impl EventDriver {
         // SAFETY: a suspended connection is destroyed by this driver, not by the MPM.
         unsafe { upgraded.trim() };
         let this: Arc<dyn Driver> = self.clone();
-        self.connection
-            .open(upgraded, Arc::downgrade(&this), &self.child);
+        self.connection.open(upgraded, Arc::downgrade(&this));
+        self.child.add(&self.connection);
         let Some(reactor) = self.child.reactor() else {
             return;
         };
@@ -190,12 +190,12 @@ impl EventDriver {
         let this = Arc::clone(self);
         // SAFETY: `arm` has come after the suspension, and the connection's last turn is over: its plugin has had
         // its on_disconnect, and nobody else uses the request.
-        unsafe { scribe::end(upgraded, move |closing| this.closed(closing)) };
+        unsafe { scribe::end(upgraded, move |remains| this.closed(remains)) };
     }
 
     /// The request has ended.
-    fn closed(self: &Arc<Self>, closing: Closing) {
-        *self.phase() = Phase::Lingering(closing, Instant::now() + LINGER_TIMEOUT);
+    fn closed(self: &Arc<Self>, remains: Remains) {
+        *self.phase() = Phase::Lingering(remains, Instant::now() + LINGER_TIMEOUT);
         self.has_ended.store(true, Ordering::Release);
         self.queue();
     }
@@ -203,19 +203,19 @@ impl EventDriver {
     /// Throws away what the peer still sends, until it ends or the time is over.
     fn linger(self: &Arc<Self>) {
         let mut phase = self.phase();
-        if let Phase::Lingering(closing, deadline) = &mut *phase {
-            if !closing.drain() && Instant::now() < *deadline {
+        if let Phase::Lingering(remains, deadline) = &mut *phase {
+            if !remains.drain() && Instant::now() < *deadline {
                 self.set_timer(Some(*deadline));
                 return;
             }
-            if let Phase::Lingering(closing, _) = std::mem::replace(&mut *phase, Phase::Gone) {
-                self.reap(closing);
+            if let Phase::Lingering(remains, _) = std::mem::replace(&mut *phase, Phase::Gone) {
+                self.reap(remains);
             }
         }
     }
 
     /// Destroys the connection, once the thread that has suspended it is certainly done with it.
-    fn reap(self: &Arc<Self>, closing: Closing) {
+    fn reap(self: &Arc<Self>, remains: Remains) {
         if let Some(registration) = self.registration.get() {
             registration.deregister();
         }
@@ -226,13 +226,13 @@ impl EventDriver {
         let early = settled.saturating_duration_since(Instant::now());
         if early.is_zero() {
             // SAFETY: nobody but this value knows the connection any more, and the MPM has stored what it stores.
-            unsafe { closing.destroy() };
+            unsafe { remains.destroy() };
             return;
         }
         if let Some(reactor) = self.child.reactor() {
             let this = Arc::clone(self);
             // When the reactor has stopped, the process ends, and the connection with it.
-            let _ = reactor.run_after(early, Box::new(move || this.reap(closing)));
+            let _ = reactor.run_after(early, Box::new(move || this.reap(remains)));
         }
     }
 

@@ -4,27 +4,3 @@
 
 pub mod blocking;
 pub mod event;
-
-use std::time::Instant;
-
-/// How a connection reaches the driver that waits for it.
-pub trait Driver: Send + Sync {
-    /// Asks for a turn soon; from any thread.
-    fn wake(&self);
-
-    /// The socket takes no more output: a turn is due when it does, when it breaks or at `deadline`. From any
-    /// thread.
-    fn stalled(&self, deadline: Option<Instant>);
-
-    /// Called by a thread that has to wait for room in the outbox. When nobody else would wait for the socket
-    /// meanwhile, it does so here until the socket may take more or `deadline` has come, and says `true`.
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool;
-
-    /// Whether the calling thread is in none of this connection's turns.
-    fn is_at_rest(&self) -> bool {
-        true
-    }
-
-    /// The connection has been ended from outside its turns, when none will ever come.
-    fn terminated(&self) {}
-}

@@ -12,16 +12,18 @@ use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{Accepted, SUPPORTED_VERSIONS};
 
 use crate::board::Location;
-use crate::child::{Child, Place};
+use crate::child::Child;
 use crate::configuration::config::Config;
-use crate::driver::Driver;
 use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
+use crate::functions::server_table;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
+use crate::symbol::websocket_module;
 use crate::websocket::calling::Callback;
 use crate::websocket::connection::{Connection, Opening};
-use crate::websocket_module;
+use crate::websocket::driver::Driver;
+use crate::websocket::place::Place;
 
 use super::fields::Fields;
 use super::origin;
@@ -35,7 +37,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
     if request.handler() != Some(c"websocket-handler") {
         return HandlerResult::Declined;
     }
-    // An error document must be had, whoever may open WebSockets here; and what the server asks itself for wants a page.
+    // An error document is served even where the client may open no WebSocket; and what the server asks itself for wants a page.
     if request.is_error_document() || request.is_subrequest() {
         return HandlerResult::Declined;
     }
@@ -130,9 +132,10 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         compression,
         buffers: child.buffers(),
         place,
+        server_table,
     });
     connection.accept(ask_plugin(request, plugin, &connection, &child)?);
-    // Before the client knows: who then asks for the figures is in them.
+    // Before the client knows of it: when it then asks for the figures, it is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
     Ok(run(request, &connection, &child))
@@ -163,7 +166,7 @@ fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>,
         bad(error.to_string())
     })?;
     if request.has_body() {
-        // Where it ends and the first frame begins would be anybody's guess.
+        // Where it ends and the first frame begins, client and server might see differently.
         return Err(bad("the request has a body".to_owned()));
     }
     Ok(accepted)
@@ -188,7 +191,7 @@ fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<P
         }
     })?;
     let most = config.max_connections_per_client();
-    if most == 0 || child.figures().is_within(&place.entry, most as u64) {
+    if most == 0 || child.figures().is_within(place.entry(), most as u64) {
         return Ok(place);
     }
     request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
@@ -316,7 +319,8 @@ fn run_blocking(
     let upgraded = unsafe { Upgraded::new(request) }?;
     let driver = Arc::new(BlockingDriver::new(upgraded.socket())?);
     let as_driver: Arc<dyn Driver> = driver.clone();
-    connection.open(upgraded, Arc::downgrade(&as_driver), child);
+    connection.open(upgraded, Arc::downgrade(&as_driver));
+    child.add(connection);
     driver.run(connection, child);
     if let Some(upgraded) = connection.take_upgraded() {
         upgraded.give_back();

@@ -42,15 +42,15 @@ impl Refusal {
         }
     }
 
-    pub fn counts_as(&self) -> board::Refusal {
+    pub fn counts_as(&self) -> board::RefusedFor {
         match self.tag {
-            Tag::BadHandshake => board::Refusal::BadHandshake,
-            Tag::OriginRefused => board::Refusal::Origin,
-            Tag::RefusedByPlugin | Tag::PluginFailed => board::Refusal::Plugin,
-            Tag::TooManyConnections => board::Refusal::TooManyConnections,
-            Tag::TooManyOfClient => board::Refusal::TooManyOfClient,
-            Tag::NoPlugin => board::Refusal::NoPlugin,
-            _ => board::Refusal::Other,
+            Tag::BadHandshake => board::RefusedFor::BadHandshake,
+            Tag::OriginRefused => board::RefusedFor::Origin,
+            Tag::RefusedByPlugin | Tag::PluginFailed => board::RefusedFor::Plugin,
+            Tag::TooManyConnections => board::RefusedFor::TooManyConnections,
+            Tag::TooManyOfClient => board::RefusedFor::TooManyOfClient,
+            Tag::NoPlugin => board::RefusedFor::NoPlugin,
+            _ => board::RefusedFor::Other,
         }
     }
 

@@ -8,8 +8,8 @@ use libloading::os::unix::Library;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
+use super::options::Options;
 use super::table::Callbacks;
-use crate::configuration::options::Options;
 
 /// A loaded plugin. Its last owner is the configuration: when that goes, the plugin is destroyed and unloaded.
 pub struct Plugin {

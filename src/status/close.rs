@@ -7,13 +7,13 @@ use httpd::log::Subject;
 use httpd::request::{HandlerResult, Request};
 use websocket_proto::{CloseCode, CloseReason, Host, ReservedCloseCodes};
 
-use super::handler::{BAD_REQUEST, OK, SERVICE_UNAVAILABLE, answer};
+use super::answer::{BAD_REQUEST, OK, SERVICE_UNAVAILABLE, answer};
 use crate::child::Child;
 use crate::handshake::host::is_servers;
 use crate::log::{self, Level, Tag};
 
-/// The longest body, in bytes.
-const MOST: usize = 1024;
+/// In bytes.
+const LONGEST_BODY: usize = 1024;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 const FORBIDDEN: u16 = 403;
@@ -22,7 +22,7 @@ const CONTENT_TOO_LARGE: u16 = 413;
 const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 
 /// A status and a sentence.
-type Refused = (u16, &'static str);
+type Fault = (u16, &'static str);
 
 /// Closes the connection that the request's form names.
 pub fn close(request: &Request<'_>, child: &Child) -> HandlerResult {
@@ -70,8 +70,8 @@ pub fn close(request: &Request<'_>, child: &Child) -> HandlerResult {
     }
 }
 
-fn wanted(request: &Request<'_>) -> Result<CloseRequest, Refused> {
-    // That a page is this server's own says nothing when anybody's name server decides what this server is.
+fn wanted(request: &Request<'_>) -> Result<CloseRequest, Fault> {
+    // That a page is this server's own says nothing when an attacker's name server decides what this server's name is.
     let is_own_host =
         |host: String| Host::parse(&host).is_ok_and(|host| is_servers(request, &host));
     if !request.host().is_none_or(is_own_host) {
@@ -99,7 +99,7 @@ fn wanted(request: &Request<'_>) -> Result<CloseRequest, Refused> {
             "The body is a form: application/x-www-form-urlencoded.",
         ));
     }
-    let body = match request.read_body(MOST) {
+    let body = match request.read_body(LONGEST_BODY) {
         Body::Whole(body) => body,
         Body::TooLong => return Err((CONTENT_TOO_LARGE, "The form has more than 1024 bytes.")),
         Body::Broken => return Err((BAD_REQUEST, "The form did not arrive.")),

@@ -11,6 +11,7 @@ use httpd::mpm;
 use httpd::random::random;
 use httpd::request::{HandlerResult, Request};
 
+use super::answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, OK, SERVICE_UNAVAILABLE, answer, begin};
 use super::close;
 use crate::child::Child;
 
@@ -18,11 +19,6 @@ use crate::child::Child;
 const PAGE: &str = include_str!("page.html");
 /// What stands in the page where a response's nonce goes.
 const NONCE: &str = "{nonce}";
-
-pub const OK: u16 = 200;
-pub const BAD_REQUEST: u16 = 400;
-const METHOD_NOT_ALLOWED: u16 = 405;
-pub const SERVICE_UNAVAILABLE: u16 = 503;
 
 /// Answers a request for which `SetHandler websocket-status` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
@@ -65,7 +61,7 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
             let Some(listing) = listing(field(&query, "connections")) else {
                 let text = format!(
                     "connections is FROM,COUNT: the number to begin with, and how many, at most {}.",
-                    Listing::MOST
+                    Listing::LONGEST
                 );
                 return answer(request, BAD_REQUEST, &text);
             };
@@ -94,7 +90,7 @@ fn listing(text: Option<&str>) -> Option<Listing> {
         from: from.parse().ok()?,
         count: count.parse().ok()?,
     };
-    (listing.count <= Listing::MOST).then_some(listing)
+    (listing.count <= Listing::LONGEST).then_some(listing)
 }
 
 /// The page may run its own script, and nothing that has found its way into it.
@@ -109,24 +105,6 @@ fn show_page(request: &Request<'_>) {
         ),
     );
     request.write(&PAGE.replace(NONCE, &nonce));
-}
-
-/// One sentence.
-pub fn answer(request: &Request<'_>, status: u16, text: &str) -> HandlerResult {
-    begin(request, status, "text/plain; charset=utf-8");
-    request.write(text);
-    request.write("\n");
-    HandlerResult::Done
-}
-
-fn begin(request: &Request<'_>, status: u16, media_type: &str) {
-    request.set_status(status);
-    request.set_content_type(media_type);
-    let headers = request.headers_out();
-    headers.set(c"Cache-Control", c"no-store");
-    headers.set(c"X-Content-Type-Options", c"nosniff");
-    headers.set(c"Cross-Origin-Resource-Policy", c"same-origin");
-    headers.set(c"Referrer-Policy", c"no-referrer");
 }
 
 /// mod_status' page.

@@ -4,6 +4,7 @@
 //!
 //! Called by httpd, by way of `module`. Reads the board, and posts to it; the child that has a connection closes it.
 
+mod answer;
 mod close;
 mod handler;
 

@@ -4,9 +4,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::log::{Level, Tag};
-use crate::websocket::connection::Connection;
-
 /// A callback that takes longer is logged. At least a second, the grain of what is kept.
 pub const VERY_LONG: Duration = Duration::from_secs(10);
 
@@ -21,6 +18,12 @@ pub enum Callback {
     OnPong,
     OnClose,
     OnDisconnect,
+}
+
+/// Who is told of callbacks that have taken very long.
+pub trait Overseer: Send + Sync {
+    /// A callback has returned, after `time`.
+    fn took_very_long(&self, name: &'static str, time: Duration);
 }
 
 /// The callback that runs.
@@ -59,12 +62,12 @@ impl Calling {
     }
 
     /// The name of the callback that runs.
-    fn running(&self) -> Option<&'static str> {
+    pub fn running(&self) -> Option<&'static str> {
         name(self.0.load(Ordering::Relaxed) & !IS_LOGGED)
     }
 
     /// The name of the callback that runs, if it has been running for very long; once for each.
-    fn look(&self, now: Instant) -> Option<&'static str> {
+    pub fn look(&self, now: Instant) -> Option<&'static str> {
         let seen = self.0.load(Ordering::Relaxed);
         let began = seen & TIME;
         let name = name(seen)?;
@@ -102,44 +105,4 @@ fn milliseconds(now: Instant) -> u64 {
     static BEGIN: OnceLock<Instant> = OnceLock::new();
     let begin = *BEGIN.get_or_init(|| now);
     now.saturating_duration_since(begin).as_millis() as u64 + 1
-}
-
-impl Connection {
-    /// Runs a callback of the plugin's, and lets it be known which.
-    pub(crate) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
-        let calling = &self.outside().calling;
-        let start = Instant::now();
-        calling.begin(callback, start);
-        let result = call();
-        let time = start.elapsed();
-        if let Some(name) = calling.end(start + time) {
-            self.log_slow_callback(name, time);
-        }
-        self.entry().callback_took(time);
-        result
-    }
-
-    /// A callback has returned after very long.
-    pub(super) fn log_slow_callback(&self, name: &str, time: Duration) {
-        self.log(Level::Warn, Tag::SlowCallback, || {
-            format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
-        });
-    }
-
-    /// The name of the plugin's callback that runs now.
-    pub fn running_callback(&self) -> Option<&'static str> {
-        self.outside().calling.running()
-    }
-
-    /// Logs the plugin's callback that has been running for very long; from any thread.
-    pub fn look_at_callback(&self, now: Instant) {
-        if let Some(name) = self.outside().calling.look(now) {
-            self.log(Level::Warn, Tag::SlowCallback, || {
-                format!(
-                    "the plugin's {name} has been running for more than {} s",
-                    VERY_LONG.as_secs()
-                )
-            });
-        }
-    }
 }

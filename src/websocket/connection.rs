@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpd::log::Subject;
 use httpd::request::{Request, RequestHandle};
@@ -15,15 +15,14 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 
 use crate::board::Entry;
-use crate::child::{Child, Place, scribe};
 use crate::configuration::config::Config;
-use crate::configuration::options::Options;
-use crate::driver::Driver;
 use crate::lock::lock;
-use crate::log::{self, Level, Tag};
-use crate::plugin::server_table::ServerTable;
-use crate::plugin::{Plugin, PluginPrivate};
+use crate::log::{self, Level, Tag, scribe};
+use crate::plugin::{Options, Plugin, PluginPrivate, ServerTable};
+use crate::websocket::calling::{Callback, Overseer, VERY_LONG};
+use crate::websocket::driver::Driver;
 use crate::websocket::outside::Outside;
+use crate::websocket::place::Place;
 use crate::websocket::transport::Transport;
 
 /// How many kinds of mistakes are logged for one connection.
@@ -53,6 +52,8 @@ pub struct Opening<'a> {
     pub compression: Option<(Agreed, Arc<CodecPool>)>,
     pub buffers: &'a Arc<Buffers>,
     pub place: Place,
+    /// Makes what the plugin sees of it.
+    pub server_table: fn(*const Connection) -> ServerTable,
 }
 
 /// How a plugin refuses a handshake.
@@ -77,6 +78,7 @@ impl Connection {
             compression,
             buffers,
             place,
+            server_table,
         } = opening;
         let limits = session::Config {
             version,
@@ -93,8 +95,9 @@ impl Connection {
             rate_limit: config.rate_limit(),
         };
         Arc::new_cyclic(|this| {
-            let server = ServerTable::new(this.as_ptr());
-            let outside = Outside::new(this.clone(), server, Arc::clone(plugin), place);
+            let server = server_table(this.as_ptr());
+            let overseer: Weak<Connection> = this.clone();
+            let outside = Outside::new(overseer, server, Arc::clone(plugin), place);
             Connection {
                 session: Session::new(outside, &limits, compression, Arc::clone(buffers)),
                 request,
@@ -240,12 +243,7 @@ impl Connection {
     }
 
     /// The 101 has been sent: from here on the driver takes turns, and what was sent meanwhile goes out.
-    pub fn open(
-        self: &Arc<Self>,
-        upgraded: Upgraded,
-        driver: Weak<dyn Driver>,
-        child: &Arc<Child>,
-    ) {
+    pub fn open(self: &Arc<Self>, upgraded: Upgraded, driver: Weak<dyn Driver>) {
         log::log(
             &Subject::Upgraded(&upgraded),
             Level::Debug,
@@ -255,8 +253,6 @@ impl Connection {
         // Called once, so that it is not set already.
         let _ = self.outside().driver.set(driver);
         self.session.open(Transport::new(upgraded));
-        let membership = (Arc::downgrade(child), child.add(self));
-        let _ = self.outside().membership.set(membership);
     }
 
     /// Gives the connection below back, after the WebSocket has ended.
@@ -322,5 +318,46 @@ impl Connection {
 
     pub(super) fn outside(&self) -> &Outside {
         self.session.environment()
+    }
+}
+
+impl Connection {
+    /// Runs a callback of the plugin's, and lets it be known which.
+    pub(crate) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
+        let calling = &self.outside().calling;
+        let start = Instant::now();
+        calling.begin(callback, start);
+        let result = call();
+        let time = start.elapsed();
+        if let Some(name) = calling.end(start + time) {
+            self.took_very_long(name, time);
+        }
+        self.entry().callback_took(time);
+        result
+    }
+
+    /// The name of the plugin's callback that runs now.
+    pub fn running_callback(&self) -> Option<&'static str> {
+        self.outside().calling.running()
+    }
+
+    /// Logs the plugin's callback that has been running for very long; from any thread.
+    pub fn look_at_callback(&self, now: Instant) {
+        if let Some(name) = self.outside().calling.look(now) {
+            self.log(Level::Warn, Tag::SlowCallback, || {
+                format!(
+                    "the plugin's {name} has been running for more than {} s",
+                    VERY_LONG.as_secs()
+                )
+            });
+        }
+    }
+}
+
+impl Overseer for Connection {
+    fn took_very_long(&self, name: &'static str, time: Duration) {
+        self.log(Level::Warn, Tag::SlowCallback, || {
+            format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! Frames in the log, for whoever sets LogLevel to trace4 (their headers) or trace8 (and the beginning of what is
+//! Frames in the log, when LogLevel is trace4 (their headers) or trace8 (and the beginning of what is
 //! in them).
 
 use std::fmt;

@@ -9,13 +9,11 @@ use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
 use crate::board::Entry;
-use crate::child::{Child, Place};
-use crate::driver::Driver;
 use crate::lock::lock;
-use crate::plugin::server_table::ServerTable;
-use crate::plugin::{Plugin, PluginPrivate};
-use crate::websocket::calling::{Callback, Calling};
-use crate::websocket::connection::Connection;
+use crate::plugin::{Plugin, PluginPrivate, ServerTable};
+use crate::websocket::calling::{Callback, Calling, Overseer};
+use crate::websocket::driver::Driver;
+use crate::websocket::place::Place;
 use crate::websocket::transport::Transport;
 
 /// The outside of one WebSocket.
@@ -26,21 +24,19 @@ pub struct Outside {
     /// The plugin's, once it has accepted.
     pub(super) private: OnceLock<PluginPrivate>,
     pub(super) driver: OnceLock<Weak<dyn Driver>>,
-    /// The child that it is counted in, and under which number.
-    pub(super) membership: OnceLock<(Weak<Child>, u64)>,
     pub(super) place: Place,
     /// The callback that runs.
     pub(super) calling: Calling,
     /// The plugin's latest ping, and when it went out.
     pinged: Mutex<Option<(Vec<u8>, Instant)>>,
     /// Whose outside it is.
-    connection: Weak<Connection>,
+    connection: Weak<dyn Overseer>,
 }
 
 impl Outside {
     /// The outside of a WebSocket whose plugin has not been asked yet.
     pub fn new(
-        connection: Weak<Connection>,
+        connection: Weak<dyn Overseer>,
         server: ServerTable,
         plugin: Arc<Plugin>,
         place: Place,
@@ -50,7 +46,6 @@ impl Outside {
             plugin,
             private: OnceLock::new(),
             driver: OnceLock::new(),
-            membership: OnceLock::new(),
             place,
             calling: Calling::default(),
             pinged: Mutex::default(),
@@ -60,7 +55,7 @@ impl Outside {
 
     /// Its figures.
     pub fn entry(&self) -> &Entry {
-        &self.place.entry
+        self.place.entry()
     }
 
     /// Who waits for the socket, once the connection is open and while it is driven.
@@ -98,7 +93,7 @@ impl Outside {
             if let Some(name) = self.calling.end(start + time)
                 && let Some(connection) = self.connection.upgrade()
             {
-                connection.log_slow_callback(name, time);
+                connection.took_very_long(name, time);
             }
             self.entry().callback_took(time);
         }
@@ -219,11 +214,7 @@ impl Observer for Outside {
     }
 
     fn closed(&self, code: u16) {
-        if let Some((child, number)) = self.membership.get()
-            && let Some(child) = child.upgrade()
-        {
-            child.remove(*number);
-        }
+        self.place.closed();
         self.entry().closed(code);
     }
 }

@@ -5,7 +5,7 @@ use httpd::log::Subject;
 use httpd::upgraded::{self, Upgraded};
 use session::{Account, Epilogue, Read};
 
-use crate::child::scribe;
+use crate::log::scribe;
 use crate::websocket::account;
 use crate::websocket::frame_log::FrameLog;
 

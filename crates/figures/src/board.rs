@@ -42,7 +42,7 @@ impl Process {
 
 /// What an owner's word says beside who it is. No process has an id so large.
 pub(crate) mod owner {
-    /// The process has ended, and somebody takes back what it has counted of its clients.
+    /// The process has ended, and another process is taking back what it has counted of its clients.
     pub const BEING_CLEANED: u64 = 1 << 30;
     /// That has been done.
     pub const CLEANED: u64 = 1 << 31;
@@ -179,7 +179,7 @@ impl<'m> Board<'m> {
             .sum()
     }
 
-    /// The next connection's number. Whoever has a higher one sees what was written before this call.
+    /// The next connection's number. A thread that has a higher one sees what was written before this call.
     pub(crate) fn next_id(self) -> u64 {
         self.header[field::LATEST].fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -197,7 +197,7 @@ impl<'m> Board<'m> {
         cut().expect("a slot has the words of a slot")
     }
 
-    /// The slots that somebody has or had, each with the word that names who.
+    /// The slots that a process has or had, each with the word that names it.
     pub(crate) fn taken(self) -> impl Iterator<Item = (usize, u64)> {
         let owners = self.owners.iter().take(self.layout.slots).enumerate();
         owners

@@ -6,13 +6,13 @@
 //! ```
 //!
 //! The permutation loses nothing, so that window and tag stand for one client only, and the count is exact. A row is one
-//! word, changed as a whole: there is no moment at which somebody else sees half of a change, and no lock that a dead
+//! word, changed as a whole: there is no moment at which another thread sees half of a change, and no lock that a dead
 //! child could keep. A client may have two rows (when one is full, or when two connections that are its first came at
 //! once); the sum counts.
 //!
 //! # Children that die
 //!
-//! An entry says which row counts it: before it is counted, until after it is no more. So whoever cleans up behind a dead
+//! An entry says which row counts it: before it is counted, until after it is no more. So the process that cleans up behind a dead
 //! child takes back all that it had. If it was killed between the two, one is taken back that was not there, so that this
 //! client may have one more than its limit until it has none; **never one less**. The parent cleans up when it has
 //! noticed the end ([`Board::ended`](crate::Board::ended)), else the child that takes the place ([`crate::Seat::claim`]).
@@ -59,7 +59,7 @@ impl<'m> Clients<'m> {
     pub fn enter(self, client: Client, place: &AtomicU64) -> Option<u64> {
         let (window, tag) = self.find(client);
         let rows = self.windows.get(window)?;
-        // Each time round, somebody else has got on.
+        // Each time round, another thread has got on.
         loop {
             let seen = || {
                 rows.iter()

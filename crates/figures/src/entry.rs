@@ -9,7 +9,7 @@ use crate::client::{Address, Client};
 use crate::label::Location;
 use crate::layout::ENTRY;
 use crate::seat::Seat;
-use crate::tally::{self, Refusal, TallyWords, field as counter};
+use crate::tally::{self, TallyWords, field as counter};
 
 pub(crate) type EntryWords = [AtomicU64; ENTRY];
 
@@ -88,17 +88,17 @@ const ABNORMAL_CLOSURE: u16 = 1006;
 /// is given back when it is dropped.
 pub struct Entry<'m> {
     seat: Arc<Seat<'m>>,
-    place: Place<'m>,
+    place: Kept<'m>,
     id: u64,
     location: Location,
     client: Client,
-    /// It is counted for its client. Not what the entry says, which somebody else may have to believe.
+    /// It is counted for its client. Not what the entry says, which the one who cleans up behind this child may have to believe.
     is_counted: AtomicBool,
     /// Which of its client's connections it was when it came; 0 when it is not counted.
     nth: u64,
 }
 
-enum Place<'m> {
+enum Kept<'m> {
     Listed(&'m EntryWords, u32),
     /// The child's entries are all taken.
     Unlisted(Box<EntryWords>),
@@ -114,8 +114,8 @@ impl<'m> Entry<'m> {
         since: u64,
     ) -> Self {
         let place = match listed {
-            Some((words, index)) => Place::Listed(words, index),
-            None => Place::Unlisted(Box::default()),
+            Some((words, index)) => Kept::Listed(words, index),
+            None => Kept::Unlisted(Box::default()),
         };
         let board = seat.board();
         let mut entry = Entry {
@@ -168,7 +168,7 @@ impl<'m> Entry<'m> {
 
     /// Counts it for its client. One that is not listed nobody could take back when the child dies.
     fn count(&mut self) {
-        if let Place::Listed(words, _) = self.place {
+        if let Kept::Listed(words, _) = self.place {
             let clients = self.seat.board().clients();
             let nth = clients.enter(self.client, &words[field::CLIENT]);
             self.is_counted = AtomicBool::new(nth.is_some());
@@ -189,13 +189,6 @@ impl<'m> Entry<'m> {
         self.set_state(State::Open);
         tally::add(self.tally(), counter::ACCEPTED, 1);
         self.count_unlisted(1);
-    }
-
-    /// The handshake has been refused.
-    pub fn refused(&self, reason: Refusal) {
-        self.count_out();
-        self.words()[field::STATE].store(NO_STATE, Ordering::Release);
-        tally::refused(self.tally(), reason);
     }
 
     /// The closing handshake has begun.
@@ -265,7 +258,7 @@ impl<'m> Entry<'m> {
     }
 
     fn count_unlisted(&self, change: i64) {
-        if let Place::Unlisted(_) = self.place {
+        if let Kept::Unlisted(_) = self.place {
             let word = &self.tally()[counter::UNLISTED];
             word.fetch_add(change as u64, Ordering::Relaxed);
         }
@@ -277,8 +270,8 @@ impl<'m> Entry<'m> {
 
     fn words(&self) -> &EntryWords {
         match &self.place {
-            Place::Listed(words, _) => words,
-            Place::Unlisted(words) => words,
+            Kept::Listed(words, _) => words,
+            Kept::Unlisted(words) => words,
         }
     }
 }
@@ -287,7 +280,7 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.closed(ABNORMAL_CLOSURE);
         free(self.words(), self.tally());
-        if let Place::Listed(_, index) = self.place {
+        if let Kept::Listed(_, index) = self.place {
             self.seat.give_back(index);
         }
     }

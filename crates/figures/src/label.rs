@@ -15,7 +15,7 @@ const NAME_LENGTH: usize = 1;
 const PLUGIN_LENGTH: usize = 2;
 const TEXT: usize = 4;
 /// The most bytes of both texts together.
-const MOST: usize = (LABEL - TEXT) * 8;
+const MOST_TEXT: usize = (LABEL - TEXT) * 8;
 const MOST_PLUGIN: usize = 128;
 
 /// States of a label.
@@ -25,7 +25,7 @@ const READY: u64 = 2;
 
 /// The last Location stands for all that have none of their own.
 const OTHERS: usize = LOCATIONS - 1;
-/// How often to look again at a label that somebody is writing. Whoever does so has no reason to wait.
+/// How often to look again at a label that is being written. Its writer waits for nothing meanwhile.
 const LOOKS: usize = 1000;
 
 /// One Location of a board.
@@ -36,7 +36,7 @@ impl<'m> Board<'m> {
     /// The Location of this name with this plugin, which is added when it is new. Texts that are too long are cut.
     pub fn location(self, name: &str, plugin: &str) -> Location {
         let plugin = cut(plugin, MOST_PLUGIN);
-        let name = cut(name, MOST - plugin.len());
+        let name = cut(name, MOST_TEXT - plugin.len());
         let packed = pack(name, plugin);
         for (index, label) in self.labels[..OTHERS].iter().enumerate() {
             if claim(label) {

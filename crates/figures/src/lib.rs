@@ -7,13 +7,13 @@
 //!  Board ── labels: one for each Location          (server and path, plugin)
 //!        ── retired: what children that are gone have counted, for each Location
 //!        ── clients: how many connections each client has, over all children
-//!        ── requests: connections that somebody wants closed
+//!        ── requests: connections that an operator wants closed
 //!        ── slots: one for each child
 //!              ├── tally for each Location: what its closed connections have counted
 //!              └── entries: one for each connection that is there
 //! ```
 //!
-//! All of it is one slice of [`AtomicU64`](std::sync::atomic::AtomicU64): whoever maps the memory hands it in
+//! All of it is one slice of [`AtomicU64`](std::sync::atomic::AtomicU64): the program that maps the memory hands it in
 //! ([`Board::new`]), and nothing here is unsafe. A child takes a slot ([`Seat::claim`]) and opens an [`Entry`] for each
 //! connection. What is counted for each message is counted in the connection's own entry, which no other
 //! connection touches; when the connection has ended, its entry is added to the slot's tally.
@@ -72,4 +72,4 @@ pub use request::{CloseRequest, Posted};
 pub use seat::{Seat, Threads};
 pub use snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
 pub use table::{html, lines, pre};
-pub use tally::{Closes, Refusal};
+pub use tally::{Closes, RefusedFor};

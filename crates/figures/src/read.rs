@@ -9,7 +9,7 @@ use crate::entry::{COUNTERS, EntryWords, State, field as entry};
 use crate::layout::LOCATIONS;
 use crate::seat::Threads;
 use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot, unix_ms};
-use crate::tally::{Closes, Refusal, Sums, field as tally};
+use crate::tally::{Closes, RefusedFor, Sums, field as tally};
 
 /// Which connections to list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +22,7 @@ pub struct Listing {
 
 impl Listing {
     /// The most that are listed at once.
-    pub const MOST: usize = 1000;
+    pub const LONGEST: usize = 1000;
     /// None.
     pub const NONE: Listing = Listing { from: 0, count: 0 };
 }
@@ -143,7 +143,7 @@ impl<'m> Board<'m> {
             .collect()
     }
 
-    /// The bells of all slots that were ever taken, for somebody who wants to be told news of the children. Nobody hears
+    /// The bells of all slots that were ever taken, for a reader who wants the latest of the children. Nobody hears
     /// a dead child's.
     pub fn bells(self) -> impl Iterator<Item = &'m AtomicU64> {
         self.taken()
@@ -231,7 +231,7 @@ fn locations(readings: Vec<Reading>) -> Vec<LocationFigures> {
     {
         let figures = Figures {
             accepted: sums.get(tally::ACCEPTED),
-            refused: Refusal::ALL
+            refused: RefusedFor::ALL
                 .map(|reason| (reason, sums.refused(reason)))
                 .to_vec(),
             messages_in: sums.get(tally::MESSAGES_IN),

@@ -11,7 +11,7 @@ use crate::label::Location;
 use crate::layout::LOCATIONS;
 use crate::request::CloseRequest;
 use crate::snapshot::unix_ms;
-use crate::tally::{self, Refusal, TallyWords};
+use crate::tally::{self, RefusedFor, TallyWords};
 
 /// A child's place on the board. It stays the child's until its process is gone; nothing has to be given back.
 pub struct Seat<'m> {
@@ -114,7 +114,7 @@ impl<'m> Seat<'m> {
     }
 
     /// A handshake has been refused that has no entry.
-    pub fn refused(&self, location: Location, reason: Refusal) {
+    pub fn refused(&self, location: Location, reason: RefusedFor) {
         tally::refused(self.tally(location), reason);
     }
 
@@ -134,7 +134,7 @@ impl<'m> Seat<'m> {
         &self.slot.header[slot::BELL]
     }
 
-    /// The connections that somebody wants closed, each said once.
+    /// The connections that an operator wants closed, each said once.
     pub fn take_requests(&self) -> Vec<CloseRequest> {
         self.board.take_requests(self.owner)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::entry::State;
 use crate::histogram::Histogram;
 use crate::seat::Threads;
-use crate::tally::{Closes, Refusal};
+use crate::tally::{Closes, RefusedFor};
 
 /// What [`Board::read`](crate::Board::read) has read.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Figures {
     /// Handshakes accepted.
     pub accepted: u64,
     /// Handshakes refused, for each reason.
-    pub refused: Vec<(Refusal, u64)>,
+    pub refused: Vec<(RefusedFor, u64)>,
     /// Messages that came.
     pub messages_in: u64,
     /// Messages that were sent.
@@ -117,7 +117,7 @@ pub struct Connection {
 
 impl Figures {
     /// How many handshakes were refused for a reason.
-    pub fn refused(&self, reason: Refusal) -> u64 {
+    pub fn refused(&self, reason: RefusedFor) -> u64 {
         let found = self.refused.iter().find(|(of, _)| *of == reason);
         found.map_or(0, |(_, count)| *count)
     }

@@ -11,7 +11,7 @@ pub(crate) type TallyWords = [AtomicU64; TALLY];
 
 /// The words of a tally.
 pub(crate) mod field {
-    use super::{BUCKETS, Closes, Refusal};
+    use super::{BUCKETS, Closes, RefusedFor};
 
     pub const ACCEPTED: usize = 0;
     pub const MESSAGES_IN: usize = 1;
@@ -25,7 +25,7 @@ pub(crate) mod field {
     /// Connections that are open and have no entry: goes up and down, and is the slot's alone.
     pub const UNLISTED: usize = 7;
     pub const REFUSED: usize = 8;
-    pub const CLOSES: usize = REFUSED + Refusal::ALL.len();
+    pub const CLOSES: usize = REFUSED + RefusedFor::ALL.len();
     pub const ROUND_TRIPS: usize = CLOSES + Closes::COUNT;
     pub const END: usize = ROUND_TRIPS + BUCKETS;
 }
@@ -34,7 +34,7 @@ const _: () = assert!(field::END <= TALLY);
 
 /// Why a handshake was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub enum RefusedFor {
     /// It is no good opening handshake: 400.
     BadHandshake,
     /// Its Origin may not: 403.
@@ -51,28 +51,28 @@ pub enum Refusal {
     Other,
 }
 
-impl Refusal {
+impl RefusedFor {
     /// All of them, in their order.
-    pub const ALL: [Refusal; 7] = [
-        Refusal::BadHandshake,
-        Refusal::Origin,
-        Refusal::Plugin,
-        Refusal::TooManyConnections,
-        Refusal::TooManyOfClient,
-        Refusal::NoPlugin,
-        Refusal::Other,
+    pub const ALL: [RefusedFor; 7] = [
+        RefusedFor::BadHandshake,
+        RefusedFor::Origin,
+        RefusedFor::Plugin,
+        RefusedFor::TooManyConnections,
+        RefusedFor::TooManyOfClient,
+        RefusedFor::NoPlugin,
+        RefusedFor::Other,
     ];
 
     /// Its name in every output.
     pub fn name(self) -> &'static str {
         match self {
-            Refusal::BadHandshake => "bad_handshake",
-            Refusal::Origin => "origin",
-            Refusal::Plugin => "plugin",
-            Refusal::TooManyConnections => "too_many_connections",
-            Refusal::TooManyOfClient => "too_many_of_client",
-            Refusal::NoPlugin => "no_plugin",
-            Refusal::Other => "other",
+            RefusedFor::BadHandshake => "bad_handshake",
+            RefusedFor::Origin => "origin",
+            RefusedFor::Plugin => "plugin",
+            RefusedFor::TooManyConnections => "too_many_connections",
+            RefusedFor::TooManyOfClient => "too_many_of_client",
+            RefusedFor::NoPlugin => "no_plugin",
+            RefusedFor::Other => "other",
         }
     }
 
@@ -124,7 +124,7 @@ pub(crate) fn add(tally: &TallyWords, field: usize, count: u64) {
     tally[field].fetch_add(count, Ordering::Release);
 }
 
-pub(crate) fn refused(tally: &TallyWords, reason: Refusal) {
+pub(crate) fn refused(tally: &TallyWords, reason: RefusedFor) {
     add(tally, field::REFUSED + reason.index(), 1);
 }
 
@@ -199,7 +199,7 @@ impl Sums {
         }
     }
 
-    pub fn refused(&self, reason: Refusal) -> u64 {
+    pub fn refused(&self, reason: RefusedFor) -> u64 {
         self.get(field::REFUSED + reason.index())
     }
 
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn refusals_are_in_their_order() {
-        for (index, reason) in Refusal::ALL.into_iter().enumerate() {
+        for (index, reason) in RefusedFor::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index);
         }
     }

@@ -2,13 +2,11 @@
 //! guarded, here.
 
 use std::ffi::c_int;
-use std::sync::Arc;
 
 use httpd_sys as sys;
 
 use crate::apr::Pool;
 use crate::guard::guard;
-use crate::module::Module;
 use crate::request::{HandlerResult, Request};
 use crate::server::Server;
 
@@ -136,53 +134,6 @@ unsafe extern "C" fn post_config_entry<C: PostConfig>(
             sys::HTTP_INTERNAL_SERVER_ERROR as c_int
         }
     })
-}
-
-/// What a module's handler lays on a connection that it wants suspended ([`Request::suspend`]). One of the two
-/// functions is called for each claim, once.
-pub trait Claim: Send + Sync + 'static {
-    /// The module whose claim it is.
-    fn module() -> &'static Module;
-
-    /// The MPM has given the connection up; it is the claim's now. Runs on the thread that served the request.
-    fn suspended(self: Arc<Self>);
-
-    /// The MPM keeps the connection, and the request is about to end. Runs on the thread that has the connection.
-    fn swallowed(self: Arc<Self>);
-}
-
-/// Registers a function for suspended connections. It is the last of its hook: only the MPM's own two stores
-/// into the connection come after it ([`crate::upgraded::Closing::destroy`] has more).
-pub fn suspend_connection<C: Claim>() {
-    // SAFETY: as in `handler`.
-    unsafe {
-        sys::ap_hook_suspend_connection(
-            Some(suspend_entry::<C>),
-            std::ptr::null(),
-            std::ptr::null(),
-            sys::APR_HOOK_REALLY_LAST as c_int,
-        );
-    }
-}
-
-unsafe extern "C" fn suspend_entry<C: Claim>(c: *mut sys::conn_rec, _r: *mut sys::request_rec) {
-    guard((), || {
-        // SAFETY: httpd passes a live connection; what the module keeps on it is what `Request::suspend` left, of
-        // the one type that it has.
-        let (claim, is_suspended) = unsafe {
-            let claim = C::module().take_connection_value::<C>((*c).conn_config);
-            // The hook runs for every connection that a worker thread lets go, also for one that waits for its next
-            // request or lingers.
-            let state = (*c).cs.as_ref().map(|cs| cs.state);
-            let is_suspended = state == Some(sys::conn_state_e_CONN_STATE_SUSPENDED);
-            (claim, is_suspended)
-        };
-        match claim {
-            Some(claim) if is_suspended => claim.suspended(),
-            Some(claim) => claim.swallowed(),
-            None => {}
-        }
-    });
 }
 
 /// What a module does in the parent when a child has ended.

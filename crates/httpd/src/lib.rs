@@ -11,6 +11,7 @@
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`config`] | per-directory configuration and directives |
 //! | [`hook`] | the hooks that a module registers |
+//! | [`claim`] | one more of them, for connections that the MPM suspends |
 //! | [`log`], [`pen`] | the error log; lines that another thread writes |
 //! | [`module`] | `module_rec`, the one exported symbol |
 //! | [`mpm`] | what the running MPM can do |
@@ -26,6 +27,7 @@
 
 pub mod apr;
 mod bypass;
+pub mod claim;
 pub mod config;
 pub mod content;
 pub mod futex;

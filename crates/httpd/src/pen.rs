@@ -1,6 +1,6 @@
 //! Lines of the error log that are written later, or by another thread than the one that has something to say.
 //!
-//! httpd's loggers want the request, whose memory may be gone by then or in somebody else's hands. A [`Line`] keeps what
+//! httpd's loggers want the request, whose memory may be gone by then or in another thread's hands. A [`Line`] keeps what
 //! the log shows of it, and a [`Pen`] writes it with a request and a connection that exist for that only.
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -73,7 +73,7 @@ impl Line {
 /// # Safety
 /// `r` is a live request, of which this thread may read what does not change after its headers were read.
 unsafe fn of_request(r: *mut sys::request_rec) -> (*mut sys::server_rec, Option<Client>) {
-    // SAFETY: the caller's promise; ids are made before the connection is anybody else's (`Upgraded::new`).
+    // SAFETY: the caller's promise; ids are made before another thread has the connection (`Upgraded::new`).
     unsafe {
         let (r, c) = (&*r, &*(*r).connection);
         let owned = |text: *const c_char| c_text(text).map(CStr::to_owned).unwrap_or_default();

@@ -9,8 +9,8 @@ use httpd_sys as sys;
 use sys::port::http_version;
 
 use crate::apr::{Pool, Table};
+use crate::claim::Claim;
 use crate::config::DirConfig;
-use crate::hook::Claim;
 use crate::module::Module;
 
 /// What a handler answers.
@@ -253,7 +253,7 @@ impl<'r> Request<'r> {
     }
 
     /// Lays a claim to the connection, for the handler to return [`HandlerResult::Suspended`] then. The
-    /// suspend_connection hook calls [`Claim::suspended`] when the MPM has suspended the connection. When somebody
+    /// suspend_connection hook calls [`Claim::suspended`] when the MPM has suspended the connection. When another module
     /// between the handler and the MPM has swallowed that answer, [`Claim::swallowed`] is called instead, while the
     /// request still lives: by that hook, or when the request's pool goes.
     ///

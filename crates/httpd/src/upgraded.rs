@@ -205,7 +205,7 @@ impl Upgraded {
     ///
     /// # Safety
     /// The connection has been suspended, and its handler has returned. Nothing uses the request any more.
-    pub unsafe fn end_request(mut self) -> Closing {
+    pub unsafe fn end_request(mut self) -> Remains {
         self.way();
         // SAFETY: the connection is live and this thread's. The bucket takes the request with it when it is
         // destroyed, by the last filter that sees it or by `clear`; filters before it get what they need to say
@@ -225,7 +225,7 @@ impl Upgraded {
     ///
     /// # Safety
     /// As there.
-    pub unsafe fn end_request_unlogged(self) -> Closing {
+    pub unsafe fn end_request_unlogged(self) -> Remains {
         let r = self.r;
         let closing = self.say_goodbye();
         // SAFETY: nothing uses the request any more, as the caller says; its pool holds all of it.
@@ -233,7 +233,7 @@ impl Upgraded {
         closing
     }
 
-    fn say_goodbye(mut self) -> Closing {
+    fn say_goodbye(mut self) -> Remains {
         // SAFETY: the connection is live and this thread's.
         unsafe {
             let c = self.c.as_ptr();
@@ -246,7 +246,7 @@ impl Upgraded {
             }
         }
         socket::shutdown_write(self.socket);
-        Closing {
+        Remains {
             c: self.c,
             socket: self.socket,
         }
@@ -254,15 +254,15 @@ impl Upgraded {
 }
 
 /// A suspended connection whose request has ended: what is left is its socket and its memory.
-pub struct Closing {
+pub struct Remains {
     c: NonNull<sys::conn_rec>,
     socket: RawFd,
 }
 
 // SAFETY: as for `Upgraded`.
-unsafe impl Send for Closing {}
+unsafe impl Send for Remains {}
 
-impl Closing {
+impl Remains {
     /// The socket, to wait for.
     pub fn socket(&self) -> RawFd {
         self.socket
@@ -272,9 +272,9 @@ impl Closing {
     /// destroy what the peer has not read yet. Says whether the peer has ended, too. A peer that sends without
     /// end is not followed for ever.
     pub fn drain(&mut self) -> bool {
-        const MOST: usize = 256;
+        const READS: usize = 256;
         let mut scrap = [0; 4096];
-        for _ in 0..MOST {
+        for _ in 0..READS {
             match socket::receive(self.socket, &mut scrap) {
                 Ok(0) => return true,
                 Ok(_) => {}

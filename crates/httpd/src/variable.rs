@@ -1,6 +1,6 @@
 //! What httpd knows about a request, by the names of the CGI (RFC 3875 and httpd's own).
 //!
-//! httpd itself makes the whole set for a CGI program; here each is looked up when somebody asks, because a
+//! httpd itself makes the whole set for a CGI program; here each is looked up when a plugin asks, because a
 //! WebSocket would keep them all for as long as it lives.
 
 use std::ffi::{CStr, CString};

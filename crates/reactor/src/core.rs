@@ -8,7 +8,7 @@ use std::{io, mem};
 
 use crate::job::{Job, Jobs};
 use crate::poller::Poller;
-use crate::pool::Pool;
+use crate::pool::Crew;
 use crate::registry::{Registry, Token, UNSCHEDULED};
 use crate::supervisor::Supervisor;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) timers: Mutex<Timers>,
     pub(crate) jobs: Jobs,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Crew,
     pub(crate) supervisor: Supervisor,
     pub(crate) waiting: Waiting,
     stopping: AtomicBool,
@@ -39,7 +39,7 @@ impl Core {
             clock: Clock::new(),
             timers: Mutex::default(),
             jobs: Jobs::default(),
-            pool: Pool::new(&config),
+            pool: Crew::new(&config),
             supervisor: Supervisor::default(),
             waiting: Waiting::default(),
             stopping: AtomicBool::new(false),

@@ -15,7 +15,7 @@ use crate::sys::Thread;
 use crate::worker::{Snapshot, Worker};
 
 /// The workers, and the accounts of them.
-pub(crate) struct Pool {
+pub(crate) struct Crew {
     /// One place for each thread there may be.
     places: Box<[Worker]>,
     state: Mutex<State>,
@@ -66,7 +66,7 @@ pub(crate) struct Counts {
     pub(crate) parked: usize,
 }
 
-impl Pool {
+impl Crew {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             places: std::iter::repeat_with(Worker::new)

@@ -125,7 +125,7 @@ impl Watch {
     }
 
     /// Looks at the workers and sees to it that there are enough. Returns the time until the next
-    /// look, `None` if there is no need for one until somebody calls.
+    /// look, `None` if there is no need for one until a worker calls.
     fn look(&mut self, core: &Arc<Core>) -> Option<Duration> {
         let now = Instant::now();
         let waiting = core.waiting.count();

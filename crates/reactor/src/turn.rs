@@ -6,7 +6,7 @@ use crate::sync::atomic::{AtomicU8, Ordering};
 /// Makes the calls of one source take turns, without a lock and without waiting.
 ///
 /// The reactor does not serialise the calls of one source. A source that wants them so keeps a
-/// `Turn`; whoever has something for it calls [`begin`](Self::begin), on any thread:
+/// `Turn`; a thread that has something for it calls [`begin`](Self::begin), on any thread:
 ///
 /// ```
 /// # use reactor::{Readiness, Turn};
@@ -35,9 +35,9 @@ use crate::sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug, Default)]
 pub struct Turn(AtomicU8);
 
-/// Somebody has the turn.
+/// A thread has the turn.
 const RUNNING: u8 = 1 << 7;
-/// `begin` was called while somebody had it.
+/// `begin` was called while a thread had it.
 const AGAIN: u8 = 1 << 6;
 
 impl Turn {

@@ -97,7 +97,7 @@ pub(crate) fn wait(
 ) -> Waited {
     let mut batch = me.batch.fill();
     core.waiting.begin();
-    // Whoever adds a job or stops the reactor does so first and then looks who waits (see `waiting`).
+    // A thread that adds a job or stops the reactor does so first, and then looks which workers wait (see `waiting`).
     let result = if timeout != 0 && (!core.jobs.is_empty() || core.is_stopping()) {
         Ok(Waited::Woken)
     } else {

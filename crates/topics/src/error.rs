@@ -45,7 +45,7 @@ pub enum PublishError {
 pub enum SubscribeError {
     /// The table of topics is full, and every topic has subscribers.
     TopicsFull,
-    /// The seat is not this child's any more: somebody has held it for dead.
+    /// The seat is not this child's any more: another process has held it for dead.
     SeatLost,
     /// The lock was not to be had.
     Lock(LockError),
@@ -60,7 +60,7 @@ pub enum ClaimError {
     Lock(LockError),
 }
 
-/// What somebody has missed of a topic cannot be told exactly.
+/// What a subscriber has missed of a topic cannot be told exactly.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CannotResume {
     /// The numbers have begun anew.

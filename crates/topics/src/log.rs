@@ -97,7 +97,7 @@ impl<'m> Log<'m> {
             taken = take()?;
         }
         let index = taken.ok_or(ClaimError::Full)?;
-        Ok(Seat::new(*self, index, owner))
+        Ok(Seat::new(self.parts, self.epoch, index, owner))
     }
 
     /// Takes their seats from those who are gone: their subscribers do not count any more. Returns how many they were.
@@ -118,7 +118,7 @@ impl<'m> Log<'m> {
 
     /// A topic as it is now; `None` when nobody has published or subscribed to it, or it was evicted.
     pub fn history(&self, topic: &Topic) -> Result<Option<History<'m>>, LockError> {
-        let name = Name::new(topic, self.seed());
+        let name = Name::new(topic, self.parts.seed());
         let locked = Locked::new(self.parts)?;
         let slot = locked.topics().find(&name);
         Ok(slot.and_then(|slot| {
@@ -129,7 +129,7 @@ impl<'m> Log<'m> {
 
     /// Reads the topic's retained record into `batch`, in place of what is in it; says whether there is one.
     pub fn retained(&self, topic: &Topic, batch: &mut Batch) -> Result<bool, LockError> {
-        let name = Name::new(topic, self.seed());
+        let name = Name::new(topic, self.parts.seed());
         for _ in 0..LOOKS {
             let retained = {
                 let locked = Locked::new(self.parts)?;
@@ -153,7 +153,7 @@ impl<'m> Log<'m> {
     /// Forgets a topic's history and its retained record: no [`History`] has them any more, but for one that was there
     /// before. The bytes stay in memory until they are overwritten. Says whether there was such a topic.
     pub fn forget(&self, topic: &Topic) -> Result<bool, LockError> {
-        let name = Name::new(topic, self.seed());
+        let name = Name::new(topic, self.parts.seed());
         let locked = Locked::new(self.parts)?;
         let slot = locked.topics().find(&name);
         let Some(entry) = slot.and_then(|slot| locked.topics().entry(slot)) else {
@@ -169,9 +169,5 @@ impl<'m> Log<'m> {
     /// The latest record's id.
     pub fn latest(&self) -> RecordId {
         RecordId(get(&self.parts.header[header::LAST_ID]))
-    }
-
-    pub(crate) fn seed(&self) -> [u64; 2] {
-        [header::SEED, header::SEED + 1].map(|field| get(&self.parts.header[field]))
     }
 }

@@ -4,16 +4,16 @@ use std::sync::atomic::Ordering;
 
 use crate::bell::Bell;
 use crate::error::{LockError, SubscribeError};
-use crate::log::Log;
-use crate::memory::{get, header, put};
-use crate::name::{RecordId, Topic};
+use crate::memory::{Parts, get, header, put};
+use crate::name::{Epoch, RecordId, Topic};
 use crate::reading::{History, Reader};
 use crate::table::{Full, Name, Owner, Seats};
 use crate::writing::Locked;
 
 /// A child's place at the log. It stays the child's until its process is gone; nothing has to be given back.
 pub struct Seat<'m> {
-    log: Log<'m>,
+    parts: Parts<'m>,
+    epoch: Epoch,
     index: usize,
     owner: Owner,
 }
@@ -42,16 +42,21 @@ impl Subscription {
 }
 
 impl<'m> Seat<'m> {
-    pub(crate) fn new(log: Log<'m>, index: usize, owner: Owner) -> Self {
-        Seat { log, index, owner }
+    pub(crate) fn new(parts: Parts<'m>, epoch: Epoch, index: usize, owner: Owner) -> Self {
+        Seat {
+            parts,
+            epoch,
+            index,
+            owner,
+        }
     }
 
     /// Counts a subscriber of a topic, which is then in the table as long as somebody subscribes to it. What was
     /// published before this moment is in the history, what comes later is read by the child's [`Reader`], and no record
     /// is in both or in neither.
     pub fn subscribe(&self, topic: &Topic) -> Result<(Subscription, History<'m>), SubscribeError> {
-        let name = Name::new(topic, self.log.seed());
-        let locked = Locked::new(self.log.parts)?;
+        let name = Name::new(topic, self.parts.seed());
+        let locked = Locked::new(self.parts)?;
         if locked.seats().owner(self.index) != Some(self.owner) {
             return Err(SubscribeError::SeatLost);
         }
@@ -61,18 +66,18 @@ impl<'m> Seat<'m> {
             .topics()
             .entry(slot)
             .ok_or(SubscribeError::TopicsFull)?;
-        let count = &self.log.parts.row(self.index)[slot as usize];
+        let count = &self.parts.row(self.index)[slot as usize];
         put(count, get(count).saturating_add(1));
-        let history = History::new(&locked, self.log.epoch(), slot, entry);
+        let history = History::new(&locked, self.epoch, slot, entry);
         let start = history.end();
         Ok((Subscription { slot, start }, history))
     }
 
     /// Counts a subscriber no longer.
     pub fn unsubscribe(&self, subscription: Subscription) -> Result<(), LockError> {
-        let locked = Locked::new(self.log.parts)?;
+        let locked = Locked::new(self.parts)?;
         if locked.seats().owner(self.index) == Some(self.owner) {
-            let count = &self.log.parts.row(self.index)[subscription.slot as usize];
+            let count = &self.parts.row(self.index)[subscription.slot as usize];
             put(count, get(count).saturating_sub(1));
         }
         Ok(())
@@ -80,37 +85,29 @@ impl<'m> Seat<'m> {
 
     /// How many subscribers of a topic this child has.
     pub fn subscribers(&self, topic: &Topic) -> Result<u64, LockError> {
-        let name = Name::new(topic, self.log.seed());
-        let locked = Locked::new(self.log.parts)?;
+        let name = Name::new(topic, self.parts.seed());
+        let locked = Locked::new(self.parts)?;
         let slot = locked.topics().find(&name);
-        Ok(slot.map_or(
-            0,
-            |slot| get(&self.log.parts.row(self.index)[slot as usize]),
-        ))
+        Ok(slot.map_or(0, |slot| get(&self.parts.row(self.index)[slot as usize])))
     }
 
     /// The child's reader, which begins at the log's end. There is one for each seat: two would share its bell.
     pub fn reader(&self) -> Result<Reader<'m>, LockError> {
-        let locked = Locked::new(self.log.parts)?;
+        let locked = Locked::new(self.parts)?;
         let (end, latest) = (locked.word(header::COMMIT), locked.word(header::LAST_ID));
-        Ok(Reader::new(
-            self.log.parts,
-            self.index,
-            end,
-            RecordId(latest),
-        ))
+        Ok(Reader::new(self.parts, self.index, end, RecordId(latest)))
     }
 
     /// Has the child's reader return from [`Reader::wait`], because it is to end, for example. From any thread.
     pub fn ring(&self, bell: &impl Bell) {
-        let word = Seats(self.log.parts).bell(self.index);
+        let word = Seats(self.parts).bell(self.index);
         word.fetch_add(1, Ordering::SeqCst);
         bell.wake(word);
     }
 
     /// Gives the seat back before the process ends.
     pub fn leave(self) -> Result<(), LockError> {
-        Locked::new(self.log.parts)?
+        Locked::new(self.parts)?
             .seats()
             .vacate(self.index, self.owner);
         Ok(())

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::ProtocolError;
-use crate::message::MessageAssembler;
+
+/// What every connection may keep, and is not counted.
+pub(crate) const FREE: usize = 16 << 10;
 
 /// How many bytes the unfinished messages of all connections may take together.
 ///
@@ -15,7 +17,8 @@ use crate::message::MessageAssembler;
 /// A message gets more as long as **what is left for all others is at least what it then has
 /// itself**. So one message has at most half of the budget, ten greedy ones an eleventh each, and
 /// one that is small finds room however many are large: whoever is refused is the one that has
-/// most. What every connection may keep in any case, [`MessageAssembler::MAX_RECYCLED`] bytes, is
+/// most. What every connection may keep in any case,
+/// [`MAX_RECYCLED`](crate::message::FREE) bytes, is
 /// not counted.
 #[derive(Debug)]
 pub struct MessageBudget {
@@ -81,7 +84,7 @@ impl Share {
         let Some(budget) = &self.budget else {
             return true;
         };
-        let bytes = capacity.saturating_sub(MessageAssembler::MAX_RECYCLED);
+        let bytes = capacity.saturating_sub(FREE);
         if bytes > self.bytes {
             if !budget.grow(self.bytes, bytes) {
                 return false;
@@ -109,8 +112,6 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const FREE: usize = MessageAssembler::MAX_RECYCLED;
 
     fn shares(budget: &Arc<MessageBudget>, count: usize) -> Vec<Share> {
         (0..count).map(|_| Share::of(Arc::clone(budget))).collect()

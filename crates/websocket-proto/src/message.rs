@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use crate::budget::Share;
+use crate::budget::{self, Share};
 pub use crate::control::ControlPayload;
 use crate::error::ProtocolError;
 use crate::extension::permessage_deflate::{Inflated, MessageInflater};
@@ -78,7 +78,7 @@ pub struct MessageAssembler {
 impl MessageAssembler {
     /// The largest capacity that [`recycle`](Self::recycle) keeps: an idle connection holds no
     /// more.
-    pub const MAX_RECYCLED: usize = 16 << 10;
+    pub const MAX_RECYCLED: usize = budget::FREE;
 
     /// An assembler between two messages. The limit counts payload bytes, of control frames too; of
     /// compressed messages those that they inflate to.

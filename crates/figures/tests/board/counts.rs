@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use figures::{Closes, Listing, Process, Refusal, Seat, State, Threads};
+use figures::{Closes, Listing, Process, RefusedFor, Seat, State, Threads};
 
 use crate::support::{Processes, SMALL, board};
 
@@ -73,7 +73,7 @@ fn each_location_has_its_own_figures_and_the_total_is_their_sum() {
     assert_ne!(board.location("host/b", "chat"), one);
     let entries = [one, one, other].map(|location| seat.open(location, None));
     entries.iter().for_each(|entry| entry.opened());
-    seat.refused(other, Refusal::Origin);
+    seat.refused(other, RefusedFor::Origin);
     let snapshot = processes.read(board);
     let seen: Vec<_> = snapshot
         .locations
@@ -95,8 +95,8 @@ fn each_location_has_its_own_figures_and_the_total_is_their_sum() {
         ]
     );
     assert_eq!(snapshot.total.open, 3);
-    assert_eq!(snapshot.total.refused(Refusal::Origin), 1);
-    assert_eq!(snapshot.locations[0].figures.refused(Refusal::Origin), 1);
+    assert_eq!(snapshot.total.refused(RefusedFor::Origin), 1);
+    assert_eq!(snapshot.locations[0].figures.refused(RefusedFor::Origin), 1);
     assert_eq!(snapshot.locations[1].figures.all_refused(), 0);
 }
 
@@ -111,7 +111,7 @@ fn a_child_that_dies_has_no_open_connections_any_more_and_keeps_its_counts() {
         entry.opened();
         entry.message_in();
     }
-    dying.refused(location, Refusal::Plugin);
+    dying.refused(location, RefusedFor::Plugin);
     // Nothing of it is dropped: it has been killed.
     let [one, other, kept] = entries;
     std::mem::forget((one, other, dying));
@@ -177,7 +177,7 @@ fn more_locations_than_there_is_room_for_are_counted_together() {
     for number in 0..300 {
         seat.refused(
             board.location(&format!("host/{number}"), "echo"),
-            Refusal::Other,
+            RefusedFor::Other,
         );
     }
     let snapshot = processes.read(board);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use figures::{Refusal, Snapshot, html, json, lines, openmetrics, pre};
+use figures::{RefusedFor, Snapshot, html, json, lines, openmetrics, pre};
 use serde_json::Value;
 
 use crate::support::{Processes, SMALL, board};
@@ -17,7 +17,7 @@ fn snapshot() -> Snapshot {
     entry.message_in();
     entry.bytes_in(8);
     entry.ping_round_trip(Duration::from_millis(2));
-    seat.refused(location, Refusal::Origin);
+    seat.refused(location, RefusedFor::Origin);
     let snapshot = processes.read(board);
     drop(entry);
     snapshot

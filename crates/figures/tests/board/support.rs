@@ -43,7 +43,7 @@ impl Processes {
     pub fn read(&self, board: Board<'static>) -> Snapshot {
         let all = Listing {
             from: 0,
-            count: Listing::MOST,
+            count: Listing::LONGEST,
         };
         board.read(all, &|process| self.are_alive(process))
     }

@@ -112,7 +112,7 @@ impl Floor {
     }
 
     fn cell(&self) -> &Cell<Below> {
-        // SAFETY: in the pool of the connection, which outlives this value; used by whoever uses the connection.
+        // SAFETY: in the pool of the connection, which outlives this value; used by the thread that has the connection.
         unsafe { self.below.as_ref() }
     }
 }

@@ -15,7 +15,7 @@ const MOST_TRIES: u32 = 32;
 
 /// What [`Upgraded::read`] found, and with it what the caller may rely on.
 ///
-/// The poller says once that there is input, and not again before there is new one. So somebody has to read until
+/// The poller says once that there is input, and not again before there is new one. So a turn has to read until
 /// nothing is left, and each of these says whether that is so. Whatever stands in for a connection in a test has to
 /// keep the same promises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,4 +1,4 @@
-//! Whoever adds a job or stops the reactor does so first and then looks who waits; a worker counts itself as waiting
+//! A thread that adds a job or stops the reactor does so first, and then looks which workers wait; a worker counts itself as waiting
 //! first and then looks for a job or a stop. So a job is done, and a stop is heard, though the worker was about to wait.
 
 use std::sync::{Arc, PoisonError};

@@ -7,7 +7,7 @@ use schedules::{explore, thread};
 
 use super::core_with;
 
-/// Fails when `Pool::mark_stuck` marks before it has the lock; when `Worker::mark_stuck` does not compare what was seen
+/// Fails when `Crew::mark_stuck` marks before it has the lock; when `Worker::mark_stuck` does not compare what was seen
 /// (it marks a worker that is in no callback); and when `Worker::call` ends with a store, which wipes out a mark.
 #[test]
 fn when_its_callback_returns_while_the_supervisor_marks_it() {

@@ -77,7 +77,7 @@ pub(crate) mod header {
 
     /// What follows up to the next line is written with the lock held, the lock by itself.
     pub const LOCK: usize = 16;
-    /// Not 0 while somebody writes: found so by the next one, there is something to recover.
+    /// Not 0 while a publisher writes. When the next one finds it so, there is something to recover.
     pub const DIRTY: usize = 32;
     /// Not 0 while the index is being changed.
     pub const INDEX_DIRTY: usize = 33;
@@ -165,6 +165,11 @@ impl<'m> Parts<'m> {
             topics: word(header::TOPICS)?,
             seats: word(header::SEATS)?,
         })
+    }
+
+    /// What keeps clients from choosing where topics are found.
+    pub fn seed(&self) -> [u64; 2] {
+        [header::SEED, header::SEED + 1].map(|field| super::get(&self.header[field]))
     }
 
     pub fn lock_words(&self) -> &'m [AtomicU64; LOCK] {

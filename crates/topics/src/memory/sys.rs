@@ -25,7 +25,7 @@ pub(crate) struct RobustLock<'m>(&'m [AtomicU64; LOCK]);
 /// How the lock was got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Acquired {
-    /// From nobody, or from somebody who let go of it.
+    /// From nobody, or from a thread that let go of it.
     Clean,
     /// From a thread that has ended with it.
     OwnerDied,

@@ -29,7 +29,7 @@ impl<'m> Seats<'m> {
         (0..self.high()).filter_map(move |index| Some((index, self.owner(index)?)))
     }
 
-    /// Gives the first free seat to somebody, with no subscribers.
+    /// Gives the first free seat away, with no subscribers.
     pub fn take(self, owner: Owner) -> Option<usize> {
         let index = (0..self.0.seats.len()).find(|&index| self.owner(index).is_none())?;
         let used = get(&self.0.header[header::HIGH]) as usize;

@@ -69,7 +69,7 @@ impl<'m, B: Bell> Publisher<'m, B> {
         if message.payload.len() > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        let seed = self.log.seed();
+        let seed = self.log.parts.seed();
         let name = Name::new(message.topic, seed);
         let body = Body {
             topic: message.topic.as_str(),

@@ -52,7 +52,7 @@ impl Locked<'_> {
         }
         // For the next one: it was written a round ago, and is in no cache.
         self.parts.ring.prefetch(self.word(header::TAIL));
-        // Whoever reads a word that is written from here on, and then looks at the tail, sees where it is now.
+        // A reader that sees a word written from here on, and then looks at the tail, sees where it is now.
         fence(Ordering::Release);
     }
 

@@ -159,7 +159,7 @@ fn check(log: Log<'_>) {
     drop(locked);
     for (slot, entry) in Topics(log.parts).live() {
         let topic = topic(&entry.text().unwrap());
-        let name = crate::table::Name::new(&topic, log.seed());
+        let name = crate::table::Name::new(&topic, log.parts.seed());
         assert_eq!(
             Topics(log.parts).find(&name),
             Some(slot),

@@ -20,15 +20,20 @@
 //! Decompressors always have the largest window, which understands every smaller one: theirs is
 //! allocated whole in any case.
 
+mod compressor;
+mod decompressor;
 mod deflate;
 mod inflate;
 mod params;
 mod pool;
+mod values;
 
+pub(crate) use decompressor::Inflated;
 pub(crate) use deflate::MessageDeflater;
-pub(crate) use inflate::{Inflated, MessageInflater};
-pub use params::{Agreed, CompressionLevel, PermessageDeflateConfig, WindowBits, negotiate};
+pub(crate) use inflate::MessageInflater;
+pub use params::{Agreed, PermessageDeflateConfig, negotiate};
 pub use pool::CodecPool;
+pub use values::{CompressionLevel, WindowBits};
 
 /// What a sync flush ends with: an empty block without compression. The sender drops it from the
 /// end of each message, the receiver puts it back (RFC 7692 §7.2.1, §7.2.2).

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::deflate::Deflater;
-use super::inflate::Inflater;
+use super::compressor::Deflater;
+use super::decompressor::Inflater;
 use super::{CompressionLevel, WindowBits};
 
 /// Compressors and decompressors that no message is using, for connections without context

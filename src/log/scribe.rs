@@ -10,17 +10,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use httpd::host_thread;
-use httpd::log::Subject;
+use httpd::log::{Level, Subject};
 use httpd::pen::{Line, Pen};
 use httpd::server::Server;
 use httpd::thread::Thread;
-use httpd::upgraded::{Closing, Upgraded};
+use httpd::upgraded::{Remains, Upgraded};
 
+use super::line::line;
+use super::tag::Tag;
 use crate::lock::lock;
-use crate::log::{self, Level, Tag};
 
 /// How much may wait to be written: some megabytes of lines, or a busy second's endings.
-const MOST: usize = 8192;
+const CAPACITY: usize = 8192;
 /// How long the end of a child waits for a log.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -104,7 +105,7 @@ impl Queue {
     /// Takes an entry, or counts it when there is no room and gives it back.
     fn push(&self, entry: Entry) -> Result<(), Entry> {
         let mut state = lock(&self.state);
-        if state.entries.len() >= MOST {
+        if state.entries.len() >= CAPACITY {
             state.lost += 1;
             return Err(entry);
         }
@@ -155,7 +156,7 @@ impl Queue {
 
 fn tell_lost(pen: &mut Pen, lost: u64) {
     let Some(server) = Server::main() else { return };
-    let line = log::line(
+    let line = line(
         &Subject::Server(server),
         Level::Warn,
         Tag::LinesLost,
@@ -195,13 +196,13 @@ pub fn write(line: Line) {
 /// # Safety
 /// As for [`Upgraded::end_request`].
 #[allow(unsafe_code)]
-pub unsafe fn end(upgraded: Upgraded, then: impl FnOnce(Closing) + Send + 'static) {
+pub unsafe fn end(upgraded: Upgraded, then: impl FnOnce(Remains) + Send + 'static) {
     let Some(queue) = current() else {
         // SAFETY: the caller's promise.
         then(unsafe { upgraded.end_request() });
         return;
     };
-    let is_full = lock(&queue.state).entries.len() >= MOST;
+    let is_full = lock(&queue.state).entries.len() >= CAPACITY;
     if is_full {
         lock(&queue.state).lost += 1;
         // SAFETY: the caller's promise.

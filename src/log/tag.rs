@@ -1,17 +1,8 @@
-//! Logging with stable tags: `[websocket:level] … WSnnnn: text`.
+//! What log lines are about: `WSnnnn`.
 //!
-//! A tag means one thing for ever; a number is never used again for another. Payload and query strings are
-//! never logged, but for the payload at trace8.
+//! A tag means one thing for ever; a number is never used again for another.
 
 use std::fmt;
-
-use httpd::apr::Status;
-pub use httpd::log::Level;
-use httpd::log::Subject;
-use httpd::pen::Line;
-
-use crate::child::scribe;
-use crate::websocket_module;
 
 macro_rules! tags {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
@@ -102,57 +93,4 @@ impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WS{:04}", *self as u16)
     }
-}
-
-/// Logs one line. `text` is made only when LogLevel lets it through.
-pub fn log(subject: &Subject<'_>, level: Level, tag: Tag, text: impl FnOnce() -> String) {
-    log_status(subject, level, Status::SUCCESS, tag, text);
-}
-
-/// [`log`], with APR's status code and its text.
-pub fn log_status(
-    subject: &Subject<'_>,
-    level: Level,
-    status: Status,
-    tag: Tag,
-    text: impl FnOnce() -> String,
-) {
-    let text = || format!("{tag}: {}", text());
-    match subject {
-        // httpd's own thread, which a log that hangs holds up as it does everybody's.
-        Subject::Request(_) | Subject::Process => {
-            httpd::log::log(&websocket_module, subject, level, status, text);
-        }
-        Subject::Upgraded(_) | Subject::Server(_) if scribe::is_there() => {
-            Line::new(&websocket_module, subject, level, status, text).map(scribe::write);
-        }
-        Subject::Upgraded(_) | Subject::Server(_) => {
-            httpd::log::log(&websocket_module, subject, level, status, text);
-        }
-    }
-}
-
-/// A line for [`scribe::write`], when LogLevel lets it through. For those who hold what must not be held while a log is
-/// written.
-pub fn line(
-    subject: &Subject<'_>,
-    level: Level,
-    tag: Tag,
-    text: impl FnOnce() -> String,
-) -> Option<Line> {
-    let text = || format!("{tag}: {}", text());
-    Line::new(&websocket_module, subject, level, Status::SUCCESS, text)
-}
-
-/// Whether LogLevel lets a line through.
-pub fn is_logged(subject: &Subject<'_>, level: Level) -> bool {
-    httpd::log::is_logged(&websocket_module, subject, level)
-}
-
-/// The module's own panics, from [`httpd::guard::log_panics`].
-pub fn panicked(text: &str) {
-    let subject = httpd::server::Server::main().map_or(Subject::Process, Subject::Server);
-    log(&subject, Level::Crit, Tag::ModulePanicked, || {
-        format!("the module panicked: {text}")
-    });
 }

@@ -1,0 +1,34 @@
+//! Writes a line: by way of the scribe where there is one.
+
+use httpd::apr::Status;
+use httpd::log::{Level, Subject};
+use httpd::pen::Line;
+
+use super::scribe;
+use super::tag::Tag;
+use crate::symbol::websocket_module;
+
+/// Logs one line. `text` is made only when LogLevel lets it through.
+pub fn log(subject: &Subject<'_>, level: Level, tag: Tag, text: impl FnOnce() -> String) {
+    let text = || format!("{tag}: {}", text());
+    match subject {
+        // httpd's own thread, which a log that hangs holds up, as it does for every request.
+        Subject::Request(_) | Subject::Process => {
+            httpd::log::log(&websocket_module, subject, level, Status::SUCCESS, text);
+        }
+        Subject::Upgraded(_) | Subject::Server(_) if scribe::is_there() => {
+            Line::new(&websocket_module, subject, level, Status::SUCCESS, text).map(scribe::write);
+        }
+        Subject::Upgraded(_) | Subject::Server(_) => {
+            httpd::log::log(&websocket_module, subject, level, Status::SUCCESS, text);
+        }
+    }
+}
+
+/// The module's own panics, from [`httpd::guard::log_panics`].
+pub fn panicked(text: &str) {
+    let subject = httpd::server::Server::main().map_or(Subject::Process, Subject::Server);
+    log(&subject, Level::Crit, Tag::ModulePanicked, || {
+        format!("the module panicked: {text}")
+    });
+}

@@ -1,0 +1,67 @@
+"""What docs/changing.md and docs/architecture.md name is there. No server is needed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATH = r"[\w.-]+(?:/[\w.-]+)+\.(?:rs|py|c|h|html)"
+# `file`: `name`, `name`
+DEFINED = re.compile(rf"`({PATH})`: (`\w+`(?:, `\w+`)*)")
+
+
+def changing():
+    return (ROOT / "docs" / "changing.md").read_text()
+
+
+def named():
+    for path, names in DEFINED.findall(changing()):
+        for name in re.findall(r"\w+", names):
+            yield path, name
+
+
+def defines(path, name):
+    kinds = r"fn|struct|enum|trait|mod|type|const|static|macro_rules!"
+    return re.search(rf"\b(?:{kinds}) {name}\b", (ROOT / path).read_text())
+
+
+def test_ws_010_01_the_list_is_read():
+    assert len(set(named())) > 50
+    assert defines("src/module.rs", "Hooks") and not defines("src/module.rs", "Hook")
+
+
+@pytest.mark.parametrize(("path", "name"), sorted(set(named())))
+def test_ws_010_02_what_changing_md_names_is_defined_where_it_says(path, name):
+    assert defines(path, name), f"{path} does not define {name}"
+
+
+@pytest.mark.parametrize("document", ["changing.md", "architecture.md"])
+def test_ws_010_03_files_that_the_documents_name_exist(document):
+    paths = re.findall(rf"`({PATH})`", (ROOT / "docs" / document).read_text())
+    # Architecture names files of the module from src/ on, and of httpd's crate from there.
+    places = [ROOT, ROOT / "src", ROOT / "crates" / "httpd" / "src"]
+    missing = [p for p in set(paths) if not any((place / p).exists() for place in places)]
+    assert not missing
+
+
+def test_ws_010_04_functions_that_architecture_md_names_exist():
+    """`Type::function`, for the types that our code defines."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    code = "\n".join(
+        path.read_text() for part in ("src", "crates") for path in (ROOT / part).rglob("*.rs")
+    )
+    pairs = set(re.findall(r"`([A-Z]\w+)::(\w+)`", text))
+    assert len(pairs) > 10
+    for kind, name in pairs:
+        assert re.search(rf"\b(?:struct|enum|trait) {kind}\b", code), kind
+        assert re.search(rf"\bfn {name}\b|^ +(?:pub(?:\(\w+\))? )?{name}\b", code, re.MULTILINE), name
+
+
+def test_ws_010_05_every_room_is_in_the_documents_and_in_lib_rs():
+    rooms = {path.name for path in (ROOT / "src").iterdir() if path.is_dir()}
+    architecture = (ROOT / "docs" / "architecture.md").read_text()
+    lib = (ROOT / "src" / "lib.rs").read_text()
+    for room in rooms:
+        assert f"`{room}/`" in architecture, room
+        assert f"[`{room}`]" in lib, room
