@@ -10,8 +10,8 @@ use httpd::apr::Pool;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use websocket_plugin::abi;
 
-use super::callbacks::Plugin;
-use super::table;
+use loaded_plugin::Plugin;
+
 use crate::lock::lock;
 
 /// The plugins of one configuration, by file and init function.
@@ -36,41 +36,29 @@ pub fn load_once(pool: Pool<'_>, file: &str, init: &str) -> Result<Arc<Plugin>, 
     if let Some(plugin) = loaded.get(&key) {
         return Ok(Arc::clone(plugin));
     }
-    let plugin = Arc::new(Plugin::load(file, init)?);
+    let plugin = Arc::new(load(file, init)?);
     loaded.insert(key, Arc::clone(&plugin));
     Ok(plugin)
 }
 
-impl Plugin {
-    fn load(file: &str, init: &str) -> Result<Self, String> {
-        // As the C module loaded plugins: whole at once, and visible to libraries that a plugin loads in turn.
-        // SAFETY: a plugin's initialisers run; that they may is what WebSocketHandler says.
-        let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_GLOBAL) }
-            .map_err(|error| format!("cannot load {file}: {error}"))?;
-        let symbol =
-            CString::new(init).map_err(|_| "a NUL in the init function's name".to_owned())?;
-        // SAFETY: the operator names the init function, whose type is WS_Init.
-        let function = unsafe {
-            library.get::<unsafe extern "C" fn() -> *mut abi::WebSocketPlugin>(
-                symbol.as_bytes_with_nul(),
-            )
-        }
-        .map_err(|_| format!("{file} has no function '{init}'"))?;
-        // SAFETY: as above; it takes nothing.
-        let table = unsafe { function() };
-        let table = NonNull::new(table).ok_or_else(|| format!("{init} of {file} returned NULL"))?;
-        // SAFETY: the table begins with size and version, whatever it is; the rest is read only if it is there.
-        let callbacks = unsafe { table::check(table) }
-            .map_err(|defect| format!("{init} of {file}: {defect}"))?;
-        Ok(Plugin {
-            table,
-            callbacks,
-            name: Path::new(file)
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            _library: library,
-        })
+fn load(file: &str, init: &str) -> Result<Plugin, String> {
+    // As the C module loaded plugins: whole at once, and visible to libraries that a plugin loads in turn.
+    // SAFETY: a plugin's initialisers run; that they may is what WebSocketHandler says.
+    let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_GLOBAL) }
+        .map_err(|error| format!("cannot load {file}: {error}"))?;
+    let symbol = CString::new(init).map_err(|_| "a NUL in the init function's name".to_owned())?;
+    // SAFETY: the operator names the init function, whose type is WS_Init.
+    let function = unsafe {
+        library
+            .get::<unsafe extern "C" fn() -> *mut abi::WebSocketPlugin>(symbol.as_bytes_with_nul())
     }
+    .map_err(|_| format!("{file} has no function '{init}'"))?;
+    // SAFETY: as above; it takes nothing.
+    let table = unsafe { function() };
+    let table = NonNull::new(table).ok_or_else(|| format!("{init} of {file} returned NULL"))?;
+    let name = Path::new(file).file_stem().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    // SAFETY: the table begins with size and version, whatever it is; the rest is read only if it is there.
+    unsafe { Plugin::new(table, name, library) }
+        .map_err(|defect| format!("{init} of {file}: {defect}"))
 }

@@ -7,16 +7,15 @@ use libloading::os::unix::Library;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use super::table::Callbacks;
-use crate::configuration::options::Options;
+use crate::table::{self, Callbacks};
 
-/// A loaded plugin. Its last owner is the configuration: when that goes, the plugin is destroyed and unloaded.
+/// A loaded plugin. With its last owner it is destroyed and unloaded.
 pub struct Plugin {
-    pub(super) table: NonNull<abi::WebSocketPlugin>,
-    pub(super) callbacks: Callbacks,
-    pub(super) name: String,
+    table: NonNull<abi::WebSocketPlugin>,
+    callbacks: Callbacks,
+    name: String,
     /// Last, so that the code is there while `drop` calls `destroy`.
-    pub(super) _library: Library,
+    _library: Library,
 }
 
 // SAFETY: the ABI lets the server call a plugin on any thread (websocket_plugin.h, "Rules that hold everywhere").
@@ -44,6 +43,26 @@ pub enum Verdict {
 }
 
 impl Plugin {
+    /// The plugin whose init function, from `library`, has returned `table`. The error says what is wrong with that.
+    ///
+    /// # Safety
+    /// `table` points to a live table that has `size` and `version`, and as many bytes as `size` says; it and its functions
+    /// live until `destroy`, as long as `library` is loaded.
+    pub unsafe fn new(
+        table: NonNull<abi::WebSocketPlugin>,
+        name: String,
+        library: Library,
+    ) -> Result<Self, String> {
+        // SAFETY: the caller's promise.
+        let callbacks = unsafe { table::check(table) }?;
+        Ok(Plugin {
+            table,
+            callbacks,
+            name,
+            _library: library,
+        })
+    }
+
     /// Its file's name, without the extension.
     pub fn name(&self) -> &str {
         &self.name
@@ -53,12 +72,14 @@ impl Plugin {
     ///
     /// # Safety
     /// No other thread calls the plugin: the configuration is being read.
-    pub unsafe fn configure(&self, options: &Options) -> Result<(), String> {
+    pub unsafe fn configure<'o>(
+        &self,
+        options: impl Iterator<Item = (&'o CStr, &'o CStr)>,
+    ) -> Result<(), String> {
         let Some(configure) = self.callbacks.configure else {
             return Ok(());
         };
         let list: Vec<_> = options
-            .iter()
             .map(|(name, value)| abi::WebSocketOption {
                 name: name.as_ptr(),
                 value: value.as_ptr(),
