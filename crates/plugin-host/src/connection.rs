@@ -144,7 +144,7 @@ impl Connection {
         }
         let lower = name.to_string_lossy().to_ascii_lowercase();
         if OWN_FIELDS.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
-            return self.log_misuse(&"header_set with a field that is the server's to set");
+            return;
         }
         let headers = &mut lock(&self.response).headers;
         headers.retain(|(set, _)| !set.to_bytes().eq_ignore_ascii_case(name.to_bytes()));

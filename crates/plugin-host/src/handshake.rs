@@ -10,7 +10,6 @@ use websocket_proto::handshake::SUPPORTED_VERSIONS;
 
 use crate::connection::{Connection, Response};
 use crate::driver::Driver;
-use crate::generation::Generation;
 use crate::request::Request;
 use crate::serve::Host;
 use crate::terminal::Level;
@@ -47,15 +46,20 @@ fn upgrade(
         Level::Info,
         &format_args!("asks for {}", request.target()),
     );
-    let mut refuse = |status, response: &Response, reason: &str| {
-        let line = format_args!("refused with {status}: {reason}");
-        host.terminal.tell(number, Level::Info, &line);
+    // The tags are those of httpd's log (docs/operations.md).
+    let mut refuse = |tag: &str, status, response: &Response, reason: &str| {
+        let line = format_args!("{tag}: refused with {status}: {reason}");
+        let level = match tag {
+            "WS0206" => Level::Error,
+            _ => Level::Info,
+        };
+        host.terminal.tell(number, level, &line);
         refuse(&mut socket, status, response, reason)
     };
     let plain = Response::default();
     if !request.as_handshake().is_upgrade() {
         let response = plain.with(c"Upgrade", "websocket");
-        return refuse(426, &response, "this address is a WebSocket");
+        return refuse("WS0201", 426, &response, "this address is a WebSocket");
     }
     let accepted = request.as_handshake().accept().map(|accepted| {
         let subprotocols = accepted.subprotocols.iter();
@@ -71,19 +75,19 @@ fn upgrade(
                 true => plain.with(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS),
                 false => plain,
             };
-            return refuse(400, &response, &error.to_string());
+            return refuse("WS0202", 400, &response, &error.to_string());
         }
     };
     if request.has_body() {
-        return refuse(400, &plain, "the request has a body");
+        return refuse("WS0202", 400, &plain, "the request has a body");
     }
     let Some(generation) = host.generation() else {
-        return refuse(503, &plain, "plugin-host ends");
+        return refuse("WS0208", 503, &plain, "plugin-host ends");
     };
     let early = std::mem::take(&mut request.early);
     let connection = Connection::new(host, &generation, number, request, version, subprotocols);
     generation.add(&connection);
-    match ask_plugin(&generation, &connection) {
+    match ask_plugin(&connection) {
         Ok(private) => connection.accept(private),
         Err(status) => {
             connection.session().stop_sending();
@@ -94,11 +98,10 @@ fn upgrade(
                 Some(_) => said,
                 None => plain,
             };
-            let reason = match status {
-                500 => "the plugin failed",
-                _ => "the plugin refused it",
+            return match status {
+                500 => refuse("WS0206", status, &response, "the plugin failed"),
+                _ => refuse("WS0205", status, &response, "the plugin refused it"),
             };
-            return refuse(status, &response, reason);
         }
     }
     let opened = switch_protocols(&mut socket, &accept, &connection.response())
@@ -108,31 +111,20 @@ fn upgrade(
         generation.remove(number);
         return Err(error);
     }
-    host.terminal.tell(number, Level::Info, &"open");
+    host.terminal.tell(number, Level::Info, &"WS0301: open");
     let transport = Transport::new(socket, early, number, Arc::clone(&host.terminal));
     Driver::start(host, &connection, transport);
     Ok(())
 }
 
 /// Asks the plugin; the error is the status of its refusal.
-fn ask_plugin(generation: &Generation, connection: &Connection) -> Result<PluginPrivate, u16> {
+fn ask_plugin(connection: &Connection) -> Result<PluginPrivate, u16> {
     let verdict = connection.session().environment().on_connect();
     let chosen = connection.response().status;
     match (verdict, chosen) {
-        (Verdict::Accepted(private), None) => Ok(private),
-        (Verdict::Accepted(private), Some(status)) => {
-            // What it keeps for the connection must be given back all the same.
-            connection.log_misuse(&"reject, and then a connection is accepted");
-            connection.session().stop_sending();
-            connection.session().environment().take_back(private);
-            Err(status)
-        }
+        (Verdict::Accepted(private), _) => Ok(private),
         (Verdict::Refused, chosen) => Err(chosen.unwrap_or(403)),
-        (Verdict::Failed, _) => {
-            let line = format_args!("{} failed in on_connect", generation.plugin().name());
-            connection.log(Level::Error, &line);
-            Err(500)
-        }
+        (Verdict::Failed, _) => Err(500),
     }
 }
 

@@ -31,15 +31,6 @@ impl Outside {
         unsafe { self.generation.plugin().on_connect(self.server.as_ptr()) }
     }
 
-    /// Gives back what an acceptance has made that does not count.
-    pub fn take_back(&self, private: PluginPrivate) {
-        // SAFETY: as in `on_connect`; it is called once, and `private` is from this acceptance.
-        unsafe {
-            let plugin = self.generation.plugin();
-            plugin.on_disconnect(private, self.server.as_ptr());
-        }
-    }
-
     fn driver(&self) -> Option<Arc<Driver>> {
         self.driver.get().and_then(Weak::upgrade)
     }

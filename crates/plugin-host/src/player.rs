@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use websocket_proto::{CloseCode, CloseFrame, MessageKind, ReservedCloseCodes};
 
 use crate::client::{Client, Received};
-use crate::script::{Script, Step};
+use crate::script::{self, Script, Step};
 
 /// How long what is expected may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -107,6 +107,7 @@ fn take(client: &mut Client, step: &Step) -> Result<(), String> {
         }
         Step::SendPing(payload) => client.send(|sender, out| sender.send_ping(payload, out)),
         Step::Text(text) => expect(client, &Received::Text(text.clone())),
+        Step::Like(pattern) => like(client, pattern),
         Step::Binary(bytes) => expect(client, &Received::Binary(bytes.clone())),
         Step::Ping(payload) => expect(client, &Received::Ping(payload.clone())),
         Step::Pong(payload) => expect(client, &Received::Pong(payload.clone())),
@@ -125,6 +126,15 @@ fn take(client: &mut Client, step: &Step) -> Result<(), String> {
 fn expect(client: &mut Client, expected: &Received) -> Result<(), String> {
     match client.receive(Instant::now() + PATIENCE)? {
         Some(received) if received == *expected => Ok(()),
+        Some(received) => Err(format!("expected {expected}, got {received}")),
+        None => Err(format!("expected {expected}, got nothing in 5 s")),
+    }
+}
+
+fn like(client: &mut Client, pattern: &[u8]) -> Result<(), String> {
+    let expected = format!("a text like {:?}", String::from_utf8_lossy(pattern));
+    match client.receive(Instant::now() + PATIENCE)? {
+        Some(Received::Text(text)) if script::is_like(&text, pattern) => Ok(()),
         Some(received) => Err(format!("expected {expected}, got {received}")),
         None => Err(format!("expected {expected}, got nothing in 5 s")),
     }

@@ -39,6 +39,8 @@ pub enum Step {
     SendPing(Vec<u8>),
     /// A text that must come next.
     Text(Vec<u8>),
+    /// A text that must come next, and be like this: `*` is anything.
+    Like(Vec<u8>),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
@@ -114,6 +116,7 @@ fn parse_step(line: &str) -> Result<Step, String> {
         "send-last" => Step::SendPart(unescape(rest)?, true),
         "send-ping" => Step::SendPing(unescape(rest)?),
         "text" => Step::Text(unescape(rest)?),
+        "like" => Step::Like(unescape(rest)?),
         "binary" => Step::Binary(hex(rest)?),
         "ping" => Step::Ping(unescape(rest)?),
         "pong" => Step::Pong(unescape(rest)?),
@@ -193,6 +196,25 @@ fn hex_byte(digits: &[u8]) -> Result<u8, String> {
     byte.ok_or_else(|| "wants pairs of hexadecimal digits".to_owned())
 }
 
+/// Whether a text is like a pattern, in which each `*` is anything.
+pub fn is_like(text: &[u8], pattern: &[u8]) -> bool {
+    let mut parts = pattern.split(|&byte| byte == b'*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        let find = |rest: &[u8]| (0..=rest.len()).find(|&at| rest[at..].starts_with(part));
+        match find(rest) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +239,27 @@ mod tests {
         );
         assert_eq!(step("closed"), Step::Closed(None, None));
         assert_eq!(step("drop"), Step::Drop);
+    }
+
+    #[test]
+    fn a_star_is_anything() {
+        for (text, pattern, expected) in [
+            ("abc", "abc", true),
+            ("abc", "ab", false),
+            ("abc", "a*", true),
+            ("abc", "*c", true),
+            ("abc", "a*c*", true),
+            ("ab", "a*bb", false),
+            ("aba", "ab*ba", false),
+            ("a1b2c", "a*b*c", true),
+            ("", "*", true),
+        ] {
+            assert_eq!(
+                is_like(text.as_bytes(), pattern.as_bytes()),
+                expected,
+                "{text} {pattern}"
+            );
+        }
     }
 
     #[test]

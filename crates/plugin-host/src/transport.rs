@@ -116,7 +116,7 @@ impl session::Transport for Transport {
             None => account.ending.to_string(),
         };
         let line = format!(
-            "ended after {:.3} s: {how}; {} messages in, {} out",
+            "WS0302: ended after {:.3} s: {how}; {} messages in, {} out",
             account.duration.as_secs_f64(),
             account.messages_in,
             account.messages_out

@@ -1,0 +1,10 @@
+"""reject, under plugin-host. The same tests as under httpd."""
+
+# ruff: noqa: F401, F403, F811
+from harness.pluginhost import test_plugin as plugin_of
+
+from test_860_rejections import *
+
+from harness.pluginhost import httpd, tls
+
+SITES = {"/scripted": plugin_of("scripted")}
