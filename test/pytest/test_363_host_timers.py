@@ -1,10 +1,8 @@
 """set_timer and on_timer, under plugin-host. The same tests as under httpd."""
 
-# ruff: noqa: F401, F403, F811
-from harness.pluginhost import test_plugin as plugin_of
-
-from test_810_timers import *
-
-from harness.pluginhost import httpd, tls
+import test_810_timers
+from harness.pluginhost import plugin_of, take_tests
 
 SITES = {"/scripted": plugin_of("scripted")}
+
+take_tests(test_810_timers, globals())

@@ -1,10 +1,8 @@
 """reject, under plugin-host. The same tests as under httpd."""
 
-# ruff: noqa: F401, F403, F811
-from harness.pluginhost import test_plugin as plugin_of
-
-from test_860_rejections import *
-
-from harness.pluginhost import httpd, tls
+import test_860_rejections
+from harness.pluginhost import plugin_of, take_tests
 
 SITES = {"/scripted": plugin_of("scripted")}
+
+take_tests(test_860_rejections, globals(), without=["test_ws_860_10"])  # httpd's page

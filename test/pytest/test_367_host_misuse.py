@@ -1,11 +1,7 @@
 """What plugins must not do, under plugin-host. The same tests as under httpd."""
 
-# ruff: noqa: F401, F403, F811
-from harness.pluginhost import test_plugin as plugin_of
-
-from test_875_misuse import *
-
-from harness.pluginhost import httpd, tls
+import test_875_misuse
+from harness.pluginhost import plugin_of, take_tests
 
 SITES = {
     "/scripted": plugin_of("scripted"),
@@ -13,3 +9,5 @@ SITES = {
     "/reserved": (*plugin_of("scripted"), "--reserved-codes"),
     "/rpc": plugin_of("rpc"),
 }
+
+take_tests(test_875_misuse, globals(), without=["test_ws_875_24"])  # TLS

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub struct Connection {
     request: Request,
     subprotocols: Vec<CString>,
     response: Mutex<Response>,
-    misuses: Mutex<Vec<String>>,
+    has_logged_misuse: AtomicBool,
     terminal: Arc<Terminal>,
     number: u64,
 }
@@ -89,7 +90,7 @@ impl Connection {
                 request,
                 subprotocols,
                 response: Mutex::default(),
-                misuses: Mutex::default(),
+                has_logged_misuse: AtomicBool::new(false),
                 terminal: Arc::clone(&host.terminal),
                 number,
             }
@@ -216,14 +217,13 @@ impl Connection {
             })
     }
 
-    /// Says what a plugin does wrong, once for each connection and kind of mistake.
+    /// Says once for each connection what a plugin does wrong.
     pub fn log_misuse(&self, reason: &dyn fmt::Display) {
-        let reason = reason.to_string();
-        let mut misuses = lock(&self.misuses);
-        if !misuses.contains(&reason) {
-            let line = format_args!("WS0401: the plugin's call was refused: {reason}");
-            self.terminal.tell(self.number, Level::Warning, &line);
-            misuses.push(reason);
+        if !self.has_logged_misuse.swap(true, Ordering::Relaxed) {
+            let line = format_args!(
+                "WS0401: the plugin's call was refused: {reason} (said once for each connection)"
+            );
+            self.log(Level::Warning, &line);
         }
     }
 

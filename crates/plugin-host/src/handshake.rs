@@ -89,7 +89,7 @@ fn upgrade(
     generation.add(&connection);
     match ask_plugin(&connection) {
         Ok(private) => connection.accept(private),
-        Err(status) => {
+        Err((tag, status)) => {
             connection.session().stop_sending();
             generation.remove(number);
             let said = connection.response();
@@ -98,10 +98,11 @@ fn upgrade(
                 Some(_) => said,
                 None => plain,
             };
-            return match status {
-                500 => refuse("WS0206", status, &response, "the plugin failed"),
-                _ => refuse("WS0205", status, &response, "the plugin refused it"),
+            let reason = match tag {
+                "WS0206" => "the plugin failed",
+                _ => "the plugin refused it",
             };
+            return refuse(tag, status, &response, reason);
         }
     }
     let opened = switch_protocols(&mut socket, &accept, &connection.response())
@@ -117,14 +118,14 @@ fn upgrade(
     Ok(())
 }
 
-/// Asks the plugin; the error is the status of its refusal.
-fn ask_plugin(connection: &Connection) -> Result<PluginPrivate, u16> {
+/// Asks the plugin; the error is the tag and the status of its refusal.
+fn ask_plugin(connection: &Connection) -> Result<PluginPrivate, (&'static str, u16)> {
     let verdict = connection.session().environment().on_connect();
     let chosen = connection.response().status;
     match (verdict, chosen) {
         (Verdict::Accepted(private), _) => Ok(private),
-        (Verdict::Refused, chosen) => Err(chosen.unwrap_or(403)),
-        (Verdict::Failed, _) => Err(500),
+        (Verdict::Refused, chosen) => Err(("WS0205", chosen.unwrap_or(403))),
+        (Verdict::Failed, _) => Err(("WS0206", 500)),
     }
 }
 
@@ -149,7 +150,7 @@ fn refuse(
     response: &Response,
     reason: &str,
 ) -> io::Result<()> {
-    let body = format!("{status}: {reason}\n");
+    let body = format!("{status} {}: {reason}\n", phrase(status));
     let length = body.len();
     let mut head = format!(
         "HTTP/1.1 {status} {}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\

@@ -122,6 +122,8 @@ mod process;
 mod query;
 mod rejection;
 mod sender;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod thread;
 mod writer;
 

@@ -1,7 +1,7 @@
 """plugin-host in the place of httpd: suites about plugins run against it, too.
 
-A suite that imports another one's tests, then `httpd` and `tls` from here, and has `SITES`, runs those tests without
-httpd: SITES gives for each path the plugin, its init function and more arguments of plugin-host.
+A suite that takes another one's tests with `take_tests` and has `SITES` runs those tests without httpd: SITES gives for
+each path the plugin, its init function and more arguments of plugin-host.
 """
 
 import os
@@ -84,6 +84,8 @@ class PluginHost:
 class Site:
     """Several of them, by path: what a suite knows as its httpd."""
 
+    request_result = "NULL"
+
     def __init__(self, sites):
         self.directory = Path(tempfile.mkdtemp(prefix="plugin-host-"))
         self.recorder_file = self.directory / "recorder"
@@ -142,7 +144,17 @@ class Site:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def test_plugin(name, init=None):
+def take_tests(suite, names, without=()):
+    """Takes a suite's tests and fixtures into `names`, but for those that start an httpd of their own."""
+    for name, what in vars(suite).items():
+        arguments = getattr(getattr(what, "__code__", None), "co_varnames", ())
+        if name.startswith("__") or name[:14] in without or {"make_httpd", "mpm"} & set(arguments):
+            continue
+        names[name] = what
+    names.update(httpd=httpd, tls=tls)
+
+
+def plugin_of(name, init=None):
     """The file of a test plugin, and its init function."""
     return str(settings.TEST_PLUGINS / f"{name}.so"), init or f"{name}_init"
 
