@@ -131,6 +131,14 @@ impl Client<'_> {
     }
 }
 
+impl fmt::Debug for Client<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("is_open", &self.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Client<'_> {
     fn drop(&mut self) {
         self.vanish();
