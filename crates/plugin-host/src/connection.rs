@@ -13,9 +13,9 @@ use websocket_proto::handshake::is_header_field;
 use websocket_proto::{ProtocolVersion, ReservedCloseCodes};
 
 use crate::generation::Generation;
+use crate::host::Host;
 use crate::outside::Outside;
 use crate::request::Request;
-use crate::serve::Host;
 use crate::server_table::ServerTable;
 use crate::terminal::{Level, Terminal};
 

@@ -12,7 +12,7 @@ use session::sync::lock;
 use session::{Ending, Wait};
 
 use crate::connection::Connection;
-use crate::serve::Host;
+use crate::host::Host;
 use crate::transport::Transport;
 
 /// How long to read what a peer still sends after our end of the connection.

@@ -10,8 +10,8 @@ use websocket_proto::handshake::SUPPORTED_VERSIONS;
 
 use crate::connection::{Connection, Response};
 use crate::driver::Driver;
+use crate::host::Host;
 use crate::request::Request;
-use crate::serve::Host;
 use crate::terminal::Level;
 use crate::transport::Transport;
 
@@ -81,7 +81,7 @@ fn upgrade(
     if request.has_body() {
         return refuse("WS0202", 400, &plain, "the request has a body");
     }
-    let Some(generation) = host.generation() else {
+    let Some(generation) = host.current() else {
         return refuse("WS0208", 503, &plain, "plugin-host ends");
     };
     let early = std::mem::take(&mut request.early);
@@ -179,7 +179,6 @@ fn push_field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 /// Words for people; clients go by the number.
 fn phrase(status: u16) -> &'static str {
     match status {
-        300..=399 => "Redirection",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -188,7 +187,8 @@ fn phrase(status: u16) -> &'static str {
         429 => "Too Many Requests",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
-        400..=499 => "Client Error",
+        _ if status < 400 => "Redirection",
+        _ if status < 500 => "Client Error",
         _ => "Server Error",
     }
 }

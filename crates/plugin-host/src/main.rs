@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`command_line`] | what it is told to do |
 //! | [`serve`] | the life of the process: load, listen, watch the file, end |
+//! | [`host`] | what all threads share |
 //! | [`generation`] | one load of the plugin, from its init function to its `destroy` |
 //! | [`loading`] | opens the file |
 //! | [`request`], [`handshake`] | the request of a client, and its answer |
@@ -21,6 +22,7 @@ mod connection;
 mod driver;
 mod generation;
 mod handshake;
+mod host;
 mod loading;
 mod outside;
 mod player;

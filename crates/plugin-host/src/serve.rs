@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -20,6 +20,7 @@ use websocket_proto::{CloseCode, MessageBudget};
 
 use crate::command_line::Settings;
 use crate::generation::Generation;
+use crate::host::Host;
 use crate::loading::Image;
 use crate::script::Script;
 use crate::terminal::{Level, Terminal};
@@ -31,29 +32,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(6);
 /// What unfinished messages may take together, in bytes.
 const MESSAGES: usize = 1 << 30;
-
-/// What all threads share.
-pub struct Host {
-    pub settings: Settings,
-    pub terminal: Arc<Terminal>,
-    pub buffers: Arc<Buffers>,
-    pub reactor: Reactor,
-    /// `None`: no more connections.
-    generation: Mutex<Option<Arc<Generation>>>,
-    numbers: AtomicU64,
-}
-
-impl Host {
-    /// What new connections get.
-    pub fn generation(&self) -> Option<Arc<Generation>> {
-        lock(&self.generation).clone()
-    }
-
-    /// A number for a connection.
-    pub fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
-    }
-}
 
 /// Serves the plugin until a signal comes, or a script has been played.
 pub fn serve(settings: Settings) -> Result<ExitCode, String> {

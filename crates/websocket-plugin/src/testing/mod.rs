@@ -39,6 +39,7 @@
 
 mod client;
 mod peer;
+mod received;
 mod request;
 
 use core::ffi::{CStr, c_int};
@@ -47,7 +48,8 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use client::{Client, Received, Refusal};
+pub use client::{Client, Refusal};
+pub use received::Received;
 pub use request::Request;
 
 use crate::abi::{WEBSOCKET_CONNECT_ERROR, WebSocketOption, WebSocketPlugin};
