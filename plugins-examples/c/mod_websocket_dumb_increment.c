@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <apr_general.h>
 #include <apr_pools.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
@@ -174,5 +175,8 @@ static WebSocketPlugin dumb_increment_plugin = {
 
 extern EXPORT WebSocketPlugin *CALLBACK dumb_increment_init(void)
 {
+    /* httpd has called it already; plugin-host has not. */
+    if (apr_initialize() != APR_SUCCESS)
+        return NULL;
     return &dumb_increment_plugin;
 }

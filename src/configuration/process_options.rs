@@ -53,7 +53,7 @@ pub fn check_all(pool: Pool<'_>, main: Server<'_>) -> bool {
             is_read = true;
             let options = with_shared(group.options.clone(), main);
             // SAFETY: httpd checks its configuration on the parent's only thread.
-            if let Err(defect) = unsafe { plugin.configure(&options) } {
+            if let Err(defect) = unsafe { plugin.configure(options.iter()) } {
                 are_good = false;
                 log::log(
                     &Subject::Server(main),

@@ -82,6 +82,6 @@ impl Section {
             None => settings.options.clone(),
         };
         // SAFETY: httpd checks its configuration on the parent's only thread.
-        unsafe { plugin.configure(&options) }
+        unsafe { plugin.configure(options.iter()) }
     }
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use httpd::apr::Pool;
 use libloading::os::unix::Library;
+use loaded_plugin::{Plugin, table};
 use websocket_plugin::abi;
 
-use super::callbacks::Plugin;
 use super::image::Image;
 use super::mapped::{self, Binding, Place};
-use super::{table, version};
+use super::version;
 use crate::lock::lock;
 use crate::log::Tag;
 
@@ -44,56 +44,46 @@ pub fn load_once(
     if let Some(plugin) = loaded.get(&key) {
         return Ok(Arc::clone(plugin));
     }
-    let plugin = Arc::new(Plugin::load(file, init, remarks)?);
+    let plugin = Arc::new(load(file, init, remarks)?);
     loaded.insert(key, Arc::clone(&plugin));
     Ok(plugin)
 }
 
-impl Plugin {
-    fn load(file: &str, init: &str, remarks: &mut Vec<(Tag, String)>) -> Result<Self, String> {
-        let path = Path::new(file);
-        let image = Image::read(path);
-        let (library, stays) = version::load(path, image.as_ref(), binding(image.as_ref()))
-            .map_err(|error| format!("cannot load {file}: {error}"))?;
-        remarks.extend(stays.map(|text| (Tag::OldVersion, text)));
-        let (library, place) = Place::of_library(library);
-        let place = place.ok_or_else(|| format!("cannot tell where {file} is mapped"))?;
-        // An interpreter's extension modules expect its symbols to be seen by all, as they are in its own program.
-        let needed = image.iter().flat_map(|image| &image.needed);
-        let promoted = needed.filter_map(|name| mapped::promote(name)).collect();
+fn load(file: &str, init: &str, remarks: &mut Vec<(Tag, String)>) -> Result<Plugin, String> {
+    let path = Path::new(file);
+    let image = Image::read(path);
+    let (library, stays) = version::load(path, image.as_ref(), binding(image.as_ref()))
+        .map_err(|error| format!("cannot load {file}: {error}"))?;
+    remarks.extend(stays.map(|text| (Tag::OldVersion, text)));
+    let (library, place) = Place::of_library(library);
+    let place = place.ok_or_else(|| format!("cannot tell where {file} is mapped"))?;
+    // An interpreter's extension modules expect its symbols to be seen by all, as they are in its own program.
+    let needed = image.iter().flat_map(|image| &image.needed);
+    let promoted = needed.filter_map(|name| mapped::promote(name)).collect();
 
-        let function = init_function(&library, &place, image.as_ref(), init)
-            .map_err(|defect| format!("{file} {defect}"))?;
-        // SAFETY: the operator names the init function, whose type is WS_Init; it is code of this file, and takes nothing.
-        let table = unsafe { function() };
-        let table = NonNull::new(table).ok_or_else(|| format!("{init} of {file} returned NULL"))?;
-        let in_table = |defect| format!("{init} of {file}: {defect}");
-        require_own(&place, table.as_ptr().cast(), "its table").map_err(in_table)?;
-        // SAFETY: the table begins with size and version, whatever it is; the rest is read only if it is there.
-        let (callbacks, ignored) = unsafe { table::check(table) }.map_err(in_table)?;
-        if let Some(member) = ignored {
-            let text = format!(
-                "{init} of {file}: the table's version is 0, so that {member} and what follows it are ignored; set \
-                 version to WEBSOCKET_PLUGIN_VERSION_1"
-            );
-            remarks.push((Tag::IgnoredMembers, text));
-        }
-        for (name, address) in callbacks.addresses() {
-            require_code(&place, image.as_ref(), address, name).map_err(in_table)?;
-        }
-        Ok(Plugin {
-            table,
-            callbacks,
-            name: path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            init: init.to_owned(),
-            _promoted: promoted,
-            _library: library,
-        })
+    let function = init_function(&library, &place, image.as_ref(), init)
+        .map_err(|defect| format!("{file} {defect}"))?;
+    // SAFETY: the operator names the init function, whose type is WS_Init; it is code of this file, and takes nothing.
+    let table = unsafe { function() };
+    let table = NonNull::new(table).ok_or_else(|| format!("{init} of {file} returned NULL"))?;
+    let in_table = |defect| format!("{init} of {file}: {defect}");
+    require_own(&place, table.as_ptr().cast(), "its table").map_err(in_table)?;
+    // SAFETY: the table begins with size and version, whatever it is; the rest is read only if it is there.
+    let (callbacks, ignored) = unsafe { table::check(table) }.map_err(in_table)?;
+    if let Some(member) = ignored {
+        let text = format!(
+            "{init} of {file}: the table's version is 0, so that {member} and what follows it are ignored; set \
+             version to WEBSOCKET_PLUGIN_VERSION_1"
+        );
+        remarks.push((Tag::IgnoredMembers, text));
     }
+    for (name, address) in callbacks.addresses() {
+        require_code(&place, image.as_ref(), address, name).map_err(in_table)?;
+    }
+    let name = path.file_stem().unwrap_or_default();
+    let names = (name.to_string_lossy().into_owned(), init.to_owned());
+    // SAFETY: the callbacks have just been read of this table, and the ABI has it live until `destroy`.
+    Ok(unsafe { Plugin::new(table, callbacks, names, promoted, library) })
 }
 
 /// A plugin binds to its own symbols first, whatever else is loaded; but not where that would part it from what the

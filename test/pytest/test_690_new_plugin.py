@@ -24,10 +24,11 @@ def new_plugin(*arguments):
     )
 
 
-def build(folder):
+def build(folder, *targets):
     """Builds as `make new-plugin` does, without the network."""
     return subprocess.run(
-        ["make", "-C", folder, "CFLAGS=-O2 -Wall -Wextra -Werror", "CARGOFLAGS=--offline",
+        ["make", "-C", folder, *targets, f"PLUGIN_HOST={settings.PLUGIN_HOST}", "CFLAGS=-O2 -Wall -Wextra -Werror",
+         "CXXFLAGS=-O2 -Wall -Wextra -Werror", "CARGOFLAGS=--offline",
          f"CARGO={os.environ.get('CARGO') or 'cargo'}"],
         env={
             **{name: value for name, value in os.environ.items() if name != "MAKEFLAGS"},
@@ -39,7 +40,7 @@ def build(folder):
     )
 
 
-@pytest.fixture(scope="module", params=["c", "rust"])
+@pytest.fixture(scope="module", params=["c", "c++", "rust"])
 def plugins(request, tmp_path_factory):
     """A folder with one new plugin of this kind, built."""
     folder = tmp_path_factory.mktemp("plugins")
@@ -109,7 +110,7 @@ def test_ws_690_04_a_name_that_would_not_do_is_refused(tmp_path, name):
 def test_ws_690_05_another_kind_is_refused(tmp_path, kind):
     made = new_plugin("fresh", kind, tmp_path)
     assert made.returncode != 0
-    assert "KIND is c or rust" in made.stdout
+    assert "LANG is c, c++ or rust" in made.stdout
     assert not list(tmp_path.iterdir())
 
 
@@ -121,7 +122,7 @@ def test_ws_690_06_what_is_there_is_left_as_it_is(tmp_path):
     assert not list((tmp_path / "fresh").iterdir())
 
 
-@pytest.mark.parametrize("kind", ["c", "rust"])
+@pytest.mark.parametrize("kind", ["c", "c++", "rust"])
 @pytest.mark.parametrize("name", ["x", "a_1", "std", "int", "self", "log", "x" * 32])
 def test_ws_690_07_nothing_of_the_template_s_names_is_left(tmp_path, kind, name):
     assert new_plugin(name, kind, tmp_path).returncode == 0
@@ -130,3 +131,10 @@ def test_ws_690_07_nothing_of_the_template_s_names_is_left(tmp_path, kind, name)
         if file.is_file():
             text = file.read_text()
             assert "my_plugin" not in text and "@TOP@" not in text, file
+
+
+@pytest.mark.timeout(330)
+def test_ws_690_08_a_new_plugin_has_a_test_that_passes(plugins):
+    checked = build(plugins / "fresh", "check")
+    assert checked.returncode == 0, checked.stdout
+    assert "is played as it says" in checked.stdout

@@ -128,6 +128,8 @@ mod query;
 mod rejection;
 mod room;
 mod sender;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod thread;
 mod timers;
 mod writer;

@@ -30,6 +30,9 @@ class Httpd:
     `wrapper` is a command that runs the server by replacing itself with it, as exec does.
     """
 
+    # What `request` of the server functions is here, as the test plugins say it.
+    request_result = "set"
+
     def __init__(self, mpm, *, modules=(), workers=16, environment=None, wrapper=()):
         self.mpm = mpm
         self.modules = tuple(modules)

@@ -16,6 +16,9 @@ MODULES = Path(os.environ.get("WEBSOCKET_MODULES") or ROOT / "target" / "modules
 TEST_PLUGINS = Path(
     os.environ.get("WEBSOCKET_TEST_PLUGINS") or ROOT / "target" / "test-plugins"
 ).resolve()
+PLUGIN_HOST = Path(
+    os.environ.get("WEBSOCKET_PLUGIN_HOST") or ROOT / "target" / "bin" / "plugin-host"
+).resolve()
 KEEP_DIRECTORIES = bool(os.environ.get("WEBSOCKET_TEST_KEEP"))
 
 MPMS = ("event", "worker", "prefork")

@@ -229,3 +229,6 @@ fn now() -> f64 {
 }
 
 export_plugin!(chat_init, Chat::default());
+
+#[cfg(test)]
+mod tests;

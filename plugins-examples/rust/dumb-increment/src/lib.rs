@@ -58,3 +58,6 @@ impl Plugin for DumbIncrement {
 }
 
 export_plugin!(dumb_increment_init, DumbIncrement);
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,6 @@ impl Plugin for Echo {
 }
 
 export_plugin!(echo_init, Echo);
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,6 @@ fn send(peer: &Sender, value: &impl Serialize) -> Result<(), SendError> {
 }
 
 export_plugin!(fraggle_init, Fraggle);
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,6 @@ fn is_color(text: &str) -> bool {
 }
 
 export_plugin!(mirror_init, Mirror::default());
+
+#[cfg(test)]
+mod tests;

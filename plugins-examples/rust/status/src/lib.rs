@@ -207,3 +207,6 @@ fn not_understood() -> io::Error {
 }
 
 export_plugin!(status_init, Status::default());
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ fn take(token: &Path, max_age: Duration) -> io::Result<bool> {
 }
 
 export_plugin!(ticket_init, Ticket);
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,20 @@ impl Plugin for MyPlugin {
 }
 
 export_plugin!(my_plugin_init, MyPlugin);
+
+#[cfg(test)]
+mod tests {
+    use websocket_plugin::testing::{Received, Request, World};
+
+    use super::my_plugin_init;
+
+    #[test]
+    fn texts_are_numbered() {
+        let world = World::with_options(my_plugin_init, &[("greeting", "Welcome")]).unwrap();
+        let client = world.connect(Request::to("/my_plugin")).unwrap();
+        client.send_text("a");
+        client.send_text("b");
+        let texts = ["Welcome", "1: a", "2: b"].map(|text| Received::Text(text.into()));
+        assert_eq!(client.received(), texts);
+    }
+}

@@ -6,8 +6,9 @@ use std::ptr::NonNull;
 
 use websocket_plugin::abi;
 
-/// The table's functions, read once.
+/// The table's functions, read once; each as `websocket_plugin.h` has it.
 #[derive(Clone, Copy)]
+#[allow(missing_docs)]
 pub struct Callbacks {
     pub destroy: abi::WsDestroy,
     pub on_connect: abi::WsOnConnect,

@@ -8,19 +8,18 @@ use libloading::os::unix::Library;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use super::options::Options;
-use super::table::Callbacks;
+use crate::table::Callbacks;
 
-/// A loaded plugin. Its last owner is the configuration: when that goes, the plugin is destroyed and unloaded.
+/// A loaded plugin. With its last owner it is destroyed and unloaded.
 pub struct Plugin {
-    pub(super) table: NonNull<abi::WebSocketPlugin>,
-    pub(super) callbacks: Callbacks,
-    pub(super) name: String,
-    pub(super) init: String,
+    table: NonNull<abi::WebSocketPlugin>,
+    callbacks: Callbacks,
+    name: String,
+    init: String,
     /// Libraries that it needs, whose symbols everything sees.
-    pub(super) _promoted: Vec<Library>,
+    _promoted: Vec<Library>,
     /// Last, so that the code is there while `drop` calls `destroy`.
-    pub(super) _library: Library,
+    _library: Library,
 }
 
 // SAFETY: the ABI lets the server call a plugin on any thread (websocket_plugin.h, "Rules that hold everywhere").
@@ -48,6 +47,29 @@ pub enum Verdict {
 }
 
 impl Plugin {
+    /// The plugin whose init function `init`, from `library`, has returned `table`, which has been checked. `name` is its
+    /// file's; `promoted` are libraries that stay as long as it does.
+    ///
+    /// # Safety
+    /// `callbacks` are what [`check`](crate::table::check) read of `table`; it and its functions live until `destroy`, as
+    /// long as `library` is loaded.
+    pub unsafe fn new(
+        table: NonNull<abi::WebSocketPlugin>,
+        callbacks: Callbacks,
+        (name, init): (String, String),
+        promoted: Vec<Library>,
+        library: Library,
+    ) -> Self {
+        Plugin {
+            table,
+            callbacks,
+            name,
+            init,
+            _promoted: promoted,
+            _library: library,
+        }
+    }
+
     /// Its file's name, without the extension.
     pub fn name(&self) -> &str {
         &self.name
@@ -62,12 +84,14 @@ impl Plugin {
     ///
     /// # Safety
     /// No other thread calls the plugin: the configuration is being read.
-    pub unsafe fn configure(&self, options: &Options) -> Result<(), String> {
+    pub unsafe fn configure<'o>(
+        &self,
+        options: impl Iterator<Item = (&'o CStr, &'o CStr)>,
+    ) -> Result<(), String> {
         let Some(configure) = self.callbacks.configure else {
             return Ok(());
         };
         let list: Vec<_> = options
-            .iter()
             .map(|(name, value)| abi::WebSocketOption {
                 name: name.as_ptr(),
                 value: value.as_ptr(),

@@ -1,0 +1,116 @@
+//! One load of the plugin: from its init function to its `destroy`, with the connections that it has accepted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use loaded_plugin::Plugin;
+use session::sync::lock;
+use session::{ClosedBy, Ending};
+use websocket_proto::{CloseCode, CloseFrame};
+
+use crate::command_line::Options;
+use crate::connection::Connection;
+use crate::loading::Image;
+use crate::server_table::ProcessTable;
+use crate::terminal::Terminal;
+
+/// A loaded plugin, and what is open of it. When the last connection has gone, it ends: `child_stop`, `destroy`.
+pub struct Generation {
+    connections: Mutex<BTreeMap<u64, Weak<Connection>>>,
+    has_changed: Condvar,
+    options: Arc<Options>,
+    process: ProcessTable,
+    /// Before the image: the file goes when nobody has it mapped.
+    plugin: Plugin,
+    _image: Image,
+}
+
+impl Generation {
+    /// Loads the plugin, has it check its options, and begins.
+    pub fn begin(
+        image: Image,
+        file: &Path,
+        init: &str,
+        options: Arc<Options>,
+        terminal: &Arc<Terminal>,
+    ) -> Result<Arc<Self>, String> {
+        let plugin = image.load(file, init)?;
+        let pairs = options.iter().map(|(name, value)| (&**name, &**value));
+        // SAFETY: nobody else has the plugin yet.
+        unsafe { plugin.configure(pairs) }
+            .map_err(|defect| format!("the plugin does not take its options: {defect}"))?;
+        let generation = Generation {
+            connections: Mutex::default(),
+            has_changed: Condvar::new(),
+            process: ProcessTable::new(Arc::clone(&options), Arc::clone(terminal)),
+            options,
+            plugin,
+            _image: image,
+        };
+        let generation = Arc::new(generation);
+        // SAFETY: the first call; the table stays where it is until `drop` has called child_stop.
+        unsafe { generation.plugin.child_start(generation.process.as_ptr()) };
+        Ok(generation)
+    }
+
+    /// The plugin.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Its options.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// A connection begins, whose plugin is about to be asked.
+    pub fn add(&self, connection: &Arc<Connection>) {
+        lock(&self.connections).insert(connection.number(), Arc::downgrade(connection));
+    }
+
+    /// A connection has had its last callback.
+    pub fn remove(&self, number: u64) {
+        lock(&self.connections).remove(&number);
+        self.has_changed.notify_all();
+    }
+
+    /// Closes every connection.
+    pub fn close(&self, code: CloseCode) {
+        for connection in self.open() {
+            let frame = CloseFrame::from(code);
+            connection.session().close(Some(&frame), ClosedBy::Stopping);
+        }
+    }
+
+    /// Waits until each connection has had its last callback, or the time is over.
+    pub fn wait(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut connections = lock(&self.connections);
+        while !connections.is_empty() && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let waited = self.has_changed.wait_timeout(connections, left);
+            connections = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives every connection its last callback: there are no more turns.
+    pub fn give_up(&self) {
+        for connection in self.open() {
+            connection.session().give_up(Ending::ChildStopped);
+        }
+    }
+
+    fn open(&self) -> Vec<Arc<Connection>> {
+        let connections = lock(&self.connections);
+        connections.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        // SAFETY: once, after child_start; each connection owns its generation, so that the last on_disconnect is over.
+        unsafe { self.plugin.child_stop(true) };
+    }
+}

@@ -1,0 +1,187 @@
+//! What a session is given of the outside: its plugin, its driver, this machine.
+
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use loaded_plugin::{Plugin, PluginPrivate, Verdict};
+use session::sync::lock;
+use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
+use websocket_plugin::abi;
+use websocket_proto::MessageKind;
+
+use crate::driver::Driver;
+use crate::generation::Generation;
+use crate::server_table::ServerTable;
+use crate::transport::Transport;
+
+/// The outside of one WebSocket.
+pub struct Outside {
+    /// What the plugin sees; its state is the connection.
+    pub server: ServerTable,
+    pub generation: Arc<Generation>,
+    /// The plugin's, once it has accepted.
+    pub private: OnceLock<PluginPrivate>,
+    pub driver: OnceLock<Weak<Driver>>,
+    pub number: u64,
+    /// The plugin's latest ping, and when it went out.
+    pub pinged: Mutex<Option<(Vec<u8>, Instant)>>,
+}
+
+impl Outside {
+    /// Asks whether the plugin takes the connection. Before any other callback, on the thread that has made it.
+    pub fn on_connect(&self) -> Verdict {
+        // SAFETY: the connection is new, and lives for the call; nobody else runs its callbacks.
+        unsafe { self.generation.plugin().on_connect(self.server.as_ptr()) }
+    }
+
+    /// The plugin has accepted a connection that it had refused before: it gets back what it keeps for it.
+    pub fn give_back(&self, private: PluginPrivate) {
+        // SAFETY: as in `on_connect`; this is called once, and `private` is from this acceptance.
+        unsafe {
+            self.generation
+                .plugin()
+                .on_disconnect(private, self.server.as_ptr());
+        }
+    }
+
+    fn driver(&self) -> Option<Arc<Driver>> {
+        self.driver.get().and_then(Weak::upgrade)
+    }
+
+    /// The plugin sends something: the round trip of a ping is its to know.
+    pub fn sends(&self, outgoing: &Outgoing<'_>) {
+        if let Outgoing::Ping(payload) = outgoing {
+            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
+        }
+    }
+
+    /// How long the plugin's latest ping was under way, when this pong answers it.
+    fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
+        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
+        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
+        Some(sent.elapsed())
+    }
+
+    /// What every callback takes; only the plugin that has accepted this connection gets any.
+    fn call(&self, callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer)) {
+        if let Some(&private) = self.private.get() {
+            callback(self.generation.plugin(), private, self.server.as_ptr());
+        }
+    }
+}
+
+impl Environment for Outside {
+    type Transport = Transport;
+}
+
+/// The calls to the plugin. The session makes them on one thread at a time, so that they never overlap, and
+/// on_disconnect last.
+impl Application for Outside {
+    fn on_open(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: the table lives as long as this does; the rest is as this `impl`'s comment says, and `call`.
+            unsafe { plugin.on_open(private, server) }
+        });
+    }
+
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_message(private, server, kind, payload) }
+        });
+    }
+
+    fn on_writable(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_writable(private, server) }
+        });
+    }
+
+    fn on_timer(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_timer(private, server) }
+        });
+    }
+
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
+        if !self.generation.plugin().has_on_pong() {
+            return;
+        }
+        let round_trip = heartbeat.or_else(|| self.round_trip(payload));
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_pong(private, server, payload, round_trip) }
+        });
+    }
+
+    fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            unsafe { plugin.on_close(private, server, code, reason, is_clean) }
+        });
+    }
+
+    fn on_disconnect(&self) {
+        self.call(|plugin, private, server| {
+            // SAFETY: as in `on_open`; the session calls this once.
+            unsafe { plugin.on_disconnect(private, server) }
+        });
+    }
+}
+
+impl Waiter for Outside {
+    fn wake(&self) {
+        if let Some(driver) = self.driver() {
+            driver.wake();
+        }
+    }
+
+    fn stalled(&self, deadline: Option<Instant>) {
+        if let Some(driver) = self.driver() {
+            driver.set_timer(deadline);
+        }
+    }
+
+    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
+        false
+    }
+}
+
+/// Nobody counts.
+impl Observer for Outside {
+    fn bytes_in(&self, _count: usize) {}
+
+    fn bytes_out(&self, _count: usize) {}
+
+    fn queued(&self, _count: usize) {}
+
+    fn message_in(&self) {}
+
+    fn message_out(&self) {}
+
+    fn ping_round_trip(&self, _time: Duration) {}
+
+    fn closing(&self) {}
+
+    fn closed(&self, _code: u16) {
+        self.generation.remove(self.number);
+    }
+}
+
+impl Machine for Outside {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn random(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn current_thread(&self) -> ThreadId {
+        // The address of what each thread has of its own; never 0.
+        thread_local!(static HERE: u8 = const { 0 });
+        ThreadId(HERE.with(|here| std::ptr::from_ref(here).addr()))
+    }
+}

@@ -1,0 +1,215 @@
+//! The life of the process: load, listen, watch the file, end.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use reactor::Reactor;
+use session::Buffers;
+use session::sync::lock;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use websocket_proto::{CloseCode, MessageBudget};
+
+use crate::command_line::Settings;
+use crate::generation::Generation;
+use crate::host::Host;
+use crate::loading::Image;
+use crate::script::Script;
+use crate::terminal::{Level, Terminal};
+use crate::{handshake, player};
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long connections may take to close; the closing handshake has 5 seconds.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// What unfinished messages may take together, in bytes.
+const MESSAGES: usize = 1 << 30;
+
+/// Serves the plugin until a signal comes, or a script has been played.
+pub fn serve(settings: Settings) -> Result<ExitCode, String> {
+    let script = settings.script.as_deref().map(Script::read).transpose()?;
+    let terminal = Arc::new(Terminal::new(settings.color, !settings.is_quiet));
+    // Before there are other threads: they have its mask.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let seen = Seen::of(&settings.file);
+    let generation = load(&settings, &terminal, 0)?;
+    let port = match script {
+        // Two that play at once must not meet.
+        Some(_) => 0,
+        None => settings.port,
+    };
+    let address = format!("{}:{port}", settings.address);
+    let listener = TcpListener::bind(&address)
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let fault = Arc::clone(&terminal);
+    let reactor = Reactor::start(reactor::Config {
+        name: "plugin".to_owned(),
+        on_fault: Some(Box::new(move |text| fault.say(Level::Error, &text))),
+        ..reactor::Config::default()
+    });
+    let host = Arc::new(Host {
+        reactor: reactor.map_err(|error| format!("no threads: {error}"))?,
+        buffers: Arc::new(Buffers::new(Arc::new(MessageBudget::new(MESSAGES)))),
+        terminal,
+        generation: Mutex::new(Some(generation)),
+        numbers: AtomicU64::new(0),
+        settings,
+    });
+    let accepting = Arc::clone(&host);
+    thread::spawn(move || accept(&accepting, &listener));
+
+    let code = match script {
+        Some(script) => play(&host, &script, address),
+        None => {
+            let line = format_args!("ws://{address}/ is {}", host.settings.file.display());
+            host.terminal.say(Level::Notice, &line);
+            let (sender, signal) = mpsc::channel();
+            thread::spawn(move || {
+                for number in signals.forever() {
+                    // Nobody listens any more when the process ends.
+                    let _ = sender.send(number);
+                }
+            });
+            watch(&host, &signal, seen);
+            ExitCode::SUCCESS
+        }
+    };
+    end(&host);
+    Ok(code)
+}
+
+fn load(
+    settings: &Settings,
+    terminal: &Arc<Terminal>,
+    number: u64,
+) -> Result<Arc<Generation>, String> {
+    let image = match settings.is_watched {
+        true => Image::copy(&settings.file, number)?,
+        false => Image::File,
+    };
+    let options = Arc::new(settings.options.clone());
+    Generation::begin(image, &settings.file, &settings.init, options, terminal)
+}
+
+fn accept(host: &Arc<Host>, listener: &TcpListener) {
+    for socket in listener.incoming() {
+        match socket {
+            Ok(socket) => greet(host, socket),
+            Err(error) => {
+                let line = format_args!("cannot accept: {error}");
+                host.terminal.say(Level::Error, &line);
+                // Too many open files, mostly: some may be closed soon.
+                thread::sleep(LOOK);
+            }
+        }
+    }
+}
+
+fn greet(host: &Arc<Host>, socket: TcpStream) {
+    // Frames are small, and somebody waits for each of them.
+    let _ = socket.set_nodelay(true);
+    let host = Arc::clone(host);
+    thread::spawn(move || handshake::serve(&host, socket));
+}
+
+fn play(host: &Host, script: &Script, address: std::net::SocketAddr) -> ExitCode {
+    match player::play(script, address) {
+        Ok(()) => {
+            host.terminal.say(
+                Level::Notice,
+                &format_args!("{} is played as it says", script.name),
+            );
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            host.terminal.say(Level::Error, &failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for a signal; looks at the file meanwhile, when that is wanted.
+fn watch(host: &Host, signal: &mpsc::Receiver<i32>, mut loaded: Option<Seen>) {
+    let mut number = 0;
+    let mut before = loaded;
+    loop {
+        if !host.settings.is_watched {
+            // An error: the thread that hears signals has gone, and nothing can end this but a kill.
+            let _ = signal.recv();
+            return;
+        }
+        match signal.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let now = Seen::of(&host.settings.file);
+        // Two looks the same: a compiler may still be writing.
+        if now.is_some() && now != loaded && now == before {
+            loaded = now;
+            number += 1;
+            reload(host, number);
+        }
+        before = now;
+    }
+}
+
+/// Takes the new file, if it is any good; the old one goes on until then.
+fn reload(host: &Host, number: u64) {
+    match load(&host.settings, &host.terminal, number) {
+        Ok(new) => {
+            let old = lock(&host.generation).replace(new);
+            host.terminal.say(Level::Notice, &"the new file is loaded");
+            if let Some(old) = old {
+                old.close(CloseCode::SERVICE_RESTART);
+            }
+        }
+        Err(error) => {
+            let line = format_args!("the new file is not taken, the old one goes on: {error}");
+            host.terminal.say(Level::Error, &line);
+        }
+    }
+}
+
+/// Closes what is open, and gives every callback that is due.
+fn end(host: &Host) {
+    let Some(generation) = lock(&host.generation).take() else {
+        return;
+    };
+    generation.close(CloseCode::GOING_AWAY);
+    generation.wait(PATIENCE);
+    host.reactor.stop();
+    generation.give_up();
+    // child_stop and destroy come with the last owner, which this is: the reactor has given up its own.
+    drop(generation);
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Seen {
+    fn of(file: &Path) -> Option<Self> {
+        let metadata: io::Result<_> = std::fs::metadata(file);
+        let metadata = metadata.ok()?;
+        Some(Seen {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
+}

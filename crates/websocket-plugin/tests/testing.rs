@@ -1,0 +1,141 @@
+//! What happens in a world of `websocket_plugin::testing`, seen from the plugin.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use websocket_plugin::testing::{Received, Request, World};
+use websocket_plugin::{
+    Closing, Handshake, Message, Options, Plugin, Process, Rejection, Sender, export_plugin, log,
+};
+
+static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn call(what: impl Into<String>) {
+    CALLS.lock().unwrap().push(what.into());
+}
+
+fn calls() -> Vec<String> {
+    std::mem::take(&mut CALLS.lock().unwrap())
+}
+
+/// Records its callbacks, and does what a message says.
+struct Obedient;
+
+impl Plugin for Obedient {
+    type Connection = ();
+
+    fn configure(&self, options: &Options<'_>) -> Result<(), String> {
+        options.allow_only(&["name"])
+    }
+
+    fn child_start(&self, process: &Process) {
+        call(format!("child_start {:?}", process.option("name")));
+    }
+
+    fn child_stop(&self, graceful: bool) {
+        call(format!("child_stop {graceful}"));
+    }
+
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
+        match handshake.query("do").as_deref() {
+            Some("panic") => panic!("as told"),
+            Some("refuse") => Err(Rejection::new(503).header("Retry-After", "7")?),
+            _ => Ok(handshake.set_header("X-Host", handshake.header("host").unwrap())?),
+        }
+    }
+
+    fn open(&self, (): &mut (), _: &Sender) {
+        call("open");
+    }
+
+    fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
+        match message.as_bytes() {
+            b"panic" => panic!("as told"),
+            b"close" => drop(peer.close()),
+            b"log" => log::warn!("as told"),
+            b"thread" => {
+                let peer = peer.clone();
+                websocket_plugin::spawn("teller", move || peer.send_text("from a thread")).unwrap();
+            }
+            _ => drop(peer.send(message)),
+        }
+    }
+
+    fn closed(&self, (): &mut (), closing: &Closing<'_>) {
+        call(format!("closed {} {}", closing.code, closing.is_clean));
+    }
+
+    fn disconnect(&self, (): ()) {
+        call("disconnect");
+    }
+}
+
+export_plugin!(obedient_init, Obedient);
+
+#[test]
+fn a_process_has_its_options_and_ends_its_connections() {
+    let world = World::with_options(obedient_init, &[("name", "Ada")]).unwrap();
+    assert_eq!(calls().last().unwrap(), "child_start Some(\"Ada\")");
+    let client = world.connect(Request::to("/")).unwrap();
+    assert_eq!(client.header("x-host").as_deref(), Some("localhost"));
+    world.stop_child(true);
+    assert_eq!(
+        client.received(),
+        [Received::Close(Some(1001), String::new())]
+    );
+    world.start_child();
+    world.stop_child(false);
+    let expected = [
+        "open",
+        "closed 1001 true",
+        "disconnect",
+        "child_stop true",
+        "child_start Some(\"Ada\")",
+        "child_stop false",
+    ];
+    assert_eq!(calls(), expected);
+}
+
+#[test]
+fn a_panic_ends_its_connection_only() {
+    let world = World::new(obedient_init);
+    let one = world.connect(Request::to("/")).unwrap();
+    let other = world.connect(Request::to("/")).unwrap();
+    one.send_text("panic");
+    assert!(matches!(
+        &one.received()[..],
+        [Received::Close(Some(1011), _)]
+    ));
+    assert!(!one.is_open() && other.is_open());
+    assert!(one.lines().iter().any(|(_, line)| line.contains("as told")));
+    let refusal = world.connect(Request::to("/?do=panic")).unwrap_err();
+    assert_eq!(refusal.status, 500);
+}
+
+#[test]
+fn each_way_to_end_is_told() {
+    let world = World::new(obedient_init);
+    calls();
+    let end = |end: &dyn Fn(&websocket_plugin::testing::Client<'_>)| {
+        end(&world.connect(Request::to("/")).unwrap());
+        calls()[1].clone()
+    };
+    assert_eq!(end(&|client| client.close(4000, "bye")), "closed 4000 true");
+    assert_eq!(end(&|client| client.vanish()), "closed 1006 false");
+    assert_eq!(end(&|client| client.send_text("close")), "closed 1005 true");
+    assert_eq!(end(&|_| {}), "closed 1006 false");
+}
+
+#[test]
+fn refusals_lines_and_threads_are_seen() {
+    let world = World::new(obedient_init);
+    let refusal = world.connect(Request::to("/?do=refuse")).unwrap_err();
+    assert_eq!((refusal.status, refusal.headers.len()), (503, 1));
+    let client = world.connect(Request::to("/")).unwrap();
+    client.send_text("log");
+    assert_eq!(client.lines()[0].0, log::Level::Warn);
+    client.send_text("thread");
+    assert_eq!(client.next(), Received::Text("from a thread".into()));
+    world.advance(Duration::from_secs(1));
+    assert!(world.configure(&[("age", "7")]).is_err());
+}

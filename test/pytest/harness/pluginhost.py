@@ -1,0 +1,178 @@
+"""plugin-host in the place of httpd: suites about plugins run against it, too.
+
+A suite that takes another one's tests with `take_tests` and has `SITES` runs those tests without httpd: SITES gives for
+each path the plugin, its init function and more arguments of plugin-host.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from . import settings
+from .errorlog import ErrorLog, parse
+from .rawclient import RawClient
+from .recorder import Recorder
+from .waiting import PATIENCE, eventually
+
+_OWN_LINE = re.compile(r"^\[(\w+)\] ")
+
+
+class HostLog(ErrorLog):
+    """plugin-host's standard error, its lines as httpd would have written them."""
+
+    def entries(self):
+        lines = (_OWN_LINE.sub(r"[-] [websocket:\1] ", entry.text) for entry in super().entries())
+        return [parse(line) for line in lines]
+
+
+class PluginHost:
+    """One plugin-host, for one plugin."""
+
+    def __init__(self, directory, plugin, init, *arguments, quiet=True, environment=None):
+        self.log_path = Path(directory) / "log"
+        self.file = Path(plugin)
+        command = [settings.PLUGIN_HOST, plugin, init, "--port", "0", *arguments]
+        if quiet:
+            command.append("--quiet")
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stderr=log, stdout=log, env={**os.environ, **(environment or {})}
+            )
+
+        def listens():
+            assert self.process.poll() is None, self.text()
+            return re.search(r"ws://127\.0\.0\.1:(\d+)/", self.text())
+
+        try:
+            self.port = int(eventually(listens, "plugin-host listens")[1])
+        except BaseException:
+            self.stop()
+            raise
+
+    def text(self):
+        return self.log_path.read_text("utf-8", "replace")
+
+    def client(self, **options):
+        return RawClient("127.0.0.1", self.port, **options)
+
+    def open(self, path="/", headers=(), **changes):
+        client = self.client()
+        try:
+            return client.open(path, headers, **changes)
+        except BaseException:
+            client.vanish()
+            raise
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it, and gives its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+class Site:
+    """Several of them, by path: what a suite knows as its httpd."""
+
+    request_result = "NULL"
+
+    def __init__(self, sites):
+        self.directory = Path(tempfile.mkdtemp(prefix="plugin-host-"))
+        self.recorder_file = self.directory / "recorder"
+        self.recorder_file.touch()
+        self.error_log = HostLog(self.directory / "log")
+        environment = {"WEBSOCKET_RECORDER_FILE": str(self.recorder_file)}
+        self.hosts = {}
+        try:
+            for path, (plugin, init, *arguments) in sites.items():
+                self.hosts[path] = PluginHost(
+                    self.directory, plugin, init, *arguments, environment=environment
+                )
+                self._wait_and_forget()
+        except BaseException:
+            self.stop()
+            raise
+        self.main = next(iter(self.hosts.values()))
+        self.port = self.main.port
+
+    def _wait_and_forget(self):
+        """The next one finds its own port, not this one's, in the log that they share."""
+        log = self.directory / "log"
+        text = log.read_text("utf-8", "replace")
+        log.write_text(text.replace("ws://127.0.0.1:", "ws at "))
+
+    def client(self, *, tls=None, **options):
+        assert tls is None
+        return self.main.client(**options)
+
+    def open(self, path, headers=(), *, tls=None, receive_buffer=None, **changes):
+        assert tls is None
+        host = self.hosts[path.partition("?")[0]]
+        client = host.client(receive_buffer=receive_buffer)
+        try:
+            return client.open(path, headers, **changes)
+        except BaseException:
+            client.vanish()
+            raise
+
+    def uri(self, path, *, tls=False):
+        assert not tls
+        return f"ws://127.0.0.1:{self.hosts[path].port}{path}"
+
+    def recorder(self):
+        return Recorder(self)
+
+    def recorded(self):
+        return [line for line in self.recorder_file.read_text().splitlines() if line]
+
+    def stop(self):
+        for host in self.hosts.values():
+            assert host.stop() == 0, host.text()
+        self.hosts = {}
+
+    def remove(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def take_tests(suite, names, without=()):
+    """Takes a suite's tests and fixtures into `names`, but for those that start an httpd of their own."""
+    for name, what in vars(suite).items():
+        arguments = getattr(getattr(what, "__code__", None), "co_varnames", ())
+        if name.startswith("__") or name[:14] in without or {"make_httpd", "mpm"} & set(arguments):
+            continue
+        names[name] = what
+    names.update(httpd=httpd, tls=tls)
+
+
+def plugin_of(name, init=None):
+    """The file of a test plugin, and its init function."""
+    return str(settings.TEST_PLUGINS / f"{name}.so"), init or f"{name}_init"
+
+
+@pytest.fixture(scope="module")
+def httpd(request):
+    """What the suite takes for its httpd."""
+    site = Site(request.module.SITES)
+    try:
+        yield site
+        site.stop()
+        site.error_log.verify()
+    finally:
+        site.stop()
+        site.remove()
+
+
+@pytest.fixture
+def tls():
+    """There is none."""
+    return None
