@@ -234,7 +234,7 @@ fn ask_plugin(
     connection: &Connection,
 ) -> Result<PluginPrivate, Refusal> {
     let start = Instant::now();
-    connection.call_begins(Callback::OnConnect, start);
+    connection.call_begins(Callback::Connect, start);
     // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
     let verdict = unsafe { plugin.on_connect(connection.server()) };
     let time = start.elapsed();
