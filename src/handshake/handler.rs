@@ -231,7 +231,7 @@ fn ask_plugin(
     child: &Child,
 ) -> Result<PluginPrivate, Refusal> {
     let verdict = child.while_opening(connection, || {
-        connection.run(Callback::OnConnect, || {
+        connection.run(Callback::Connect, || {
             // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
             unsafe { plugin.on_connect(connection.server()) }
         })
@@ -243,7 +243,7 @@ fn ask_plugin(
         // What it keeps for the connection must be given back all the same.
         connection.log_misuse(&"reject, and then a connection is accepted");
         connection.session().stop_sending();
-        connection.run(Callback::OnDisconnect, || {
+        connection.run(Callback::Disconnect, || {
             // SAFETY: as above; it is called once, and `private` is from this acceptance.
             unsafe { plugin.on_disconnect(private, connection.server()) }
         });

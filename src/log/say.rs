@@ -17,7 +17,10 @@ pub fn log(subject: &Subject<'_>, level: Level, tag: Tag, text: impl FnOnce() ->
             httpd::log::log(&websocket_module, subject, level, Status::SUCCESS, text);
         }
         Subject::Upgraded(_) | Subject::Server(_) if scribe::is_there() => {
-            Line::new(&websocket_module, subject, level, Status::SUCCESS, text).map(scribe::write);
+            if let Some(line) = Line::new(&websocket_module, subject, level, Status::SUCCESS, text)
+            {
+                scribe::write(line);
+            }
         }
         Subject::Upgraded(_) | Subject::Server(_) => {
             httpd::log::log(&websocket_module, subject, level, Status::SUCCESS, text);

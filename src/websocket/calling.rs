@@ -10,14 +10,14 @@ pub const VERY_LONG: Duration = Duration::from_secs(10);
 /// A callback of a plugin.
 #[derive(Clone, Copy)]
 pub enum Callback {
-    OnConnect = 1,
-    OnOpen,
-    OnMessage,
-    OnWritable,
-    OnTimer,
-    OnPong,
-    OnClose,
-    OnDisconnect,
+    Connect = 1,
+    Open,
+    Message,
+    Writable,
+    Timer,
+    Pong,
+    Close,
+    Disconnect,
 }
 
 /// Who is told of callbacks that have taken very long.

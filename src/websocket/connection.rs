@@ -308,7 +308,9 @@ impl Connection {
             // The request is httpd's now.
             None => Server::main().and_then(|server| line(&Subject::Server(server))),
         };
-        line.map(scribe::write);
+        if let Some(line) = line {
+            scribe::write(line);
+        }
     }
 
     /// Who waits for the socket, once the connection is open and while it is driven.

@@ -108,28 +108,28 @@ impl Environment for Outside {
 /// on_disconnect last.
 impl Application for Outside {
     fn on_open(&self) {
-        self.call(Callback::OnOpen, |plugin, private, server| {
+        self.call(Callback::Open, |plugin, private, server| {
             // SAFETY: the table lives as long as this does; the rest is as this `impl`'s comment says, and `call`.
             unsafe { plugin.on_open(private, server) }
         });
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
-        self.call(Callback::OnMessage, |plugin, private, server| {
+        self.call(Callback::Message, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
         });
     }
 
     fn on_writable(&self) {
-        self.call(Callback::OnWritable, |plugin, private, server| {
+        self.call(Callback::Writable, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
         });
     }
 
     fn on_timer(&self) {
-        self.call(Callback::OnTimer, |plugin, private, server| {
+        self.call(Callback::Timer, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_timer(private, server) }
         });
@@ -140,21 +140,21 @@ impl Application for Outside {
             return;
         }
         let round_trip = heartbeat.or_else(|| self.round_trip(payload));
-        self.call(Callback::OnPong, |plugin, private, server| {
+        self.call(Callback::Pong, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }
         });
     }
 
     fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
-        self.call(Callback::OnClose, |plugin, private, server| {
+        self.call(Callback::Close, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_close(private, server, code, reason, is_clean) }
         });
     }
 
     fn on_disconnect(&self) {
-        self.call(Callback::OnDisconnect, |plugin, private, server| {
+        self.call(Callback::Disconnect, |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }
         });
