@@ -12,7 +12,7 @@ from harness.rawclient import CLOSE, TEXT, close_frame, frame
 
 RELOADS = 15
 # More, since few of them meet the moment.
-RELOADS_OF_ONE = 60
+RELOADS_OF_ONE = 40
 CLIENTS = {"event": 24, "worker": 16, "prefork": 12}
 GOING_AWAY = 1001
 # Some say something and go, some stay until they are told to.
