@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use httpd::apr::Status;
 use httpd::log::Subject;
+use httpd::mpm;
 use httpd::request::{HandlerResult, Request, RequestHandle};
 use httpd::upgraded::Upgraded;
 use websocket_proto::ProtocolVersion;
@@ -283,11 +284,16 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
 }
 
 /// Gives the connection to a driver: the child's reactor, or this thread.
+///
+/// It is this thread in a child that has been told to stop. The MPM may have looked for connections, and found none,
+/// before this one was taken from its queue of accepted sockets: then it waits for this thread only, and ends the
+/// process, and a suspended connection with it, as soon as this thread is done. A connection that is counted before
+/// the MPM stops is waited for.
 fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) -> HandlerResult {
     let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
         Err("the client vanished".to_owned())
-    } else if child.reactor().is_some() && request.may_be_suspended() {
+    } else if child.reactor().is_some() && request.may_be_suspended() && !mpm::is_stopping() {
         let suspended = EventDriver::suspend(request, child, connection);
         suspended
             .map(|()| HandlerResult::Suspended)
