@@ -98,7 +98,12 @@ def test_ws_545_01_nothing_is_lost_or_late(httpd, kind, mode, place):
             assert client.receive_message().text == f"{n:03}" + "x" * 5000
         pong = client.receive_frame()
         assert (pong.opcode, pong.payload) == (PONG, b"p")
-        client.close_properly(1000)
+        if mode != "keepalive":
+            client.close_properly(1000)
+            return
+        # What httpd does with a connection that is kept for it is between the two.
+        client.send_close(1000)
+        assert client.receive_frame().close_code == 1000
 
 
 @pytest.mark.parametrize("place", PLACES, ids=["above", "below"])
@@ -111,6 +116,14 @@ def test_ws_545_02_a_message_larger_than_a_read_comes_whole_from_a_filter_that_g
         client.close_properly()
 
 
+def what_is_left(client):
+    """What comes up to the end, which may be a reset: something of what was sent has not been read."""
+    try:
+        return client.receive_to_eof()
+    except ConnectionResetError:
+        return b""
+
+
 @pytest.mark.parametrize("mode", FATAL)
 def test_ws_545_03_what_came_before_an_error_is_handled_and_the_error_is_in_the_log(httpd, tls, mode):
     with httpd.open(path(mode, ""), tls=tls) as client, httpd.open("/clean", tls=tls) as other:
@@ -119,7 +132,7 @@ def test_ws_545_03_what_came_before_an_error_is_handled_and_the_error_is_in_the_
             assert client.receive_message().text == "last words"
             if mode == "in-fatal":
                 client.send_frame(TEXT, "unheard")
-        assert client.receive_to_eof() == b""
+        assert what_is_left(client) == b""
         other.echo("untouched")
     httpd.error_log.wait_for(f"WS0302: .*the connection broke: {FATAL[mode]}", level="info")
 
@@ -129,7 +142,7 @@ def test_ws_545_04_the_plugin_is_told_of_the_end_once(httpd, tls):
     with httpd.open("/recorder", tls=tls) as client:
         client.echo("heard")
         client.send_frame(TEXT, "unheard")
-        assert client.receive_to_eof() == b""
+        assert what_is_left(client) == b""
     recorder.wait_for_ends()
 
 
