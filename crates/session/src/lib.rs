@@ -13,6 +13,7 @@
 //! | [`sending`] | what leaves it, from any thread |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
 //! | [`wire`] | the transport, and the frames that are on their way out |
+//! | [`edges`] | who takes its turns, when a poller reports edges to several threads |
 //! | [`watch`] | what a turn keeps an eye on: signs of life, idleness, age and rate |
 //! | [`ending`] | why it ended |
 //! | [`buffers`] | memory that sessions share |
@@ -30,6 +31,7 @@
 
 pub mod buffers;
 pub mod config;
+pub mod edges;
 pub mod ending;
 pub mod environment;
 pub mod outbox;

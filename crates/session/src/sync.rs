@@ -1,8 +1,13 @@
-//! Every lock and every atomic of this crate, so that another library can stand in for `std`'s: one that tries the
-//! schedules of small models.
+//! Every lock and every atomic of this crate: the standard library's, or, under `--cfg shuttle`, what the simulation can
+//! stop at (`tests/simulation`).
 
-pub use std::sync::atomic;
-pub use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+pub use std::sync::{Arc, OnceLock, PoisonError, TryLockError};
+
+#[cfg(not(shuttle))]
+pub use std::sync::{Condvar, Mutex, MutexGuard, atomic};
+
+#[cfg(shuttle)]
+pub use shuttle::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 /// Locks a mutex. A panic of somebody who held it has been told where it was caught, and has ended the session that it
 /// happened to; what the mutex guards is whole, because nothing that may panic runs while it is half changed.
