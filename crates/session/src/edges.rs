@@ -55,11 +55,12 @@ impl Edges {
         self.change(|state| state | QUEUED) & QUEUED == 0
     }
 
-    /// The job has come. True: the caller calls [`Edges::run`].
-    pub fn begin_queued(&self) -> bool {
+    /// The job has come, perhaps in one with an edge. True: the caller calls [`Edges::run`].
+    pub fn begin_queued(&self, is_hung_up: bool) -> bool {
+        let hung_up = if is_hung_up { HUNG_UP } else { 0 };
         let before = self.change(|state| match state & RUNNING {
-            0 => state & !QUEUED | RUNNING,
-            _ => state & !QUEUED | AGAIN,
+            0 => state & !QUEUED | RUNNING | hung_up,
+            _ => state & !QUEUED | AGAIN | hung_up,
         });
         before & RUNNING == 0
     }

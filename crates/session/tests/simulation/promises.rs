@@ -223,10 +223,6 @@ impl Promises {
             .collect()
     }
 
-    pub fn is_disconnected(&self) -> bool {
-        self.kept().is_disconnected
-    }
-
     /// Whether the peer has seen a Close frame of ours.
     pub fn has_close_arrived(&self) -> bool {
         self.kept().close_has_arrived

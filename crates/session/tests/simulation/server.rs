@@ -272,7 +272,7 @@ impl Server {
                     }
                     server.edges.begin(is_hung_up)
                 }
-                Happening::Job => server.edges.begin_queued(),
+                Happening::Job => server.edges.begin_queued(false),
                 Happening::Expired => {
                     *server.timer.lock().unwrap() = None;
                     server.set_timer(session.expire());

@@ -53,14 +53,6 @@ impl Settings {
             workers: chance.within(2, 3),
         }
     }
-
-    /// How long a WebSocket may live on at most, once its peer has fallen silent; `None` when pings are off.
-    pub fn patience(&self) -> Option<Duration> {
-        let config = &self.config;
-        (!config.ping_interval.is_zero()).then(|| {
-            config.ping_interval + config.pong_timeout + config.send_timeout + config.close_timeout
-        })
-    }
 }
 
 fn compression() -> (Agreed, Arc<CodecPool>) {
