@@ -16,6 +16,7 @@
 //! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
 //! | [`wire`] | the transport, and the frames that are on their way out |
+//! | [`edges`] | who takes its turns, when a poller reports edges to several threads |
 //! | [`watch`] | what a turn keeps an eye on: signs of life, idleness, age and rate |
 //! | [`ending`] | why it ended |
 //! | [`limits`] | bounds that depend on each other |
@@ -37,6 +38,7 @@
 
 pub mod buffers;
 pub mod config;
+pub mod edges;
 pub mod ending;
 pub mod environment;
 pub mod handover;

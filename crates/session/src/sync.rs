@@ -1,12 +1,17 @@
-//! Every lock and every atomic of this crate, so that another library can stand in for `std`'s: one that tries the
-//! schedules of small models.
+//! Every lock and every atomic of this crate: the standard library's; or, under `--cfg loom`, those that models of small
+//! parts are searched with (`schedules`); or, under `--cfg shuttle`, those that the simulation can stop at
+//! (`tests/simulation`).
 
-#[cfg(not(loom))]
-pub use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 pub use std::sync::{OnceLock, PoisonError};
+
+#[cfg(not(any(loom, shuttle)))]
+pub use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 #[cfg(loom)]
 pub use schedules::{Condvar, Mutex, MutexGuard, atomic};
+
+#[cfg(shuttle)]
+pub use shuttle::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 /// Locks a mutex. A panic of somebody who held it has been told where it was caught, and has ended the session that it
 /// happened to; what the mutex guards is whole, because nothing that may panic runs while it is half changed.

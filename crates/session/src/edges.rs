@@ -1,0 +1,106 @@
+//! Who takes a session's turns when a poller reports edges, on whatever thread waits for them.
+//!
+//! An edge is reported once, and the next one may come on another thread while the first is being handled. So a thread
+//! that finds the turns taken leaves word, and the thread that has them looks for word before it goes.
+//!
+//! | state | what it means | an edge | a wish for a turn ([`Edges::queue`]) | its job ([`Edges::begin_queued`]) |
+//! |---|---|---|---|---|
+//! | idle | nobody takes turns | **running** | **queued** | does not come |
+//! | running | a thread takes turns | *again* is added | *queued* is added | *queued* goes, *again* is added |
+//! | queued | a job is under way that will take turns | none of its business | has been told | **running** |
+//!
+//! *Queued* goes together with *running*: the job then finds turns taken, and leaves word. *Hung up* goes with every
+//! state, and stays: the poller says it once, and a turn may not be able to read yet.
+//!
+//! One word holds all of it, and each step changes it at once: what one runner did is visible to the next, because each
+//! acquires what the last has released.
+
+use crate::environment::Wait;
+use crate::sync::atomic::{AtomicU8, Ordering};
+
+const RUNNING: u8 = 1;
+const AGAIN: u8 = 1 << 1;
+const QUEUED: u8 = 1 << 2;
+const HUNG_UP: u8 = 1 << 3;
+
+/// The turns of one session whose poller reports edges.
+#[derive(Debug, Default)]
+pub struct Edges(AtomicU8);
+
+/// Whom the turns are taken for, on the thread that takes them.
+pub trait Driven {
+    /// Takes one turn. `is_hung_up`: the poller has seen the peer's end.
+    fn turn(&mut self, is_hung_up: bool) -> Wait;
+
+    /// Has [`Edges::begin_queued`] and [`Edges::run`] called behind the turns of others.
+    fn queue(&mut self);
+}
+
+impl Edges {
+    /// The poller has reported an edge. True: the caller calls [`Edges::run`]. False: whoever takes turns has word, or
+    /// the job that is under way is going to see it anyway; a peer that sends without end gets no turn before others
+    /// because of its latest bytes.
+    pub fn begin(&self, is_hung_up: bool) -> bool {
+        let hung_up = if is_hung_up { HUNG_UP } else { 0 };
+        let before = self.change(|state| match state {
+            _ if state & RUNNING != 0 => state | AGAIN | hung_up,
+            _ if state & QUEUED != 0 => state | hung_up,
+            _ => state | RUNNING | hung_up,
+        });
+        before & (RUNNING | QUEUED) == 0
+    }
+
+    /// A turn is to be taken behind those of others. True: the caller sends the job, one for all who ask meanwhile.
+    pub fn queue(&self) -> bool {
+        self.change(|state| state | QUEUED) & QUEUED == 0
+    }
+
+    /// The job has come, perhaps in one with an edge. True: the caller calls [`Edges::run`].
+    pub fn begin_queued(&self, is_hung_up: bool) -> bool {
+        let hung_up = if is_hung_up { HUNG_UP } else { 0 };
+        let before = self.change(|state| match state & RUNNING {
+            0 => state & !QUEUED | RUNNING | hung_up,
+            _ => state & !QUEUED | AGAIN | hung_up,
+        });
+        before & RUNNING == 0
+    }
+
+    /// Takes turns until there is nothing to do now.
+    pub fn run(&self, driven: &mut impl Driven) {
+        loop {
+            let is_hung_up = self.0.load(Ordering::Relaxed) & HUNG_UP != 0;
+            if driven.turn(is_hung_up) == Wait::Again {
+                // What has come meanwhile is for the next turn, too.
+                let before = self.change(|state| state & !(RUNNING | AGAIN) | QUEUED);
+                if before & QUEUED == 0 {
+                    driven.queue();
+                }
+                return;
+            }
+            let before = self.change(|state| match state & AGAIN {
+                0 => state & !RUNNING,
+                _ => state & !AGAIN,
+            });
+            if before & AGAIN == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Changes the word, and says what it was.
+    fn change(&self, to: impl Fn(u8) -> u8) -> u8 {
+        let mut state = self.0.load(Ordering::Relaxed);
+        loop {
+            // Acquire: what the last runner did. Release: what this one did, and what came before its word.
+            match self.0.compare_exchange_weak(
+                state,
+                to(state),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(before) => return before,
+                Err(now) => state = now,
+            }
+        }
+    }
+}

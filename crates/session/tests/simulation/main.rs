@@ -1,0 +1,328 @@
+//! One WebSocket in a world in which a seed decides everything: the time, what the network does, what the peer, the
+//! application and its threads do, and who takes the next step. Run by scripts/simulate.
+#![cfg(shuttle)]
+
+mod chance;
+mod kept;
+mod letter;
+mod network;
+mod peer;
+mod poller;
+mod promises;
+mod schedule;
+mod server;
+mod settings;
+mod transport;
+mod world;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use shuttle::{FailurePersistence, Runner};
+
+use crate::chance::Chance;
+use crate::kept::KEPT;
+use crate::peer::Peer;
+use crate::poller::Poller;
+use crate::promises::Promises;
+use crate::schedule::Seeds;
+use crate::server::{Server, SimulatedSession};
+use crate::settings::Settings;
+use crate::world::World;
+
+/// A WebSocket that lives on beyond this is told to end.
+const LONG: Duration = Duration::from_secs(20);
+
+/// How many workers, threads and others there are, whether they are all done, and what must be so while nobody moves.
+struct Life {
+    world: Arc<World>,
+    promises: Arc<Promises>,
+    poller: Arc<Poller>,
+    session: Arc<SimulatedSession>,
+    settings: Settings,
+    is_told_to_end: bool,
+}
+
+/// Lives one seed. Runs as the timekeeper: only when nobody else can take a step.
+fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<World>>>) {
+    let world = World::new(seed, origin, tells);
+    *last_world.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&world));
+    let settings = Settings::draw(&mut Chance::new(!seed));
+    let promises = Arc::new(Promises::default());
+    let poller = Poller::new(&world);
+    let session = Server::open(&world, &promises, &poller, &settings);
+    let mut threads = Vec::new();
+    for _ in 0..settings.workers {
+        let session = Arc::clone(&session);
+        threads.push(shuttle::thread::spawn(move || Server::work(&session)));
+    }
+    for origin in 1..=settings.threads {
+        let session = Arc::clone(&session);
+        threads.push(shuttle::thread::spawn(move || {
+            Server::live(&session, origin as u16)
+        }));
+    }
+    let peer = Peer::new(&world, &promises, &poller, &settings);
+    threads.push(shuttle::thread::spawn(move || peer.live()));
+    if world.draw(|chance| chance.percent(15)) {
+        let (world, session) = (Arc::clone(&world), Arc::clone(&session));
+        threads.push(shuttle::thread::spawn(move || {
+            world.pause(world.draw(|chance| Duration::from_micros(chance.below(3_000_000))));
+            world.tell(|| "the process drains".to_owned());
+            session.drain_at(world.instant());
+        }));
+    }
+    poller.arm();
+    let mut life = Life {
+        world,
+        promises,
+        poller,
+        session,
+        settings,
+        is_told_to_end: false,
+    };
+    loop {
+        // Until nobody else can take a step.
+        shuttle::thread::yield_now();
+        if !life.goes_on() {
+            break;
+        }
+    }
+    life.world.end();
+    life.poller.stop();
+    life.poller.peer().wake();
+    for thread in threads {
+        thread.join().expect("a part of the world has failed");
+    }
+    life.promises.at_the_end();
+}
+
+impl Life {
+    /// Lets the time pass until something happens. Says whether anything is going to.
+    fn goes_on(&mut self) -> bool {
+        let has_ended = self.session.environment().has_ended();
+        if !has_ended {
+            self.is_at_rest();
+        }
+        let timer = if has_ended { None } else { self.poller.timer() };
+        let next = [self.world.state().next_moment(), timer]
+            .into_iter()
+            .flatten()
+            .min();
+        let Some(next) = next else {
+            if has_ended {
+                return false;
+            }
+            assert!(
+                !self.is_told_to_end,
+                "the session neither ends nor waits for anything"
+            );
+            self.is_told_to_end = true;
+            self.world
+                .tell(|| "nothing more happens: the process drains".to_owned());
+            self.session.drain_at(self.world.instant());
+            return true;
+        };
+        let next = match has_ended || self.is_told_to_end {
+            true => next,
+            false => next.min(LONG),
+        };
+        let due = {
+            let mut state = self.world.state();
+            state.now = state.now.max(next);
+            state.take_due()
+        };
+        assert!(
+            has_ended || self.world.state().now < 2 * LONG,
+            "the session has outlived its timeouts"
+        );
+        if !self.is_told_to_end && !has_ended && self.world.state().now >= LONG {
+            self.is_told_to_end = true;
+            self.world
+                .tell(|| "it has been long: the process drains".to_owned());
+            self.session.drain_at(self.world.instant());
+        }
+        for sleeper in due {
+            sleeper.wake();
+        }
+        self.poller.look();
+        self.poller.time_has_passed();
+        true
+    }
+
+    /// Nobody can take a step: then nobody may be waiting for something that is possible.
+    fn is_at_rest(&self) {
+        let (session, limit) = (&self.session, self.settings.config.send_buffer);
+        let (has_input, has_room, reads_no_more) = {
+            let state = self.world.state();
+            if state.is_reset {
+                return;
+            }
+            (
+                state.inward.has_arrived(),
+                state.outward.room() > 0,
+                state.reads_no_more,
+            )
+        };
+        let buffered = session.buffered();
+        let in_callback = self.promises.callback();
+        let blocked = self.promises.blocked();
+        if !self.settings.sends_parts {
+            for origin in &blocked {
+                let most = if *origin == letter::CALLBACKS {
+                    2 * limit
+                } else {
+                    limit
+                };
+                assert!(
+                    buffered >= most && !session.has_ended(),
+                    "{origin} is blocked in send although there is room"
+                );
+            }
+            let is_gathering = in_callback && !blocked.contains(&letter::CALLBACKS);
+            assert!(
+                !has_room || buffered == 0 || is_gathering,
+                "{buffered} bytes wait although the socket has room"
+            );
+        }
+        if in_callback {
+            return;
+        }
+        let is_paced = self.settings.config.rate_limit.is_some();
+        let may_read = buffered < 2 * limit && !is_paced && !(session.has_ended() && reads_no_more);
+        assert!(
+            !has_input || !may_read,
+            "input lies in the socket, and nobody reads it: {buffered} bytes wait, the limit is {limit}, ended {}, {:?}",
+            session.has_ended(),
+            self.world.state().inward
+        );
+    }
+}
+
+/// Runs seeds, on this thread. Says which marks they have reached, or which seed failed, why, and its story.
+fn run(
+    first: u64,
+    count: u64,
+    tells: bool,
+) -> Result<BTreeSet<&'static str>, (u64, String, Vec<String>)> {
+    let mut config = shuttle::Config::new();
+    config.stack_size = 0x20000;
+    config.failure_persistence = FailurePersistence::None;
+    config.max_steps = shuttle::MaxSteps::None;
+    let runner = Runner::new(Seeds::new(first, count), config);
+    let world = Arc::new(Mutex::new(None));
+    let seeds = Arc::new(Mutex::new((first, BTreeSet::new())));
+    let origin = Instant::now();
+    let (shared, progress) = (Arc::clone(&world), Arc::clone(&seeds));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runner.run(move || {
+            let seed = progress.lock().unwrap().0;
+            live(seed, origin, tells, &shared);
+            let marks = shared.lock().unwrap().as_ref().unwrap().marks();
+            let mut progress = progress.lock().unwrap();
+            progress.0 += 1;
+            progress.1.extend(marks);
+        });
+    }));
+    let (seed, marks) = &*seeds.lock().unwrap_or_else(PoisonError::into_inner);
+    match outcome {
+        Ok(_) => Ok(marks.clone()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            let world = world.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err((
+                *seed,
+                text.unwrap_or_default(),
+                world.map(|world| world.story()).unwrap_or_default(),
+            ))
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// What is said of a seed that failed: how to have it again, why it failed, and what happened.
+fn report(seed: u64, why: &str, story: &[String]) -> String {
+    format!(
+        "seed {seed}: {why}\n{}\nseed {seed}: {why}\nagain: make simulate SEED={seed}",
+        story.join("\n")
+    )
+}
+
+/// Fails the test: panics are silent here.
+fn fail(report: &str) -> ! {
+    eprintln!("{report}");
+    panic!("a seed has failed")
+}
+
+/// Rare paths that many seeds have to go, or they prove little.
+const REQUIRED: [&str; 4] = [
+    "a callback panics",
+    "a try_send finds no room",
+    "on_writable",
+    "the socket is full",
+];
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+    if let Some(seed) = number("SEED") {
+        let outcome = run(seed, 1, true);
+        match outcome {
+            Ok(marks) => println!("seed {seed} is well: {marks:?}"),
+            Err((_, why, story)) => fail(&report(seed, &why, &story)),
+        }
+        return;
+    }
+    let seeds = number("SEEDS").unwrap_or(20_000);
+    // shuttle's own account of a panic is of its schedule; ours is the story.
+    std::panic::set_hook(Box::new(|_| {}));
+    let begin = Instant::now();
+    for &seed in KEPT {
+        if let Err((_, why, story)) = run(seed, 1, true) {
+            fail(&report(seed, &why, &story));
+        }
+    }
+    let threads: Vec<_> = (0..2)
+        .map(|half| {
+            std::thread::spawn(move || {
+                let mut marks = BTreeSet::new();
+                let (mut at, end) = (half * seeds / 2, (half + 1) * seeds / 2);
+                while at < end && !HAS_FAILED.load(Ordering::Relaxed) {
+                    let count = 500.min(end - at);
+                    match run(at, count, false) {
+                        Ok(more) => marks.extend(more),
+                        Err(failure) => {
+                            HAS_FAILED.store(true, Ordering::Relaxed);
+                            return Err(failure);
+                        }
+                    }
+                    at += count;
+                }
+                Ok(marks)
+            })
+        })
+        .collect();
+    let mut all = BTreeSet::new();
+    for thread in threads {
+        match thread.join().unwrap() {
+            Ok(marks) => all.extend(marks),
+            Err((seed, why, _)) => {
+                let story = run(seed, 1, true).err().map(|(_, _, story)| story);
+                fail(&report(seed, &why, &story.unwrap_or_default()));
+            }
+        }
+    }
+    for mark in REQUIRED {
+        if seeds >= 2_000 && !all.contains(mark) {
+            fail(&format!("no seed has come to: {mark}"));
+        }
+    }
+    println!("{seeds} seeds in {:?}; marks {all:?}", begin.elapsed());
+}

@@ -1,0 +1,173 @@
+//! What the reactor is to the server: it reports edges, runs jobs and keeps one timer, for a few threads that wait for it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use shuttle::sync::{Condvar, Mutex};
+
+use crate::world::{Sleeper, World, lock};
+
+/// What a worker gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Happening {
+    /// The socket has become ready.
+    Edge { is_writable: bool, is_hung_up: bool },
+    /// The turn that was asked for.
+    Job,
+    /// The timer has expired.
+    Expired,
+}
+
+/// The poller of one socket.
+pub struct Poller {
+    world: Arc<World>,
+    /// Woken when something arrives at the peer, or there is room for it to write.
+    peer: Arc<Sleeper>,
+    queue: Mutex<Queue>,
+    happens: Condvar,
+    /// When the timer expires, in microseconds; [`NEVER`] when it is off.
+    timer: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    happenings: VecDeque<Happening>,
+    is_armed: bool,
+    has_stopped: bool,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl Poller {
+    pub fn new(world: &Arc<World>) -> Arc<Self> {
+        Arc::new(Poller {
+            world: Arc::clone(world),
+            peer: Arc::default(),
+            queue: Mutex::default(),
+            happens: Condvar::new(),
+            timer: AtomicU64::new(NEVER),
+        })
+    }
+
+    /// Where the peer waits.
+    pub fn peer(&self) -> &Arc<Sleeper> {
+        &self.peer
+    }
+
+    /// Begins to report: once at once, for what is there already.
+    pub fn arm(&self) {
+        lock(&self.queue).is_armed = true;
+        let is_ended = self.world.state().inward.is_ended();
+        self.edge(true, is_ended);
+    }
+
+    /// No more of it.
+    pub fn disarm(&self) {
+        lock(&self.queue).is_armed = false;
+    }
+
+    /// Lets arrive what is due, and reports it.
+    pub fn look(&self) {
+        let (inward, is_ended, outward) = {
+            let mut state = self.world.state();
+            let now = state.now;
+            let is_reset = state.is_reset;
+            let inward = state.inward.arrive(now);
+            (
+                inward || is_reset,
+                is_reset || state.inward.is_ended(),
+                state.outward.arrive(now) || is_reset,
+            )
+        };
+        if inward {
+            self.edge(is_ended, is_ended);
+        }
+        if outward {
+            self.peer.wake();
+        }
+    }
+
+    /// There is room for a server that was refused some.
+    pub fn is_writable(&self) {
+        self.edge(true, false);
+    }
+
+    fn edge(&self, is_writable: bool, is_hung_up: bool) {
+        let mut queue = lock(&self.queue);
+        if !queue.is_armed {
+            return;
+        }
+        // Edges that nobody has fetched yet become one.
+        if let Some(Happening::Edge {
+            is_writable: writable,
+            is_hung_up: hung_up,
+        }) = queue
+            .happenings
+            .iter_mut()
+            .find(|happening| matches!(happening, Happening::Edge { .. }))
+        {
+            *writable |= is_writable;
+            *hung_up |= is_hung_up;
+            return;
+        }
+        queue.happenings.push_back(Happening::Edge {
+            is_writable,
+            is_hung_up,
+        });
+        drop(queue);
+        self.happens.notify_one();
+    }
+
+    /// Has a job run behind everything else.
+    pub fn job(&self) {
+        lock(&self.queue).happenings.push_back(Happening::Job);
+        self.happens.notify_one();
+    }
+
+    /// Has the timer expire at a time, or earlier.
+    pub fn set_timer(&self, at: Instant) {
+        let at = self.world.since_begin(at).as_micros() as u64;
+        self.timer.store(at, Ordering::SeqCst);
+    }
+
+    /// When the timer expires.
+    pub fn timer(&self) -> Option<Duration> {
+        let at = self.timer.load(Ordering::SeqCst);
+        (at != NEVER).then(|| Duration::from_micros(at + 1))
+    }
+
+    /// The time has come, if it has.
+    pub fn time_has_passed(&self) {
+        let now = self.world.state().now;
+        if self.timer().is_some_and(|at| at <= now) {
+            self.timer.store(NEVER, Ordering::SeqCst);
+            lock(&self.queue).happenings.push_back(Happening::Expired);
+            self.happens.notify_one();
+        }
+    }
+
+    /// What happens next; `None` when nothing will any more.
+    pub fn next(&self) -> Option<Happening> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if let Some(happening) = queue.happenings.pop_front() {
+                return Some(happening);
+            }
+            if queue.has_stopped {
+                return None;
+            }
+            queue = self
+                .happens
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing happens any more.
+    pub fn stop(&self) {
+        lock(&self.queue).has_stopped = true;
+        self.happens.notify_all();
+    }
+}

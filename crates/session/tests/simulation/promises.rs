@@ -1,0 +1,230 @@
+//! What is promised to plugins and peers, checked after every step; it knows nothing of how the session keeps it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use websocket_proto::MessageKind;
+
+use crate::letter::{self, CALLBACKS, Origin, PEER};
+
+/// The promises of one WebSocket.
+#[derive(Default)]
+pub struct Promises(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// What the server's side has sent, by sender.
+    sent: BTreeMap<Origin, Correspondence>,
+    /// What the peer has sent.
+    sent_by_peer: Correspondence,
+    callback: Option<&'static str>,
+    is_opened: bool,
+    is_closed: bool,
+    is_disconnected: bool,
+    /// The peer has seen our Close frame: nothing follows it.
+    close_has_arrived: bool,
+    /// The server's side has given the connection up, or lost it: what was accepted need not arrive.
+    is_broken: bool,
+}
+
+/// Messages of one sender, in their order.
+#[derive(Default)]
+struct Correspondence {
+    /// By number: whether it was accepted; `None` while the call is under way.
+    letters: Vec<Option<bool>>,
+    /// The next number that may arrive.
+    next: usize,
+    arrived: usize,
+}
+
+impl Correspondence {
+    fn arrive(&mut self, number: u32, from: &str) {
+        let number = number as usize;
+        assert!(
+            number < self.letters.len(),
+            "{from} never sent message {number}"
+        );
+        assert!(
+            number >= self.next,
+            "message {number} of {from} arrived twice, or out of order"
+        );
+        for skipped in self.next..number {
+            assert!(
+                self.letters[skipped] == Some(false),
+                "message {skipped} of {from} was accepted, and {number} arrived before it"
+            );
+        }
+        assert!(
+            self.letters[number] != Some(false),
+            "message {number} of {from} was refused, and arrived"
+        );
+        self.next = number + 1;
+        self.arrived += 1;
+    }
+
+    fn accepted(&self) -> usize {
+        self.letters
+            .iter()
+            .filter(|letter| **letter == Some(true))
+            .count()
+    }
+}
+
+impl Promises {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // The application's side.
+
+    /// A sender of the server's side is going to send; the number of its message.
+    pub fn send_begins(&self, origin: Origin) -> u32 {
+        let mut kept = self.kept();
+        let letters = &mut kept.sent.entry(origin).or_default().letters;
+        letters.push(None);
+        letters.len() as u32 - 1
+    }
+
+    /// Whether the message was accepted.
+    pub fn send_ends(&self, origin: Origin, number: u32, is_accepted: bool) {
+        let mut kept = self.kept();
+        let correspondence = kept.sent.entry(origin).or_default();
+        let has_arrived = (number as usize) < correspondence.next;
+        assert!(
+            is_accepted || !has_arrived,
+            "message {number} of {origin} has arrived, and its send failed"
+        );
+        correspondence.letters[number as usize] = Some(is_accepted);
+    }
+
+    /// A callback begins; [`Promises::callback_ends`] when it returns or panics.
+    pub fn callback_begins(&self, name: &'static str) {
+        let mut kept = self.kept();
+        if let Some(other) = kept.callback.replace(name) {
+            panic!("{name} while {other} is running");
+        }
+        assert!(!kept.is_disconnected, "{name} after on_disconnect");
+        match name {
+            "on_open" => {
+                assert!(!kept.is_opened, "on_open twice");
+                kept.is_opened = true;
+            }
+            "on_close" => {
+                assert!(kept.is_opened, "on_close without on_open");
+                assert!(!kept.is_closed, "on_close twice");
+                kept.is_closed = true;
+            }
+            "on_disconnect" => {
+                assert!(
+                    kept.is_opened == kept.is_closed,
+                    "on_disconnect without on_close"
+                );
+                kept.is_disconnected = true;
+            }
+            _ => {
+                assert!(kept.is_opened, "{name} before on_open");
+                assert!(!kept.is_closed, "{name} after on_close");
+            }
+        }
+    }
+
+    pub fn callback_ends(&self) {
+        self.kept().callback = None;
+    }
+
+    /// A message has reached the application.
+    pub fn application_got(&self, kind: MessageKind, payload: &[u8]) {
+        let (origin, number) =
+            letter::read(payload).expect("a message of the peer's has changed on its way");
+        assert_eq!(origin, PEER, "a message of ours came back");
+        assert_eq!(
+            kind,
+            letter::kind(number),
+            "text and binary have changed places"
+        );
+        self.kept().sent_by_peer.arrive(number, "the peer");
+    }
+
+    // The peer's side.
+
+    /// The peer sends: the number of its message.
+    pub fn peer_sends(&self) -> u32 {
+        let mut kept = self.kept();
+        let letters = &mut kept.sent_by_peer.letters;
+        letters.push(Some(true));
+        letters.len() as u32 - 1
+    }
+
+    /// A message has reached the peer.
+    pub fn peer_got(&self, kind: MessageKind, payload: &[u8]) {
+        let (origin, number) =
+            letter::read(payload).expect("a message of ours has changed on its way");
+        assert_ne!(origin, PEER, "the peer's own message came back");
+        assert_eq!(
+            kind,
+            letter::kind(number),
+            "text and binary have changed places"
+        );
+        let mut kept = self.kept();
+        assert!(!kept.close_has_arrived, "a message after the Close frame");
+        let from = match origin {
+            CALLBACKS => "the callbacks".to_owned(),
+            thread => format!("thread {thread}"),
+        };
+        kept.sent.entry(origin).or_default().arrive(number, &from);
+    }
+
+    /// Any frame has reached the peer.
+    pub fn peer_got_close(&self) {
+        let was_there = std::mem::replace(&mut self.kept().close_has_arrived, true);
+        assert!(!was_there, "a second Close frame");
+    }
+
+    /// The connection is lost, or given up: what was accepted need not arrive.
+    pub fn broken(&self) {
+        self.kept().is_broken = true;
+    }
+
+    // At the end.
+
+    /// Everything has ended. `is_accepted`: the application had accepted the connection.
+    pub fn at_the_end(&self) {
+        let kept = self.kept();
+        assert!(
+            kept.is_disconnected,
+            "the connection has ended without on_disconnect"
+        );
+        if kept.is_broken {
+            return;
+        }
+        for (origin, correspondence) in &kept.sent {
+            assert_eq!(
+                correspondence.arrived,
+                correspondence.accepted(),
+                "of {origin}'s accepted messages some never arrived, although the connection was closed in order"
+            );
+        }
+    }
+
+    /// Whether a callback is running.
+    pub fn callback(&self) -> bool {
+        self.kept().callback.is_some()
+    }
+
+    /// Who is in the middle of a send.
+    pub fn blocked(&self) -> Vec<Origin> {
+        let kept = self.kept();
+        let is_sending =
+            |correspondence: &Correspondence| correspondence.letters.last() == Some(&None);
+        kept.sent
+            .iter()
+            .filter(|(_, sent)| is_sending(sent))
+            .map(|(origin, _)| *origin)
+            .collect()
+    }
+
+    /// Whether the peer has seen a Close frame of ours.
+    pub fn has_close_arrived(&self) -> bool {
+        self.kept().close_has_arrived
+    }
+}

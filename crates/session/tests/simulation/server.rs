@@ -1,0 +1,411 @@
+//! The server: one session in its environment, the workers that take its turns, and an application that does with it
+//! whatever its seed says.
+
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use session::edges::{Driven, Edges};
+use session::environment::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use session::{Buffers, ClosedBy, Outgoing, Refused, Session, Wait};
+use websocket_proto::{CloseCode, CloseFrame, Compression, MessageKind};
+
+use crate::letter::{self, CALLBACKS, Origin};
+use crate::poller::{Happening, Poller};
+use crate::promises::Promises;
+use crate::settings::Settings;
+use crate::transport::Socket;
+use crate::world::{Sleeper, World};
+
+/// The session of the simulation.
+pub type SimulatedSession = Session<Server>;
+
+/// What the session has of the outside.
+pub struct Server {
+    world: Arc<World>,
+    promises: Arc<Promises>,
+    poller: Arc<Poller>,
+    edges: Edges,
+    /// When the timer that is set expires.
+    timer: Mutex<Option<Instant>>,
+    session: Mutex<Weak<SimulatedSession>>,
+    /// Woken by on_writable.
+    writers: Mutex<Vec<Arc<Sleeper>>>,
+    /// A try_send was told that there is no room, and waits for on_writable.
+    wants_room: AtomicBool,
+    /// A callback is doing something of its own that takes time.
+    is_busy: AtomicBool,
+    sends_parts: bool,
+    deeds_left: AtomicU64,
+    most_length: u64,
+    has_ended: AtomicBool,
+}
+
+impl Environment for Server {
+    type Transport = Socket;
+}
+
+impl Server {
+    /// A server with one WebSocket, which its application has accepted, and which is open.
+    pub fn open(
+        world: &Arc<World>,
+        promises: &Arc<Promises>,
+        poller: &Arc<Poller>,
+        settings: &Settings,
+    ) -> Arc<SimulatedSession> {
+        let server = Server {
+            world: Arc::clone(world),
+            promises: Arc::clone(promises),
+            poller: Arc::clone(poller),
+            edges: Edges::default(),
+            timer: Mutex::default(),
+            session: Mutex::default(),
+            writers: Mutex::default(),
+            wants_room: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            sends_parts: settings.sends_parts,
+            deeds_left: AtomicU64::new(world.draw(|chance| chance.within(0, 20))),
+            most_length: world.draw(|chance| [30, 300, 3_000][chance.below(3) as usize]),
+            has_ended: AtomicBool::new(false),
+        };
+        let compression = settings.compression.clone();
+        let session = Session::new(
+            server,
+            &settings.config,
+            compression,
+            Arc::new(Buffers::default()),
+        );
+        let session = Arc::new(session);
+        *session.environment().session.lock().unwrap() = Arc::downgrade(&session);
+        if world.draw(|chance| chance.percent(20)) {
+            // As on_connect does: it goes out after the opening handshake.
+            let _ = session.environment().send(&session, CALLBACKS);
+        }
+        session.accept();
+        session.open(Socket::new(world, promises, poller, settings.is_layered));
+        session
+    }
+
+    /// Whether the session has ended.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
+    /// Whether a callback does something of its own that takes time.
+    pub fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::SeqCst)
+    }
+
+    /// Whether on_writable has been promised.
+    pub fn wants_room(&self) -> bool {
+        self.wants_room.load(Ordering::SeqCst)
+    }
+
+    fn session(&self) -> Arc<SimulatedSession> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session
+            .upgrade()
+            .expect("a callback runs while the session is there")
+    }
+
+    // What the application does.
+
+    /// In a callback of the name.
+    fn in_callback(&self, name: &'static str, body: impl FnOnce(&SimulatedSession)) {
+        struct Ends<'a>(&'a Server);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.is_busy.store(false, Ordering::SeqCst);
+                self.0.promises.callback_ends();
+            }
+        }
+        self.world.tell(|| format!("{name} is called"));
+        self.promises.callback_begins(name);
+        let _ends = Ends(self);
+        body(&self.session());
+    }
+
+    /// Does some of what there is to do, in a callback that may panic.
+    fn act(&self, session: &SimulatedSession) {
+        for _ in 0..self.world.draw(|chance| chance.below(4)) {
+            if self.deeds_left.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            self.deeds_left.fetch_sub(1, Ordering::SeqCst);
+            match self.world.draw(|chance| chance.below(100)) {
+                0..3 => {
+                    self.world.tell(|| "the application panics".to_owned());
+                    self.world.mark("a callback panics");
+                    self.world.state().reads_no_more = true;
+                    resume_unwind(Box::new("the application panics"));
+                }
+                3..10 => self.take_time(),
+                _ => self.deed(session, CALLBACKS),
+            }
+        }
+    }
+
+    /// Computes, or sleeps, for a while.
+    fn take_time(&self) {
+        let time = self
+            .world
+            .draw(|chance| Duration::from_micros(chance.below(500)));
+        self.is_busy.store(true, Ordering::SeqCst);
+        match self.world.draw(|chance| chance.percent(70)) {
+            true => self.world.spend(time),
+            false => self.world.pause(time * 100),
+        }
+        self.is_busy.store(false, Ordering::SeqCst);
+    }
+
+    /// One thing that an application does, on any thread.
+    fn deed(&self, session: &SimulatedSession, origin: Origin) {
+        match self.world.draw(|chance| chance.below(100)) {
+            0..55 => drop(self.send(session, origin)),
+            55..75 => drop(self.try_send(session, origin)),
+            75..85 if self.sends_parts && origin == CALLBACKS => self.send_parts(session),
+            75..88 => {
+                let after = self
+                    .world
+                    .draw(|chance| Duration::from_micros(chance.below(900_000)));
+                session.set_timer(Some(self.world.instant() + after));
+            }
+            88..92 => {
+                let _ = session.send(Outgoing::Ping(b"application"));
+            }
+            92..94 => {
+                self.world.tell(|| format!("{origin} closes"));
+                let frame = CloseFrame::from(CloseCode::NORMAL_CLOSURE);
+                session.close(Some(&frame), ClosedBy::Plugin);
+            }
+            _ => {
+                let _ = session.send(Outgoing::Pong(b"application"));
+            }
+        }
+    }
+
+    fn send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
+        self.send_by(session, origin, SimulatedSession::send, "sends")
+    }
+
+    fn try_send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
+        // Whoever is refused is promised on_writable, which may come before the refusal is known here.
+        let sent = self.send_by(session, origin, SimulatedSession::try_send, "tries to send");
+        if sent == Err(Refused::Full) {
+            self.world.mark("a try_send finds no room");
+        }
+        sent
+    }
+
+    fn send_by(
+        &self,
+        session: &SimulatedSession,
+        origin: Origin,
+        send: impl FnOnce(&SimulatedSession, Outgoing<'_>) -> Result<(), Refused>,
+        verb: &str,
+    ) -> Result<(), Refused> {
+        let number = self.promises.send_begins(origin);
+        let length = self.world.draw(|chance| chance.length(self.most_length));
+        let bytes = letter::write(origin, number, length);
+        self.world
+            .tell(|| format!("{origin} {verb} message {number}, {} bytes", bytes.len()));
+        let outgoing = Outgoing::Message(letter::kind(number), Compression::Default, &bytes);
+        let sent = send(session, outgoing);
+        self.world
+            .tell(|| format!("{origin}'s message {number}: {sent:?}"));
+        self.promises.send_ends(origin, number, sent.is_ok());
+        sent
+    }
+
+    /// A message in parts, from a callback; others come between, and wait.
+    fn send_parts(&self, session: &SimulatedSession) {
+        let number = self.promises.send_begins(CALLBACKS);
+        let bytes = letter::write(CALLBACKS, number, 40);
+        let parts = self.world.draw(|chance| chance.within(1, 3)) as usize;
+        let size = bytes.len().div_ceil(parts);
+        let mut sent = Ok(());
+        for (index, part) in bytes.chunks(size).enumerate() {
+            sent = sent.and_then(|()| {
+                session.send(Outgoing::Fragment {
+                    kind: letter::kind(number),
+                    payload: part,
+                    is_final: index == parts - 1 || (index + 1) * size >= bytes.len(),
+                })
+            });
+        }
+        self.promises.send_ends(CALLBACKS, number, sent.is_ok());
+    }
+
+    /// A thread of the application's own.
+    pub fn live(session: &SimulatedSession, origin: Origin) {
+        let server = session.environment();
+        let world = &server.world;
+        let wakes = Arc::new(Sleeper::default());
+        server.writers.lock().unwrap().push(Arc::clone(&wakes));
+        for _ in 0..world.draw(|chance| chance.within(1, 10)) {
+            if world.is_over() {
+                return;
+            }
+            if world.draw(|chance| chance.percent(40)) {
+                world.pause(world.draw(|chance| Duration::from_micros(chance.below(100_000))));
+            }
+            server.deed(session, origin);
+        }
+    }
+
+    // What the driver does.
+
+    /// Takes turns as the poller says, until it stops.
+    pub fn work(session: &SimulatedSession) {
+        let server = session.environment();
+        let mut buffer = vec![0; 1024];
+        while let Some(happening) = server.poller.next() {
+            server.world.tell(|| format!("a worker gets {happening:?}"));
+            let runs = match happening {
+                Happening::Edge {
+                    is_writable,
+                    is_hung_up,
+                } => {
+                    if is_writable {
+                        session.resume();
+                    }
+                    server.edges.begin(is_hung_up)
+                }
+                Happening::Job => server.edges.begin_queued(false),
+                Happening::Expired => {
+                    *server.timer.lock().unwrap() = None;
+                    server.set_timer(session.expire());
+                    server.edges.begin(false)
+                }
+            };
+            if runs {
+                server.edges.run(&mut Turns {
+                    session,
+                    buffer: &mut buffer,
+                });
+            }
+        }
+    }
+
+    fn set_timer(&self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return };
+        let mut timer = self.timer.lock().unwrap();
+        if timer.is_none_or(|set| deadline < set) {
+            *timer = Some(deadline);
+            self.poller.set_timer(deadline);
+        }
+    }
+}
+
+/// The turns of one worker.
+struct Turns<'a> {
+    session: &'a SimulatedSession,
+    buffer: &'a mut [u8],
+}
+
+impl Driven for Turns<'_> {
+    fn turn(&mut self, is_hung_up: bool) -> Wait {
+        let server = self.session.environment();
+        let wait = self.session.turn(self.buffer, is_hung_up);
+        server.world.tell(|| format!("a turn says {wait:?}"));
+        match wait {
+            Wait::Again => {}
+            Wait::For { deadline, .. } => server.set_timer(deadline),
+            Wait::Ended => {
+                if let Some(socket) = self.session.take_transport() {
+                    server.poller.disarm();
+                    socket.shut();
+                    server.has_ended.store(true, Ordering::SeqCst);
+                }
+            }
+        }
+        wait
+    }
+
+    fn queue(&mut self) {
+        self.session.environment().poller.job();
+    }
+}
+
+impl Application for Server {
+    fn on_open(&self) {
+        self.in_callback("on_open", |session| self.act(session));
+    }
+
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+        self.in_callback("on_message", |session| {
+            self.promises.application_got(kind, payload);
+            if self.world.draw(|chance| chance.percent(50)) {
+                let _ = self.send(session, CALLBACKS);
+            }
+            self.act(session);
+        });
+    }
+
+    fn on_writable(&self) {
+        self.in_callback("on_writable", |session| {
+            for writer in self.writers.lock().unwrap().iter() {
+                writer.wake();
+            }
+            self.world.mark("on_writable");
+            self.act(session);
+        });
+    }
+
+    fn on_timer(&self) {
+        self.in_callback("on_timer", |session| self.act(session));
+    }
+
+    fn on_close(&self, _code: u16, _reason: &str, _is_clean: bool) {
+        self.in_callback("on_close", |session| {
+            let _ = self.send(session, CALLBACKS);
+        });
+    }
+
+    fn on_disconnect(&self) {
+        self.in_callback("on_disconnect", |_| {});
+    }
+}
+
+impl Waiter for Server {
+    fn wake(&self) {
+        if self.edges.queue() {
+            self.poller.job();
+        }
+    }
+
+    fn stalled(&self, deadline: Option<Instant>) {
+        self.world.mark("the socket is full");
+        self.set_timer(deadline);
+    }
+
+    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
+        false
+    }
+}
+
+impl Observer for Server {
+    fn bytes_in(&self, _count: usize) {}
+    fn bytes_out(&self, _count: usize) {}
+    fn queued(&self, _count: usize) {}
+    fn message_in(&self) {}
+    fn message_out(&self) {}
+    fn ping_round_trip(&self, _time: Duration) {}
+    fn closing(&self) {}
+    fn closed(&self, _code: u16) {}
+}
+
+impl Machine for Server {
+    fn now(&self) -> Instant {
+        self.world.instant()
+    }
+
+    fn random(&self) -> u64 {
+        self.world.draw(|chance| chance.next())
+    }
+
+    fn current_thread(&self) -> ThreadId {
+        ThreadId(usize::from(shuttle::current::me()) + 1)
+    }
+}

@@ -1,0 +1,70 @@
+//! How the server of a seed is configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::Config;
+use websocket_proto::extension::permessage_deflate::{
+    self, Agreed, CodecPool, PermessageDeflateConfig, WindowBits,
+};
+use websocket_proto::{ProtocolVersion, ReservedCloseCodes};
+
+use crate::chance::Chance;
+
+/// What is decided before the WebSocket opens.
+pub struct Settings {
+    pub config: Config,
+    pub compression: Option<(Agreed, Arc<CodecPool>)>,
+    /// The server's end of the connection has a layer above it that works in records and keeps output back.
+    pub is_layered: bool,
+    /// Threads of the application's own.
+    pub threads: u64,
+    /// The application sends messages in parts: then a Close may come before a part that others wait for.
+    pub sends_parts: bool,
+    pub workers: u64,
+}
+
+impl Settings {
+    /// Those of a seed.
+    pub fn draw(chance: &mut Chance) -> Self {
+        let millis = |chance: &mut Chance, choices: &[u64]| {
+            let chosen = chance.below(choices.len() as u64) as usize;
+            Duration::from_millis(choices[chosen])
+        };
+        Settings {
+            config: Config {
+                version: ProtocolVersion::V13,
+                max_message_size: [500, 1 << 20][chance.below(2) as usize],
+                reserved_close_codes: ReservedCloseCodes::Refuse,
+                send_buffer: [1, 40, 400, 5_000][chance.below(4) as usize],
+                send_timeout: millis(chance, &[500, 5_000]),
+                close_timeout: millis(chance, &[300, 2_000]),
+                ping_interval: millis(chance, &[0, 400, 4_000]),
+                pong_timeout: millis(chance, &[300, 3_000]),
+                idle_timeout: millis(chance, &[0, 0, 900, 10_000]),
+                max_lifetime: millis(chance, &[0, 0, 0, 3_000]),
+                rate_limit: [None, None, None, Some((50, 3)), Some((5, 1))]
+                    [chance.below(5) as usize],
+            },
+            compression: chance.percent(12).then(compression),
+            is_layered: chance.percent(50),
+            threads: chance.below(3),
+            sends_parts: chance.percent(25),
+            workers: chance.within(2, 3),
+        }
+    }
+}
+
+fn compression() -> (Agreed, Arc<CodecPool>) {
+    // The smallest window: a compressor is made for each seed.
+    let deflate = PermessageDeflateConfig {
+        min_size: 20,
+        max_window_bits: WindowBits::MIN,
+        ..PermessageDeflateConfig::default()
+    };
+    let agreed = permessage_deflate::negotiate(
+        std::iter::once("permessage-deflate; server_max_window_bits=9"),
+        &deflate,
+    );
+    (agreed.expect("it is offered"), Arc::new(CodecPool::new(2)))
+}

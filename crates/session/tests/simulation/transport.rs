@@ -1,0 +1,176 @@
+//! The server's end of the connection, as the session reads and writes it.
+
+use std::sync::Arc;
+
+use session::{Account, Ending, Read, Transport};
+
+use crate::network::Found;
+use crate::poller::Poller;
+use crate::promises::Promises;
+use crate::world::World;
+
+/// A socket, or a layer above one that works in records.
+pub struct Socket {
+    world: Arc<World>,
+    promises: Arc<Promises>,
+    poller: Arc<Poller>,
+    /// There is a layer: reads give a record at a time, and output is kept back until it is flushed.
+    is_layered: bool,
+    /// What the layer has taken and the network has not.
+    held: Vec<u8>,
+    /// A read has met the end, and has said "would block"; the next one says what it is.
+    has_met_end: bool,
+}
+
+/// The connection was reset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reset;
+
+/// How much the layer takes at once, in bytes.
+const MOST_HELD: usize = 300;
+
+impl Socket {
+    pub fn new(
+        world: &Arc<World>,
+        promises: &Arc<Promises>,
+        poller: &Arc<Poller>,
+        is_layered: bool,
+    ) -> Self {
+        Socket {
+            world: Arc::clone(world),
+            promises: Arc::clone(promises),
+            poller: Arc::clone(poller),
+            is_layered,
+            held: Vec::new(),
+            has_met_end: false,
+        }
+    }
+
+    /// The session is done with it: what is left goes, then the end.
+    pub fn shut(mut self) {
+        let _ = self.flush();
+        let mut state = self.world.state();
+        let arrival = state.now + state.latency();
+        state.outward.shut(arrival);
+        drop(state);
+        self.poller.look();
+    }
+
+    /// Gives bytes to the network; how many it took.
+    fn put(&mut self, bytes: &[u8]) -> Result<usize, Reset> {
+        let mut state = self.world.state();
+        if state.is_reset {
+            return Err(Reset);
+        }
+        let room = state.outward.room().min(bytes.len());
+        if room < bytes.len() {
+            state.outward.want_room();
+        }
+        if room == 0 {
+            return Ok(0);
+        }
+        let count = match state.chance.percent(70) {
+            true => room,
+            false => state.chance.within(1, room as u64) as usize,
+        };
+        let arrival = state.now + state.latency();
+        state.outward.send(&bytes[..count], arrival);
+        drop(state);
+        self.poller.look();
+        Ok(count)
+    }
+}
+
+impl Transport for Socket {
+    type Failure = Reset;
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Reset> {
+        // Less than there is, as often as not.
+        let most = self.world.draw(|chance| chance.within(1, 700)) as usize;
+        let buffer = &mut buffer[..most];
+        let mut count = 0;
+        let mut tells = false;
+        let last = loop {
+            let mut state = self.world.state();
+            if state.is_reset {
+                return Err(Reset);
+            }
+            let (found, has_room) = state.inward.read(&mut buffer[count..]);
+            tells |= has_room;
+            match found {
+                Found::Bytes(more) => count += more,
+                // It is below the layer that something lies: the layer is asked again.
+                Found::EmptyRecord => continue,
+                Found::Nothing | Found::End => break found,
+            }
+            if count == buffer.len() || self.is_layered {
+                break found;
+            }
+        };
+        if tells {
+            self.poller.peer().wake();
+        }
+        self.world.tell(|| format!("a read gives {count} bytes"));
+        match (count, last) {
+            (0, Found::End) if !std::mem::replace(&mut self.has_met_end, true) => {
+                Ok(Read::WouldBlock)
+            }
+            (0, Found::End) => Ok(Read::Eof),
+            (0, _) => Ok(Read::WouldBlock),
+            (_, Found::Nothing | Found::End) if !self.is_layered => Ok(Read::LastData(count)),
+            _ => Ok(Read::Data(count)),
+        }
+    }
+
+    fn begin_frames(&mut self, _frames: &[u8]) {}
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Reset> {
+        if !self.is_layered {
+            let count = self.put(bytes)?;
+            self.world
+                .tell(|| format!("the socket takes {count} of {} bytes", bytes.len()));
+            return Ok(count);
+        }
+        if self.has_output() {
+            self.flush()?;
+            if self.has_output() {
+                return Ok(0);
+            }
+        }
+        let count = bytes.len().min(MOST_HELD);
+        self.held.extend_from_slice(&bytes[..count]);
+        self.flush()?;
+        self.world
+            .tell(|| format!("the layer takes {count} of {} bytes", bytes.len()));
+        Ok(count)
+    }
+
+    fn has_output(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    fn flush(&mut self) -> Result<(), Reset> {
+        while !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            let count = self.put(&held);
+            self.held = held;
+            match count? {
+                0 => break,
+                count => drop(self.held.drain(..count)),
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, account: &Account<'_, Reset>, is_lost: bool) {
+        let is_in_order = matches!(
+            account.ending,
+            Ending::Close { .. } | Ending::Failed(_) | Ending::Internal
+        );
+        if is_lost || !is_in_order {
+            self.promises.broken();
+        }
+        self.world
+            .tell(|| format!("the session has ended: {}", account.ending.word()));
+    }
+}
