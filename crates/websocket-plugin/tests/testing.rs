@@ -51,7 +51,7 @@ impl Plugin for Obedient {
     fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
         match message.as_bytes() {
             b"panic" => panic!("as told"),
-            b"close" => drop(peer.close()),
+            b"close" => peer.close(),
             b"log" => log::warn!("as told"),
             b"thread" => {
                 let peer = peer.clone();
