@@ -18,6 +18,9 @@ use crate::settings::Settings;
 use crate::transport::Socket;
 use crate::world::{Sleeper, World};
 
+/// How long a turn may have handled input when it handles more: many times what it should.
+const MOST_OF_A_TURN: Duration = Duration::from_millis(5);
+
 /// The session of the simulation.
 pub type SimulatedSession = Session<Server>;
 
@@ -34,6 +37,8 @@ pub struct Server {
     writers: Mutex<Vec<Arc<Sleeper>>>,
     /// A try_send was told that there is no room, and waits for on_writable.
     wants_room: AtomicBool,
+    /// When the turn that is under way has got its first message.
+    turn_begins: Mutex<Option<Duration>>,
     /// How often on_writable has come.
     writables: AtomicU64,
     sends_parts: bool,
@@ -63,6 +68,7 @@ impl Server {
             session: Mutex::default(),
             writers: Mutex::default(),
             wants_room: AtomicBool::new(false),
+            turn_begins: Mutex::default(),
             writables: AtomicU64::new(0),
             sends_parts: settings.sends_parts,
             deeds_left: AtomicU64::new(world.draw(|chance| chance.within(0, 20))),
@@ -138,6 +144,17 @@ impl Server {
                 _ => self.deed(session, CALLBACKS),
             }
         }
+    }
+
+    /// A turn has another message for the application: others wait behind it, so it must not have been long.
+    fn gives_way(&self) {
+        let now = self.world.state().now;
+        let began = *self.turn_begins.lock().unwrap().get_or_insert(now);
+        assert!(
+            now - began < MOST_OF_A_TURN,
+            "a turn goes on with input for {:?}, and others wait",
+            now - began
+        );
     }
 
     /// Computes, or sleeps, for a while.
@@ -303,6 +320,7 @@ struct Turns<'a> {
 impl Driven for Turns<'_> {
     fn turn(&mut self, is_hung_up: bool) -> Wait {
         let server = self.session.environment();
+        *server.turn_begins.lock().unwrap() = None;
         let wait = self.session.turn(self.buffer, is_hung_up);
         server.world.tell(|| format!("a turn says {wait:?}"));
         match wait {
@@ -330,6 +348,7 @@ impl Application for Server {
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+        self.gives_way();
         self.in_callback("on_message", |session| {
             self.promises.application_got(kind, payload);
             if self.world.draw(|chance| chance.percent(50)) {
@@ -362,6 +381,10 @@ impl Application for Server {
     fn on_close(&self, _code: u16, _reason: &str, _is_clean: bool) {
         self.in_callback("on_close", |session| {
             let _ = self.send(session, CALLBACKS);
+            if self.world.draw(|chance| chance.percent(5)) {
+                self.world.mark("on_close panics");
+                resume_unwind(Box::new("the application panics"));
+            }
         });
     }
 
