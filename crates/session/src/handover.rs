@@ -195,6 +195,7 @@ impl<T: Transport> Handover<T> {
 
     /// Puts in a message, a part of one or a control frame. `gathers`: it may wait for more behind it, up to
     /// [`CORK_LIMIT`].
+    #[inline]
     pub fn push(
         &self,
         outgoing: Outgoing<'_>,
@@ -218,6 +219,7 @@ impl<T: Transport> Handover<T> {
         Ok(self.pushed(state, outgoing, gathers))
     }
 
+    #[inline]
     fn pushed<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<T>>,
@@ -271,8 +273,12 @@ impl<T: Transport> Handover<T> {
         self.take_for_output(&mut self.state())
     }
 
+    #[inline]
     fn take_for_output(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
-        if state.expected > 0 || !matches!(state.place, Place::Free(_)) {
+        if !state.outbox.has_output()
+            || state.expected > 0
+            || !matches!(state.place, Place::Free(_))
+        {
             return None;
         }
         let frames = state.outbox.take()?;
@@ -322,6 +328,7 @@ impl<T: Transport> Handover<T> {
     // The wire is taken.
 
     /// The wire, before threads that would only write to it; none while the session is not open.
+    #[inline]
     pub fn hold(&self) -> Option<Holding<'_, T>> {
         let mut state = self.wire_in_place();
         self.take(&mut state)
@@ -342,6 +349,7 @@ impl<T: Transport> Handover<T> {
     }
 
     /// The lock, once no thread has the wire.
+    #[inline]
     fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
         let mut state = self.state();
         if let Place::Held { .. } = state.place {
@@ -354,6 +362,7 @@ impl<T: Transport> Handover<T> {
         state
     }
 
+    #[inline]
     fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
         let is_stalled = match &state.place {
             Place::Absent | Place::Held { .. } => return None,
@@ -378,6 +387,7 @@ impl<T: Transport> Handover<T> {
 
     /// What there is to wait for. When it had to wait for the wire, others may have left output to the caller:
     /// [`Sight::has_output`].
+    #[inline]
     pub fn look(&self, now: Instant) -> Sight<T::Failure> {
         let mut state = self.wire_in_place();
         let State { outbox, place, .. } = &mut *state;
@@ -385,16 +395,20 @@ impl<T: Transport> Handover<T> {
         let has_room = outbox.has_room(SentBy::Callback);
         let is_close_sent = outbox.is_close_sent();
         match place {
-            Place::Free(wire) | Place::Stalled(wire) => Sight {
-                is_idle: wire.is_idle(),
-                has_output,
-                failure: wire.failure(),
-                has_expired: wire.expire(now),
-                send_deadline: wire.send_deadline(),
-                has_room,
-                is_clogged: wire.is_clogged(),
-                is_close_sent,
-            },
+            Place::Free(wire) | Place::Stalled(wire) => {
+                let is_idle = wire.is_idle();
+                Sight {
+                    is_idle,
+                    has_output,
+                    failure: wire.failure(),
+                    has_expired: wire.expire(now),
+                    send_deadline: wire.send_deadline(),
+                    has_room,
+                    // An idle transport holds nothing that could clog it.
+                    is_clogged: !is_idle && wire.is_clogged(),
+                    is_close_sent,
+                }
+            }
             Place::Absent | Place::Held { .. } => Sight {
                 is_idle: true,
                 has_output: false,
@@ -466,6 +480,11 @@ impl<T: Transport> Holding<'_, T> {
         self.wire.as_mut().expect("it is put back last")
     }
 
+    /// Whether the transport was full when the wire was taken.
+    pub fn is_stalled(&self) -> bool {
+        self.is_stall_told
+    }
+
     /// Reads what there is, at most `buffer.len()` bytes.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
         self.wire().read(buffer)
@@ -498,6 +517,7 @@ impl<T: Transport> Holding<'_, T> {
     }
 
     /// Accounts for what the transport has taken, and goes on as the table says. Says whether the wire is still held.
+    #[inline]
     fn settle(&mut self, count: usize) -> (bool, Progress) {
         let handover = self.handover;
         let mut state = handover.state();
@@ -505,10 +525,9 @@ impl<T: Transport> Holding<'_, T> {
         if room.is_below_a_limit {
             handover.tell_waiting(&state);
         }
-        let is_clogged = self.wire().is_clogged();
         let resumes_input = state.input == Input::StoppedForRoom
             && state.outbox.has_room(SentBy::Callback)
-            && !is_clogged;
+            && !self.wire().is_clogged();
         if resumes_input {
             state.input = Input::Flowing;
         }
@@ -523,6 +542,7 @@ impl<T: Transport> Holding<'_, T> {
         (goes_on, progress)
     }
 
+    #[inline]
     fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
         let handover = self.handover;
         let mut state = handover.state();
@@ -532,6 +552,7 @@ impl<T: Transport> Holding<'_, T> {
     }
 
     /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
+    #[inline]
     fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
         let Some(mut wire) = self.wire.take() else {
             return (false, None);
@@ -539,7 +560,7 @@ impl<T: Transport> Holding<'_, T> {
         let mut stalled = None;
         if wire.is_idle() {
             let frames = match state.expected {
-                0 => state.outbox.take(),
+                0 if state.outbox.has_output() => state.outbox.take(),
                 _ => None,
             };
             if let Some(frames) = frames {
