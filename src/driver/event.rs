@@ -17,7 +17,8 @@ use httpd::log::Subject;
 use httpd::module::Module;
 use httpd::request::Request;
 use httpd::upgraded::{Remains, Upgraded};
-use reactor::{Readiness, Registration, Source, Turn};
+use reactor::{Readiness, Registration, Source};
+use session::edges::{Driven, Edges};
 use session::{Ending, Wait};
 
 use crate::child::Child;
@@ -39,17 +40,12 @@ pub struct EventDriver {
     child: Arc<Child>,
     connection: Arc<Connection>,
     socket: RawFd,
-    /// What is left of the connection is one thread's at a time.
-    turn: Turn,
+    /// What is left of the connection is one thread's at a time: whose turns they are, and what is due.
+    edges: Edges,
     registration: OnceLock<Registration>,
     suspended: OnceLock<Instant>,
     /// When the registration's timer expires, which is then not later than the deadline.
     timer: Mutex<Option<Instant>>,
-    /// A turn is due behind those of others. What happens meanwhile is its business: a peer that sends without end gets
-    /// no turn before theirs because of its latest bytes.
-    is_queued: AtomicBool,
-    /// The peer has ended its direction; said once by the poller, remembered for a turn that cannot read yet.
-    is_hung_up: AtomicBool,
     /// Set when `phase` is no longer `Open`, so that the open connection's turns need no lock.
     has_ended: AtomicBool,
     phase: Mutex<Phase>,
@@ -81,12 +77,10 @@ impl EventDriver {
             child: Arc::clone(child),
             connection: Arc::clone(connection),
             socket: upgraded.socket(),
-            turn: Turn::new(),
+            edges: Edges::default(),
             registration: OnceLock::new(),
             suspended: OnceLock::new(),
             timer: Mutex::new(None),
-            is_queued: AtomicBool::new(false),
-            is_hung_up: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             phase: Mutex::new(Phase::New(upgraded)),
         });
@@ -119,7 +113,7 @@ impl EventDriver {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
-            Err(error) if self.turn.begin(Readiness::EMPTY) => {
+            Err(error) if self.edges.begin(false) => {
                 self.connection
                     .log(Level::Error, Tag::NotWatched, || not_watched(&error));
                 self.connection.session().give_up(Ending::Internal);
@@ -129,41 +123,19 @@ impl EventDriver {
         }
     }
 
-    /// Takes turns until there is nothing to do. The caller has `self.turn`.
+    /// Takes turns until there is nothing to do. The caller has been told to by `self.edges`.
     fn run(self: &Arc<Self>) {
-        let mut buffer = self.child.buffers().take_input();
-        let mut has_more = false;
-        while !has_more {
-            if self.has_ended.load(Ordering::Acquire) {
-                self.linger();
-            } else {
-                let is_hung_up = self.is_hung_up.load(Ordering::SeqCst);
-                match self.connection.session().turn(&mut buffer, is_hung_up) {
-                    Wait::Ended => self.close(),
-                    Wait::Again => {
-                        // What has come meanwhile is for the next turn, too.
-                        while self.turn.finish().is_some() {}
-                        has_more = true;
-                        continue;
-                    }
-                    Wait::For { deadline, .. } => self.set_timer(deadline),
-                }
-            }
-            if self.turn.finish().is_none() {
-                break;
-            }
-        }
-        self.child.buffers().give_input(buffer);
-        if has_more {
-            self.queue();
-        }
+        let mut turns = Turns {
+            driver: self,
+            buffer: self.child.buffers().take_input(),
+        };
+        self.edges.run(&mut turns);
+        self.child.buffers().give_input(turns.buffer);
     }
 
-    /// Has a turn taken behind those of others, one for all who ask for it meanwhile.
-    fn queue(&self) {
-        if let Some(registration) = self.registration.get()
-            && !self.is_queued.swap(true, Ordering::SeqCst)
-        {
+    /// Sends the job that takes a turn behind those of others; `self.edges` asks for one at a time.
+    fn notify(&self) {
+        if let Some(registration) = self.registration.get() {
             // A reactor that has stopped takes no more turns.
             let _ = registration.notify();
         }
@@ -197,7 +169,7 @@ impl EventDriver {
     fn closed(self: &Arc<Self>, remains: Remains) {
         *self.phase() = Phase::Lingering(remains, Instant::now() + LINGER_TIMEOUT);
         self.has_ended.store(true, Ordering::Release);
-        self.queue();
+        Driver::wake(&**self);
     }
 
     /// Throws away what the peer still sends, until it ends or the time is over.
@@ -271,21 +243,49 @@ impl Claim for EventDriver {
     }
 }
 
+/// The turns that one thread takes.
+struct Turns<'a> {
+    driver: &'a Arc<EventDriver>,
+    buffer: Box<[u8]>,
+}
+
+impl Driven for Turns<'_> {
+    fn turn(&mut self, is_hung_up: bool) -> Wait {
+        let driver = self.driver;
+        if driver.has_ended.load(Ordering::Acquire) {
+            driver.linger();
+            return Wait::Ended;
+        }
+        let wait = driver
+            .connection
+            .session()
+            .turn(&mut self.buffer, is_hung_up);
+        match wait {
+            Wait::Ended => driver.close(),
+            Wait::Again => {}
+            Wait::For { deadline, .. } => driver.set_timer(deadline),
+        }
+        wait
+    }
+
+    fn queue(&mut self) {
+        self.driver.notify();
+    }
+}
+
 impl Source for EventDriver {
     fn ready(self: Arc<Self>, readiness: Readiness) {
-        if readiness.intersects(Readiness::HANGUP) {
-            self.is_hung_up.store(true, Ordering::SeqCst);
-        }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();
         }
-        if readiness.contains(Readiness::NOTIFIED) {
-            self.is_queued.swap(false, Ordering::SeqCst);
-        } else if self.is_queued.load(Ordering::SeqCst) {
-            return;
-        }
-        if self.turn.begin(readiness) {
+        let is_hung_up = readiness.intersects(Readiness::HANGUP);
+        let runs = if readiness.contains(Readiness::NOTIFIED) {
+            self.edges.begin_queued(is_hung_up)
+        } else {
+            self.edges.begin(is_hung_up)
+        };
+        if runs {
             self.run();
         }
     }
@@ -300,7 +300,10 @@ impl Source for EventDriver {
 
 impl Driver for EventDriver {
     fn wake(&self) {
-        self.queue();
+        // Before there is a registration nobody comes; `arm` looks once there is one.
+        if self.registration.get().is_some() && self.edges.queue() {
+            self.notify();
+        }
     }
 
     fn stalled(&self, deadline: Option<Instant>) {

@@ -121,8 +121,8 @@ fn init_function(
             "has no function '{init}' of its own; what it would call lies in {}",
             found.file.display()
         )),
-        // SAFETY: the address is not NULL, and is that of code whose type the operator vouches for.
         _ if place.is_code(address) => {
+            // SAFETY: the address is not NULL, and is that of code whose type the operator vouches for.
             Ok(unsafe { std::mem::transmute::<*const c_void, Init>(address) })
         }
         _ => Err(format!("has '{init}', but it is no function")),

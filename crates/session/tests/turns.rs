@@ -50,7 +50,7 @@ fn a_close_is_answered_and_ends_it() {
     );
     assert_eq!(scene.sent(), ["close Some(1000)"]);
     assert_eq!(*scene.table().closed.lock().unwrap(), Some(1000));
-    assert_eq!(scene.ends().ended.as_ref().unwrap().1, false);
+    assert!(!scene.ends().ended.as_ref().unwrap().1);
     assert_eq!(scene.session.send(text("late")), Err(Refused::Ended));
     assert_eq!(scene.turn(), Wait::Ended, "and stays so");
 }

@@ -191,13 +191,22 @@ impl Life {
         if in_callback {
             return;
         }
+        let server = session.environment();
+        let has_ample_room = buffered <= limit / 2 && !self.settings.sends_parts;
+        assert!(
+            !server.wants_room() || !has_ample_room || session.has_ended(),
+            "on_writable was promised, and does not come although {buffered} of {limit} bytes wait"
+        );
         let is_paced = self.settings.config.rate_limit.is_some();
-        let may_read = buffered < 2 * limit && !is_paced && !(session.has_ended() && reads_no_more);
+        // A layer is not read from while it holds output.
+        let is_clogged = self.settings.is_layered && !has_room;
+        let may_read = buffered < 2 * limit
+            && !is_paced
+            && !is_clogged
+            && !(session.has_ended() && reads_no_more);
         assert!(
             !has_input || !may_read,
-            "input lies in the socket, and nobody reads it: {buffered} bytes wait, the limit is {limit}, ended {}, {:?}",
-            session.has_ended(),
-            self.world.state().inward
+            "input lies in the socket, and nobody reads it, while {buffered} bytes wait of {limit}"
         );
     }
 }

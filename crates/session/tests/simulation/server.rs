@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use session::edges::{Driven, Edges};
 use session::environment::{Application, Environment, Machine, Observer, ThreadId, Waiter};
 use session::{Buffers, ClosedBy, Outgoing, Refused, Session, Wait};
-use websocket_proto::{CloseCode, CloseFrame, Compression, MessageKind};
+use websocket_proto::{CloseCode, CloseFrame, Compression, MessageBudget, MessageKind};
 
 use crate::letter::{self, CALLBACKS, Origin};
 use crate::poller::{Happening, Poller};
@@ -34,8 +34,8 @@ pub struct Server {
     writers: Mutex<Vec<Arc<Sleeper>>>,
     /// A try_send was told that there is no room, and waits for on_writable.
     wants_room: AtomicBool,
-    /// A callback is doing something of its own that takes time.
-    is_busy: AtomicBool,
+    /// How often on_writable has come.
+    writables: AtomicU64,
     sends_parts: bool,
     deeds_left: AtomicU64,
     most_length: u64,
@@ -63,7 +63,7 @@ impl Server {
             session: Mutex::default(),
             writers: Mutex::default(),
             wants_room: AtomicBool::new(false),
-            is_busy: AtomicBool::new(false),
+            writables: AtomicU64::new(0),
             sends_parts: settings.sends_parts,
             deeds_left: AtomicU64::new(world.draw(|chance| chance.within(0, 20))),
             most_length: world.draw(|chance| [30, 300, 3_000][chance.below(3) as usize]),
@@ -74,7 +74,7 @@ impl Server {
             server,
             &settings.config,
             compression,
-            Arc::new(Buffers::default()),
+            Arc::new(Buffers::new(Arc::new(MessageBudget::new(1 << 20)))),
         );
         let session = Arc::new(session);
         *session.environment().session.lock().unwrap() = Arc::downgrade(&session);
@@ -90,11 +90,6 @@ impl Server {
     /// Whether the session has ended.
     pub fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::SeqCst)
-    }
-
-    /// Whether a callback does something of its own that takes time.
-    pub fn is_busy(&self) -> bool {
-        self.is_busy.load(Ordering::SeqCst)
     }
 
     /// Whether on_writable has been promised.
@@ -116,7 +111,6 @@ impl Server {
         struct Ends<'a>(&'a Server);
         impl Drop for Ends<'_> {
             fn drop(&mut self) {
-                self.0.is_busy.store(false, Ordering::SeqCst);
                 self.0.promises.callback_ends();
             }
         }
@@ -151,12 +145,10 @@ impl Server {
         let time = self
             .world
             .draw(|chance| Duration::from_micros(chance.below(500)));
-        self.is_busy.store(true, Ordering::SeqCst);
         match self.world.draw(|chance| chance.percent(70)) {
             true => self.world.spend(time),
             false => self.world.pause(time * 100),
         }
-        self.is_busy.store(false, Ordering::SeqCst);
     }
 
     /// One thing that an application does, on any thread.
@@ -190,10 +182,14 @@ impl Server {
     }
 
     fn try_send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
-        // Whoever is refused is promised on_writable, which may come before the refusal is known here.
+        let writables = self.writables.load(Ordering::SeqCst);
         let sent = self.send_by(session, origin, SimulatedSession::try_send, "tries to send");
         if sent == Err(Refused::Full) {
             self.world.mark("a try_send finds no room");
+            // on_writable may have come before the refusal is known here.
+            if self.writables.load(Ordering::SeqCst) == writables {
+                self.wants_room.store(true, Ordering::SeqCst);
+            }
         }
         sent
     }
@@ -348,9 +344,15 @@ impl Application for Server {
             for writer in self.writers.lock().unwrap().iter() {
                 writer.wake();
             }
+            self.writables.fetch_add(1, Ordering::SeqCst);
+            self.wants_room.store(false, Ordering::SeqCst);
             self.world.mark("on_writable");
             self.act(session);
         });
+    }
+
+    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {
+        self.in_callback("on_pong", |session| self.act(session));
     }
 
     fn on_timer(&self) {

@@ -42,6 +42,7 @@ impl Settings {
                 ping_interval: millis(chance, &[0, 400, 4_000]),
                 pong_timeout: millis(chance, &[300, 3_000]),
                 idle_timeout: millis(chance, &[0, 0, 900, 10_000]),
+                message_timeout: millis(chance, &[0, 0, 2_000]),
                 max_lifetime: millis(chance, &[0, 0, 0, 3_000]),
                 rate_limit: [None, None, None, Some((50, 3)), Some((5, 1))]
                     [chance.below(5) as usize],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session::{Account, Ending, Read, Transport};
+use session::{Account, Ending, Epilogue, Read, Transport};
 
 use crate::network::Found;
 use crate::poller::Poller;
@@ -28,6 +28,8 @@ pub struct Reset;
 
 /// How much the layer takes at once, in bytes.
 const MOST_HELD: usize = 300;
+/// How many records without data a read passes over.
+const MOST_TRIES: u32 = 1;
 
 impl Socket {
     pub fn new(
@@ -49,6 +51,10 @@ impl Socket {
     /// The session is done with it: what is left goes, then the end.
     pub fn shut(mut self) {
         let _ = self.flush();
+        self.end_output();
+    }
+
+    fn end_output(&mut self) {
         let mut state = self.world.state();
         let arrival = state.now + state.latency();
         state.outward.shut(arrival);
@@ -85,11 +91,20 @@ impl Transport for Socket {
     type Failure = Reset;
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Reset> {
+        if self.has_output() {
+            self.flush()?;
+            if self.has_output() {
+                self.world
+                    .mark("a read is put off, since output is stalled");
+                return Ok(Read::Stalled);
+            }
+        }
         // Less than there is, as often as not.
         let most = self.world.draw(|chance| chance.within(1, 700)) as usize;
         let buffer = &mut buffer[..most];
         let mut count = 0;
         let mut tells = false;
+        let mut tries = 0;
         let last = loop {
             let mut state = self.world.state();
             if state.is_reset {
@@ -99,8 +114,12 @@ impl Transport for Socket {
             tells |= has_room;
             match found {
                 Found::Bytes(more) => count += more,
-                // It is below the layer that something lies: the layer is asked again.
-                Found::EmptyRecord => continue,
+                // The layer has taken input without giving any: below it something may lie, so it is asked again.
+                Found::EmptyRecord if tries < MOST_TRIES => {
+                    tries += 1;
+                    continue;
+                }
+                Found::EmptyRecord => break found,
                 Found::Nothing | Found::End => break found,
             }
             if count == buffer.len() || self.is_layered {
@@ -116,6 +135,10 @@ impl Transport for Socket {
                 Ok(Read::WouldBlock)
             }
             (0, Found::End) => Ok(Read::Eof),
+            (0, Found::EmptyRecord) => {
+                self.world.mark("a read gives nothing, and more lies below");
+                Ok(Read::Again)
+            }
             (0, _) => Ok(Read::WouldBlock),
             (_, Found::Nothing | Found::End) if !self.is_layered => Ok(Read::LastData(count)),
             _ => Ok(Read::Data(count)),
@@ -149,6 +172,14 @@ impl Transport for Socket {
         !self.held.is_empty()
     }
 
+    fn acknowledged(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.has_output()
+    }
+
     fn flush(&mut self) -> Result<(), Reset> {
         while !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -162,7 +193,7 @@ impl Transport for Socket {
         Ok(())
     }
 
-    fn end(&mut self, account: &Account<'_, Reset>, is_lost: bool) {
+    fn end(&mut self, account: &Account<'_, Reset>, is_lost: bool) -> Option<Epilogue> {
         let is_in_order = matches!(
             account.ending,
             Ending::Close { .. } | Ending::Failed(_) | Ending::Internal
@@ -172,5 +203,12 @@ impl Transport for Socket {
         }
         self.world
             .tell(|| format!("the session has ended: {}", account.ending.word()));
+        None
+    }
+
+    fn shut(&mut self) {
+        if !self.is_layered {
+            self.end_output();
+        }
     }
 }
