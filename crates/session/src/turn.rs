@@ -138,6 +138,7 @@ impl<E: Environment> Session<E> {
 
     /// Whether nothing comes before a read, which goes on with stalled output itself: so it is in most turns.
     fn begins_with_a_read(&self, reader: &Reader<E>) -> bool {
+        // Relaxed: the thread that sets it asks for a turn behind it, so that one it was not visible to is not the last.
         reader.is_open_told
             && reader.stop == Stop::Drained
             && reader.ending.is_none()
@@ -206,6 +207,7 @@ impl<E: Environment> Session<E> {
 
     /// Calls the application for what it has asked for, as far as it is due.
     fn call_as_asked(&self) {
+        // Acquire: what the thread did that set it, which the application may look at.
         if self.asked.is_writable.load(Ordering::Acquire)
             && self.asked.is_writable.swap(false, Ordering::AcqRel)
             && !self.handover.is_close_sent()
