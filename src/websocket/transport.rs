@@ -9,6 +9,9 @@ use crate::log::scribe;
 use crate::websocket::account;
 use crate::websocket::frame_log::FrameLog;
 
+// What a session gathers before it is written, and what one write passes on: more of either would make no fewer writes.
+const _: () = assert!(session::limits::CORK_LIMIT == upgraded::MAX_PASS);
+
 /// The transport of one connection.
 pub struct Transport {
     upgraded: Upgraded,

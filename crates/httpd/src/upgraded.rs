@@ -21,7 +21,7 @@ pub use read::Read;
 
 /// The most that one pass through the filters carries, in bytes: below FlushMaxThreshold (64 KiB unless
 /// configured), past which the core output filter blocks.
-const MAX_PASS: usize = 48 * 1024;
+pub const MAX_PASS: usize = 48 * 1024;
 
 /// The connection of a request that has switched protocols.
 ///

@@ -44,11 +44,15 @@
 //! | flowing | **stopped for room** | nothing |
 //! | stopped for room | the same | **flowing**, and a turn is asked for |
 
+mod holding;
+
 use std::time::Instant;
 
 use websocket_proto::{CloseFrame, ControlPayload};
 
-use crate::environment::{Machine, Read, Transport};
+pub use holding::Holding;
+
+use crate::environment::Transport;
 use crate::limits::CORK_LIMIT;
 use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -195,6 +199,7 @@ impl<T: Transport> Handover<T> {
 
     /// Puts in a message, a part of one or a control frame. `gathers`: it may wait for more behind it, up to
     /// [`CORK_LIMIT`].
+    #[inline]
     pub fn push(
         &self,
         outgoing: Outgoing<'_>,
@@ -218,6 +223,7 @@ impl<T: Transport> Handover<T> {
         Ok(self.pushed(state, outgoing, gathers))
     }
 
+    #[inline]
     fn pushed<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<T>>,
@@ -271,8 +277,12 @@ impl<T: Transport> Handover<T> {
         self.take_for_output(&mut self.state())
     }
 
+    #[inline]
     fn take_for_output(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
-        if state.expected > 0 || !matches!(state.place, Place::Free(_)) {
+        if !state.outbox.has_output()
+            || state.expected > 0
+            || !matches!(state.place, Place::Free(_))
+        {
             return None;
         }
         let frames = state.outbox.take()?;
@@ -322,6 +332,7 @@ impl<T: Transport> Handover<T> {
     // The wire is taken.
 
     /// The wire, before threads that would only write to it; none while the session is not open.
+    #[inline]
     pub fn hold(&self) -> Option<Holding<'_, T>> {
         let mut state = self.wire_in_place();
         self.take(&mut state)
@@ -342,6 +353,7 @@ impl<T: Transport> Handover<T> {
     }
 
     /// The lock, once no thread has the wire.
+    #[inline]
     fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
         let mut state = self.state();
         if let Place::Held { .. } = state.place {
@@ -354,6 +366,7 @@ impl<T: Transport> Handover<T> {
         state
     }
 
+    #[inline]
     fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
         let is_stalled = match &state.place {
             Place::Absent | Place::Held { .. } => return None,
@@ -378,6 +391,7 @@ impl<T: Transport> Handover<T> {
 
     /// What there is to wait for. When it had to wait for the wire, others may have left output to the caller:
     /// [`Sight::has_output`].
+    #[inline]
     pub fn look(&self, now: Instant) -> Sight<T::Failure> {
         let mut state = self.wire_in_place();
         let State { outbox, place, .. } = &mut *state;
@@ -385,16 +399,20 @@ impl<T: Transport> Handover<T> {
         let has_room = outbox.has_room(SentBy::Callback);
         let is_close_sent = outbox.is_close_sent();
         match place {
-            Place::Free(wire) | Place::Stalled(wire) => Sight {
-                is_idle: wire.is_idle(),
-                has_output,
-                failure: wire.failure(),
-                has_expired: wire.expire(now),
-                send_deadline: wire.send_deadline(),
-                has_room,
-                is_clogged: wire.is_clogged(),
-                is_close_sent,
-            },
+            Place::Free(wire) | Place::Stalled(wire) => {
+                let is_idle = wire.is_idle();
+                Sight {
+                    is_idle,
+                    has_output,
+                    failure: wire.failure(),
+                    has_expired: wire.expire(now),
+                    send_deadline: wire.send_deadline(),
+                    has_room,
+                    // An idle transport holds nothing that could clog it.
+                    is_clogged: !is_idle && wire.is_clogged(),
+                    is_close_sent,
+                }
+            }
             Place::Absent | Place::Held { .. } => Sight {
                 is_idle: true,
                 has_output: false,
@@ -448,139 +466,4 @@ fn wait<'a, S>(condition: &Condvar, state: MutexGuard<'a, S>) -> MutexGuard<'a, 
     condition
         .wait(state)
         .unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
-pub struct Holding<'a, T: Transport> {
-    handover: &'a Handover<T>,
-    /// `None` once it is back in its place.
-    wire: Option<Box<Wire<T>>>,
-    /// The transport has been asked again since it last took all it was given.
-    has_asked_again: bool,
-    /// Whoever waits for the transport has been told of this stall.
-    is_stall_told: bool,
-}
-
-impl<T: Transport> Holding<'_, T> {
-    fn wire(&mut self) -> &mut Wire<T> {
-        self.wire.as_mut().expect("it is put back last")
-    }
-
-    /// Reads what there is, at most `buffer.len()` bytes.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
-        self.wire().read(buffer)
-    }
-
-    /// The wire, to be looked at.
-    pub fn look<R>(&mut self, look: impl FnOnce(&mut Wire<T>) -> R) -> R {
-        look(self.wire())
-    }
-
-    /// Writes until the outbox is empty, another thread is expected or the transport takes no more, and puts the wire
-    /// back. What has to be told is told without the lock.
-    pub fn write(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
-        self.has_asked_again = false;
-        loop {
-            let count = self.wire().resume(machine);
-            let (goes_on, progress) = self.settle(count);
-            tell(progress);
-            if !goes_on {
-                return;
-            }
-        }
-    }
-
-    /// Puts the wire back, after a look or a read; writes what others have left meanwhile.
-    pub fn give_back(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
-        if self.put_back().0 {
-            self.write(machine, tell);
-        }
-    }
-
-    /// Accounts for what the transport has taken, and goes on as the table says. Says whether the wire is still held.
-    fn settle(&mut self, count: usize) -> (bool, Progress) {
-        let handover = self.handover;
-        let mut state = handover.state();
-        let room = state.outbox.transmitted(count);
-        if room.is_below_a_limit {
-            handover.tell_waiting(&state);
-        }
-        let is_clogged = self.wire().is_clogged();
-        let resumes_input = state.input == Input::StoppedForRoom
-            && state.outbox.has_room(SentBy::Callback)
-            && !is_clogged;
-        if resumes_input {
-            state.input = Input::Flowing;
-        }
-        let (goes_on, stalled) = self.place(&mut state);
-        let progress = Progress {
-            sent: count,
-            queued: handover.note_queued(&state),
-            has_wanted_room: room.is_wanted,
-            resumes_input,
-            stalled,
-        };
-        (goes_on, progress)
-    }
-
-    fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
-        let handover = self.handover;
-        let mut state = handover.state();
-        let placed = self.place(&mut state);
-        handover.note_queued(&state);
-        placed
-    }
-
-    /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
-    fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
-        let Some(mut wire) = self.wire.take() else {
-            return (false, None);
-        };
-        let mut stalled = None;
-        if wire.is_idle() {
-            let frames = match state.expected {
-                0 => state.outbox.take(),
-                _ => None,
-            };
-            if let Some(frames) = frames {
-                wire.load(frames);
-                self.has_asked_again = false;
-                self.is_stall_told = false;
-                self.wire = Some(wire);
-                return (true, None);
-            }
-            state.place = Place::Free(wire);
-        } else {
-            let has_room_come = match &mut state.place {
-                Place::Held { has_room_come } => std::mem::take(has_room_come),
-                _ => false,
-            };
-            let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
-            if is_asked && !wire.is_lost() {
-                self.wire = Some(wire);
-                return (true, None);
-            }
-            stalled = (!self.is_stall_told).then(|| wire.send_deadline());
-            state.place = Place::Stalled(wire);
-        }
-        if state.expected > 0 {
-            self.handover.wire_is_back.notify_all();
-        }
-        (false, stalled)
-    }
-}
-
-impl<T: Transport> Drop for Holding<'_, T> {
-    fn drop(&mut self) {
-        // Put back without another word to the transport, which may be what has panicked.
-        let Some(wire) = self.wire.take() else {
-            return;
-        };
-        let mut state = self.handover.state();
-        state.place = match wire.is_idle() {
-            true => Place::Free(wire),
-            false => Place::Stalled(wire),
-        };
-        self.handover.wire_is_back.notify_all();
-    }
 }

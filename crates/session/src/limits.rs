@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How long a turn handles input before others get theirs. Whoever waits behind a peer that sends without end waits for
-/// as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
+/// How long a turn handles input before others get theirs. A session that waits behind a peer that sends without end waits
+/// for as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
 pub const SLICE: Duration = Duration::from_micros(100);
 
 /// The same for a peer whose input is large messages, which lose their place in the processor's cache with each pause.

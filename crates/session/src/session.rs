@@ -77,6 +77,8 @@ impl Asked {
 
     fn set_timer(&self, time: Option<Instant>) {
         *lock(&self.timer) = time;
+        // Release: a turn that acquires it goes for the lock, under which the time is; one that does not is followed by
+        // another, which is asked for behind this.
         self.has_timer.store(true, Ordering::Release);
     }
 
@@ -140,6 +142,7 @@ impl<E: Environment> Session<E> {
     /// The application has accepted the session.
     pub fn accept(&self) {
         self.set_turn_thread(ThreadId::NONE);
+        // Release: a thread that acquires it finds what the application has done in its answer.
         self.is_accepted.store(true, Ordering::Release);
     }
 
@@ -185,6 +188,7 @@ impl<E: Environment> Session<E> {
     /// Has the WebSocket closed with 1001 at `time`, because its process stops.
     pub fn drain_at(&self, time: Instant) {
         let since = time.saturating_duration_since(self.opened).as_millis();
+        // Relaxed: it stands alone, and the turn that is asked for behind it sees it.
         self.drain_at.store(since as u64, Ordering::Relaxed);
         self.wake();
     }
@@ -217,6 +221,7 @@ impl<E: Environment> Session<E> {
 
     /// One more message has been sent.
     pub(crate) fn message_sent(&self) {
+        // Relaxed: a counter, as `last_sent` is a time, for nothing else than itself.
         self.messages_sent.fetch_add(1, Ordering::Relaxed);
         self.environment.message_out();
         if self.is_idleness_watched {

@@ -13,7 +13,7 @@ use crate::reader::{Reader, Stop};
 use crate::seat::Found;
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
-use crate::watch::Verdict;
+use crate::watch::{Verdict, earliest};
 
 /// The time that a turn has for input. Most turns have one event, and need no clock.
 #[derive(Default)]
@@ -126,12 +126,26 @@ impl<E: Environment> Session<E> {
 
     /// Goes on with output, calls the application as it has asked, and handles input.
     fn advance(&self, reader: &mut Reader<E>, buffer: &mut [u8], is_hung_up: bool) {
-        self.resume();
-        if !std::mem::replace(&mut reader.is_open_told, true) {
-            self.environment.on_open();
+        if !self.begins_with_a_read(reader) {
+            self.resume();
+            if !std::mem::replace(&mut reader.is_open_told, true) {
+                self.environment.on_open();
+            }
+            self.call_as_asked();
         }
-        self.call_as_asked();
         reader.stop = self.take_input(reader, buffer, is_hung_up);
+    }
+
+    /// Whether nothing comes before a read, which goes on with stalled output itself: so it is in most turns.
+    fn begins_with_a_read(&self, reader: &Reader<E>) -> bool {
+        // Relaxed: the thread that sets it asks for a turn behind it, so that one it was not visible to is not the last.
+        reader.is_open_told
+            && reader.stop == Stop::Drained
+            && reader.ending.is_none()
+            && !reader.is_lost
+            && !self.asked.is_writable.load(Ordering::Relaxed)
+            && self.asked.timer().is_none()
+            && self.may_read(reader)
     }
 
     /// Reads and handles input until there is none, or the output has to go first. Says why it stops.
@@ -193,6 +207,7 @@ impl<E: Environment> Session<E> {
 
     /// Calls the application for what it has asked for, as far as it is due.
     fn call_as_asked(&self) {
+        // Acquire: what the thread did that set it, which the application may look at.
         if self.asked.is_writable.load(Ordering::Acquire)
             && self.asked.is_writable.swap(false, Ordering::AcqRel)
             && !self.handover.is_close_sent()
@@ -226,6 +241,13 @@ impl<E: Environment> Session<E> {
         let Some(mut holding) = self.handover.hold() else {
             return Ok(Read::Eof);
         };
+        if holding.is_stalled() {
+            self.write(holding);
+            match self.handover.hold() {
+                Some(again) => holding = again,
+                None => return Ok(Read::Eof),
+            }
+        }
         let read = holding.read(buffer);
         self.give_back(holding);
         if let Ok(Read::Data(count) | Read::LastData(count)) = read {
@@ -403,7 +425,7 @@ impl<E: Environment> Session<E> {
         Wait::For {
             input: reader.ending.is_none() && may_read,
             output: !sight.is_idle,
-            deadline: deadlines.into_iter().flatten().min(),
+            deadline: earliest(&deadlines),
         }
     }
 
@@ -450,7 +472,7 @@ impl<E: Environment> Session<E> {
                     return Err(Wait::Again);
                 }
                 let times = [watched_until, drain_at, timer];
-                return Ok(times.into_iter().flatten().min());
+                return Ok(earliest(&times));
             }
         };
         let code = match closed_by {

@@ -1,0 +1,150 @@
+//! What the thread that has the wire does with it, until the wire is back in its place.
+
+use std::time::Instant;
+
+use super::{Handover, Input, Place, Progress, State};
+use crate::environment::{Machine, Read, Transport};
+use crate::outbox::SentBy;
+use crate::wire::Wire;
+
+/// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
+pub struct Holding<'a, T: Transport> {
+    pub(super) handover: &'a Handover<T>,
+    /// `None` once it is back in its place.
+    pub(super) wire: Option<Box<Wire<T>>>,
+    /// The transport has been asked again since it last took all it was given.
+    pub(super) has_asked_again: bool,
+    /// Whoever waits for the transport has been told of this stall.
+    pub(super) is_stall_told: bool,
+}
+
+impl<T: Transport> Holding<'_, T> {
+    pub(super) fn wire(&mut self) -> &mut Wire<T> {
+        self.wire.as_mut().expect("it is put back last")
+    }
+
+    /// Whether the transport was full when the wire was taken.
+    pub fn is_stalled(&self) -> bool {
+        self.is_stall_told
+    }
+
+    /// Reads what there is, at most `buffer.len()` bytes.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
+        self.wire().read(buffer)
+    }
+
+    /// The wire, to be looked at.
+    pub fn look<R>(&mut self, look: impl FnOnce(&mut Wire<T>) -> R) -> R {
+        look(self.wire())
+    }
+
+    /// Writes until the outbox is empty, another thread is expected or the transport takes no more, and puts the wire
+    /// back. What has to be told is told without the lock.
+    pub fn write(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
+        self.has_asked_again = false;
+        loop {
+            let count = self.wire().resume(machine);
+            let (goes_on, progress) = self.settle(count);
+            tell(progress);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Puts the wire back, after a look or a read; writes what others have left meanwhile.
+    pub fn give_back(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
+        if self.put_back().0 {
+            self.write(machine, tell);
+        }
+    }
+
+    /// Accounts for what the transport has taken, and goes on as the table says. Says whether the wire is still held.
+    #[inline]
+    fn settle(&mut self, count: usize) -> (bool, Progress) {
+        let handover = self.handover;
+        let mut state = handover.state();
+        let room = state.outbox.transmitted(count);
+        if room.is_below_a_limit {
+            handover.tell_waiting(&state);
+        }
+        let resumes_input = state.input == Input::StoppedForRoom
+            && state.outbox.has_room(SentBy::Callback)
+            && !self.wire().is_clogged();
+        if resumes_input {
+            state.input = Input::Flowing;
+        }
+        let (goes_on, stalled) = self.place(&mut state);
+        let progress = Progress {
+            sent: count,
+            queued: handover.note_queued(&state),
+            has_wanted_room: room.is_wanted,
+            resumes_input,
+            stalled,
+        };
+        (goes_on, progress)
+    }
+
+    #[inline]
+    fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
+        let handover = self.handover;
+        let mut state = handover.state();
+        let placed = self.place(&mut state);
+        handover.note_queued(&state);
+        placed
+    }
+
+    /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
+    #[inline]
+    fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
+        let Some(mut wire) = self.wire.take() else {
+            return (false, None);
+        };
+        let mut stalled = None;
+        if wire.is_idle() {
+            let frames = match state.expected {
+                0 if state.outbox.has_output() => state.outbox.take(),
+                _ => None,
+            };
+            if let Some(frames) = frames {
+                wire.load(frames);
+                self.has_asked_again = false;
+                self.is_stall_told = false;
+                self.wire = Some(wire);
+                return (true, None);
+            }
+            state.place = Place::Free(wire);
+        } else {
+            let has_room_come = match &mut state.place {
+                Place::Held { has_room_come } => std::mem::take(has_room_come),
+                _ => false,
+            };
+            let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
+            if is_asked && !wire.is_lost() {
+                self.wire = Some(wire);
+                return (true, None);
+            }
+            stalled = (!self.is_stall_told).then(|| wire.send_deadline());
+            state.place = Place::Stalled(wire);
+        }
+        if state.expected > 0 {
+            self.handover.wire_is_back.notify_all();
+        }
+        (false, stalled)
+    }
+}
+
+impl<T: Transport> Drop for Holding<'_, T> {
+    fn drop(&mut self) {
+        // Put back without another word to the transport, which may be what has panicked.
+        let Some(wire) = self.wire.take() else {
+            return;
+        };
+        let mut state = self.handover.state();
+        state.place = match wire.is_idle() {
+            true => Place::Free(wire),
+            false => Place::Stalled(wire),
+        };
+        self.handover.wire_is_back.notify_all();
+    }
+}
