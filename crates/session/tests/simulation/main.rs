@@ -33,6 +33,9 @@ use crate::server::{Server, SimulatedSession};
 use crate::settings::Settings;
 use crate::world::World;
 
+/// The largest message of the application, with its header.
+const MOST_MESSAGE: usize = 3_020;
+
 /// A WebSocket that lives on beyond this is told to end.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -44,6 +47,8 @@ struct Life {
     session: Arc<SimulatedSession>,
     settings: Settings,
     is_told_to_end: bool,
+    /// When output last waited for the peer.
+    waited_at: Duration,
 }
 
 /// Lives one seed. Runs as the timekeeper: only when nobody else can take a step.
@@ -83,6 +88,7 @@ fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<W
         session,
         settings,
         is_told_to_end: false,
+        waited_at: Duration::ZERO,
     };
     loop {
         // Until nobody else can take a step.
@@ -106,6 +112,7 @@ impl Life {
         let has_ended = self.session.environment().has_ended();
         if !has_ended {
             self.is_at_rest();
+            self.is_in_time();
         }
         let timer = if has_ended { None } else { self.poller.timer() };
         let next = [self.world.state().next_moment(), timer]
@@ -153,6 +160,25 @@ impl Life {
         true
     }
 
+    /// A peer that is as good as gone is given up within the timeouts.
+    fn is_in_time(&mut self) {
+        // While output waits for it, the send timeout is what judges it.
+        if self.session.buffered() > 0 {
+            self.waited_at = self.world.state().now;
+        }
+        let (now, silent_since) = {
+            let state = self.world.state();
+            (state.now, state.silent_since)
+        };
+        if let (Some(since), Some(patience)) = (silent_since, self.settings.patience()) {
+            let since = since.max(self.waited_at);
+            assert!(
+                now <= since + patience,
+                "the peer is silent since {since:?}, and the session lives on at {now:?}"
+            );
+        }
+    }
+
     /// Nobody can take a step: then nobody may be waiting for something that is possible.
     fn is_at_rest(&self) {
         let (session, limit) = (&self.session, self.settings.config.send_buffer);
@@ -168,6 +194,12 @@ impl Life {
             )
         };
         let buffered = session.buffered();
+        // A message is taken whole while there is room, by each sender; beside them there may be a Close and a pong.
+        let most = 2 * limit + (self.settings.threads as usize + 1) * MOST_MESSAGE + 300;
+        assert!(
+            buffered <= most,
+            "{buffered} bytes wait, at a limit of {limit}"
+        );
         let in_callback = self.promises.callback();
         let blocked = self.promises.blocked();
         if !self.settings.sends_parts {

@@ -313,18 +313,26 @@ impl Peer {
                 self.world
                     .tell(|| "the peer falls silent and reads nothing".to_owned());
                 self.promises.broken();
-                self.is_deaf = true;
+                self.fall_silent();
                 self.world.pause(Duration::from_secs(600));
             }
             7 => {
                 self.world.tell(|| "the peer falls silent".to_owned());
-                self.is_deaf = true;
+                self.fall_silent();
                 self.promises.broken();
             }
             _ => self
                 .world
                 .tell(|| "the peer has nothing more to say".to_owned()),
         }
+    }
+
+    /// From here on it is as good as gone.
+    fn fall_silent(&mut self) {
+        self.is_deaf = true;
+        let mut state = self.world.state();
+        let now = state.now;
+        state.silent_since.get_or_insert(now);
     }
 
     fn shut(&mut self) {

@@ -24,6 +24,9 @@ pub struct Settings {
     pub workers: u64,
 }
 
+/// What a WebSocket may take beyond its timeouts: callbacks that sleep, and the network's delays.
+const SLACK: Duration = Duration::from_millis(500);
+
 impl Settings {
     /// Those of a seed.
     pub fn draw(chance: &mut Chance) -> Self {
@@ -53,6 +56,23 @@ impl Settings {
             sends_parts: chance.percent(25),
             workers: chance.within(2, 3),
         }
+    }
+
+    /// How long a WebSocket may live on at most once its peer has fallen silent; `None` when pings are off, or a rate has what
+    /// the peer has sent before wait to be read, which is a sign of life when it is.
+    pub fn patience(&self) -> Option<Duration> {
+        let config = &self.config;
+        let is_watched = !config.ping_interval.is_zero()
+            && !config.pong_timeout.is_zero()
+            && config.rate_limit.is_none();
+        is_watched.then(|| {
+            // Output that waits for the peer is given its time first, and a closing handshake has one of its own.
+            config.ping_interval
+                + config.pong_timeout
+                + config.send_timeout
+                + config.close_timeout
+                + SLACK
+        })
     }
 }
 

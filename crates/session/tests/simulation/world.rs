@@ -34,6 +34,8 @@ pub struct State {
     pub is_reset: bool,
     /// The peer has sent a Close, or something has made the session fail: it reads nothing behind it.
     pub reads_no_more: bool,
+    /// Since when the peer says nothing more.
+    pub silent_since: Option<Duration>,
     /// How long a piece of the network's takes at most, in microseconds.
     pub most_latency: u64,
     /// Who is to be woken when.
@@ -86,6 +88,7 @@ impl World {
                 outward: Direction::new(outward),
                 is_reset: false,
                 reads_no_more: false,
+                silent_since: None,
                 most_latency,
                 alarms: BTreeMap::new(),
                 next_alarm: 0,
