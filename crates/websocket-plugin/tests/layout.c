@@ -279,6 +279,7 @@ int main(void)
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_0);
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_1);
     CONSTANT(WEBSOCKET_CONNECT_ERROR);
+    CONSTANT(WEBSOCKET_ROUND_TRIP_UNKNOWN);
     NUMBER("C module", offsetof(WebSocketServer, close) + sizeof(server.close));
     NUMBER("version 0", offsetof(WebSocketPlugin, on_disconnect) + sizeof(plugin.on_disconnect));
 

@@ -88,7 +88,8 @@ macro_rules! constants {
             WEBSOCKET_SERVER_VERSION_1,
             WEBSOCKET_PLUGIN_VERSION_0,
             WEBSOCKET_PLUGIN_VERSION_1,
-            WEBSOCKET_CONNECT_ERROR
+            WEBSOCKET_CONNECT_ERROR,
+            WEBSOCKET_ROUND_TRIP_UNKNOWN
         );
     };
 }
