@@ -254,7 +254,7 @@ def test_ws_430_10_time_in_a_callback_is_not_the_clients(httpd):
             assert received.text == "1200"
 
 
-def test_ws_430_11_no_ping_follows_a_close(httpd):
+def test_ws_430_11_no_ping_follows_a_close(httpd, error_log):
     with httpd.open("/brief") as client:
         client.send_frame(TEXT, "close")
         while (received := client.receive_frame()).opcode == PING:
@@ -264,6 +264,7 @@ def test_ws_430_11_no_ping_follows_a_close(httpd):
         assert not client.has_input()
         client.send_close()
         assert client.receive_to_eof() == b""
+    error_log.wait_for(DEAD)  # or the next test takes it for its own
 
 
 def test_ws_430_12_a_client_that_has_ended_its_direction_has_left(httpd, error_log):

@@ -27,8 +27,10 @@ ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
 
 def configuration(server):
     return (
+        # Every client of the crowd may hold half of a message of 16 MiB.
+        "WebSocketMessageMemory 1G\n"
         # The crowd is complete before the first of it is pinged.
-        location("/recorder", plugin("recorder"),
+        + location("/recorder", plugin("recorder"),
                  "WebSocketPingInterval 4s", "WebSocketPongTimeout 500ms")
         # No pings: only the output that does not move gives the peer away.
         + location("/speaks", plugin("threads"),
