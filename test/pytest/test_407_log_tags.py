@@ -14,7 +14,7 @@ LEVELS = {
 
 def declared():
     """The module's tags, by name."""
-    text = (ROOT / "src/log.rs").read_text()
+    text = (ROOT / "src/log/tag.rs").read_text()
     block = text[text.index("\ntags! {") :].split("\n}\n")[0]
     return {name: f"WS{int(number):04}" for name, number in re.findall(r"(\w+) = (\d+),", block)}
 
@@ -37,8 +37,8 @@ def test_ws_407_02_each_row_names_levels_that_there_are():
 
 def test_ws_407_03_each_tag_is_written_somewhere():
     sources = [
-        path.read_text() for path in (ROOT / "src").rglob("*.rs") if path.name != "log.rs"
-    ] + [(ROOT / "src/log.rs").read_text().split("\ntags! {")[1].split("\n}\n", 1)[1]]
+        path.read_text() for path in (ROOT / "src").rglob("*.rs") if path.name != "tag.rs"
+    ] + [(ROOT / "src/log/tag.rs").read_text().split("\ntags! {")[1].split("\n}\n", 1)[1]]
     for name, tag in declared().items():
         assert any(f"Tag::{name}" in source for source in sources), (name, tag)
 
