@@ -60,6 +60,12 @@ impl BlockingDriver {
                 }
             }
             match wait {
+                // prefork's signals come here, too: a peer that sends without end lets no turn wait.
+                Wait::Again if self.is_alone => {
+                    self.is_waiting.store(true, Ordering::Relaxed);
+                    self.wait(false, false, Some(Instant::now()));
+                    self.is_waiting.store(false, Ordering::Relaxed);
+                }
                 Wait::Again => {}
                 Wait::For {
                     input,
