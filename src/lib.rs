@@ -17,7 +17,6 @@
 //! | [`handshake`] | a request: not ours, an HTTP error, or an upgrade; the Origin policy |
 //! | [`driver`] | who waits for the socket, and takes turns when there is something to do |
 //! | [`child`] | what one process holds: the reactor, the open WebSockets, and how they end with it |
-//! | [`functions`] | the server functions that plugins call |
 //! | [`websocket`] | one WebSocket: a session (the crate `session`), its request, its transport, what is said of its end |
 //! | [`configuration`] | directives, what they say in each scope, start-up warnings |
 //! | [`plugin`] | plugins: loading, their callbacks, their options |
@@ -49,7 +48,6 @@ mod board;
 mod child;
 mod configuration;
 mod driver;
-mod functions;
 mod handshake;
 mod lock;
 mod log;

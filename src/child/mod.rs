@@ -5,6 +5,7 @@
 //! operator says so.
 
 mod patience;
+mod plugin_process;
 mod process;
 
 pub use process::Child;

@@ -10,15 +10,16 @@ use httpd::apr::Pool;
 use httpd::log::Subject;
 use httpd::server::Server;
 use reactor::Reactor;
+use server_functions::ProcessTable;
 use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
 use super::patience::Patience;
+use super::plugin_process::PluginProcess;
 use crate::board::{CloseRequest, Figures, Location, Occupant, Threads};
 use crate::configuration::config::Config;
 use crate::configuration::{message_memory, process_options};
-use crate::functions::process::ProcessTable;
 use crate::lock::lock;
 use crate::log::scribe::Scribe;
 use crate::log::{self, Level, Tag};
@@ -51,7 +52,7 @@ pub struct Child {
     /// `WebSocketDrainTimeout`.
     drain_timeout: Duration,
     /// The plugins that have had their child_start, and what each knows of the process.
-    plugins: Vec<(Arc<Plugin>, ProcessTable)>,
+    plugins: Vec<(Arc<Plugin>, ProcessTable<PluginProcess>)>,
     /// Names who holds up the end of the process.
     patience: Mutex<Option<Patience>>,
     /// The plugin whose child_stop runs.
@@ -117,7 +118,10 @@ impl Child {
                 .into_iter()
                 .map(|plugin| {
                     let (options, elsewhere) = process_options::of(server, &plugin);
-                    (plugin, ProcessTable::new(options, elsewhere))
+                    (
+                        plugin,
+                        ProcessTable::new(PluginProcess::new(options, elsewhere)),
+                    )
                 })
                 .collect(),
             patience: Mutex::new(None),

@@ -17,7 +17,6 @@ use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::driver::blocking::BlockingDriver;
 use crate::driver::event::EventDriver;
-use crate::functions::server_table;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::symbol::websocket_module;
@@ -133,7 +132,6 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         compression,
         buffers: child.buffers(),
         place,
-        server_table,
     });
     connection.accept(ask_plugin(request, plugin, &connection, &child)?);
     // Before the client knows of it: when it then asks for the figures, it is in them.

@@ -13,5 +13,5 @@ mod tag;
 
 pub use httpd::log::Level;
 pub use line::{is_logged, line};
-pub use say::{log, panicked};
+pub use say::{log, of_plugin, panicked};
 pub use tag::Tag;

@@ -35,3 +35,16 @@ pub fn panicked(text: &str) {
         format!("the module panicked: {text}")
     });
 }
+
+/// How much a plugin's line matters, in httpd's words.
+pub fn of_plugin(level: server_functions::Level) -> Level {
+    use server_functions::Level as Plugins;
+    match level {
+        Plugins::Error => Level::Error,
+        Plugins::Warning => Level::Warn,
+        Plugins::Notice => Level::Notice,
+        Plugins::Info => Level::Info,
+        Plugins::Debug => Level::Debug,
+        Plugins::Trace => Level::Trace1,
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! [`loading`] opens one for a `WebSocketHandler`: [`image`] says what is in its file, [`mapped`] what the process has of
 //! it, and [`version`] which of its versions runs. [`options`] are its settings; the check of its table and the calls to it are
-//! `loaded_plugin`'s, which knows no httpd. A [`ServerTable`] is what it is given to call, made by the room `functions`.
+//! `loaded_plugin`'s, which knows no httpd, and what it is given to call is of `server_functions`.
 //!
 //! Called by the configuration (load, configure), by the handshake (on_connect), by an open WebSocket (the other
 //! callbacks) and by the child (child_start, child_stop). Calls plugins, and no other room.
@@ -11,11 +11,9 @@ mod image;
 mod loading;
 mod mapped;
 mod options;
-mod server_table;
 mod version;
 
 pub use loaded_plugin::{Plugin, PluginPrivate, Verdict};
 
 pub use loading::{all_loaded, load_once};
 pub use options::Options;
-pub use server_table::ServerTable;

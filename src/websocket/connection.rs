@@ -9,7 +9,8 @@ use httpd::log::Subject;
 use httpd::request::{Request, RequestHandle};
 use httpd::server::Server;
 use httpd::upgraded::Upgraded;
-use session::{Buffers, Ending, Outgoing, Refused, Session};
+use server_functions::{Misuses, ServerTable};
+use session::{Buffers, Ending, Session};
 use websocket_plugin::abi;
 use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
@@ -18,15 +19,12 @@ use crate::board::Entry;
 use crate::configuration::config::Config;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
-use crate::plugin::{Options, Plugin, PluginPrivate, ServerTable};
+use crate::plugin::{Options, Plugin, PluginPrivate};
 use crate::websocket::calling::{Callback, Overseer, VERY_LONG};
 use crate::websocket::driver::Driver;
 use crate::websocket::outside::Outside;
 use crate::websocket::place::Place;
 use crate::websocket::transport::Transport;
-
-/// How many kinds of mistakes are logged for one connection.
-const MOST_MISUSES: usize = 32;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
@@ -38,7 +36,7 @@ pub struct Connection {
     rejection: Mutex<Rejection>,
     version: ProtocolVersion,
     /// The mistakes of the plugin's that have been logged.
-    misuses: Mutex<Vec<String>>,
+    misuses: Misuses,
 }
 
 /// What a connection begins with: a good handshake, and what was agreed on.
@@ -52,8 +50,6 @@ pub struct Opening<'a> {
     pub compression: Option<(Agreed, Arc<CodecPool>)>,
     pub buffers: &'a Arc<Buffers>,
     pub place: Place,
-    /// Makes what the plugin sees of it.
-    pub server_table: fn(*const Connection) -> ServerTable,
 }
 
 /// How a plugin refuses a handshake.
@@ -78,7 +74,6 @@ impl Connection {
             compression,
             buffers,
             place,
-            server_table,
         } = opening;
         let limits = session::Config {
             version,
@@ -95,7 +90,8 @@ impl Connection {
             rate_limit: config.rate_limit(),
         };
         Arc::new_cyclic(|this| {
-            let server = server_table(this.as_ptr());
+            // SAFETY: a connection stays in its `Arc`, and gives its plugin the last callback before it goes.
+            let server = unsafe { ServerTable::new(this.as_ptr()) };
             let overseer: Weak<Connection> = this.clone();
             let outside = Outside::new(overseer, server, Arc::clone(plugin), place);
             Connection {
@@ -105,7 +101,7 @@ impl Connection {
                 options: config.plugin_options(),
                 rejection: Mutex::default(),
                 version,
-                misuses: Mutex::default(),
+                misuses: Misuses::default(),
             }
         })
     }
@@ -182,64 +178,15 @@ impl Connection {
     }
 
     /// The plugin has set a header field of the response.
-    pub fn header_set(&self, name: &CStr) {
+    pub(super) fn header_set(&self, name: &CStr) {
         lock(&self.rejection).headers.push(name.to_owned());
     }
 
-    /// The plugin chooses the status of a refusal, and its body. Says whether they can be had.
-    pub fn reject(&self, status: u32, body: Option<(&CStr, &[u8])>) -> bool {
-        let status = u16::try_from(status).ok();
-        let status = status.filter(|status| (300..=599).contains(status));
-        match status {
-            _ if self.is_accepted() => self.log_misuse(&"reject after on_connect"),
-            None => self.log_misuse(&"reject with a status that is not 300 to 599"),
-            Some(_) => {
-                let mut rejection = lock(&self.rejection);
-                rejection.status = status;
-                rejection.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Has on_timer called at `time`, or not at all. Says whether it will be.
-    pub fn set_timer(&self, time: Option<Instant>) -> bool {
-        if !self.outside().plugin.has_on_timer() {
-            self.log_misuse(&"set_timer without an on_timer");
-            return false;
-        }
-        self.session.set_timer(time)
-    }
-
-    /// [`Session::send`], for the plugin.
-    pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        self.outside().sends(&outgoing);
-        self.judge(self.session.send(outgoing))
-    }
-
-    /// [`Session::try_send`], for the plugin.
-    pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        self.outside().sends(&outgoing);
-        self.judge(self.session.try_send(outgoing))
-    }
-
-    fn judge(&self, sent: Result<(), Refused>) -> Result<(), Refused> {
-        if let Err(Refused::Invalid(reason)) = &sent {
-            self.log_misuse(reason);
-        }
-        sent
-    }
-
-    /// Starts the closing handshake for the plugin, with the payload data of a Close frame. Says whether it was this
-    /// call that did.
-    pub fn close_with_payload(&self, payload: &[u8]) -> bool {
-        self.session
-            .close_with_payload(payload)
-            .unwrap_or_else(|reason| {
-                self.log_misuse(&reason);
-                false
-            })
+    /// The plugin chooses the status of a refusal, and its body.
+    pub(super) fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>) {
+        let mut rejection = lock(&self.rejection);
+        rejection.status = Some(status);
+        rejection.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
     }
 
     /// The 101 has been sent: from here on the driver takes turns, and what was sent meanwhile goes out.
@@ -279,16 +226,11 @@ impl Connection {
     /// Says what a plugin does wrong, once for each connection and kind of mistake.
     pub(crate) fn log_misuse(&self, reason: &dyn fmt::Display) {
         let reason = reason.to_string();
-        {
-            let mut misuses = lock(&self.misuses);
-            if misuses.contains(&reason) || misuses.len() == MOST_MISUSES {
-                return;
-            }
-            misuses.push(reason.clone());
+        if self.misuses.is_new(&reason) {
+            self.log(Level::Warn, Tag::Misuse, || {
+                format!("the plugin's call was refused: {reason} (said once for each connection)")
+            });
         }
-        self.log(Level::Warn, Tag::Misuse, || {
-            format!("the plugin's call was refused: {reason} (said once for each connection)")
-        });
     }
 
     /// Logs a line about this connection, from any thread.

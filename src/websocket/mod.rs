@@ -2,7 +2,7 @@
 //!
 //! [`connection`] is a session with its request. [`outside`] is what that session is given: the calls to its plugin, its
 //! driver, its figures; [`calling`] is which of those calls runs. [`transport`] carries its bytes through httpd's connection, with the [`frame_log`] in the log, and
-//! [`account`] is what is said of it when it has ended. What it knows of higher rooms are two traits: its [`driver`], and the child
+//! [`account`] is what is said of it when it has ended; [`served`] is what it does for its plugin, in the server functions. What it knows of higher rooms are two traits: its [`driver`], and the child
 //! in which it has a [`place`].
 //!
 //! Made by the handshake, driven by a driver, called by the server functions and by the child that holds it.
@@ -14,4 +14,5 @@ pub mod driver;
 pub mod frame_log;
 pub mod outside;
 pub mod place;
+mod served;
 pub mod transport;

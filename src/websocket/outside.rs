@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::random::random;
+use server_functions::ServerTable;
 use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
 use crate::board::Entry;
 use crate::lock::lock;
-use crate::plugin::{Plugin, PluginPrivate, ServerTable};
+use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::calling::{Callback, Calling, Overseer};
 use crate::websocket::driver::Driver;
 use crate::websocket::place::Place;

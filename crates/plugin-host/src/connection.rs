@@ -2,32 +2,22 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::ptr;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loaded_plugin::PluginPrivate;
+use server_functions::{Level, Misuses, Served, ServerTable};
 use session::sync::lock;
-use session::{Outgoing, Refused, Session};
-use websocket_proto::handshake::is_header_field;
+use session::{Outgoing, Session};
+use websocket_plugin::abi::RequestRec;
 use websocket_proto::{ProtocolVersion, ReservedCloseCodes};
 
 use crate::generation::Generation;
 use crate::host::Host;
 use crate::outside::Outside;
 use crate::request::Request;
-use crate::server_table::ServerTable;
-use crate::terminal::{Level, Terminal};
-
-/// How many kinds of mistakes are told for one connection.
-const MOST_MISUSES: usize = 32;
-/// What says how the response is framed, or that there is a WebSocket: the server's to say.
-const OWN_FIELDS: [&str; 5] = [
-    "connection",
-    "content-length",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use crate::terminal::Terminal;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
@@ -36,7 +26,7 @@ pub struct Connection {
     subprotocols: Vec<CString>,
     response: Mutex<Response>,
     /// The mistakes of the plugin's that have been told.
-    misuses: Mutex<Vec<String>>,
+    misuses: Misuses,
     terminal: Arc<Terminal>,
     number: u64,
 }
@@ -82,8 +72,10 @@ impl Connection {
             rate_limit: None,
         };
         Arc::new_cyclic(|this| {
+            // SAFETY: a connection stays in its `Arc`, and gives its plugin the last callback before it goes.
+            let server = unsafe { ServerTable::new(this.as_ptr()) };
             let outside = Outside {
-                server: ServerTable::new(this.as_ptr()),
+                server,
                 generation: Arc::clone(generation),
                 private: OnceLock::new(),
                 driver: OnceLock::new(),
@@ -95,7 +87,7 @@ impl Connection {
                 request,
                 subprotocols,
                 response: Mutex::default(),
-                misuses: Mutex::default(),
+                misuses: Misuses::default(),
                 terminal: Arc::clone(&host.terminal),
                 number,
             }
@@ -112,22 +104,6 @@ impl Connection {
         self.number
     }
 
-    /// The request that opened it.
-    pub fn request(&self) -> &Request {
-        &self.request
-    }
-
-    /// The subprotocols that the client offers.
-    pub fn subprotocols(&self) -> &[CString] {
-        &self.subprotocols
-    }
-
-    /// The value of an option.
-    pub fn option(&self, name: &CStr) -> Option<&CStr> {
-        let options = self.session.environment().generation.options();
-        options.get(name).map(CString::as_c_str)
-    }
-
     /// The plugin has accepted the connection.
     pub fn accept(&self, private: PluginPrivate) {
         // Called once, so that it is not set already.
@@ -140,103 +116,10 @@ impl Connection {
         lock(&self.response).clone()
     }
 
-    /// The plugin sets a header field of the answer.
-    pub fn set_header(&self, name: &CStr, value: &CStr) {
-        if self.session.is_accepted() {
-            return self.log_misuse(&"header_set after on_connect");
-        }
-        if !is_header_field(name.to_bytes(), value.to_bytes()) {
-            return self.log_misuse(&"header_set with what cannot stand in a header field");
-        }
-        let lower = name.to_string_lossy().to_ascii_lowercase();
-        if OWN_FIELDS.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
-            return self.log_misuse(&format_args!(
-                "header_set of {}, which is the server's to set",
-                name.to_string_lossy()
-            ));
-        }
-        let headers = &mut lock(&self.response).headers;
-        headers.retain(|(set, _)| !set.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
-        headers.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// The plugin chooses the subprotocol.
-    pub fn choose_subprotocol(&self, name: &CStr) {
-        if self.session.is_accepted() {
-            return self.log_misuse(&"protocol_set after on_connect");
-        }
-        if !self.subprotocols.iter().any(|offered| **offered == *name) {
-            return self.log_misuse(&"protocol_set with a protocol that the client does not offer");
-        }
-        lock(&self.response).subprotocol = Some(name.to_owned());
-    }
-
-    /// The plugin chooses the status of a refusal, and its body. Says whether they can be had.
-    pub fn reject(&self, status: u32, body: Option<(&CStr, &[u8])>) -> bool {
-        let status = u16::try_from(status).ok();
-        let status = status.filter(|status| (300..=599).contains(status));
-        match status {
-            _ if self.session.is_accepted() => self.log_misuse(&"reject after on_connect"),
-            None => self.log_misuse(&"reject with a status that is not 300 to 599"),
-            Some(_) => {
-                let mut response = lock(&self.response);
-                response.status = status;
-                response.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Has on_timer called at `time`, or not at all. Says whether it will be.
-    pub fn set_timer(&self, time: Option<Instant>) -> bool {
-        let plugin = self.session.environment().generation.plugin();
-        if !plugin.has_on_timer() {
-            self.log_misuse(&"set_timer without an on_timer");
-            return false;
-        }
-        self.session.set_timer(time)
-    }
-
-    /// [`Session::send`], for the plugin.
-    pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        self.session.environment().sends(&outgoing);
-        self.judge(self.session.send(outgoing))
-    }
-
-    /// [`Session::try_send`], for the plugin.
-    pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        self.session.environment().sends(&outgoing);
-        self.judge(self.session.try_send(outgoing))
-    }
-
-    fn judge(&self, sent: Result<(), Refused>) -> Result<(), Refused> {
-        if let Err(Refused::Invalid(reason)) = &sent {
-            self.log_misuse(reason);
-        }
-        sent
-    }
-
-    /// Starts the closing handshake for the plugin, with the payload data of a Close frame. Says whether it was this
-    /// call that did.
-    pub fn close_with_payload(&self, payload: &[u8]) -> bool {
-        self.session
-            .close_with_payload(payload)
-            .unwrap_or_else(|reason| {
-                self.log_misuse(&reason);
-                false
-            })
-    }
-
     /// Says what a plugin does wrong, once for each connection and kind of mistake.
     pub fn log_misuse(&self, reason: &dyn fmt::Display) {
-        let reason = reason.to_string();
-        {
-            let mut misuses = lock(&self.misuses);
-            if misuses.contains(&reason) || misuses.len() == MOST_MISUSES {
-                return;
-            }
-            misuses.push(reason.clone());
+        if !self.misuses.is_new(&reason.to_string()) {
+            return;
         }
         let line = format_args!(
             "WS0401: the plugin's call was refused: {reason} (said once for each connection)"
@@ -247,5 +130,72 @@ impl Connection {
     /// Logs a line about this connection, from any thread.
     pub fn log(&self, level: Level, text: &dyn fmt::Display) {
         self.terminal.tell(self.number, level, text);
+    }
+}
+
+/// What it does for its plugin, whose calls have been checked.
+impl Served for Connection {
+    type Environment = Outside;
+
+    fn session(&self) -> &Session<Outside> {
+        &self.session
+    }
+
+    /// There is no httpd, and no request of its.
+    fn request(&self) -> *mut RequestRec {
+        ptr::null_mut()
+    }
+
+    unsafe fn header(&self, name: &CStr) -> Option<&CStr> {
+        self.request.header(name)
+    }
+
+    unsafe fn set_header(&self, name: &CStr, value: &CStr) {
+        let headers = &mut lock(&self.response).headers;
+        headers.retain(|(set, _)| !set.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn subprotocols(&self) -> &[CString] {
+        &self.subprotocols
+    }
+
+    unsafe fn set_subprotocol(&self, name: &CStr) {
+        lock(&self.response).subprotocol = Some(name.to_owned());
+    }
+
+    fn option(&self, name: &CStr) -> Option<&CStr> {
+        let options = self.session.environment().generation.options();
+        options.get(name).map(CString::as_c_str)
+    }
+
+    unsafe fn variable(&self, name: &CStr) -> Option<&CStr> {
+        self.request.variable(name)
+    }
+
+    fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>) {
+        let mut response = lock(&self.response);
+        response.status = Some(status);
+        response.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
+    }
+
+    fn has_on_timer(&self) -> bool {
+        self.session
+            .environment()
+            .generation
+            .plugin()
+            .has_on_timer()
+    }
+
+    fn sends(&self, outgoing: &Outgoing<'_>) {
+        self.session.environment().sends(outgoing);
+    }
+
+    fn log(&self, level: Level, line: &CStr) {
+        Connection::log(self, level, &line.to_string_lossy());
+    }
+
+    fn log_misuse(&self, reason: &dyn fmt::Display) {
+        Connection::log_misuse(self, reason);
     }
 }

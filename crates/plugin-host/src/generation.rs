@@ -1,11 +1,13 @@
 //! One load of the plugin: from its init function to its `destroy`, with the connections that it has accepted.
 
 use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use loaded_plugin::Plugin;
+use server_functions::{Level, Process, ProcessTable};
 use session::sync::lock;
 use session::{ClosedBy, Ending};
 use websocket_proto::{CloseCode, CloseFrame};
@@ -13,7 +15,6 @@ use websocket_proto::{CloseCode, CloseFrame};
 use crate::command_line::Options;
 use crate::connection::Connection;
 use crate::loading::Image;
-use crate::server_table::ProcessTable;
 use crate::terminal::Terminal;
 
 /// A loaded plugin, and what is open of it. When the last connection has gone, it ends: `child_stop`, `destroy`.
@@ -21,7 +22,7 @@ pub struct Generation {
     connections: Mutex<BTreeMap<u64, Weak<Connection>>>,
     has_changed: Condvar,
     options: Arc<Options>,
-    process: ProcessTable,
+    process: ProcessTable<PluginProcess>,
     /// Before the image: the file goes when nobody has it mapped.
     plugin: Plugin,
     _image: Image,
@@ -44,7 +45,10 @@ impl Generation {
         let generation = Generation {
             connections: Mutex::default(),
             has_changed: Condvar::new(),
-            process: ProcessTable::new(Arc::clone(&options), Arc::clone(terminal)),
+            process: ProcessTable::new(PluginProcess {
+                options: Arc::clone(&options),
+                terminal: Arc::clone(terminal),
+            }),
             options,
             plugin,
             _image: image,
@@ -105,6 +109,24 @@ impl Generation {
     fn open(&self) -> Vec<Arc<Connection>> {
         let connections = lock(&self.connections);
         connections.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// What the process does for its plugin.
+struct PluginProcess {
+    options: Arc<Options>,
+    terminal: Arc<Terminal>,
+}
+
+impl Process for PluginProcess {
+    type Connection = Connection;
+
+    fn option(&self, name: &CStr) -> Option<&CStr> {
+        self.options.get(name).map(CString::as_c_str)
+    }
+
+    fn log(&self, level: Level, line: &CStr) {
+        self.terminal.say(level, &line.to_string_lossy());
     }
 }
 

@@ -12,8 +12,8 @@ use crate::connection::{Connection, Response};
 use crate::driver::Driver;
 use crate::host::Host;
 use crate::request::Request;
-use crate::terminal::Level;
 use crate::transport::Transport;
+use server_functions::Level;
 
 /// Serves a client that has connected, up to its WebSocket; the reactor has it then.
 pub fn serve(host: &Arc<Host>, mut socket: TcpStream) {

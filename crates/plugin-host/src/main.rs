@@ -9,12 +9,11 @@
 //! | [`loading`] | opens the file |
 //! | [`request`], [`handshake`] | the request of a client, and its answer |
 //! | [`connection`] | one WebSocket, as its plugin's server functions want it |
-//! | [`server_table`] | the server functions, as the ABI has them |
 //! | [`outside`], [`transport`], [`driver`] | what a session needs: a plugin, a socket, a thread |
 //! | [`script`], [`player`], [`client`] | a conversation to be played, its player, and the clients that play it |
 //! | [`terminal`] | what is written on standard error |
 //!
-//! `unsafe` is where the ABI is: in `loading`, `generation`, `server_table` and `outside`.
+//! `unsafe` is where the ABI is: in `loading`, `generation`, `connection` and `outside`.
 
 mod client;
 mod command_line;
@@ -29,7 +28,6 @@ mod player;
 mod request;
 mod script;
 mod serve;
-mod server_table;
 mod terminal;
 mod transport;
 

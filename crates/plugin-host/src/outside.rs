@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use loaded_plugin::{Plugin, PluginPrivate, Verdict};
+use server_functions::ServerTable;
 use session::sync::lock;
 use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
 use websocket_plugin::abi;
@@ -11,7 +12,6 @@ use websocket_proto::MessageKind;
 
 use crate::driver::Driver;
 use crate::generation::Generation;
-use crate::server_table::ServerTable;
 use crate::transport::Transport;
 
 /// The outside of one WebSocket.

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use reactor::Reactor;
+use server_functions::Level;
 use session::Buffers;
 use session::sync::lock;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -23,7 +24,7 @@ use crate::generation::Generation;
 use crate::host::Host;
 use crate::loading::Image;
 use crate::script::Script;
-use crate::terminal::{Level, Terminal};
+use crate::terminal::Terminal;
 use crate::{handshake, player};
 
 /// How often the file is looked at.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
+use server_functions::Level;
 use websocket_proto::frame::{FrameHeader, Opcode, TracedFrame};
 
 const RESET: &str = "\x1b[0m";
@@ -18,36 +19,23 @@ pub struct Terminal {
     has_frames: bool,
 }
 
-/// How much a line matters; the plugin's have the levels of `websocket_plugin.h`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Level {
-    Error,
-    Warning,
-    Notice,
-    Info,
-    Debug,
-    Trace,
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warning => "warn",
+        Level::Notice => "notice",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
 }
 
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warning => "warn",
-            Level::Notice => "notice",
-            Level::Info => "info",
-            Level::Debug => "debug",
-            Level::Trace => "trace",
-        }
-    }
-
-    fn color(self) -> &'static str {
-        match self {
-            Level::Error => RED,
-            Level::Warning => YELLOW,
-            Level::Notice | Level::Info => "",
-            Level::Debug | Level::Trace => DIM,
-        }
+fn color(level: Level) -> &'static str {
+    match level {
+        Level::Error => RED,
+        Level::Warning => YELLOW,
+        Level::Notice | Level::Info => "",
+        Level::Debug | Level::Trace => DIM,
     }
 }
 
@@ -70,13 +58,13 @@ impl Terminal {
 
     /// A line about the process.
     pub fn say(&self, level: Level, text: &dyn fmt::Display) {
-        self.line(level.color(), &format_args!("[{}] {text}", level.name()));
+        self.line(color(level), &format_args!("[{}] {text}", name(level)));
     }
 
     /// A line about a connection.
     pub fn tell(&self, number: u64, level: Level, text: &dyn fmt::Display) {
-        let line = format_args!("[{}] #{number} {text}", level.name());
-        self.line(level.color(), &line);
+        let line = format_args!("[{}] #{number} {text}", name(level));
+        self.line(color(level), &line);
     }
 
     /// Whether frames are to be told.

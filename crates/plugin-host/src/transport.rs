@@ -5,11 +5,12 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
+use server_functions::Level;
 use session::{Account, Epilogue, Read};
 use websocket_proto::Role;
 use websocket_proto::frame::FrameTrace;
 
-use crate::terminal::{Direction, Level, Terminal};
+use crate::terminal::{Direction, Terminal};
 
 /// The transport of one connection.
 pub struct Transport {

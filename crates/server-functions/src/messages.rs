@@ -2,13 +2,14 @@
 
 use std::ffi::{c_char, c_int, c_uchar, c_uint};
 
-use session::{Outgoing, Refused};
+use session::{Outgoing, Refused, Session};
 use websocket_plugin::abi::{self, WebSocketServer};
 use websocket_proto::{Compression, MessageKind};
 
-use super::arguments::{BAD_BUFFER, bytes, with};
+use crate::arguments::{BAD_BUFFER, bytes, with};
+use crate::served::Served;
 
-pub(super) unsafe extern "C" fn send(
+pub(crate) unsafe extern "C" fn send<C: Served>(
     server: *const WebSocketServer,
     message_type: c_int,
     buffer: *const c_uchar,
@@ -16,22 +17,24 @@ pub(super) unsafe extern "C" fn send(
 ) -> usize {
     // SAFETY: a plugin passes the table that it was given, and a buffer of that size or NULL.
     unsafe {
-        with(server, 0, |connection| {
+        with(server, 0, |connection: &C| {
             let Some(payload) = bytes(buffer, buffer_size) else {
                 connection.log_misuse(&BAD_BUFFER);
                 return 0;
             };
             let is_accepted = match outgoing(message_type, payload) {
-                Some(outgoing) => connection.send(outgoing).is_ok(),
+                Some(outgoing) => {
+                    give(connection, outgoing, Session::send) == abi::WEBSOCKET_SEND_ACCEPTED
+                }
                 // MESSAGE_TYPE_CLOSE, and everything else, as in the C module.
-                None => connection.close_with_payload(payload),
+                None => start_to_close(connection, payload),
             };
             if is_accepted { payload.len() } else { 0 }
         })
     }
 }
 
-pub(super) unsafe extern "C" fn try_send(
+pub(crate) unsafe extern "C" fn try_send<C: Served>(
     server: *const WebSocketServer,
     message_type: c_int,
     buffer: *const c_uchar,
@@ -39,22 +42,22 @@ pub(super) unsafe extern "C" fn try_send(
 ) -> c_int {
     // SAFETY: a plugin passes the table that it was given, and a buffer of that size or NULL.
     unsafe {
-        with(server, abi::WEBSOCKET_SEND_CLOSED, |connection| {
+        with(server, abi::WEBSOCKET_SEND_CLOSED, |connection: &C| {
             let Some(payload) = bytes(buffer, buffer_size) else {
                 connection.log_misuse(&BAD_BUFFER);
                 return abi::WEBSOCKET_SEND_INVALID;
             };
             match outgoing(message_type, payload) {
-                Some(outgoing) => outcome(connection.try_send(outgoing)),
+                Some(outgoing) => give(connection, outgoing, Session::try_send),
                 None if connection.session().has_ended() => abi::WEBSOCKET_SEND_CLOSED,
-                None if connection.close_with_payload(payload) => abi::WEBSOCKET_SEND_ACCEPTED,
+                None if start_to_close(connection, payload) => abi::WEBSOCKET_SEND_ACCEPTED,
                 None => abi::WEBSOCKET_SEND_INVALID,
             }
         })
     }
 }
 
-pub(super) unsafe extern "C" fn send_fragment(
+pub(crate) unsafe extern "C" fn send_fragment<C: Served>(
     server: *const WebSocketServer,
     message_type: c_int,
     buffer: *const c_uchar,
@@ -63,7 +66,7 @@ pub(super) unsafe extern "C" fn send_fragment(
 ) -> c_int {
     // SAFETY: a plugin passes the table that it was given, and a buffer of that size or NULL.
     unsafe {
-        with(server, abi::WEBSOCKET_SEND_CLOSED, |connection| {
+        with(server, abi::WEBSOCKET_SEND_CLOSED, |connection: &C| {
             let kind = match message_type & !abi::MESSAGE_TYPE_UNCOMPRESSED {
                 abi::MESSAGE_TYPE_TEXT => MessageKind::Text,
                 abi::MESSAGE_TYPE_BINARY => MessageKind::Binary,
@@ -76,25 +79,26 @@ pub(super) unsafe extern "C" fn send_fragment(
                 connection.log_misuse(&BAD_BUFFER);
                 return abi::WEBSOCKET_SEND_INVALID;
             };
-            outcome(connection.send(Outgoing::Fragment {
+            let fragment = Outgoing::Fragment {
                 kind,
                 payload,
                 is_final: is_final != 0,
-            }))
+            };
+            give(connection, fragment, Session::send)
         })
     }
 }
 
-pub(super) unsafe extern "C" fn close(server: *const WebSocketServer) {
+pub(crate) unsafe extern "C" fn close<C: Served>(server: *const WebSocketServer) {
     // SAFETY: a plugin passes the table that it was given.
     unsafe {
-        with(server, (), |connection| {
-            connection.close_with_payload(&[]);
+        with(server, (), |connection: &C| {
+            start_to_close(connection, &[]);
         });
     }
 }
 
-pub(super) unsafe extern "C" fn close_with(
+pub(crate) unsafe extern "C" fn close_with<C: Served>(
     server: *const WebSocketServer,
     code: c_uint,
     reason: *const c_char,
@@ -102,20 +106,23 @@ pub(super) unsafe extern "C" fn close_with(
 ) -> c_int {
     // SAFETY: a plugin passes the table that it was given, and a reason of that size or NULL.
     unsafe {
-        with(server, 0, |connection| {
+        with(server, 0, |connection: &C| {
             let (Ok(code), Some(reason)) = (u16::try_from(code), bytes(reason.cast(), reason_size))
             else {
                 connection.log_misuse(&"close_with has a bad code or reason");
                 return 0;
             };
-            c_int::from(connection.close_with_payload(&[&code.to_be_bytes(), reason].concat()))
+            let payload = [&code.to_be_bytes(), reason].concat();
+            c_int::from(start_to_close(connection, &payload))
         })
     }
 }
 
-pub(super) unsafe extern "C" fn buffered_amount(server: *const WebSocketServer) -> usize {
+pub(crate) unsafe extern "C" fn buffered_amount<C: Served>(
+    server: *const WebSocketServer,
+) -> usize {
     // SAFETY: a plugin passes the table that it was given.
-    unsafe { with(server, 0, |connection| connection.session().buffered()) }
+    unsafe { with(server, 0, |connection: &C| connection.session().buffered()) }
 }
 
 /// What a message type and a payload are together; `None` for a Close.
@@ -133,12 +140,29 @@ fn outgoing(message_type: c_int, payload: &[u8]) -> Option<Outgoing<'_>> {
     })
 }
 
-/// The ABI's words for what became of a message.
-fn outcome(sent: Result<(), Refused>) -> c_int {
-    match sent {
+/// Has the session send; the ABI's word for what became of it.
+fn give<C: Served>(
+    connection: &C,
+    outgoing: Outgoing<'_>,
+    send: impl FnOnce(&Session<C::Environment>, Outgoing<'_>) -> Result<(), Refused>,
+) -> c_int {
+    connection.sends(&outgoing);
+    match send(connection.session(), outgoing) {
         Ok(()) => abi::WEBSOCKET_SEND_ACCEPTED,
         Err(Refused::Full) => abi::WEBSOCKET_SEND_WOULD_BLOCK,
         Err(Refused::Ended) => abi::WEBSOCKET_SEND_CLOSED,
-        Err(Refused::Invalid(_)) => abi::WEBSOCKET_SEND_INVALID,
+        Err(Refused::Invalid(reason)) => {
+            connection.log_misuse(&reason);
+            abi::WEBSOCKET_SEND_INVALID
+        }
     }
+}
+
+/// Starts the closing handshake, with the payload data of a Close frame. Says whether it was this call that did.
+fn start_to_close(connection: &impl Served, payload: &[u8]) -> bool {
+    let started = connection.session().close_with_payload(payload);
+    started.unwrap_or_else(|reason| {
+        connection.log_misuse(&reason);
+        false
+    })
 }

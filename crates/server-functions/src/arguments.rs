@@ -1,49 +1,45 @@
 //! What a plugin passes: checked here, references and slices afterwards.
 
 use std::ffi::{CStr, c_char, c_uchar};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use httpd::guard::guard;
-use httpd::request::Request;
 use websocket_plugin::abi::WebSocketServer;
 
-use crate::websocket::connection::Connection;
+use crate::served::Served;
 
-pub(super) const BAD_BUFFER: &str = "a buffer is NULL, or longer than memory";
+pub(crate) const BAD_BUFFER: &str = "a buffer is NULL, or longer than memory";
 
 /// Runs `body` with the connection that a plugin names; `fallback` when it names none, or when `body` panics.
 ///
 /// # Safety
-/// `server` is NULL or a table of [`server_table`](super::server_table) whose connection lives.
-pub(super) unsafe fn with<T: Copy>(
+/// `server` is NULL, or a table of a [`ServerTable`](crate::ServerTable) whose connection is a `C` that lives, or a table
+/// whose `state` is NULL.
+pub(crate) unsafe fn with<C: Served, T: Copy>(
     server: *const WebSocketServer,
     fallback: T,
-    body: impl FnOnce(&Connection) -> T,
+    body: impl FnOnce(&C) -> T,
 ) -> T {
     // SAFETY: the caller's promise.
     let connection = unsafe {
         let state = server
             .as_ref()
             .map_or(ptr::null_mut(), |server| server.state);
-        state.cast::<Connection>().as_ref()
+        state.cast::<C>().as_ref()
     };
     connection.map_or(fallback, |connection| guard(fallback, || body(connection)))
 }
 
-/// The connection's request, for as long as a server function runs.
-///
-/// # Safety
-/// Called for a plugin, which may use a connection's request from a callback only.
-pub(super) unsafe fn request_of(connection: &Connection) -> Request<'_> {
-    // SAFETY: the request lives as long as its connection, and the plugin's callback is what uses it now.
-    unsafe { connection.request().get() }
+/// Runs `body`; `fallback` when it panics, since no panic may cross into C. The panic hook has told of it.
+pub(crate) fn guard<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }
 
 /// The name that a plugin asks for; without one there is nothing to answer.
 ///
 /// # Safety
 /// As [`text`].
-pub(super) unsafe fn name<'t>(connection: &Connection, name: *const c_char) -> Option<&'t CStr> {
+pub(crate) unsafe fn name<'t>(connection: &impl Served, name: *const c_char) -> Option<&'t CStr> {
     // SAFETY: the caller's promise.
     let name = unsafe { text(name) };
     if name.is_none() {
@@ -56,7 +52,7 @@ pub(super) unsafe fn name<'t>(connection: &Connection, name: *const c_char) -> O
 ///
 /// # Safety
 /// `text` is NULL or a terminated string that lives for `'t`.
-pub(super) unsafe fn text<'t>(text: *const c_char) -> Option<&'t CStr> {
+pub(crate) unsafe fn text<'t>(text: *const c_char) -> Option<&'t CStr> {
     // SAFETY: the caller's promise.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
@@ -65,7 +61,7 @@ pub(super) unsafe fn text<'t>(text: *const c_char) -> Option<&'t CStr> {
 ///
 /// # Safety
 /// `buffer` has `size` bytes that live for `'b`, or is NULL.
-pub(super) unsafe fn bytes<'b>(buffer: *const c_uchar, size: usize) -> Option<&'b [u8]> {
+pub(crate) unsafe fn bytes<'b>(buffer: *const c_uchar, size: usize) -> Option<&'b [u8]> {
     match (buffer.is_null(), size) {
         (_, 0) => Some(&[]),
         (true, _) => None,
@@ -73,4 +69,9 @@ pub(super) unsafe fn bytes<'b>(buffer: *const c_uchar, size: usize) -> Option<&'
         // SAFETY: the caller's promise.
         (false, size) => Some(unsafe { std::slice::from_raw_parts(buffer, size) }),
     }
+}
+
+/// What a plugin gets: a string that lives as long as what it is from, or NULL.
+pub(crate) fn pointer(value: Option<&CStr>) -> *const c_char {
+    value.map_or(ptr::null(), CStr::as_ptr)
 }

@@ -1,0 +1,35 @@
+//! The server functions: what plugins call (`include/websocket_plugin.h`), whoever serves them.
+//!
+//! A plugin gets a [`ServerTable`] for its connection, and a [`ProcessTable`] for its process. Each function of a table checks
+//! its arguments at the entry, catches panics, and calls the [`Served`] connection, or the [`Process`]. What may be asked and
+//! sent is judged here, so that it is the same under httpd and in `plugin-host`.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | [`served`] | what a connection and a process do for a plugin |
+//! | `table` | the table of a connection |
+//! | `arguments` | what a plugin passes: checked, references and slices afterwards |
+//! | `request` | the functions for on_connect, and what came with it |
+//! | `messages` | what is sent and closed |
+//! | `timer`, `log` | one function each |
+//! | `process` | the table of a process, and the two functions that work without a connection |
+//! | `misuses` | what a plugin has done wrong, told once |
+//!
+//! Plugins call on any thread.
+
+#![deny(missing_docs)]
+
+mod arguments;
+mod log;
+mod messages;
+mod misuses;
+mod process;
+mod request;
+pub mod served;
+mod table;
+mod timer;
+
+pub use misuses::Misuses;
+pub use process::ProcessTable;
+pub use served::{Level, Process, Served};
+pub use table::ServerTable;

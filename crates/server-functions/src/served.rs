@@ -1,0 +1,103 @@
+//! What a connection and a process do for a plugin, when its calls have been checked.
+
+use std::ffi::{CStr, CString, c_int};
+use std::fmt;
+
+use session::{Environment, Outgoing, Session};
+use websocket_plugin::abi::{self, RequestRec};
+
+/// A connection whose plugin calls. Its functions are called on any thread, if they do not say otherwise.
+pub trait Served: Sync {
+    /// The outside of its session.
+    type Environment: Environment;
+
+    /// What happens on it.
+    fn session(&self) -> &Session<Self::Environment>;
+
+    /// httpd's request; NULL where there is none.
+    fn request(&self) -> *mut RequestRec;
+
+    /// The value of a header field of the request.
+    ///
+    /// # Safety
+    /// Called for a plugin, which may use a connection's request from a callback only.
+    unsafe fn header(&self, name: &CStr) -> Option<&CStr>;
+
+    /// Sets a header field of the response, which may be set and has not been sent.
+    ///
+    /// # Safety
+    /// As [`Served::header`].
+    unsafe fn set_header(&self, name: &CStr, value: &CStr);
+
+    /// The subprotocols that the client offers.
+    fn subprotocols(&self) -> &[CString];
+
+    /// Answers with this one of them.
+    ///
+    /// # Safety
+    /// As [`Served::header`].
+    unsafe fn set_subprotocol(&self, name: &CStr);
+
+    /// The value of one of the plugin's options.
+    fn option(&self, name: &CStr) -> Option<&CStr>;
+
+    /// The value of a CGI variable.
+    ///
+    /// # Safety
+    /// As [`Served::header`].
+    unsafe fn variable(&self, name: &CStr) -> Option<&CStr>;
+
+    /// Answers with this HTTP status (300 to 599) when the plugin refuses the connection, and with a body of its own:
+    /// media type and content.
+    fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>);
+
+    /// Whether the plugin has an `on_timer`.
+    fn has_on_timer(&self) -> bool;
+
+    /// The plugin is about to send something.
+    fn sends(&self, outgoing: &Outgoing<'_>);
+
+    /// Logs a line of the plugin's.
+    fn log(&self, level: Level, line: &CStr);
+
+    /// Says what the plugin does wrong, once for each kind of mistake (see [`Misuses`](crate::Misuses)).
+    fn log_misuse(&self, reason: &dyn fmt::Display);
+}
+
+/// A process whose plugin calls, on any thread.
+pub trait Process: Sync {
+    /// The connections that it serves.
+    type Connection: Served;
+
+    /// The value of one of the plugin's options, as the process sees it.
+    fn option(&self, name: &CStr) -> Option<&CStr>;
+
+    /// Logs a line of the plugin's.
+    fn log(&self, level: Level, line: &CStr);
+}
+
+/// How much a line matters to its plugin: `WEBSOCKET_LOG_…`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Level {
+    Error,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    /// The level that a plugin names; one that there is not counts as the next.
+    pub(crate) fn of(level: c_int) -> Level {
+        match level {
+            ..=abi::WEBSOCKET_LOG_ERROR => Level::Error,
+            abi::WEBSOCKET_LOG_WARNING => Level::Warning,
+            abi::WEBSOCKET_LOG_NOTICE => Level::Notice,
+            abi::WEBSOCKET_LOG_INFO => Level::Info,
+            abi::WEBSOCKET_LOG_DEBUG => Level::Debug,
+            _ => Level::Trace,
+        }
+    }
+}
