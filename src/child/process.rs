@@ -21,8 +21,7 @@ use crate::board::{CloseRequest, Figures, Location, Occupant, Threads};
 use crate::configuration::config::Config;
 use crate::configuration::{message_memory, process_options};
 use crate::lock::lock;
-use crate::log::scribe::Scribe;
-use crate::log::{self, Level, Tag};
+use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{self, Plugin};
 use crate::symbol::websocket_module;
 use crate::websocket::connection::Connection;
@@ -40,8 +39,6 @@ static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
 pub struct Child {
     /// On an asynchronous MPM.
     reactor: Option<Reactor>,
-    /// Beside a reactor, until the child ends.
-    scribe: Mutex<Option<Scribe>>,
     connections: Mutex<Connections>,
     figures: Figures,
     /// WebSockets that are opening, open or closing.
@@ -104,9 +101,11 @@ impl Child {
                 None
             }
         };
+        if reactor.is_some() {
+            // Without it, each thread writes for itself.
+            let _ = scribe::start();
+        }
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
-            // Without one, each thread writes for itself.
-            scribe: Mutex::new(reactor.as_ref().and_then(|_| Scribe::start().ok())),
             reactor,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
@@ -309,10 +308,7 @@ impl Child {
             connection.terminate();
         }
         drop(drivers);
-        let scribe = lock(&child.scribe).take();
-        if let Some(scribe) = scribe {
-            scribe.stop();
-        }
+        scribe::stop();
         let all_have_ended = child
             .connections
             .try_lock()

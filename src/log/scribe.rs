@@ -3,6 +3,9 @@
 //! A log may be a pipe whose reader hangs, and log_transaction hooks are other modules' code. Under an asynchronous MPM a
 //! few threads serve thousands of WebSockets: so these threads give what is to be written to the scribe, which alone is
 //! stuck when the log is. What does not fit into its queue any more is counted, and told once the log moves again.
+//!
+//! Other MPMs have a thread for each WebSocket, which may wait for a log, but for lines about frames: they are made while the
+//! transport is held. So the scribe comes with the first WebSocket that has such lines.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,13 +28,16 @@ const CAPACITY: usize = 8192;
 /// How long the end of a child waits for a log.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// This child's, on an asynchronous MPM.
-static SCRIBE: RwLock<Option<Arc<Queue>>> = RwLock::new(None);
+/// This child's.
+static SCRIBE: RwLock<Scribe> = RwLock::new(Scribe::Unneeded);
 
-/// The running thread.
-pub struct Scribe {
-    queue: Arc<Queue>,
-    thread: Thread,
+/// The thread, in the course of a child.
+enum Scribe {
+    /// Whoever has a line writes it.
+    Unneeded,
+    Writing(Arc<Queue>, Thread),
+    /// The child ends: as at its beginning, and for good.
+    Stopped,
 }
 
 /// What is to be written.
@@ -68,36 +74,31 @@ enum End {
     Abandoned,
 }
 
-impl Scribe {
-    /// Starts it: from here on it has this child's lines.
-    pub fn start() -> io::Result<Self> {
+/// Starts it, if it does not run: from here on it has this child's lines.
+pub fn start() -> io::Result<()> {
+    let mut scribe = SCRIBE.write().unwrap_or_else(PoisonError::into_inner);
+    if let Scribe::Unneeded = *scribe {
         let queue = Arc::new(Queue::default());
         let its = Arc::clone(&queue);
         let thread = Thread::spawn(c"websocket-log", move || {
             host_thread::with_record(&mut || its.write_all());
         })?;
-        *SCRIBE.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&queue));
-        Ok(Scribe { queue, thread })
+        *scribe = Scribe::Writing(queue, thread);
     }
+    Ok(())
+}
 
-    /// Ends it when it has written what there is, or leaves it alone when the log does not take that.
-    pub fn stop(self) {
-        *SCRIBE.write().unwrap_or_else(PoisonError::into_inner) = None;
-        let deadline = Instant::now() + PATIENCE;
-        let mut state = lock(&self.queue.state);
-        state.end = End::Done;
-        self.queue.changed.notify_all();
-        while state.is_busy || !state.entries.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                state.end = End::Abandoned;
-                return;
-            }
-            let waited = self.queue.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        drop(state);
-        self.thread.join();
+/// Ends it when it has written what there is, or leaves it alone when the log does not take that.
+pub fn stop() {
+    let scribe = {
+        let mut scribe = SCRIBE.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *scribe, Scribe::Stopped)
+    };
+    let Scribe::Writing(queue, thread) = scribe else {
+        return;
+    };
+    if queue.finish(Instant::now() + PATIENCE) {
+        thread.join();
     }
 }
 
@@ -113,6 +114,23 @@ impl Queue {
         drop(state);
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Has all written that there is. Says whether that was done in time; else the thread is given up.
+    fn finish(&self, deadline: Instant) -> bool {
+        let mut state = lock(&self.state);
+        state.end = End::Done;
+        self.changed.notify_all();
+        while state.is_busy || !state.entries.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.end = End::Abandoned;
+                return false;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     fn write_all(&self) {
@@ -172,8 +190,10 @@ fn tell_lost(pen: &mut Pen, lost: u64) {
 }
 
 fn current() -> Option<Arc<Queue>> {
-    let scribe = SCRIBE.read().unwrap_or_else(PoisonError::into_inner);
-    scribe.clone()
+    match &*SCRIBE.read().unwrap_or_else(PoisonError::into_inner) {
+        Scribe::Writing(queue, _) => Some(Arc::clone(queue)),
+        Scribe::Unneeded | Scribe::Stopped => None,
+    }
 }
 
 /// Whether this child has one.

@@ -7,7 +7,7 @@ use httpd::log::Subject;
 use websocket_proto::Role;
 use websocket_proto::frame::{FrameHeader, FrameTrace, Opcode};
 
-use crate::log::{self, Level, Tag};
+use crate::log::{self, Level, Tag, scribe};
 
 /// The log of what one connection reads and writes.
 pub struct FrameLog {
@@ -18,7 +18,9 @@ pub struct FrameLog {
 impl FrameLog {
     /// A log, if LogLevel wants it. It does not change while a connection is open.
     pub fn new(subject: &Subject<'_>) -> Option<Box<Self>> {
-        log::is_logged(subject, Level::Trace4).then(|| {
+        // Frames are told while the transport is held, where nothing may wait for a log.
+        let is_wanted = log::is_logged(subject, Level::Trace4) && scribe::start().is_ok();
+        is_wanted.then(|| {
             Box::new(FrameLog {
                 read: FrameTrace::new(Role::Server),
                 written: FrameTrace::new(Role::Client),

@@ -1,52 +1,21 @@
 """A log whose reader hangs holds nobody up but its own writer: WebSockets go on, and the child ends.
 
 The logs are pipes that nobody reads. Under worker and prefork each WebSocket has a thread to itself, which waits for its
-own line as that of a page does.
+own line as that of a page does; for lines about frames, see suite 486.
 """
 
-import fcntl
-import os
-import select
 from contextlib import ExitStack
 
 import pytest
 
 from harness.conf import ECHO, example, location, plugin
+from harness.pipe import Pipe
 from harness.rawclient import BINARY
 from harness.waiting import eventually
 
 MPMS = ("event",)
 THREADS = 3
 WORKERS = 24
-
-
-class Pipe:
-    """A named pipe that takes 4 KiB."""
-
-    def __init__(self, path):
-        os.mkfifo(path)
-        os.chmod(path, 0o666)
-        # Open both ways, so that httpd's opening of it does not wait for a reader.
-        self._end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        fcntl.fcntl(self._end, fcntl.F_SETPIPE_SZ, 4096)
-        self.text = b""
-
-    def is_full(self):
-        return not select.select([], [self._end], [], 0)[1]
-
-    def read(self):
-        """What has been written since the last time. From the first on there is room for more."""
-        if self.text == b"":
-            fcntl.fcntl(self._end, fcntl.F_SETPIPE_SZ, 1 << 20)
-        try:
-            while piece := os.read(self._end, 1 << 20):
-                self.text += piece
-        except BlockingIOError:
-            pass
-        return self.text
-
-    def close(self):
-        os.close(self._end)
 
 
 @pytest.fixture
