@@ -1,0 +1,324 @@
+/*
+ * Commands, each with the result of its server function in decimal, or "done":
+ *
+ *   send TYPE PAYLOAD                 TYPE: text, binary, close, ping, pong, or
+ *   try_send TYPE PAYLOAD             a number
+ *   send_fragment TYPE FINAL PAYLOAD
+ *   fill SIZE                         try_send of binary messages of SIZE bytes
+ *                                     that begin with their number in 8 digits,
+ *                                     until one is not accepted, 100,000 at
+ *                                     most: "N RESULT", N: how many were
+ *   buffered_amount
+ *   close
+ *   close_with CODE PAYLOAD
+ *   option_get NAME                   the value, or "NULL"
+ *   variable_get NAME                 likewise
+ *   header_get NAME                   likewise
+ *   header_set NAME VALUE
+ *   request                           "set" or "NULL"
+ *   protocol_set VALUE
+ *   protocol_count
+ *   reject STATUS
+ *   set_timer MILLISECONDS
+ *   log LEVEL PAYLOAD
+ *   null-server                       every appended function with a NULL
+ *                                     server: "NAME=RESULT NAME=RESULT ..."
+ *   members                           the appended members that the server has
+ *   refuse, fail                      on_connect returns NULL,
+ *                                     WEBSOCKET_CONNECT_ERROR
+ *   echo TEXT                         TEXT
+ *   pause MILLISECONDS
+ *   thread SCRIPT                     runs the rest of the script on a thread of
+ *                                     its own, which on_disconnect or child_stop
+ *                                     joins after their script. Not on a thread
+ *
+ * PAYLOAD is the rest of the command as it stands, or one of
+ *
+ *   x:N          N letters x
+ *   hex:DIGITS   these bytes
+ *   null:N       NULL, with the size N
+ *   claim:N      one byte, with the size N
+ *
+ * NAME and VALUE may be null:0 too, and a NAME or VALUE that is set hex:DIGITS.
+ */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "script.h"
+
+#define MOST_OF_FILL 100000
+
+/* It may cut its arguments up; the result has room for RESULT_SIZE bytes. */
+typedef struct {
+    const char *name;
+    void (*run)(Owner *owner, char *arguments, char *result);
+} Command;
+
+static void give_number(char *result, long long number)
+{
+    snprintf(result, RESULT_SIZE, "%lld", number);
+}
+
+static void give_value(char *result, const char *value)
+{
+    snprintf(result, RESULT_SIZE, "%s", value != NULL ? value : "NULL");
+}
+
+static void run_send(Owner *owner, char *arguments, char *result)
+{
+    int type = type_of(word(&arguments));
+    Payload payload = payload_of(arguments);
+
+    give_number(result, (long long)owner->server->send(owner->server, type, payload.bytes,
+                                                       payload.size));
+    free(payload.allocated);
+}
+
+static void run_try_send(Owner *owner, char *arguments, char *result)
+{
+    int type = type_of(word(&arguments));
+    Payload payload = payload_of(arguments);
+
+    give_number(result, owner->server->try_send(owner->server, type, payload.bytes, payload.size));
+    free(payload.allocated);
+}
+
+static void run_send_fragment(Owner *owner, char *arguments, char *result)
+{
+    int type = type_of(word(&arguments));
+    int final = atoi(word(&arguments));
+    Payload payload = payload_of(arguments);
+
+    give_number(result, owner->server->send_fragment(owner->server, type, payload.bytes,
+                                                     payload.size, final));
+    free(payload.allocated);
+}
+
+static void run_fill(Owner *owner, char *arguments, char *result)
+{
+    size_t size = (size_t)strtoull(arguments, NULL, 10);
+    unsigned char *message = malloc(size + 9);
+    int accepted = WEBSOCKET_SEND_ACCEPTED;
+    char number[16];
+    long count;
+
+    if (message == NULL)
+        abort();
+    memset(message, 'x', size + 9);
+    for (count = 0; count < MOST_OF_FILL; count++) {
+        snprintf(number, sizeof number, "%08ld", count);
+        memcpy(message, number, 8);
+        accepted = owner->server->try_send(owner->server, MESSAGE_TYPE_BINARY, message, size);
+        if (accepted != WEBSOCKET_SEND_ACCEPTED)
+            break;
+    }
+    snprintf(result, RESULT_SIZE, "%ld %d", count, accepted);
+    free(message);
+}
+
+static void run_buffered_amount(Owner *owner, char *arguments, char *result)
+{
+    (void)arguments;
+    give_number(result, (long long)owner->server->buffered_amount(owner->server));
+}
+
+static void run_close(Owner *owner, char *arguments, char *result)
+{
+    (void)arguments;
+    owner->server->close(owner->server);
+    give_value(result, "done");
+}
+
+static void run_close_with(Owner *owner, char *arguments, char *result)
+{
+    unsigned int code = (unsigned int)strtoul(word(&arguments), NULL, 10);
+    Payload reason = payload_of(arguments);
+
+    give_number(result, owner->server->close_with(owner->server, code,
+                                                  (const char *)reason.bytes, reason.size));
+    free(reason.allocated);
+}
+
+static void run_option_get(Owner *owner, char *arguments, char *result)
+{
+    give_value(result, owner->server->option_get(owner->server, name_of(arguments)));
+}
+
+static void run_variable_get(Owner *owner, char *arguments, char *result)
+{
+    give_value(result, owner->server->variable_get(owner->server, name_of(arguments)));
+}
+
+static void run_header_get(Owner *owner, char *arguments, char *result)
+{
+    give_value(result, owner->server->header_get(owner->server, name_of(arguments)));
+}
+
+static void run_header_set(Owner *owner, char *arguments, char *result)
+{
+    Payload name = payload_of(word(&arguments));
+    Payload value = payload_of(arguments);
+
+    owner->server->header_set(owner->server, (const char *)name.bytes, (const char *)value.bytes);
+    free(name.allocated);
+    free(value.allocated);
+    give_value(result, "done");
+}
+
+static void run_protocol_set(Owner *owner, char *arguments, char *result)
+{
+    Payload value = payload_of(arguments);
+
+    owner->server->protocol_set(owner->server, (const char *)value.bytes);
+    free(value.allocated);
+    give_value(result, "done");
+}
+
+static void run_request(Owner *owner, char *arguments, char *result)
+{
+    (void)arguments;
+    give_value(result, owner->server->request(owner->server) != NULL ? "set" : "NULL");
+}
+
+static void run_protocol_count(Owner *owner, char *arguments, char *result)
+{
+    (void)arguments;
+    give_number(result, (long long)owner->server->protocol_count(owner->server));
+}
+
+static void run_reject(Owner *owner, char *arguments, char *result)
+{
+    unsigned int status = (unsigned int)strtoul(arguments, NULL, 10);
+
+    give_number(result, owner->server->reject(owner->server, status));
+}
+
+static void run_set_timer(Owner *owner, char *arguments, char *result)
+{
+    unsigned int milliseconds = (unsigned int)strtoul(arguments, NULL, 10);
+
+    give_number(result, owner->server->set_timer(owner->server, milliseconds));
+}
+
+static void run_log(Owner *owner, char *arguments, char *result)
+{
+    int level = atoi(word(&arguments));
+    Payload text = payload_of(arguments);
+
+    owner->server->log(owner->server, level, (const char *)text.bytes);
+    free(text.allocated);
+    give_value(result, "done");
+}
+
+static void run_null_server(Owner *owner, char *arguments, char *result)
+{
+    const WebSocketServer *server = owner->server;
+    const unsigned char *x = (const unsigned char *)"x";
+
+    (void)arguments;
+    server->log(NULL, WEBSOCKET_LOG_ERROR, "to nobody");
+    snprintf(result, RESULT_SIZE,
+             "close_with=%d try_send=%d send_fragment=%d buffered_amount=%lu option_get=%s "
+             "variable_get=%s reject=%d set_timer=%d",
+             server->close_with(NULL, 1000, "x", 1),
+             server->try_send(NULL, MESSAGE_TYPE_TEXT, x, 1),
+             server->send_fragment(NULL, MESSAGE_TYPE_TEXT, x, 1, 1),
+             (unsigned long)server->buffered_amount(NULL),
+             server->option_get(NULL, "name") != NULL ? "set" : "NULL",
+             server->variable_get(NULL, "REMOTE_ADDR") != NULL ? "set" : "NULL",
+             server->reject(NULL, 401), server->set_timer(NULL, 1));
+}
+
+static void run_members(Owner *owner, char *arguments, char *result)
+{
+    const WebSocketServer *server = owner->server;
+
+    (void)arguments;
+    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s",
+             WEBSOCKET_SERVER_HAS(server, close_with) ? "close_with" : "",
+             WEBSOCKET_SERVER_HAS(server, try_send) ? " try_send" : "",
+             WEBSOCKET_SERVER_HAS(server, send_fragment) ? " send_fragment" : "",
+             WEBSOCKET_SERVER_HAS(server, buffered_amount) ? " buffered_amount" : "",
+             WEBSOCKET_SERVER_HAS(server, option_get) ? " option_get" : "",
+             WEBSOCKET_SERVER_HAS(server, variable_get) ? " variable_get" : "",
+             WEBSOCKET_SERVER_HAS(server, reject) ? " reject" : "",
+             WEBSOCKET_SERVER_HAS(server, set_timer) ? " set_timer" : "",
+             WEBSOCKET_SERVER_HAS(server, log) ? " log" : "",
+             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "");
+}
+
+static void run_refuse(Owner *owner, char *arguments, char *result)
+{
+    (void)arguments;
+    owner->verdict = NULL;
+    give_value(result, "done");
+}
+
+static void run_fail(Owner *owner, char *arguments, char *result)
+{
+    (void)arguments;
+    owner->verdict = WEBSOCKET_CONNECT_ERROR;
+    give_value(result, "done");
+}
+
+static void run_echo(Owner *owner, char *arguments, char *result)
+{
+    (void)owner;
+    give_value(result, arguments);
+}
+
+static void run_pause(Owner *owner, char *arguments, char *result)
+{
+    long milliseconds = atol(arguments);
+    struct timespec pause = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+
+    (void)owner;
+    nanosleep(&pause, NULL);
+    give_value(result, "done");
+}
+
+static const Command commands[] = {
+    { "send", run_send },
+    { "try_send", run_try_send },
+    { "send_fragment", run_send_fragment },
+    { "fill", run_fill },
+    { "buffered_amount", run_buffered_amount },
+    { "close", run_close },
+    { "close_with", run_close_with },
+    { "option_get", run_option_get },
+    { "variable_get", run_variable_get },
+    { "header_get", run_header_get },
+    { "header_set", run_header_set },
+    { "protocol_set", run_protocol_set },
+    { "request", run_request },
+    { "protocol_count", run_protocol_count },
+    { "reject", run_reject },
+    { "set_timer", run_set_timer },
+    { "log", run_log },
+    { "null-server", run_null_server },
+    { "members", run_members },
+    { "refuse", run_refuse },
+    { "fail", run_fail },
+    { "echo", run_echo },
+    { "pause", run_pause },
+};
+
+void run_command(Owner *owner, char *command, char *result)
+{
+    char *arguments = command;
+    const char *name = word(&arguments);
+    size_t i;
+
+    for (i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            commands[i].run(owner, arguments, result);
+            return;
+        }
+    }
+    give_value(result, "unknown");
+}
