@@ -10,7 +10,10 @@ class Recorder:
 
     def __init__(self, server):
         self._server = server
-        self._begin = len(server.recorded())
+        before = server.recorded()
+        self._begin = len(before)
+        # A peer may see the end of its connection before on_disconnect has run.
+        self._earlier = {connection for connection, _ in map(_parse, before)}
 
     def lines(self):
         return self._server.recorded()[self._begin:]
@@ -18,10 +21,9 @@ class Recorder:
     def connections(self):
         """The callbacks of each connection, in their order, by process and connection number."""
         callbacks = defaultdict(list)
-        for line in self.lines():
-            pid, number, what = line.split(" ", 2)
-            if number != "-":
-                callbacks[int(pid), int(number)].append(what)
+        for connection, what in map(_parse, self.lines()):
+            if connection is not None:
+                callbacks[connection].append(what)
         return dict(callbacks)
 
     def destroyed(self):
@@ -29,10 +31,13 @@ class Recorder:
         return [int(line.split()[0]) for line in self.lines() if line.endswith(" - destroy")]
 
     def wait_for_ends(self, count=1):
-        """Waits until `count` connections came and all have ended; each must have ended once."""
+        """Waits until `count` new connections came and all of them have ended; each must have ended once."""
 
         def ended():
-            connections = self.connections()
+            connections = {
+                connection: callbacks for connection, callbacks in self.connections().items()
+                if connection not in self._earlier
+            }
             complete = [c for c in connections.values() if c[-1] == "disconnect"]
             return connections if len(complete) == len(connections) >= count else None
 
@@ -45,3 +50,9 @@ class Recorder:
             assert callbacks.count("connect") == 1, callbacks
             assert callbacks.count("disconnect") == 1, callbacks
         return connections
+
+
+def _parse(line):
+    """The connection of a line, by process and number, or None; and what was called."""
+    pid, number, what = line.split(" ", 2)
+    return None if number == "-" else (int(pid), int(number)), what
