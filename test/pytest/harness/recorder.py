@@ -13,18 +13,15 @@ class Recorder:
         before = server.recorded()
         self._begin = len(before)
         # A peer may see the end of its connection before on_disconnect has run.
-        self._earlier = {connection for connection, _ in map(_parse, before)}
+        self._open = {connection for connection, callbacks in _by_connection(before).items()
+                      if callbacks[-1] != "disconnect"}
 
     def lines(self):
         return self._server.recorded()[self._begin:]
 
     def connections(self):
         """The callbacks of each connection, in their order, by process and connection number."""
-        callbacks = defaultdict(list)
-        for connection, what in map(_parse, self.lines()):
-            if connection is not None:
-                callbacks[connection].append(what)
-        return dict(callbacks)
+        return _by_connection(self.lines())
 
     def destroyed(self):
         """The processes in which destroy ran, once for each time."""
@@ -36,7 +33,7 @@ class Recorder:
         def ended():
             connections = {
                 connection: callbacks for connection, callbacks in self.connections().items()
-                if connection not in self._earlier
+                if connection not in self._open
             }
             complete = [c for c in connections.values() if c[-1] == "disconnect"]
             return connections if len(complete) == len(connections) >= count else None
@@ -52,7 +49,10 @@ class Recorder:
         return connections
 
 
-def _parse(line):
-    """The connection of a line, by process and number, or None; and what was called."""
-    pid, number, what = line.split(" ", 2)
-    return None if number == "-" else (int(pid), int(number)), what
+def _by_connection(lines):
+    callbacks = defaultdict(list)
+    for line in lines:
+        pid, number, what = line.split(" ", 2)
+        if number != "-":
+            callbacks[int(pid), int(number)].append(what)
+    return dict(callbacks)
