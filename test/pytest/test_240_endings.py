@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from harness.conf import location, plugin
+from harness.processes import connections
 from harness.rawclient import (
     BINARY, CLOSE, CONTINUATION, PING, TEXT, close_frame, frame, handshake_headers,
 )
@@ -141,6 +142,7 @@ def test_ws_240_10_by_leaving_with_the_handshake(httpd, way):
     # A connection that is gone before its request was read is none; each other ends properly.
     with httpd.open("/recorder") as client:
         client.echo("still serving")
+    eventually(lambda: not any(map(connections, httpd.children())), "no connection")
     eventually(
         lambda: all(c[-1] == "disconnect" for c in recorder.connections().values()),
         "on_disconnect for every on_connect",
