@@ -320,7 +320,7 @@ fn run_blocking(
     child: &Arc<Child>,
 ) -> Result<(), Status> {
     // SAFETY: it is gone from `connection` before this function, and so the handler, returns.
-    let upgraded = unsafe { Upgraded::new(request) }?;
+    let upgraded = unsafe { Upgraded::new(request, &websocket_module) }?;
     let driver = Arc::new(BlockingDriver::new(upgraded.socket())?);
     let as_driver: Arc<dyn Driver> = driver.clone();
     connection.open(upgraded, Arc::downgrade(&as_driver));
