@@ -4,6 +4,7 @@ on_disconnect still runs; and what comes after that still knows the TLS of the c
 on_disconnect waits for a file that the test makes when it has seen the end. Without that end the client waits in vain.
 """
 
+import re
 import ssl
 from contextlib import ExitStack
 
@@ -46,13 +47,17 @@ def tls_of(server):
 """
 
 
+def late():
+    """Where mod_ssl does not look for it."""
+    return location("/late", plugin("scripted"), "SetEnvIf User-Agent . ssl-unclean-shutdown")
+
+
 def configuration(server):
     tls = tls_of(server)
     return (
         f"WebSocketThreads 2 {THREADS}\n"
         + location("/scripted", plugin("scripted"))
-        # Where mod_ssl does not look for it.
-        + location("/late", plugin("scripted"), "SetEnvIf User-Agent . ssl-unclean-shutdown")
+        + late()
         + location("/echo", example(ECHO))
         + f"""
 LogFormat "%U %{{SSL_PROTOCOL}}x %{{SSL_CLIENT_S_DN_CN}}x %{{websocket-close-code}}n" tls
@@ -256,10 +261,25 @@ def test_ws_506_11_another_librarys_functions_are_not_called(mpm, make_httpd, tm
     expect_goodbye_in_the_end(server)
 
 
+@pytest.mark.parametrize("path", ["/scripted", "/late"])
+def test_ws_506_12_mod_ssl_does_not_try_to_say_it_again(mpm, make_httpd, path):
+    server = make_httpd(mpm, lambda server: tls_server(server, "LogLevel ssl:trace6\n"), modules=MODULES)
+    server.start()
+    with TapClient(server, context_of(server, VERSIONS[1])) as client:
+        client.open(path, [("User-Agent", "any")])
+        close(client)
+        client.socket.records_to_the_end()
+    server.error_log.wait_for("Connection closed to child .* with standard shutdown", level="debug")
+    log = "\n".join(entry.text for entry in server.error_log.entries())
+    before, behind = (re.findall(r"bio_filter_out_write: \d+ bytes", part) for part in log.split("WS0302: "))
+    assert before and not behind
+
+
 def tls_server(server, lines=""):
     return "\n".join((
         "SSLSessionCache shmcb:run/ssl(512000)",
         location("/scripted", plugin("scripted")),
+        late(),
         server.listen(server.tls_port),
         f"<VirtualHost *:{server.tls_port}>{tls_of(server)}{lines}</VirtualHost>",
         "",

@@ -48,6 +48,18 @@ unsafe extern "C" fn pre_handshake<C: Claim>(
     sys::DECLINED
 }
 
+/// Finds the functions that a connection's [`Tls`] takes, if it has one. The dynamic linker has a lock, which a thread of ours
+/// need not wait for when it comes to the end.
+///
+/// # Safety
+/// `c` is a live connection that this thread uses.
+pub(crate) unsafe fn prepare(c: *mut sys::conn_rec, module: &Module) {
+    // SAFETY: the caller's promise.
+    if unsafe { module.remembered_tls(c) }.is_some() {
+        OPENSSL.get_or_init(OpenSsl::of_mod_ssl);
+    }
+}
+
 /// The TLS of a connection, which lives.
 pub(crate) struct Tls {
     ssl: NonNull<c_void>,
@@ -55,7 +67,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// The TLS of a connection; `None` when it is not mod_ssl's, or is gone.
+    /// The TLS of a connection that it was prepared for; `None` when it is not mod_ssl's, or is gone.
     ///
     /// # Safety
     /// `c` is a live connection that this thread uses. It is not in a call of one of its filters, and none is called
@@ -67,26 +79,31 @@ impl Tls {
             if (*c).aborted != 0 || !is_tls(c) {
                 return None;
             }
-            let openssl = OPENSSL.get_or_init(OpenSsl::of_mod_ssl).as_ref()?;
+            let openssl = OPENSSL.get()?.as_ref()?;
             Some(Tls { ssl, openssl })
         }
     }
 
     /// Passes a close_notify down the filters, and has mod_ssl send none. Never reads. Says whether that was done.
     pub(crate) fn say_goodbye(self) -> bool {
-        let ssl = self.ssl.as_ptr();
         // SAFETY: mod_ssl, whose object it is, says that it lives (see `of`), and the functions are those that mod_ssl
         // itself uses it with. The first call of SSL_shutdown sends; only a second one would read.
         unsafe {
-            if (self.openssl.shutdown)(ssl) < 0 {
+            if (self.openssl.shutdown)(self.ssl.as_ptr()) < 0 {
                 // In the middle of a handshake, or broken. mod_ssl looks at the queue of errors of this thread.
                 (self.openssl.clear_errors)();
                 return false;
             }
-            // mod_ssl makes OpenSSL forget what it has sent (SSL_set_shutdown), and would have it sent again.
-            (self.openssl.set_quiet_shutdown)(ssl, 1);
         }
+        self.keep_quiet();
         true
+    }
+
+    /// Has mod_ssl send no close_notify. That one has been sent would not keep it from that: it makes OpenSSL forget it
+    /// (SSL_set_shutdown).
+    pub(crate) fn keep_quiet(self) {
+        // SAFETY: as in `say_goodbye`.
+        unsafe { (self.openssl.set_quiet_shutdown)(self.ssl.as_ptr(), 1) };
     }
 }
 

@@ -15,7 +15,7 @@ use crate::bypass::Bypass;
 use crate::host_thread::{self, Acting};
 use crate::module::Module;
 use crate::request::Request;
-use crate::socket;
+use crate::{socket, tls};
 
 use floor::Floor;
 pub use floor::register as register_filters;
@@ -63,7 +63,7 @@ struct Way {
 enum Goodbye {
     /// Whoever closes the connection is still to say it.
     Unsaid,
-    /// It has: what anybody writes from here on reaches no peer.
+    /// It has, or hears it when it has taken what waits for it: nothing is written any more.
     Said,
 }
 
@@ -93,6 +93,7 @@ impl Upgraded {
             share_allocator(pool)?;
             host_thread::remember(c.as_ptr());
             make_log_ids(r.as_ptr());
+            tls::prepare(c.as_ptr(), module);
             Ok(Upgraded {
                 r,
                 c,
@@ -168,13 +169,12 @@ impl Upgraded {
         })
     }
 
-    /// Gives the connection back to httpd, which will close it: its filters may block the calling thread again, unless
-    /// nothing more reaches the peer anyway.
+    /// Gives the connection back to httpd, which will close it: its filters may block the calling thread again.
     pub fn give_back(mut self) {
         let Some(way) = self.way.take() else { return };
         // SAFETY: the connection is live and this thread's, and in no call of a filter.
         unsafe {
-            if let (Some(floor), Goodbye::Unsaid) = (way.floor, way.goodbye) {
+            if let Some(floor) = way.floor {
                 floor.take_up();
             }
             sys::apr_socket_timeout_set(sys::ap_get_conn_socket(self.c.as_ptr()), way.timeout);

@@ -160,22 +160,6 @@ impl Brigade {
         true
     }
 
-    /// Deletes what is data, and leaves what is not.
-    pub fn drop_data(&mut self) {
-        // SAFETY: as in `defuse`.
-        unsafe {
-            let sentinel = port::brigade_sentinel(self.as_raw());
-            let mut bucket = port::brigade_first(self.as_raw());
-            while bucket != sentinel {
-                let next = port::bucket_next(bucket);
-                if !port::bucket_is_metadata(bucket) {
-                    port::bucket_delete(bucket);
-                }
-                bucket = next;
-            }
-        }
-    }
-
     /// A bucket for [`Brigade::append_boundary`], in no brigade yet.
     fn boundary(&self) -> *mut sys::apr_bucket {
         // SAFETY: the bucket is allocated from the brigade's own allocator and initialised whole;

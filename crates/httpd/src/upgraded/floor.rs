@@ -30,27 +30,12 @@ pub(super) enum Below {
     Nothing,
 }
 
-/// What the filters above may write.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Above {
-    /// Anything.
-    Open,
-    /// Nothing: the peer has been told that nothing comes.
-    Closed,
-}
-
-/// What the two filters of a floor know.
-struct Ground {
-    below: Cell<Below>,
-    above: Cell<Above>,
-}
-
 /// The floor of one connection.
 pub(super) struct Floor {
     input: NonNull<sys::ap_filter_t>,
     output: NonNull<sys::ap_filter_t>,
     /// In the connection's pool: it stays for as long as the filters may be called.
-    ground: NonNull<Ground>,
+    below: NonNull<Cell<Below>>,
 }
 
 /// Tells httpd of the two filters. Called by a module's register_hooks, each time that it is loaded.
@@ -71,30 +56,28 @@ impl Floor {
     pub(super) unsafe fn lay(c: *mut sys::conn_rec) -> Option<Self> {
         // SAFETY: the caller's promise; the state is in the connection's pool, as the filters are.
         unsafe {
-            let ground = sys::apr_palloc((*c).pool, size_of::<Ground>()).cast::<Ground>();
-            ground.write(Ground {
-                below: Cell::new(Below::Unasked),
-                above: Cell::new(Above::Open),
-            });
+            let size = size_of::<Cell<Below>>();
+            let below = sys::apr_palloc((*c).pool, size).cast::<Cell<Below>>();
+            below.write(Cell::new(Below::Unasked));
             let add_in = sys::ap_add_input_filter;
             let add_out = sys::ap_add_output_filter;
-            let ctx = ground.cast::<c_void>();
+            let ctx = below.cast::<c_void>();
             Some(Floor {
                 input: NonNull::new(add_in(INPUT.as_ptr(), ctx, ptr::null_mut(), c))?,
                 output: NonNull::new(add_out(OUTPUT.as_ptr(), ctx, ptr::null_mut(), c))?,
-                ground: NonNull::new(ground)?,
+                below: NonNull::new(below)?,
             })
         }
     }
 
     /// Forgets what has been asked for so far.
     pub(super) fn forget(&self) {
-        self.ground().below.set(Below::Unasked);
+        self.cell().set(Below::Unasked);
     }
 
     /// What has come from below.
     pub(super) fn below(&self) -> Below {
-        self.ground().below.get()
+        self.cell().get()
     }
 
     /// Asks below, without taking anything, because the filters above have not.
@@ -128,14 +111,9 @@ impl Floor {
         }
     }
 
-    /// From here on what the filters above write is thrown away.
-    pub(super) fn close(&self) {
-        self.ground().above.set(Above::Closed);
-    }
-
-    fn ground(&self) -> &Ground {
+    fn cell(&self) -> &Cell<Below> {
         // SAFETY: in the pool of the connection, which outlives this value; used by the thread that has the connection.
-        unsafe { self.ground.as_ref() }
+        unsafe { self.below.as_ref() }
     }
 }
 
@@ -164,7 +142,7 @@ unsafe extern "C" fn read_below(
                 true => Below::Nothing,
                 false => Below::Something,
             };
-            (*(*f).ctx.cast::<Ground>()).below.set(below);
+            (*(*f).ctx.cast::<Cell<Below>>()).set(below);
             let is_read = mode != sys::ap_input_mode_t_AP_MODE_INIT;
             if is_nothing && is_read && block == sys::apr_read_type_e_APR_BLOCK_READ {
                 return sys::APR_TIMEUP as sys::apr_status_t;
@@ -174,7 +152,7 @@ unsafe extern "C" fn read_below(
     })
 }
 
-/// Writes to the core output filter, never waiting for the socket to take it, and no data once the floor is closed.
+/// Writes to the core output filter, never waiting for the socket to take it.
 unsafe extern "C" fn write_below(
     f: *mut sys::ap_filter_t,
     bb: *mut sys::apr_bucket_brigade,
@@ -185,10 +163,6 @@ unsafe extern "C" fn write_below(
             if !bb.is_null() && !Brigade::from_raw(bb).defuse() {
                 sys::apr_brigade_cleanup(bb.cast());
                 return sys::APR_ENOTIMPL as sys::apr_status_t;
-            }
-            let above = (*(*f).ctx.cast::<Ground>()).above.get();
-            if !bb.is_null() && above == Above::Closed {
-                Brigade::from_raw(bb).drop_data();
             }
             sys::ap_pass_brigade((*f).next, bb)
         }

@@ -27,11 +27,7 @@ impl Upgraded {
             Bypass::Closed => self.end_tls(),
         };
         if is_said {
-            let way = self.way();
-            way.goodbye = Goodbye::Said;
-            if let Some(floor) = &way.floor {
-                floor.close();
-            }
+            self.way().goodbye = Goodbye::Said;
             if !self.has_output() {
                 socket::shutdown_write(self.socket);
             }
@@ -55,6 +51,7 @@ impl Upgraded {
                 return false;
             };
             if self.is_unclean() {
+                tls.keep_quiet();
                 return true;
             }
             let is_said = tls.say_goodbye();
