@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,20 @@ pub struct Child {
     patience: Mutex<Option<Patience>>,
     /// The plugin whose child_stop runs.
     stopping: Mutex<Option<String>>,
-    /// The child was told to finish what is under way.
-    is_graceful: AtomicBool,
+    /// An [`Order`], which only ever goes up.
+    order: AtomicU8,
+}
+
+/// What the MPM has told the child.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Order {
+    /// To serve.
+    Serve,
+    /// To finish what is under way, and end.
+    Finish,
+    /// To end at once.
+    End,
 }
 
 #[derive(Default)]
@@ -125,7 +137,7 @@ impl Child {
                 .collect(),
             patience: Mutex::new(None),
             stopping: Mutex::new(None),
-            is_graceful: AtomicBool::new(false),
+            order: AtomicU8::new(Order::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
             // SAFETY: the child begins; the table stays where it is until `stop` has called child_stop.
@@ -207,7 +219,13 @@ impl Child {
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(&self, is_graceful: bool) {
-        self.is_graceful.store(is_graceful, Ordering::Relaxed);
+        let order = if is_graceful {
+            Order::Finish
+        } else {
+            Order::End
+        };
+        // Relaxed, and a turn is asked for behind it.
+        self.order.store(order as u8, Ordering::Relaxed);
         self.figures.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
@@ -230,10 +248,26 @@ impl Child {
         };
         let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
         for (index, connection) in (0..).zip(&open) {
-            connection
-                .session()
-                .drain_at(now + timeout.mul_f64(f64::from(index) / f64::from(count)));
+            let session = connection.session();
+            if order == Order::End
+                && connection
+                    .driver()
+                    .is_some_and(|driver| driver.is_blocking())
+            {
+                // The MPM waits for its thread, which may be in a callback that waits in `send`.
+                session.close(
+                    Some(&CloseFrame::from(CloseCode::GOING_AWAY)),
+                    ClosedBy::Stopping,
+                );
+                session.stop_sending();
+            }
+            session.drain_at(now + timeout.mul_f64(f64::from(index) / f64::from(count)));
         }
+    }
+
+    /// Whether its WebSockets are to end as soon as they have been told.
+    pub fn ends_at_once(&self) -> bool {
+        self.order.load(Ordering::Relaxed) == Order::End as u8
     }
 
     /// From now on, a callback that does not return is named after a while.
@@ -308,7 +342,7 @@ impl Child {
         // Otherwise a callback is under way, on a thread that the process takes with it.
         if all_have_ended {
             let is_graceful = match httpd::mpm::is_threaded() {
-                true => child.is_graceful.load(Ordering::Relaxed),
+                true => child.order.load(Ordering::Relaxed) == Order::Finish as u8,
                 // It calls the child_stopping hook with 0 in any case.
                 false => !httpd::mpm::is_ending_at_once(),
             };

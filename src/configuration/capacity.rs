@@ -36,8 +36,8 @@ pub fn prepare(server: Server<'_>) {
             let most = accepted(server, threads, descriptors.saturating_sub(spare));
             most.min(wanted(server, threads)) + spare
         }
-        // A blocking driver has one for its wake-ups.
-        false => 2 * threads + spare,
+        // A blocking driver has one for its wake-ups; and under worker, one of its own for the socket.
+        false => (if mpm::is_threaded() { 3 } else { 2 }) * threads + spare,
     };
     if needed > descriptors {
         warn(server, Tag::FewDescriptors, || {

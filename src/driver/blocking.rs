@@ -60,6 +60,11 @@ impl BlockingDriver {
                     continue;
                 }
             }
+            if child.ends_at_once() && !matches!(wait, Wait::Ended) && !self.is_alone() {
+                // The MPM waits for this thread, and has no time for the peer's answer.
+                connection.terminate();
+                break;
+            }
             match wait {
                 // prefork's signals come here, too: a peer that sends without end lets no turn wait.
                 Wait::Again if self.is_alone() => {
@@ -122,6 +127,10 @@ impl Driver for BlockingDriver {
             self.wait(false, true, deadline);
         }
         is_own
+    }
+
+    fn is_blocking(&self) -> bool {
+        true
     }
 
     fn is_at_rest(&self) -> bool {

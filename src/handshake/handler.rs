@@ -331,7 +331,10 @@ fn run_blocking(
     signals: Option<SignalMask>,
 ) -> Result<(), Status> {
     // SAFETY: it is gone from `connection` before this function, and so the handler, returns.
-    let upgraded = unsafe { Upgraded::new(request, &websocket_module) }?;
+    let mut upgraded = unsafe { Upgraded::new(request, &websocket_module) }?;
+    if mpm::is_threaded() {
+        upgraded.keep_socket()?;
+    }
     let driver = Arc::new(BlockingDriver::new(upgraded.socket(), signals)?);
     let as_driver: Arc<dyn Driver> = driver.clone();
     connection.open(upgraded, Arc::downgrade(&as_driver));

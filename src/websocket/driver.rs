@@ -15,6 +15,11 @@ pub trait Driver: Send + Sync {
     /// meanwhile, it does so here until the socket may take more or `deadline` has come, and says `true`.
     fn wait_to_write(&self, deadline: Option<Instant>) -> bool;
 
+    /// Whether a thread of httpd's is with the connection to its end.
+    fn is_blocking(&self) -> bool {
+        false
+    }
+
     /// Whether the calling thread is in none of this connection's turns.
     fn is_at_rest(&self) -> bool {
         true

@@ -160,8 +160,10 @@ def test_ws_600_08_a_stop_with_open_websockets_is_prompt(server):
         one.echo("before")
         other.echo("before")
         server.stop()
-        ends(one)
-        ends(other)
+        for client in (one, other):
+            if server.mpm != "prefork":
+                assert client.receive_frame().close_code == 1001
+            ends(client)
     for callbacks in recorder.connections().values():
         assert callbacks.count("disconnect") <= 1
         if server.mpm != "prefork":

@@ -86,6 +86,17 @@ impl Drop for HeldSignals {
     }
 }
 
+/// One more descriptor for the socket.
+pub fn duplicate(socket: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes no memory here.
+    let descriptor = unsafe { libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 0) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
 /// Reads what there is, at most `buffer.len()` bytes; 0 is the end.
 pub fn receive(socket: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: recv writes at most the given length into the buffer.

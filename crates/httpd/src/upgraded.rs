@@ -5,7 +5,7 @@ mod goodbye;
 mod read;
 mod write;
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use httpd_sys as sys;
@@ -33,6 +33,8 @@ pub struct Upgraded {
     r: NonNull<sys::request_rec>,
     c: NonNull<sys::conn_rec>,
     socket: RawFd,
+    /// The same, where it is not httpd's descriptor.
+    own_socket: Option<OwnedFd>,
     /// Whose slot of the connection's it is.
     module: &'static Module,
     max_pass: usize,
@@ -98,6 +100,7 @@ impl Upgraded {
                 r,
                 c,
                 socket,
+                own_socket: None,
                 module,
                 max_pass: max_pass(c.as_ptr()),
                 way: None,
@@ -131,6 +134,15 @@ impl Upgraded {
                 sys::apr_allocator_max_free_set(allocator, KEPT);
             }
         }
+    }
+
+    /// Uses a descriptor of its own for the socket from now on. A threaded MPM that is to end at once closes those of the
+    /// connections whose handlers run, while they run, and the number may be another file's then.
+    pub fn keep_socket(&mut self) -> Result<(), Status> {
+        let own = socket::duplicate(self.socket)?;
+        self.socket = own.as_raw_fd();
+        self.own_socket = Some(own);
+        Ok(())
     }
 
     /// The socket, to wait for.
