@@ -5,9 +5,9 @@ mod table;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::{ClosedBy, Ending, Refused, Session, Wait};
+use session::{ClosedBy, Ending, Outgoing, Refused, Session, Wait};
 use table::{Call, Scene, Table, config, text};
-use websocket_proto::{CloseCode, CloseFrame};
+use websocket_proto::{CloseCode, CloseFrame, MessageKind};
 
 fn echo(session: &Session<Table>, call: &Call) {
     if let Call::Message(message) = call {
@@ -85,6 +85,37 @@ fn input_waits_until_its_answers_have_room() {
     );
     scene.turns();
     assert_eq!(scene.sent(), sent);
+}
+
+#[test]
+fn input_waits_when_its_answers_wait_for_the_end_of_a_message_in_parts() {
+    let part = |payload, is_final| Outgoing::Fragment {
+        kind: MessageKind::Text,
+        payload,
+        is_final,
+    };
+    let mut scene = Scene::open(&config(), echo);
+    scene.turns();
+    scene.table().be_thread(2);
+    scene.session.send(part(b"a", false)).unwrap();
+    scene.table().be_thread(1);
+    scene.receives(&[""; 100]);
+    scene.turns();
+    let handled = scene.calls().len();
+    assert!(handled < 40, "{handled}");
+    scene.table().pass_time(Duration::from_secs(1));
+    let wait = scene.turns();
+    assert!(matches!(wait, Wait::For { input: false, .. }));
+    assert_eq!(scene.calls().len(), handled);
+
+    let wakes = scene.table().wakes.load(Ordering::Relaxed);
+    scene.table().be_thread(2);
+    scene.session.send(part(b"b", true)).unwrap();
+    assert!(scene.table().wakes.load(Ordering::Relaxed) > wakes);
+    scene.table().be_thread(1);
+    scene.turns();
+    let sent = scene.sent();
+    assert_eq!((sent[0].as_str(), sent.len()), ("ab", 101));
 }
 
 #[test]
