@@ -430,6 +430,16 @@ impl<T: Transport> Handover<T> {
         }
     }
 
+    /// Whether the Close frame has been put in, and the transport has taken it.
+    pub fn has_close_left(&self) -> bool {
+        let state = self.wire_in_place();
+        let has_taken_all = match &state.place {
+            Place::Free(wire) | Place::Stalled(wire) => wire.is_idle(),
+            Place::Absent | Place::Held { .. } => false,
+        };
+        state.outbox.is_close_sent() && !state.outbox.has_output() && has_taken_all
+    }
+
     /// Whether the transport may be full: it was when it was last written to, or a thread is at it.
     pub fn is_stalled(&self) -> bool {
         matches!(self.state().place, Place::Stalled(_) | Place::Held { .. })

@@ -358,7 +358,9 @@ impl<E: Environment> Session<E> {
             Some(Event::Close(frame)) => {
                 // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
                 let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
-                let is_answer = !self.close(answer.as_ref(), ClosedBy::Peer);
+                let is_first = self.close(answer.as_ref(), ClosedBy::Peer);
+                // Ours came before, unless it was refused because the peer has been given up.
+                let is_answer = !is_first && self.handover.is_close_sent();
                 reader.ends(Ending::Close { frame, is_answer });
             }
             Some(Event::Failed(error)) => {
@@ -487,6 +489,8 @@ impl<E: Environment> Session<E> {
     /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of
     /// these does not keep the others from being done: the application's last call comes whatever happened before.
     fn end(&self, reader: &Reader<E>) {
+        // Before what waits is dropped.
+        let has_close_left = sheltered(|| self.handover.has_close_left()).unwrap_or(false);
         self.stop_sending();
         let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
         if !ending.is_broken() {
@@ -495,7 +499,8 @@ impl<E: Environment> Session<E> {
         if reader.is_open_told {
             let (code, reason) = ending.code_and_reason();
             sheltered(|| {
-                self.environment.on_close(code, reason, ending.is_clean());
+                let is_clean = ending.has_close() && has_close_left;
+                self.environment.on_close(code, reason, is_clean);
             });
         }
         sheltered(|| self.environment.on_disconnect());

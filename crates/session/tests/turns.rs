@@ -197,6 +197,53 @@ fn a_close_without_an_answer_ends_it_in_time() {
     assert_eq!(ending, Ending::<&str>::CloseTimeout.to_string());
 }
 
+/// The peer has closed, and takes no more: the answer waits.
+fn unanswered() -> Scene {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().room = Some(3);
+    scene.receives_close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+    assert!(matches!(scene.turns(), Wait::For { output: true, .. }));
+    scene
+}
+
+#[test]
+fn an_end_is_clean_when_close_frames_went_both_ways() {
+    let mut scene = unanswered();
+    scene.ends().room = None;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(true));
+}
+
+#[test]
+fn an_end_is_not_clean_when_the_answer_to_a_close_never_left() {
+    let mut scene = unanswered();
+    scene.table().pass_time(config().close_timeout);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+    assert!(scene.calls().contains(&Call::Close(1000)), "the peer's own");
+
+    let mut scene = unanswered();
+    scene.ends().failure = Some("reset");
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+
+    let scene = unanswered();
+    assert!(scene.session.give_up(Ending::ChildStopped));
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+}
+
+#[test]
+fn a_close_of_a_peer_that_was_given_up_answers_nothing() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.session.stop_sending();
+    scene.receives_close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+    assert_eq!(scene.ends().is_answer, Some(false));
+}
+
 #[test]
 fn a_process_that_stops_closes_it() {
     let mut scene = Scene::open(&config(), silent);

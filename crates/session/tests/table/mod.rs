@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use session::{
-    Account, Application, Buffers, Config, Environment, Machine, Observer, Read, Session, ThreadId,
-    Transport, Wait, Waiter,
+    Account, Application, Buffers, Config, Ending, Environment, Machine, Observer, Read, Session,
+    ThreadId, Transport, Wait, Waiter,
 };
 use websocket_proto::{
     CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, Receiver,
@@ -38,6 +38,8 @@ pub struct Table {
     pub wakes: AtomicUsize,
     pub stalls: AtomicUsize,
     pub closed: Mutex<Option<u16>>,
+    /// What on_close was told.
+    pub is_clean: Mutex<Option<bool>>,
     now: Mutex<Instant>,
     thread: AtomicUsize,
     pub misstep: Mutex<Option<Misstep>>,
@@ -69,6 +71,8 @@ pub struct Ends {
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
     pub ended: Option<(String, bool)>,
+    /// Of an end by the peer's Close frame: whether it answered ours.
+    pub is_answer: Option<bool>,
 }
 
 /// A session on its table, and the peer's half of the protocol.
@@ -121,6 +125,7 @@ impl Scene {
             wakes: AtomicUsize::new(0),
             stalls: AtomicUsize::new(0),
             closed: Mutex::default(),
+            is_clean: Mutex::default(),
             now: Mutex::new(Instant::now()),
             thread: AtomicUsize::new(1),
             misstep: Mutex::default(),
@@ -273,7 +278,8 @@ impl Application for Table {
         self.call(Call::Timer);
     }
 
-    fn on_close(&self, code: u16, _: &str, _: bool) {
+    fn on_close(&self, code: u16, _: &str, is_clean: bool) {
+        *self.is_clean.lock().unwrap() = Some(is_clean);
         self.call(Call::Close(code));
         self.stumble(Misstep::OnClose);
     }
@@ -396,12 +402,11 @@ impl Transport for Pipe {
         account: &Account<'_, &'static str>,
         is_lost: bool,
     ) -> Option<session::Epilogue> {
-        let before = self
-            .0
-            .lock()
-            .unwrap()
-            .ended
-            .replace((account.ending.to_string(), is_lost));
+        let mut ends = self.0.lock().unwrap();
+        if let Ending::Close { is_answer, .. } = account.ending {
+            ends.is_answer = Some(*is_answer);
+        }
+        let before = ends.ended.replace((account.ending.to_string(), is_lost));
         assert_eq!(before, None, "a transport ends once");
         None
     }
