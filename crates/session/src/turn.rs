@@ -277,7 +277,8 @@ impl<E: Environment> Session<E> {
     ) -> Option<Stop> {
         let mut clock = None;
         while !input.is_empty() && reader.ending.is_none() {
-            if !self.may_read(reader) {
+            // Once the transport is lost, no answer needs room, and a pause has nothing to spare.
+            if !reader.is_lost && !self.may_read(reader) {
                 self.uncork();
                 if let Some(stop) = self.must_stop(reader) {
                     return Some(stop(input.to_vec()));
@@ -380,7 +381,7 @@ impl<E: Environment> Session<E> {
         let now = self.environment.now();
         let sight = self.handover.look(now);
         if let Some(status) = sight.failure {
-            if matches!(&reader.stop, Stop::Again(rest) if !rest.is_empty()) {
+            if reader.stop.holds_input_back() {
                 // What has been read before the transport broke is handled.
                 reader.is_lost = true;
                 self.stop_sending();

@@ -5,7 +5,7 @@ mod table;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::{ClosedBy, Ending, Outgoing, Refused, Session, Wait};
+use session::{ClosedBy, Config, Ending, Outgoing, Refused, Session, Wait};
 use table::{Call, Scene, Table, config, text};
 use websocket_proto::{CloseCode, CloseFrame, MessageKind};
 
@@ -298,6 +298,76 @@ fn a_transport_that_breaks_ends_it() {
     let (ending, is_lost) = scene.ends().ended.clone().unwrap();
     assert_eq!(ending, "the connection broke: reset");
     assert!(is_lost);
+}
+
+/// What has been read is handled, whatever it was held back for, when the transport breaks.
+#[track_caller]
+fn assert_all_is_handled(mut scene: Scene, sent: &[String]) {
+    let handled = scene.calls().len() - 1;
+    assert!(handled < sent.len(), "nothing is held back");
+    scene.ends().failure = Some("reset");
+    // As the poller does, which sees the reset.
+    scene.session.resume();
+    assert_eq!(scene.turns(), Wait::Ended);
+    let calls = scene.calls();
+    let handled = calls.iter().filter_map(|call| match call {
+        Call::Message(message) => Some(message),
+        _ => None,
+    });
+    assert!(handled.eq(sent), "{calls:?}");
+    assert_eq!(
+        calls[calls.len() - 2..],
+        [Call::Close(1006), Call::Disconnect]
+    );
+}
+
+fn receives_all(scene: &mut Scene, sent: &[String]) {
+    scene.receives(&sent.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn input_that_waits_for_room_is_handled_when_the_transport_breaks() {
+    let mut scene = Scene::open(&config(), |session, call| {
+        if let Call::Message(message) = call {
+            // It is refused once nothing can be sent any more.
+            let _ = session.send(text(message));
+        }
+    });
+    scene.ends().room = Some(0);
+    let sent = messages(30);
+    receives_all(&mut scene, &sent);
+    scene.turns();
+    assert_all_is_handled(scene, &sent);
+}
+
+#[test]
+fn input_that_waits_for_its_rate_is_handled_when_the_transport_breaks() {
+    let config = Config {
+        rate_limit: Some((1, 1)),
+        ..config()
+    };
+    let mut scene = Scene::open(&config, silent);
+    let sent = messages(5);
+    receives_all(&mut scene, &sent);
+    scene.turns();
+    // Something has to be written, for the failure to be seen before the next read.
+    scene.ends().room = Some(0);
+    scene.session.send(text("x")).unwrap();
+    assert_all_is_handled(scene, &sent);
+}
+
+#[test]
+fn a_transport_that_broke_is_not_written_to_again() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().failure = Some("no buffer space");
+    scene.session.send(text("lost")).unwrap();
+    scene.ends().failure = None;
+    scene.session.resume();
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert!(scene.sent().is_empty());
+    let (ending, _) = scene.ends().ended.clone().unwrap();
+    assert_eq!(ending, "the connection broke: no buffer space");
 }
 
 #[test]
