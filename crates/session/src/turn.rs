@@ -448,6 +448,7 @@ impl<E: Environment> Session<E> {
             self.last_sent(),
             is_sending,
             is_mid_message,
+            reader.stop.waits_to_read(),
             &self.environment,
         ) {
             _ if is_over(drain_at) => ClosedBy::Stopping,

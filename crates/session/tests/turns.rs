@@ -370,6 +370,78 @@ fn a_transport_that_broke_is_not_written_to_again() {
     assert_eq!(ending, "the connection broke: no buffer space");
 }
 
+fn message_timeout(seconds: u64) -> Config {
+    Config {
+        message_timeout: Duration::from_secs(seconds),
+        ..config()
+    }
+}
+
+/// A message that has begun, and may be unfinished for 10 seconds; then pings whose answers nobody takes, so that nothing
+/// is read for twice as long.
+fn begun_and_stopped(rest: Option<&str>) -> Scene {
+    let mut scene = Scene::open(&message_timeout(10), silent);
+    scene.receives_part("begun, ", false);
+    scene.turns();
+    scene.ends().room = Some(0);
+    for _ in 0..30 {
+        scene.receives_ping(&[b'x'; 100]);
+    }
+    if let Some(rest) = rest {
+        scene.receives_part(rest, true);
+    }
+    for _ in 0..20 {
+        assert!(matches!(scene.turns(), Wait::For { input: false, .. }));
+        assert!(!scene.session.has_ended(), "the peer cannot be late");
+        scene.table().pass_time(Duration::from_secs(1));
+    }
+    scene.ends().room = None;
+    scene.session.resume();
+    scene
+}
+
+#[test]
+fn a_message_is_not_late_while_input_waits_for_room() {
+    let mut scene = begun_and_stopped(Some("done"));
+    scene.turns();
+    let last = scene.calls().pop();
+    assert_eq!(last, Some(Call::Message("begun, done".to_owned())));
+}
+
+#[test]
+fn a_message_has_the_rest_of_its_time_when_input_goes_on() {
+    let mut scene = begun_and_stopped(None);
+    scene.turns();
+    scene.table().pass_time(Duration::from_secs(9));
+    scene.turns();
+    assert!(!scene.session.has_ended());
+    scene.table().pass_time(Duration::from_secs(1));
+    scene.turns();
+    assert_eq!(scene.sent().pop().unwrap(), "close Some(1008)");
+}
+
+#[test]
+fn a_message_is_not_late_while_input_waits_for_its_rate() {
+    let config = Config {
+        rate_limit: Some((1, 1)),
+        ..message_timeout(2)
+    };
+    let mut scene = Scene::open(&config, silent);
+    scene.receives_part("begun, ", false);
+    for _ in 0..5 {
+        scene.receives_ping(b"this counts");
+    }
+    scene.receives_part("done", true);
+    for _ in 0..6 {
+        scene.turns();
+        assert!(!scene.session.has_ended(), "the peer cannot be late");
+        scene.table().pass_time(Duration::from_secs(1));
+    }
+    scene.turns();
+    let last = scene.calls().pop();
+    assert_eq!(last, Some(Call::Message("begun, done".to_owned())));
+}
+
 #[test]
 fn a_session_that_never_opens_has_its_last_call_only() {
     let scene = Scene::accepted(&config(), silent);

@@ -166,6 +166,17 @@ impl Scene {
         self.ends().input.push_back(bytes);
     }
 
+    /// A part of a text message.
+    pub fn receives_part(&mut self, text: &str, is_final: bool) {
+        let mut bytes = Vec::new();
+        let kind = MessageKind::Text;
+        let sent = self
+            .peer
+            .send_fragment(kind, text.as_bytes(), is_final, &mut bytes);
+        sent.unwrap();
+        self.ends().input.push_back(bytes);
+    }
+
     pub fn receives_close(&mut self, frame: Option<&CloseFrame>) {
         let mut bytes = Vec::new();
         self.peer.send_close(frame, &mut bytes).unwrap();
