@@ -71,6 +71,9 @@ impl<E: Environment> Session<E> {
         };
         self.set_turn_thread(self.environment.current_thread());
         let wait = sheltered(|| {
+            if self.take_failure() {
+                return self.fail(&mut reader);
+            }
             self.advance(&mut reader, buffer, is_hung_up);
             // The application is called no more: what is behind this is the session's own.
             self.set_turn_thread(ThreadId::NONE);
@@ -86,10 +89,12 @@ impl<E: Environment> Session<E> {
         wait
     }
 
-    /// The turn has panicked: closes the WebSocket with 1011. Says what to wait for, until that is written.
+    /// The turn has panicked, or another thread with output in its hands: closes the WebSocket with 1011. Says what to wait for, until that is written.
     fn fail(&self, reader: &mut Reader<E>) -> Wait {
         self.set_turn_thread(ThreadId::NONE);
         self.is_corked.store(false, Ordering::Relaxed);
+        // It may have been this thread's.
+        self.take_failure();
         reader.ends(Ending::Internal);
         reader.stop = Stop::Drained;
         let wait = sheltered(|| {
@@ -496,7 +501,7 @@ impl<E: Environment> Session<E> {
         self.stop_sending();
         let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
         if !ending.is_broken() {
-            self.shut();
+            sheltered(|| self.shut());
         }
         if reader.is_open_told {
             let (code, reason) = ending.code_and_reason();
@@ -543,7 +548,7 @@ impl<E: Environment> Session<E> {
 }
 
 /// What `step` says; nothing when it panics, which the process's panic hook has told.
-fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
     // A panic ends the session, which looks at little of its state then, and at nothing that is half changed: see
     // `crate::sync::lock`.
     catch_unwind(AssertUnwindSafe(step)).ok()

@@ -42,7 +42,7 @@ pub struct Table {
     pub is_clean: Mutex<Option<bool>>,
     now: Mutex<Instant>,
     thread: AtomicUsize,
-    pub misstep: Mutex<Option<Misstep>>,
+    pub misstep: Arc<Mutex<Option<Misstep>>>,
 }
 
 /// Where something of the outside panics, once.
@@ -55,11 +55,15 @@ pub enum Misstep {
     Wake,
     Stalled,
     Closing,
+    Read,
+    Write,
+    Flush,
+    Shut,
 }
 
-/// Both ends of a transport in memory.
+/// Both ends of a transport in memory, and where it panics.
 #[derive(Clone, Default)]
-pub struct Pipe(pub Arc<Mutex<Ends>>);
+pub struct Pipe(pub Arc<Mutex<Ends>>, Arc<Mutex<Option<Misstep>>>);
 
 #[derive(Default)]
 pub struct Ends {
@@ -70,6 +74,9 @@ pub struct Ends {
     /// How much more output there is room for; `None`: any amount.
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
+    /// A layer takes what is written, and passes it on when it is flushed.
+    pub holds_back: bool,
+    held: Vec<u8>,
     pub ended: Option<(String, bool)>,
     /// Of an end by the peer's Close frame: whether it answered ours.
     pub is_answer: Option<bool>,
@@ -128,7 +135,7 @@ impl Scene {
             is_clean: Mutex::default(),
             now: Mutex::new(Instant::now()),
             thread: AtomicUsize::new(1),
-            misstep: Mutex::default(),
+            misstep: Arc::clone(&pipe.1),
         };
         let session = Arc::new(Session::new(
             table,
@@ -253,15 +260,16 @@ impl Table {
     }
 
     fn stumble(&self, here: Misstep) {
-        let stumbles = self
-            .misstep
-            .lock()
-            .unwrap()
-            .take_if(|misstep| *misstep == here);
-        if stumbles.is_some() {
-            // Without the hook, which would write to stderr.
-            std::panic::resume_unwind(Box::new(()));
-        }
+        stumble(&self.misstep, here);
+    }
+}
+
+/// Panics, if it is here that something panics.
+fn stumble(misstep: &Mutex<Option<Misstep>>, here: Misstep) {
+    let stumbles = misstep.lock().unwrap().take_if(|misstep| *misstep == here);
+    if stumbles.is_some() {
+        // Without the hook, which would write to stderr.
+        std::panic::resume_unwind(Box::new(()));
     }
 }
 
@@ -359,6 +367,7 @@ impl Transport for Pipe {
     type Failure = &'static str;
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, &'static str> {
+        stumble(&self.1, Misstep::Read);
         let mut ends = self.0.lock().unwrap();
         if let Some(failure) = ends.failure {
             return Err(failure);
@@ -380,9 +389,14 @@ impl Transport for Pipe {
     fn begin_frames(&mut self, _: &[u8]) {}
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        stumble(&self.1, Misstep::Write);
         let mut ends = self.0.lock().unwrap();
         if let Some(failure) = ends.failure {
             return Err(failure);
+        }
+        if ends.holds_back {
+            ends.held.extend_from_slice(bytes);
+            return Ok(bytes.len());
         }
         let count = ends.room.unwrap_or(usize::MAX).min(bytes.len());
         if let Some(room) = &mut ends.room {
@@ -393,7 +407,7 @@ impl Transport for Pipe {
     }
 
     fn has_output(&self) -> bool {
-        false
+        !self.0.lock().unwrap().held.is_empty()
     }
 
     fn acknowledged(&self) -> Option<u64> {
@@ -405,6 +419,10 @@ impl Transport for Pipe {
     }
 
     fn flush(&mut self) -> Result<(), &'static str> {
+        stumble(&self.1, Misstep::Flush);
+        let mut ends = self.0.lock().unwrap();
+        let held = std::mem::take(&mut ends.held);
+        ends.output.extend(held);
         Ok(())
     }
 
@@ -422,7 +440,9 @@ impl Transport for Pipe {
         None
     }
 
-    fn shut(&mut self) {}
+    fn shut(&mut self) {
+        stumble(&self.1, Misstep::Shut);
+    }
 }
 
 /// A text message, to be sent.
