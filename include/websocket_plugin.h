@@ -280,6 +280,12 @@ typedef int (CALLBACK *WS_Try_Send)(
  * parts would become part of the first). A Close before the end leaves the
  * message unfinished, and drops what waits behind it.
  *
+ * What waits counts for WebSocketSendBuffer, each message with 64 bytes beside
+ * its own. When that is used up, WS_Send waits on other threads and returns 0 in
+ * callbacks, WS_Try_Send returns WEBSOCKET_SEND_WOULD_BLOCK, and the client's
+ * next messages are not read before this one has ended, unless its latest part
+ * came from a callback.
+ *
  * Waits while the peer is slow, as WS_Send does (in on_connect, where nothing
  * can leave, it is WEBSOCKET_SEND_WOULD_BLOCK instead when WebSocketSendBuffer
  * is used up, and WS_Send returns 0). Returns

@@ -1,7 +1,7 @@
 //! One connection, as long as it is there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use crate::board::Alive;
@@ -128,6 +128,8 @@ impl<'m> Entry<'m> {
             nth: 0,
         };
         let words = entry.words();
+        // Whoever sees one of these finds that the last connection's number has gone: see the crate's comment.
+        fence(Ordering::Release);
         for (field, value) in [
             (field::OWNER, entry.seat.owner()),
             (field::LOCATION, u64::from(location.0)),

@@ -20,11 +20,14 @@
 //!
 //! # Reading it right
 //!
-//! [`Board::read`] sums over tallies and entries while others change them, without a lock. Two rules make that sound:
+//! [`Board::read`] sums over tallies and entries while others change them, without a lock. Three rules make that sound:
 //!
 //! * What moves (from an entry to a tally, from a tally to the retired ones) is taken away first and added
 //!   afterwards, and a reader looks in the opposite order: at where things go to, then at where they come from. So it
 //!   may miss what is on its way, but counts nothing twice.
+//! * An entry is written as behind a sequence lock, whose sequence is the connection's number: it is taken away, then comes a
+//!   release fence, then the fields of the next connection, then its number. A reader takes fields between two looks at the
+//!   number, with an acquire fence before the second: any field of the next connection shows it that the number has gone.
 //! * What a reader has seen once is kept as a mark; the next one says at least as much. So no counter goes backwards.
 //!
 //! A child that dies leaves its slot behind. Its counts stay; its connections are no longer open from the moment on

@@ -3,11 +3,11 @@
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reactor::{Readiness, Registration, Source, Turn};
+use reactor::{Readiness, Registration, Source};
+use session::edges::{Driven, Edges};
 use session::sync::lock;
 use session::{Ending, Wait};
 
@@ -22,11 +22,10 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Driver {
     host: Arc<Host>,
     connection: Arc<Connection>,
-    turn: Turn,
+    edges: Edges,
     registration: OnceLock<Registration>,
     /// When the registration's timer expires, which is then not later than the deadline.
     timer: Mutex<Option<Instant>>,
-    is_hung_up: AtomicBool,
     /// The WebSocket has ended; its peer may still send, until the time is over.
     lingering: Mutex<Option<(TcpStream, Instant)>>,
 }
@@ -37,10 +36,9 @@ impl Driver {
         let driver = Arc::new(Driver {
             host: Arc::clone(host),
             connection: Arc::clone(connection),
-            turn: Turn::new(),
+            edges: Edges::default(),
             registration: OnceLock::new(),
             timer: Mutex::new(None),
-            is_hung_up: AtomicBool::new(false),
             lingering: Mutex::new(None),
         });
         let session = connection.session();
@@ -61,6 +59,14 @@ impl Driver {
 
     /// Asks for a turn soon.
     pub fn wake(&self) {
+        // Before there is a registration nobody comes; arming it brings the first turn.
+        if self.registration.get().is_some() && self.edges.queue() {
+            self.notify();
+        }
+    }
+
+    /// Sends the job that takes a turn behind those of others; `self.edges` asks for one at a time.
+    fn notify(&self) {
         if let Some(registration) = self.registration.get() {
             // A reactor that has stopped takes no more turns.
             let _ = registration.notify();
@@ -78,37 +84,14 @@ impl Driver {
         }
     }
 
-    /// Takes turns until there is nothing to do. The caller has `self.turn`.
-    fn run(self: &Arc<Self>) {
-        let mut buffer = self.host.buffers.take_input();
-        loop {
-            let is_hung_up = self.is_hung_up.load(Ordering::SeqCst);
-            let is_lingering = lock(&self.lingering).is_some();
-            let wait = match is_lingering {
-                true => {
-                    self.linger(&mut buffer);
-                    None
-                }
-                false => Some(self.connection.session().turn(&mut buffer, is_hung_up)),
-            };
-            match wait {
-                Some(Wait::Ended) => {
-                    if let Some(transport) = self.connection.session().take_transport() {
-                        let socket = transport.into_socket();
-                        let until = Instant::now() + LINGER_TIMEOUT;
-                        *lock(&self.lingering) = Some((socket, until));
-                        continue;
-                    }
-                }
-                Some(Wait::Again) => continue,
-                Some(Wait::For { deadline, .. }) => self.set_timer(deadline),
-                None => {}
-            }
-            if self.turn.finish().is_none() {
-                break;
-            }
-        }
-        self.host.buffers.give_input(buffer);
+    /// Takes turns until there is nothing to do. The caller has been told to by `self.edges`.
+    fn run(&self) {
+        let mut turns = Turns {
+            driver: self,
+            buffer: self.host.buffers.take_input(),
+        };
+        self.edges.run(&mut turns);
+        self.host.buffers.give_input(turns.buffer);
     }
 
     /// Throws away what the peer still sends, so that no reset destroys what it has not read yet.
@@ -145,6 +128,40 @@ impl Driver {
     }
 }
 
+/// The turns that one thread takes.
+struct Turns<'a> {
+    driver: &'a Driver,
+    buffer: Box<[u8]>,
+}
+
+impl Driven for Turns<'_> {
+    fn turn(&mut self, is_hung_up: bool) -> Wait {
+        let (driver, session) = (self.driver, self.driver.connection.session());
+        if lock(&driver.lingering).is_some() {
+            driver.linger(&mut self.buffer);
+            return Wait::Ended;
+        }
+        let wait = session.turn(&mut self.buffer, is_hung_up);
+        match wait {
+            Wait::Again => {}
+            Wait::For { deadline, .. } => driver.set_timer(deadline),
+            Wait::Ended => {
+                if let Some(transport) = session.take_transport() {
+                    let until = Instant::now() + LINGER_TIMEOUT;
+                    *lock(&driver.lingering) = Some((transport.into_socket(), until));
+                    // What the peer has sent already is not reported again.
+                    driver.linger(&mut self.buffer);
+                }
+            }
+        }
+        wait
+    }
+
+    fn queue(&mut self) {
+        self.driver.notify();
+    }
+}
+
 /// A descriptor that the connection owns.
 struct Socket(RawFd);
 
@@ -156,14 +173,16 @@ impl AsRawFd for Socket {
 
 impl Source for Driver {
     fn ready(self: Arc<Self>, readiness: Readiness) {
-        if readiness.intersects(Readiness::HANGUP) {
-            self.is_hung_up.store(true, Ordering::SeqCst);
-        }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();
         }
-        if self.turn.begin(readiness) {
+        let is_hung_up = readiness.intersects(Readiness::HANGUP);
+        let runs = match readiness.contains(Readiness::NOTIFIED) {
+            true => self.edges.begin_queued(is_hung_up),
+            false => self.edges.begin(is_hung_up),
+        };
+        if runs {
             self.run();
         }
     }

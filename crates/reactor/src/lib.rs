@@ -19,27 +19,20 @@
 //! use std::os::unix::net::UnixStream;
 //! use std::sync::{Arc, Mutex, mpsc};
 //!
-//! use reactor::{Config, Reactor, Readiness, Source, Turn};
+//! use reactor::{Config, Reactor, Readiness, Source};
 //!
 //! struct Input {
-//!     turn: Turn,
 //!     socket: UnixStream,
 //!     received: Mutex<mpsc::Sender<Vec<u8>>>,
 //! }
 //!
 //! impl Source for Input {
-//!     fn ready(self: Arc<Self>, readiness: Readiness) {
-//!         if !self.turn.begin(readiness) {
-//!             return; // another thread is at it, and will look again
-//!         }
-//!         loop {
-//!             let mut buffer = [0; 64];
-//!             while let Ok(n @ 1..) = (&self.socket).read(&mut buffer) {
-//!                 let _ = self.received.lock().unwrap().send(buffer[..n].to_vec());
-//!             }
-//!             if self.turn.finish().is_none() {
-//!                 return;
-//!             }
+//!     fn ready(self: Arc<Self>, _readiness: Readiness) {
+//!         // Another thread may be here with an earlier edge.
+//!         let received = self.received.lock().unwrap();
+//!         let mut buffer = [0; 64];
+//!         while let Ok(n @ 1..) = (&self.socket).read(&mut buffer) {
+//!             let _ = received.send(buffer[..n].to_vec());
 //!         }
 //!     }
 //! }
@@ -50,7 +43,6 @@
 //! there.set_nonblocking(true)?;
 //! let (sender, receiver) = mpsc::channel();
 //! let input = Arc::new(Input {
-//!     turn: Turn::new(),
 //!     socket: there,
 //!     received: Mutex::new(sender),
 //! });
@@ -79,7 +71,7 @@
 //! idle reactor does not wake up at all.
 //!
 //! The calls of one source are *not* serialised: a second event may come in on another thread while the
-//! first is being handled. [`Turn`] is there to sort that out.
+//! first is being handled. To sort that out is the source's: by a lock, or by leaving word with the thread that is at it.
 //!
 //! A panic out of a callback is caught and reported through [`Config::on_fault`]; the source stays
 //! registered.
@@ -109,7 +101,7 @@
 //! | the threads do | `supervise` (the supervisor's), `work` (a worker's) |
 //! | all of them share | `core` |
 //! | its parts | `supervisor` (how it is called), `demand` (how many workers are worth it), `waiting` (who waits for events), `pool` (how many workers there are, and which are active), `worker`, `poller` (epoll), `batch`, `timer`, `job`, `registry` (from tokens to sources) |
-//! | words and tools | `config`, `stopped`, `source`, `turn`, `readiness`, `sync`, `sys` (all that is unsafe) |
+//! | words and tools | `config`, `stopped`, `source`, `readiness`, `sync`, `sys` (all that is unsafe) |
 //!
 //! Where no lock decides what comes first between two threads, `waiting` has the table, and `schedules/` a model that is run
 //! in every schedule: `scripts/schedules`.
@@ -125,7 +117,6 @@ pub use crate::readiness::Readiness;
 pub use crate::registration::Registration;
 pub use crate::source::Source;
 pub use crate::stopped::Stopped;
-pub use crate::turn::Turn;
 
 mod batch;
 mod config;
@@ -150,7 +141,6 @@ mod sync;
 #[allow(unsafe_code)]
 mod sys;
 mod timer;
-mod turn;
 mod waiting;
 mod work;
 mod worker;

@@ -201,8 +201,8 @@ impl<F> Ending<F> {
         }
     }
 
-    /// Whether Close frames went both ways: the peer's has been answered, or has answered ours.
-    pub fn is_clean(&self) -> bool {
+    /// Whether the peer has sent a Close frame. Whether one has gone the other way is the transport's to say.
+    pub fn has_close(&self) -> bool {
         matches!(self, Ending::Close { .. })
     }
 

@@ -39,7 +39,11 @@
 //! under the lock, and is woken there: a thread in [`Handover::wait_for_room`], an application that was refused
 //! ([`Progress::has_wanted_room`]), the turn whose input waits ([`Progress::resumes_input`]).
 //!
-//! | input | a turn finds no room, or the transport clogged ([`Handover::stop_input`]) | output is below the callbacks' limit, and the transport not clogged |
+//! Messages that wait for the end of one in parts are held up in the outbox. They have no wire to wait for, but take room all
+//! the same: for those that would wait behind them, and for input, unless a callback may be what ends the message in parts.
+//! The last part lets them go, and is output itself, so that the room it makes is found when that is accounted for.
+//!
+//! | input | a turn finds no room, or the transport clogged ([`Handover::stop_input`]) | what waits is below the callbacks' limit, and the transport not clogged |
 //! |---|---|---|
 //! | flowing | **stopped for room** | nothing |
 //! | stopped for room | the same | **flowing**, and a turn is asked for |
@@ -68,7 +72,7 @@ pub struct Handover<T: Transport> {
     wire_is_back: Condvar,
     /// Hints, stored under the lock and loaded without it. Relaxed: what is decided by one is decided again under the lock
     /// where it matters, and a thread sees what it has stored itself.
-    queued: AtomicUsize,
+    load: AtomicUsize,
     is_close_sent: AtomicBool,
     /// What may be queued by callbacks.
     limit: usize,
@@ -176,7 +180,7 @@ impl<T: Transport> Handover<T> {
             }),
             room: Condvar::new(),
             wire_is_back: Condvar::new(),
-            queued: AtomicUsize::new(0),
+            load: AtomicUsize::new(0),
             is_close_sent: AtomicBool::new(false),
         }
     }
@@ -322,7 +326,7 @@ impl<T: Transport> Handover<T> {
     /// from here on is told. As after [`Handover::look`], others may have left output to the caller.
     pub fn stop_input(&self) -> bool {
         let mut state = self.wire_in_place();
-        if state.outbox.has_room(SentBy::Callback) && !state.place.is_clogged() {
+        if state.outbox.load() < self.limit && !state.place.is_clogged() {
             return false;
         }
         state.input = Input::StoppedForRoom;
@@ -396,7 +400,7 @@ impl<T: Transport> Handover<T> {
         let mut state = self.wire_in_place();
         let State { outbox, place, .. } = &mut *state;
         let has_output = outbox.has_output();
-        let has_room = outbox.has_room(SentBy::Callback);
+        let has_room = outbox.load() < self.limit;
         let is_close_sent = outbox.is_close_sent();
         match place {
             Place::Free(wire) | Place::Stalled(wire) => {
@@ -426,6 +430,16 @@ impl<T: Transport> Handover<T> {
         }
     }
 
+    /// Whether the Close frame has been put in, and the transport has taken it.
+    pub fn has_close_left(&self) -> bool {
+        let state = self.wire_in_place();
+        let has_taken_all = match &state.place {
+            Place::Free(wire) | Place::Stalled(wire) => wire.is_idle(),
+            Place::Absent | Place::Held { .. } => false,
+        };
+        state.outbox.is_close_sent() && !state.outbox.has_output() && has_taken_all
+    }
+
     /// Whether the transport may be full: it was when it was last written to, or a thread is at it.
     pub fn is_stalled(&self) -> bool {
         matches!(self.state().place, Place::Stalled(_) | Place::Held { .. })
@@ -441,9 +455,9 @@ impl<T: Transport> Handover<T> {
         self.state().outbox.buffered()
     }
 
-    /// A hint: whether a callback's message would be taken. [`Handover::stop_input`] is sure.
+    /// A hint: whether there is room for what callbacks send. [`Handover::stop_input`] is sure.
     pub fn seems_to_have_room(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) < self.limit
+        self.load.load(Ordering::Relaxed) < self.limit
     }
 
     /// A hint: whether the Close frame has been put in. A thread that has put it in itself gets the truth.
@@ -452,9 +466,8 @@ impl<T: Transport> Handover<T> {
     }
 
     fn note_queued(&self, state: &State<T>) -> usize {
-        let queued = state.outbox.queued();
-        self.queued.store(queued, Ordering::Relaxed);
-        queued
+        self.load.store(state.outbox.load(), Ordering::Relaxed);
+        state.outbox.queued()
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

@@ -22,3 +22,7 @@ pub const CORK_LIMIT: usize = 48 * 1024;
 
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 pub const GATHER: usize = 16 * 1024;
+
+/// What a message that waits for the end of one in parts costs beside its bytes: its place in a queue, which may have twice
+/// as many as are used, and an allocation. Without it, empty messages would have no limit.
+pub const HELD_UP_OVERHEAD: usize = 64;

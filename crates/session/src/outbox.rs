@@ -6,7 +6,7 @@ use std::sync::Arc;
 use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
 
 use crate::buffers::Buffers;
-use crate::limits::GATHER;
+use crate::limits::{GATHER, HELD_UP_OVERHEAD};
 
 /// The outbox: plain data, which [`crate::handover`] keeps under its lock.
 pub struct Outbox {
@@ -21,11 +21,15 @@ pub struct Outbox {
     held_up: VecDeque<(MessageKind, Compression, Box<[u8]>)>,
     /// The bytes of `held_up`.
     held_up_bytes: usize,
+    /// Who has sent the latest part of a message, and may be the one to end it.
+    parts_by: SentBy,
     /// The answer to the latest ping, while there is no room for it.
     pong: Option<ControlPayload>,
     has_ended: bool,
     /// An application was told that there is no room, and wants to know when there is.
     wants_room: bool,
+    /// The same for a message that has to wait for the end of one in parts, behind others that do.
+    wants_room_to_wait: bool,
     limit: usize,
     buffers: Arc<Buffers>,
 }
@@ -90,9 +94,11 @@ impl Outbox {
             leaving: 0,
             held_up: VecDeque::new(),
             held_up_bytes: 0,
+            parts_by: SentBy::Thread,
             pong: None,
             has_ended: false,
             wants_room: false,
+            wants_room_to_wait: false,
             limit,
             buffers,
         }
@@ -123,6 +129,7 @@ impl Outbox {
                 self.append(payload.len(), |sender, frames| {
                     sender.send_fragment(kind, payload, is_final, frames)
                 })?;
+                self.parts_by = sent_by;
                 if is_final {
                     self.release_held_up();
                 }
@@ -146,7 +153,13 @@ impl Outbox {
             Err(Refused::Invalid(LocalError::MessageUnfinished)) => Err(Refused::Full),
             pushed => pushed,
         };
-        self.wants_room |= pushed == Err(Refused::Full);
+        if pushed == Err(Refused::Full) {
+            // What it has to wait for: a part's end of waiting is not that of a message that waits for the last part.
+            match self.has_room(sent_by) {
+                true => self.wants_room_to_wait = true,
+                false => self.wants_room = true,
+            }
+        }
         pushed
     }
 
@@ -159,7 +172,7 @@ impl Outbox {
         self.sender
             .check_message(kind, payload)
             .map_err(Refused::from)?;
-        if self.buffered() >= self.limit(sent_by) {
+        if self.cost() >= self.limit(sent_by) {
             return Err(match sent_by {
                 SentBy::Thread => Refused::Full,
                 // The callback that would end the message in parts may be this one.
@@ -241,24 +254,26 @@ impl Outbox {
         let before = self.queued();
         self.leaving -= count;
         let after = self.queued();
-        let sinks_below = |limit| before >= limit && after < limit;
-        let is_ample = before > self.ample() && after <= self.ample();
+        let held_up = self.held_up_cost();
+        let sinks_below = |limit| {
+            let crosses = |held_up| before + held_up >= limit && after + held_up < limit;
+            // A message that has to wait for the end of one in parts needs more room than that one's next part.
+            crosses(0) || (held_up > 0 && crosses(held_up))
+        };
         Room {
             is_below_a_limit: sinks_below(self.limit(SentBy::Thread))
                 || sinks_below(self.limit(SentBy::Callback)),
-            is_wanted: is_ample && self.is_wanted_room_there(),
+            is_wanted: self.is_wanted_room_there(),
         }
     }
 
     /// Whether an application is to be told that there is room now; says so once.
     pub fn is_wanted_room_there(&mut self) -> bool {
-        let is_there = self.queued() <= self.ample() && self.held_up.is_empty();
-        is_there && std::mem::take(&mut self.wants_room)
-    }
-
-    /// What may wait when an application is told that there is room.
-    fn ample(&self) -> usize {
-        self.limit / 2
+        let is_ample = |waits| waits <= self.limit / 2;
+        let (is_there, is_there_to_wait) = (is_ample(self.queued()), is_ample(self.cost()));
+        let is_told = is_there && std::mem::take(&mut self.wants_room);
+        let is_told_to_wait = is_there_to_wait && std::mem::take(&mut self.wants_room_to_wait);
+        is_told || is_told_to_wait
     }
 
     /// Whether [`Outbox::take`] has something to give.
@@ -266,7 +281,7 @@ impl Outbox {
         !self.frames.is_empty() || self.pong.is_some()
     }
 
-    /// Bytes accepted and not yet taken by the socket, those behind an unfinished message included.
+    /// Bytes accepted and not yet taken by the socket, those of messages behind an unfinished one included.
     pub fn buffered(&self) -> usize {
         self.queued() + self.held_up_bytes
     }
@@ -283,11 +298,30 @@ impl Outbox {
 
     /// Whether `outgoing` has to wait for room that may come.
     pub fn must_wait(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> bool {
-        let held_up = match outgoing {
-            Outgoing::Message(..) if self.sender.is_message_unfinished() => self.held_up_bytes,
-            _ => 0,
+        let waits = match outgoing {
+            Outgoing::Message(..) if self.sender.is_message_unfinished() => self.cost(),
+            _ => self.queued(),
         };
-        !self.has_ended() && self.queued() + held_up >= self.limit(sent_by)
+        !self.has_ended() && waits >= self.limit(sent_by)
+    }
+
+    /// What stands against a turn's reading on, to be compared with the limit of callbacks. What waits for a message in
+    /// parts counts, unless a callback may be what ends that: then input goes on, and what finds no room is refused.
+    pub fn load(&self) -> usize {
+        match self.parts_by {
+            SentBy::Thread => self.cost(),
+            SentBy::Callback => self.queued(),
+        }
+    }
+
+    /// What waits in memory: [`Outbox::buffered`], and what each message costs beside that waits for the end of one in
+    /// parts.
+    fn cost(&self) -> usize {
+        self.queued() + self.held_up_cost()
+    }
+
+    fn held_up_cost(&self) -> usize {
+        self.held_up_bytes + self.held_up.len() * HELD_UP_OVERHEAD
     }
 
     /// How many bytes may wait when one of these sends.
@@ -335,6 +369,7 @@ impl Outbox {
         self.held_up_bytes = 0;
         self.pong = None;
         self.wants_room = false;
+        self.wants_room_to_wait = false;
     }
 }
 

@@ -54,6 +54,16 @@ impl Stop {
         }
     }
 
+    /// Whether there is input to begin with.
+    pub fn holds_input_back(&self) -> bool {
+        match self {
+            Stop::Drained => false,
+            Stop::Again(held_back) | Stop::ForRoom(held_back) | Stop::Paused(held_back) => {
+                !held_back.is_empty()
+            }
+        }
+    }
+
     /// Whether a turn has to follow as soon as input may be read.
     pub fn waits_to_read(&self) -> bool {
         matches!(self, Stop::ForRoom(_) | Stop::Paused(_))
@@ -84,18 +94,5 @@ impl<E: Environment> Reader<E> {
             Some(earlier) => earlier.followed_by(ending),
             None => ending,
         });
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::Stop;
-
-    #[test]
-    fn what_is_held_back_is_not_lost_whatever_the_reason() {
-        for stop in [Stop::Again, Stop::ForRoom, Stop::Paused] {
-            assert_eq!(stop(vec![7]).into_held_back(), [7]);
-        }
-        assert!(Stop::Drained.into_held_back().is_empty());
     }
 }

@@ -39,7 +39,8 @@ impl<E: Environment> Session<E> {
     }
 
     fn attempt(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Attempt {
-        match self.handover.push(outgoing, sent_by, self.gathers(sent_by)) {
+        let gathers = self.gathers(sent_by);
+        match self.with_output(|| self.handover.push(outgoing, sent_by, gathers)) {
             Ok(accepted) => {
                 self.accepted(outgoing, accepted);
                 Attempt::Done(Ok(()))
@@ -52,9 +53,8 @@ impl<E: Environment> Session<E> {
     /// [`Session::send`] that does not block; on_writable follows a [`Refused::Full`].
     pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
-        let accepted = self
-            .handover
-            .try_push(outgoing, sent_by, self.gathers(sent_by))?;
+        let gathers = self.gathers(sent_by);
+        let accepted = self.with_output(|| self.handover.try_push(outgoing, sent_by, gathers))?;
         self.accepted(outgoing, accepted);
         Ok(())
     }
@@ -87,11 +87,11 @@ impl<E: Environment> Session<E> {
 
     /// Starts the closing handshake. Says whether it was this call that did.
     pub fn close(&self, frame: Option<&CloseFrame>, by: ClosedBy) -> bool {
-        let Ok(holding) = self.handover.push_close(frame) else {
+        let Ok(holding) = self.with_output(|| self.handover.push_close(frame)) else {
             return false;
         };
         self.closed_by(by, frame.cloned());
-        self.environment.closing();
+        self.with_output(|| self.environment.closing());
         if let Some(holding) = holding {
             self.write(holding);
         }
@@ -168,11 +168,11 @@ impl<E: Environment> Session<E> {
     }
 
     pub(crate) fn write(&self, holding: Holding<'_, E::Transport>) {
-        holding.write(&self.environment, |progress| self.tell(progress));
+        self.with_output(|| holding.write(&self.environment, |progress| self.tell(progress)));
     }
 
     pub(crate) fn give_back(&self, holding: Holding<'_, E::Transport>) {
-        holding.give_back(&self.environment, |progress| self.tell(progress));
+        self.with_output(|| holding.give_back(&self.environment, |progress| self.tell(progress)));
     }
 
     /// Tells the outside what has come of a write.

@@ -20,6 +20,7 @@ use crate::reader::Reader;
 use crate::seat::Seat;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, OnceLock, lock};
+use crate::turn::sheltered;
 use crate::wire::Wire;
 
 const NEVER: u64 = u64::MAX;
@@ -45,6 +46,8 @@ pub struct Session<E: Environment> {
     turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input. No other thread sets it or asks.
     pub(crate) is_corked: AtomicBool,
+    /// A thread has panicked with output in its hands: the next turn ends the session.
+    has_failed: AtomicBool,
     pub(crate) messages_sent: AtomicU64,
     /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
     pub(crate) opened: Instant,
@@ -125,6 +128,7 @@ impl<E: Environment> Session<E> {
             // No other thread has it yet.
             turn_thread: AtomicUsize::new(environment.current_thread().0),
             is_corked: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             messages_sent: AtomicU64::new(0),
             opened: environment.now(),
             last_sent: AtomicU64::new(0),
@@ -219,6 +223,21 @@ impl<E: Environment> Session<E> {
         self.environment.wake();
     }
 
+    /// Does a step with output, on any thread: one that panics ends the session.
+    #[inline]
+    pub(crate) fn with_output<T>(&self, step: impl FnOnce() -> T) -> T {
+        let failing = Failing(self);
+        let done = step();
+        std::mem::forget(failing);
+        done
+    }
+
+    /// Whether a step with output has panicked; said once.
+    pub(crate) fn take_failure(&self) -> bool {
+        // Acquire: what the thread has left behind. The exchange is for the rare case.
+        self.has_failed.load(Ordering::Acquire) && self.has_failed.swap(false, Ordering::AcqRel)
+    }
+
     /// One more message has been sent.
     pub(crate) fn message_sent(&self) {
         // Relaxed: a counter, as `last_sent` is a time, for nothing else than itself.
@@ -245,5 +264,17 @@ impl<E: Environment> Session<E> {
     /// The first Close frame.
     pub(crate) fn closed(&self) -> Option<&Closed> {
         self.closed.get().map(|closed| &**closed)
+    }
+}
+
+/// Has a turn end the session when it is dropped, as by a panic: output may lie beside a wire that nobody waits for.
+struct Failing<'a, E: Environment>(&'a Session<E>);
+
+impl<E: Environment> Drop for Failing<'_, E> {
+    fn drop(&mut self) {
+        // Release: the turn that acquires it finds what this thread has left behind.
+        self.0.has_failed.store(true, Ordering::Release);
+        // A second panic within the first one would end the process.
+        sheltered(|| self.0.wake());
     }
 }

@@ -13,8 +13,9 @@ pub use schedules::{Condvar, Mutex, MutexGuard, atomic};
 #[cfg(shuttle)]
 pub use shuttle::sync::{Condvar, Mutex, MutexGuard, atomic};
 
-/// Locks a mutex. A panic of a thread that held it has been told where it was caught, and has ended the session that it
-/// happened to; what the mutex guards is whole, because nothing that may panic runs while it is half changed.
+/// Locks a mutex. A panic of a thread that held it has been told where it was caught, and ends the session that it
+/// happened to: a turn's in `Session::turn`, another thread's by `Session::with_output`. What the mutex guards is whole,
+/// because nothing that may panic runs while it is half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

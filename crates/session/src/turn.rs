@@ -71,6 +71,9 @@ impl<E: Environment> Session<E> {
         };
         self.set_turn_thread(self.environment.current_thread());
         let wait = sheltered(|| {
+            if self.take_failure() {
+                return self.fail(&mut reader);
+            }
             self.advance(&mut reader, buffer, is_hung_up);
             // The application is called no more: what is behind this is the session's own.
             self.set_turn_thread(ThreadId::NONE);
@@ -86,10 +89,12 @@ impl<E: Environment> Session<E> {
         wait
     }
 
-    /// The turn has panicked: closes the WebSocket with 1011. Says what to wait for, until that is written.
+    /// The turn has panicked, or another thread with output in its hands: closes the WebSocket with 1011. Says what to wait for, until that is written.
     fn fail(&self, reader: &mut Reader<E>) -> Wait {
         self.set_turn_thread(ThreadId::NONE);
         self.is_corked.store(false, Ordering::Relaxed);
+        // It may have been this thread's.
+        self.take_failure();
         reader.ends(Ending::Internal);
         reader.stop = Stop::Drained;
         let wait = sheltered(|| {
@@ -277,7 +282,8 @@ impl<E: Environment> Session<E> {
     ) -> Option<Stop> {
         let mut clock = None;
         while !input.is_empty() && reader.ending.is_none() {
-            if !self.may_read(reader) {
+            // Once the transport is lost, no answer needs room, and a pause has nothing to spare.
+            if !reader.is_lost && !self.may_read(reader) {
                 self.uncork();
                 if let Some(stop) = self.must_stop(reader) {
                     return Some(stop(input.to_vec()));
@@ -358,7 +364,9 @@ impl<E: Environment> Session<E> {
             Some(Event::Close(frame)) => {
                 // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
                 let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
-                let is_answer = !self.close(answer.as_ref(), ClosedBy::Peer);
+                let is_first = self.close(answer.as_ref(), ClosedBy::Peer);
+                // Ours came before, unless it was refused because the peer has been given up.
+                let is_answer = !is_first && self.handover.is_close_sent();
                 reader.ends(Ending::Close { frame, is_answer });
             }
             Some(Event::Failed(error)) => {
@@ -378,7 +386,7 @@ impl<E: Environment> Session<E> {
         let now = self.environment.now();
         let sight = self.handover.look(now);
         if let Some(status) = sight.failure {
-            if matches!(&reader.stop, Stop::Again(rest) if !rest.is_empty()) {
+            if reader.stop.holds_input_back() {
                 // What has been read before the transport broke is handled.
                 reader.is_lost = true;
                 self.stop_sending();
@@ -445,6 +453,7 @@ impl<E: Environment> Session<E> {
             self.last_sent(),
             is_sending,
             is_mid_message,
+            reader.stop.waits_to_read(),
             &self.environment,
         ) {
             _ if is_over(drain_at) => ClosedBy::Stopping,
@@ -487,15 +496,18 @@ impl<E: Environment> Session<E> {
     /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of
     /// these does not keep the others from being done: the application's last call comes whatever happened before.
     fn end(&self, reader: &Reader<E>) {
+        // Before what waits is dropped.
+        let has_close_left = sheltered(|| self.handover.has_close_left()).unwrap_or(false);
         self.stop_sending();
         let ending = reader.ending.as_ref().unwrap_or(&Ending::Internal);
         if !ending.is_broken() {
-            self.shut();
+            sheltered(|| self.shut());
         }
         if reader.is_open_told {
             let (code, reason) = ending.code_and_reason();
             sheltered(|| {
-                self.environment.on_close(code, reason, ending.is_clean());
+                let is_clean = ending.has_close() && has_close_left;
+                self.environment.on_close(code, reason, is_clean);
             });
         }
         sheltered(|| self.environment.on_disconnect());
@@ -536,7 +548,7 @@ impl<E: Environment> Session<E> {
 }
 
 /// What `step` says; nothing when it panics, which the process's panic hook has told.
-fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
     // A panic ends the session, which looks at little of its state then, and at nothing that is half changed: see
     // `crate::sync::lock`.
     catch_unwind(AssertUnwindSafe(step)).ok()

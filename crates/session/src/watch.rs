@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use websocket_proto::{Beat, Heartbeat, RateLimit};
+use websocket_proto::{Beat, Heartbeat, HeartbeatPayload, RateLimit};
 
 use crate::config::Config;
 use crate::environment::Machine;
@@ -22,8 +22,10 @@ pub struct Watch {
     last_message: Instant,
     /// How long a message may be unfinished; zero: for ever.
     message_timeout: Duration,
-    /// Since when there is a message that has begun and is not complete.
+    /// Since when there is a message that has begun and is not complete, without the times in which nothing was read.
     unfinished_since: Option<Instant>,
+    /// Since when nothing is read.
+    stopped_since: Option<Instant>,
     /// What has come since the last look at the clock.
     has_input: bool,
     has_message: bool,
@@ -37,7 +39,7 @@ pub enum Verdict {
     /// All is well until then.
     Well(Option<Instant>),
     /// A ping with this payload is due.
-    Ping([u8; 12]),
+    Ping(HeartbeatPayload),
     /// No sign of life in time.
     Dead,
     /// No message either way for too long.
@@ -62,6 +64,7 @@ impl Watch {
             last_message: now,
             message_timeout: config.message_timeout,
             unfinished_since: None,
+            stopped_since: None,
             has_input: false,
             has_message: false,
             // Clients that came together do not all have to come back together.
@@ -110,17 +113,21 @@ impl Watch {
     }
 
     /// What is to be done now. `last_sent`: when the last message went. `is_sending`: output waits for the peer.
-    /// `is_mid_message`: a message has begun and is not complete.
+    /// `is_mid_message`: a message has begun and is not complete. `is_stopped`: input waits, for room or for its rate.
     pub fn check(
         &mut self,
         now: Instant,
         last_sent: Instant,
         is_sending: bool,
         is_mid_message: bool,
+        is_stopped: bool,
         machine: &impl Machine,
     ) -> Verdict {
         // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
-        if std::mem::take(&mut self.has_input) || is_sending || self.paused_until(machine).is_some()
+        if std::mem::take(&mut self.has_input)
+            || is_sending
+            || is_stopped
+            || self.paused_until(machine).is_some()
         {
             self.heartbeat.input(now);
         }
@@ -132,6 +139,13 @@ impl Watch {
             self.last_message = now;
             // What is unfinished now is another message.
             self.unfinished_since = None;
+        }
+        // What the server itself does not read is not late; what it has read is bounded by WebSocketMessageMemory.
+        let stopped_since = std::mem::replace(&mut self.stopped_since, is_stopped.then_some(now));
+        if let (Some(unfinished_since), Some(stopped_since)) =
+            (&mut self.unfinished_since, stopped_since)
+        {
+            *unfinished_since += now.saturating_duration_since(stopped_since);
         }
         // Whatever comes of it meanwhile: a peer that trickles holds as much memory as one that is silent.
         self.unfinished_since = is_mid_message.then(|| self.unfinished_since.unwrap_or(now));
@@ -146,7 +160,7 @@ impl Watch {
         }
         let message_ends = self
             .unfinished_since
-            .filter(|_| !self.message_timeout.is_zero())
+            .filter(|_| !self.message_timeout.is_zero() && !is_stopped)
             .map(|since| since + self.message_timeout);
         if is_over(message_ends) {
             return Verdict::Unfinished;

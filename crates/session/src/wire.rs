@@ -169,7 +169,8 @@ impl<T: Transport> Wire<T> {
     }
 
     fn write_some(&mut self) -> Result<(), T::Failure> {
-        if self.has_expired {
+        // What a broken transport took would follow a gap.
+        if self.is_lost() {
             return Ok(());
         }
         if self.transport.has_output() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use session::Buffers;
+use session::limits::HELD_UP_OVERHEAD;
 use session::outbox::{Outbox, Outgoing, Refused, SentBy};
 use websocket_proto::{
     Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, Receiver,
@@ -178,6 +179,80 @@ fn what_waits_behind_a_message_in_parts_has_a_limit() {
         outbox.try_push(message(b"x"), SentBy::Callback),
         Err(Refused::Full),
         "one that does not wait may try again"
+    );
+}
+
+#[test]
+fn empty_messages_behind_one_in_parts_have_a_limit_too() {
+    let mut outbox = outbox();
+    outbox.push(fragment(b"", false), SentBy::Thread).unwrap();
+    let mut held_up = 0;
+    for sent_by in [SentBy::Thread, SentBy::Callback] {
+        while outbox.push(message(b""), sent_by).is_ok() {
+            held_up += 1;
+            assert!(
+                held_up * HELD_UP_OVERHEAD < outbox.limit(sent_by) + HELD_UP_OVERHEAD,
+                "{held_up} messages wait for {sent_by:?}"
+            );
+        }
+        assert!(outbox.must_wait(message(b""), sent_by));
+    }
+    assert!(outbox.load() >= 2 * LIMIT, "a turn reads no further");
+    assert_eq!(outbox.buffered(), 2, "what they have in bytes is told");
+    outbox.push(fragment(b"", true), SentBy::Thread).unwrap();
+    assert_eq!(outbox.load(), 2 + 2 + held_up * 2);
+}
+
+#[test]
+fn input_goes_on_when_a_callback_may_end_what_others_wait_for() {
+    let mut outbox = outbox();
+    outbox.push(fragment(b"", false), SentBy::Callback).unwrap();
+    while outbox.push(message(b""), SentBy::Callback).is_ok() {}
+    assert_eq!(outbox.load(), 2);
+}
+
+#[test]
+fn room_behind_a_message_in_parts_is_told_to_those_who_wait_there() {
+    let mut outbox = outbox();
+    let part = outbox.push(fragment(&[0; 600], false), SentBy::Thread);
+    assert_eq!(part, Ok(()));
+    outbox.push(message(&[0; 600]), SentBy::Thread).unwrap();
+    assert!(outbox.must_wait(message(b"x"), SentBy::Thread));
+    take_all(&mut outbox);
+    assert!(outbox.transmitted(604).is_below_a_limit);
+    assert!(!outbox.must_wait(message(b"x"), SentBy::Thread));
+}
+
+#[test]
+fn room_for_a_message_behind_one_in_parts_is_told_before_that_has_ended() {
+    let mut outbox = outbox();
+    outbox
+        .push(fragment(&[0; 900], false), SentBy::Thread)
+        .unwrap();
+    outbox.push(message(&[0; 200]), SentBy::Thread).unwrap();
+    let refused = outbox.try_push(message(b"x"), SentBy::Thread);
+    assert_eq!(refused, Err(Refused::Full));
+    take_all(&mut outbox);
+    assert!(!outbox.transmitted(500).is_wanted, "not enough to tell");
+    assert!(outbox.transmitted(404).is_wanted);
+    assert_eq!(outbox.try_push(message(b"x"), SentBy::Thread), Ok(()));
+}
+
+#[test]
+fn room_for_a_part_is_told_however_much_waits_for_the_last_one() {
+    let mut outbox = outbox();
+    outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
+    outbox.push(message(&[0; LIMIT]), SentBy::Thread).unwrap();
+    outbox
+        .push(fragment(&[0; LIMIT], false), SentBy::Thread)
+        .unwrap();
+    let refused = outbox.try_push(fragment(b"b", true), SentBy::Thread);
+    assert_eq!(refused, Err(Refused::Full));
+    take_all(&mut outbox);
+    assert!(outbox.transmitted(outbox.queued()).is_wanted);
+    assert_eq!(
+        outbox.try_push(fragment(b"b", true), SentBy::Thread),
+        Ok(())
     );
 }
 

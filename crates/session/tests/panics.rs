@@ -3,8 +3,11 @@
 
 mod table;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
 use session::{ClosedBy, Ending, Session, Wait};
-use table::{Call, Misstep, Scene, Table, config};
+use table::{Call, Misstep, Scene, Table, config, text};
 
 fn silent(_: &Session<Table>, _: &Call) {}
 
@@ -64,7 +67,101 @@ fn when_the_waiter_is_woken_behind_the_callbacks_of_a_turn() {
 }
 
 #[test]
-fn while_the_transport_is_held() {
+fn in_a_read() {
+    let mut scene = scene(Misstep::Read);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_a_write_of_a_turn() {
+    let mut scene = scene(Misstep::Write);
+    scene.receives_ping(b"answer me");
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["pong answer me", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_a_flush_of_a_turn() {
+    let mut scene = scene(Misstep::Flush);
+    scene.ends().holds_back = true;
+    scene.receives_ping(b"answer me");
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["pong answer me", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+/// Another thread's call panics: it is that thread's to catch, and a turn is asked for that ends the session.
+#[track_caller]
+fn panics_elsewhere(scene: &mut Scene, call: impl FnOnce(&Session<Table>)) {
+    let wakes = || scene.table().wakes.load(Ordering::Relaxed);
+    let before = wakes();
+    scene.table().be_thread(2);
+    let outcome = catch_unwind(AssertUnwindSafe(|| call(&scene.session)));
+    assert!(outcome.is_err(), "there was a panic");
+    assert!(wakes() > before, "a turn is asked for");
+    scene.table().be_thread(1);
+}
+
+#[test]
+fn in_a_write_of_another_thread() {
+    let mut scene = scene(Misstep::Write);
+    panics_elsewhere(&mut scene, |session| {
+        let _ = session.send(text("lost?"));
+    });
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_a_flush_of_another_thread() {
+    let mut scene = scene(Misstep::Flush);
+    scene.ends().holds_back = true;
+    panics_elsewhere(&mut scene, |session| {
+        let _ = session.try_send(text("lost?"));
+    });
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn when_a_stall_is_told_on_another_thread() {
+    let mut scene = scene(Misstep::Stalled);
+    scene.ends().room = Some(1);
+    panics_elsewhere(&mut scene, |session| {
+        let _ = session.send(text("lost?"));
+    });
+    scene.ends().room = None;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn when_another_thread_closes() {
+    let mut scene = scene(Misstep::Closing);
+    panics_elsewhere(&mut scene, |session| {
+        session.close(None, ClosedBy::Operator);
+    });
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["close None"], "one is enough");
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_a_shutdown() {
+    let mut scene = scene(Misstep::Shut);
+    scene.ends().is_eof = true;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn when_a_stall_is_told() {
     let mut scene = scene(Misstep::Stalled);
     scene.ends().room = Some(1);
     scene.receives_ping(b"answer me");

@@ -5,9 +5,9 @@ mod table;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::{ClosedBy, Ending, Refused, Session, Wait};
+use session::{ClosedBy, Config, Ending, Outgoing, Refused, Session, Wait};
 use table::{Call, Scene, Table, config, text};
-use websocket_proto::{CloseCode, CloseFrame};
+use websocket_proto::{CloseCode, CloseFrame, MessageKind};
 
 fn echo(session: &Session<Table>, call: &Call) {
     if let Call::Message(message) = call {
@@ -99,6 +99,37 @@ fn input_waits_until_its_answers_have_room() {
 }
 
 #[test]
+fn input_waits_when_its_answers_wait_for_the_end_of_a_message_in_parts() {
+    let part = |payload, is_final| Outgoing::Fragment {
+        kind: MessageKind::Text,
+        payload,
+        is_final,
+    };
+    let mut scene = Scene::open(&config(), echo);
+    scene.turns();
+    scene.table().be_thread(2);
+    scene.session.send(part(b"a", false)).unwrap();
+    scene.table().be_thread(1);
+    scene.receives(&[""; 100]);
+    scene.turns();
+    let handled = scene.calls().len();
+    assert!(handled < 40, "{handled}");
+    scene.table().pass_time(Duration::from_secs(1));
+    let wait = scene.turns();
+    assert!(matches!(wait, Wait::For { input: false, .. }));
+    assert_eq!(scene.calls().len(), handled);
+
+    let wakes = scene.table().wakes.load(Ordering::Relaxed);
+    scene.table().be_thread(2);
+    scene.session.send(part(b"b", true)).unwrap();
+    assert!(scene.table().wakes.load(Ordering::Relaxed) > wakes);
+    scene.table().be_thread(1);
+    scene.turns();
+    let sent = scene.sent();
+    assert_eq!((sent[0].as_str(), sent.len()), ("ab", 101));
+}
+
+#[test]
 fn room_that_comes_on_another_thread_asks_for_a_turn() {
     let mut scene = Scene::open(&config(), silent);
     scene.turns();
@@ -177,6 +208,53 @@ fn a_close_without_an_answer_ends_it_in_time() {
     assert_eq!(ending, Ending::<&str>::CloseTimeout.to_string());
 }
 
+/// The peer has closed, and takes no more: the answer waits.
+fn unanswered() -> Scene {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().room = Some(3);
+    scene.receives_close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+    assert!(matches!(scene.turns(), Wait::For { output: true, .. }));
+    scene
+}
+
+#[test]
+fn an_end_is_clean_when_close_frames_went_both_ways() {
+    let mut scene = unanswered();
+    scene.ends().room = None;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(true));
+}
+
+#[test]
+fn an_end_is_not_clean_when_the_answer_to_a_close_never_left() {
+    let mut scene = unanswered();
+    scene.table().pass_time(config().close_timeout);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+    assert!(scene.calls().contains(&Call::Close(1000)), "the peer's own");
+
+    let mut scene = unanswered();
+    scene.ends().failure = Some("reset");
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+
+    let scene = unanswered();
+    assert!(scene.session.give_up(Ending::ChildStopped));
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+}
+
+#[test]
+fn a_close_of_a_peer_that_was_given_up_answers_nothing() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.session.stop_sending();
+    scene.receives_close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(*scene.table().is_clean.lock().unwrap(), Some(false));
+    assert_eq!(scene.ends().is_answer, Some(false));
+}
+
 #[test]
 fn a_process_that_stops_closes_it() {
     let mut scene = Scene::open(&config(), silent);
@@ -231,6 +309,148 @@ fn a_transport_that_breaks_ends_it() {
     let (ending, is_lost) = scene.ends().ended.clone().unwrap();
     assert_eq!(ending, "the connection broke: reset");
     assert!(is_lost);
+}
+
+/// What has been read is handled, whatever it was held back for, when the transport breaks.
+#[track_caller]
+fn assert_all_is_handled(mut scene: Scene, sent: &[String]) {
+    let handled = scene.calls().len() - 1;
+    assert!(handled < sent.len(), "nothing is held back");
+    scene.ends().failure = Some("reset");
+    // As the poller does, which sees the reset.
+    scene.session.resume();
+    assert_eq!(scene.turns(), Wait::Ended);
+    let calls = scene.calls();
+    let handled = calls.iter().filter_map(|call| match call {
+        Call::Message(message) => Some(message),
+        _ => None,
+    });
+    assert!(handled.eq(sent), "{calls:?}");
+    assert_eq!(
+        calls[calls.len() - 2..],
+        [Call::Close(1006), Call::Disconnect]
+    );
+}
+
+fn receives_all(scene: &mut Scene, sent: &[String]) {
+    scene.receives(&sent.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn input_that_waits_for_room_is_handled_when_the_transport_breaks() {
+    let mut scene = Scene::open(&config(), |session, call| {
+        if let Call::Message(message) = call {
+            // It is refused once nothing can be sent any more.
+            let _ = session.send(text(message));
+        }
+    });
+    scene.ends().room = Some(0);
+    let sent = messages(30);
+    receives_all(&mut scene, &sent);
+    scene.turns();
+    assert_all_is_handled(scene, &sent);
+}
+
+#[test]
+fn input_that_waits_for_its_rate_is_handled_when_the_transport_breaks() {
+    let config = Config {
+        rate_limit: Some((1, 1)),
+        ..config()
+    };
+    let mut scene = Scene::open(&config, silent);
+    let sent = messages(5);
+    receives_all(&mut scene, &sent);
+    scene.turns();
+    // Something has to be written, for the failure to be seen before the next read.
+    scene.ends().room = Some(0);
+    scene.session.send(text("x")).unwrap();
+    assert_all_is_handled(scene, &sent);
+}
+
+#[test]
+fn a_transport_that_broke_is_not_written_to_again() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    scene.ends().failure = Some("no buffer space");
+    scene.session.send(text("lost")).unwrap();
+    scene.ends().failure = None;
+    scene.session.resume();
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert!(scene.sent().is_empty());
+    let (ending, _) = scene.ends().ended.clone().unwrap();
+    assert_eq!(ending, "the connection broke: no buffer space");
+}
+
+fn message_timeout(seconds: u64) -> Config {
+    Config {
+        message_timeout: Duration::from_secs(seconds),
+        ..config()
+    }
+}
+
+/// A message that has begun, and may be unfinished for 10 seconds; then pings whose answers nobody takes, so that nothing
+/// is read for twice as long.
+fn begun_and_stopped(rest: Option<&str>) -> Scene {
+    let mut scene = Scene::open(&message_timeout(10), silent);
+    scene.receives_part("begun, ", false);
+    scene.turns();
+    scene.ends().room = Some(0);
+    for _ in 0..30 {
+        scene.receives_ping(&[b'x'; 100]);
+    }
+    if let Some(rest) = rest {
+        scene.receives_part(rest, true);
+    }
+    for _ in 0..20 {
+        assert!(matches!(scene.turns(), Wait::For { input: false, .. }));
+        assert!(!scene.session.has_ended(), "the peer cannot be late");
+        scene.table().pass_time(Duration::from_secs(1));
+    }
+    scene.ends().room = None;
+    scene.session.resume();
+    scene
+}
+
+#[test]
+fn a_message_is_not_late_while_input_waits_for_room() {
+    let mut scene = begun_and_stopped(Some("done"));
+    scene.turns();
+    let last = scene.calls().pop();
+    assert_eq!(last, Some(Call::Message("begun, done".to_owned())));
+}
+
+#[test]
+fn a_message_has_the_rest_of_its_time_when_input_goes_on() {
+    let mut scene = begun_and_stopped(None);
+    scene.turns();
+    scene.table().pass_time(Duration::from_secs(9));
+    scene.turns();
+    assert!(!scene.session.has_ended());
+    scene.table().pass_time(Duration::from_secs(1));
+    scene.turns();
+    assert_eq!(scene.sent().pop().unwrap(), "close Some(1008)");
+}
+
+#[test]
+fn a_message_is_not_late_while_input_waits_for_its_rate() {
+    let config = Config {
+        rate_limit: Some((1, 1)),
+        ..message_timeout(2)
+    };
+    let mut scene = Scene::open(&config, silent);
+    scene.receives_part("begun, ", false);
+    for _ in 0..5 {
+        scene.receives_ping(b"this counts");
+    }
+    scene.receives_part("done", true);
+    for _ in 0..6 {
+        scene.turns();
+        assert!(!scene.session.has_ended(), "the peer cannot be late");
+        scene.table().pass_time(Duration::from_secs(1));
+    }
+    scene.turns();
+    let last = scene.calls().pop();
+    assert_eq!(last, Some(Call::Message("begun, done".to_owned())));
 }
 
 #[test]

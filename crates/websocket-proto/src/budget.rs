@@ -18,8 +18,7 @@ pub(crate) const FREE: usize = 16 << 10;
 /// itself**. So one message has at most half of the budget, ten greedy ones an eleventh each, and
 /// one that is small finds room however many are large: whoever is refused is the one that has
 /// most. What every connection may keep in any case,
-/// [`MAX_RECYCLED`](crate::message::FREE) bytes, is
-/// not counted.
+/// [`MAX_RECYCLED`](crate::message::MessageAssembler::MAX_RECYCLED) bytes, is not counted.
 #[derive(Debug)]
 pub struct MessageBudget {
     limit: usize,
@@ -35,7 +34,8 @@ impl MessageBudget {
         }
     }
 
-    /// How many bytes unfinished messages have of it.
+    /// How many bytes unfinished messages have of it: for tests.
+    #[doc(hidden)]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

@@ -76,7 +76,7 @@ pub use connection::{
 pub use error::{LocalError, ProtocolError};
 pub use frame::Role;
 pub use handshake::{HandshakeError, ProtocolVersion};
-pub use heartbeat::{Beat, Heartbeat};
+pub use heartbeat::{Beat, Heartbeat, HeartbeatPayload};
 pub use message::MessageKind;
 pub use origin::{Host, Origin, TrustedHost, TrustedOrigin};
 pub use rate::RateLimit;

@@ -171,7 +171,11 @@ fn faults_of_a_frame_header_fail_with_the_byte_that_shows_them() {
             [Seen::Failed(error)],
             "{stream:x?}"
         );
-        assert!(receiver.is_finished());
+        assert_eq!(
+            feed(&mut receiver, b"\x88\x80\0\0\0\0"),
+            [],
+            "it was the last"
+        );
         assert_events(Role::Server, 1000, stream, &[Seen::Failed(error)]);
     }
 }

@@ -11,7 +11,6 @@ mod a_job_is_never_left_to_workers_that_wait;
 mod a_late_event_finds_no_other_source;
 mod a_stuck_worker_is_counted_back_in;
 mod a_supervisor_that_rests_is_called;
-mod a_turn_loses_no_readiness;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{Handover, Input, Place, Progress, State};
 use crate::environment::{Machine, Read, Transport};
-use crate::outbox::SentBy;
 use crate::wire::Wire;
 
 /// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
@@ -69,7 +68,7 @@ impl<T: Transport> Holding<'_, T> {
             handover.tell_waiting(&state);
         }
         let resumes_input = state.input == Input::StoppedForRoom
-            && state.outbox.has_room(SentBy::Callback)
+            && state.outbox.load() < handover.limit
             && !self.wire().is_clogged();
         if resumes_input {
             state.input = Input::Flowing;

@@ -6,6 +6,7 @@
 //! another: one that has room for so many bytes, and a poller that says once when there is more.
 
 mod a_second_turn_is_never_forgotten;
+mod an_edge_is_never_lost;
 mod no_output_is_left_beside_a_free_wire;
 mod room_for_input_is_never_missed;
 mod room_is_never_missed_by_a_blocked_send;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use schedules::{explore, thread};
 
+use websocket_proto::{Compression, MessageKind};
+
 use super::{MESSAGE, Model};
-use crate::outbox::SentBy;
+use crate::outbox::{Outgoing, SentBy};
 
 /// The outbox is full, and the transport takes nothing.
 fn full() -> Arc<Model> {
@@ -49,6 +51,31 @@ fn when_it_is_closed() {
         let model = full();
         let blocked = blocked(&model);
         drop(model.handover.push_close(None).unwrap());
+        blocked.join().unwrap();
+    });
+}
+
+/// Room for a message that has to wait for the end of one in parts: it is there when what is queued has left, though that
+/// was never more than the limit by itself.
+///
+/// Fails when only what is queued is compared with the limit when output leaves.
+#[test]
+fn when_room_comes_behind_a_message_in_parts() {
+    explore(|| {
+        let model = Model::new(200, 0);
+        let kind = MessageKind::Binary;
+        let part = Outgoing::Fragment {
+            kind,
+            payload: &[0; 100],
+            is_final: false,
+        };
+        let pushed = model.handover.push(part, SentBy::Thread, false);
+        model.write(pushed.unwrap().holding, |_| {});
+        let held_up = Outgoing::Message(kind, Compression::Default, &[0; 100]);
+        let pushed = model.handover.push(held_up, SentBy::Thread, false);
+        assert!(pushed.unwrap().holding.is_none());
+        let blocked = blocked(&model);
+        model.room_comes(|_| {});
         blocked.join().unwrap();
     });
 }

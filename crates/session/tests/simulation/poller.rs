@@ -29,6 +29,8 @@ pub struct Poller {
     happens: Condvar,
     /// When the timer expires, in microseconds; [`NEVER`] when it is off.
     timer: AtomicU64,
+    /// Which task has last told the session that there is room, since [`Poller::forget_room`]; [`NEVER`] for none.
+    room_told_by: AtomicU64,
 }
 
 #[derive(Default)]
@@ -48,6 +50,7 @@ impl Poller {
             queue: Mutex::default(),
             happens: Condvar::new(),
             timer: AtomicU64::new(NEVER),
+            room_told_by: AtomicU64::new(NEVER),
         })
     }
 
@@ -118,6 +121,24 @@ impl Poller {
         });
         drop(queue);
         self.happens.notify_one();
+    }
+
+    /// The calling task is about to tell the session that there is room.
+    pub fn tells_room(&self) {
+        let task = usize::from(shuttle::current::me()) as u64;
+        self.room_told_by.store(task, Ordering::SeqCst);
+    }
+
+    /// The calling task has found that there is none.
+    pub fn forget_room(&self) {
+        self.room_told_by.store(NEVER, Ordering::SeqCst);
+    }
+
+    /// Whether another task has told of room since.
+    pub fn has_room_been_told(&self) -> bool {
+        let task = usize::from(shuttle::current::me()) as u64;
+        let told_by = self.room_told_by.load(Ordering::SeqCst);
+        told_by != NEVER && told_by != task
     }
 
     /// Has a job run behind everything else.

@@ -25,6 +25,53 @@ struct Kept {
     close_has_arrived: bool,
     /// The server's side has given the connection up, or lost it: what was accepted need not arrive.
     is_broken: bool,
+    /// Who is in a call that may block, and with what.
+    calls: BTreeMap<Origin, Call>,
+    /// The message in parts that has begun and has not ended.
+    in_parts: Option<InParts>,
+}
+
+/// A call that may block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// It sends a message, which may have to wait for the end of another one in parts.
+    Message,
+    /// It sends a part, or a control frame.
+    Other,
+}
+
+/// A message in parts that is under way.
+struct InParts {
+    /// How many messages each sender had sent when it was about to begin: a Close frame that comes
+    /// before its end drops what was accepted from there on.
+    sent_before: BTreeMap<Origin, usize>,
+    /// What was accepted since.
+    since_it_was_to_begin: Load,
+    /// What was accepted since its first part was known to be.
+    since_it_began: Load,
+    has_begun: bool,
+}
+
+/// Messages that were accepted.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Load {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+impl Load {
+    fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// What waits behind a message in parts, as far as that can be known from outside: an accepted message may have come just
+/// before the first part.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Behind {
+    pub least: Load,
+    pub most: Load,
 }
 
 /// Messages of one sender, in their order.
@@ -34,7 +81,6 @@ struct Correspondence {
     letters: Vec<Option<bool>>,
     /// The next number that may arrive.
     next: usize,
-    arrived: usize,
 }
 
 impl Correspondence {
@@ -59,14 +105,19 @@ impl Correspondence {
             "message {number} of {from} was refused, and arrived"
         );
         self.next = number + 1;
-        self.arrived += 1;
     }
 
-    fn accepted(&self) -> usize {
-        self.letters
-            .iter()
-            .filter(|letter| **letter == Some(true))
-            .count()
+    /// How many messages were accepted or refused.
+    fn decided(&self) -> usize {
+        let is_under_way = self.letters.last() == Some(&None);
+        self.letters.len() - usize::from(is_under_way)
+    }
+
+    /// Whether those that were accepted have arrived, but for what was sent behind the number.
+    fn has_arrived_up_to(&self, number: Option<usize>) -> bool {
+        let end = number.unwrap_or(self.letters.len());
+        let missing = self.letters.get(self.next..end).unwrap_or_default();
+        !missing.contains(&Some(true))
     }
 }
 
@@ -85,8 +136,8 @@ impl Promises {
         letters.len() as u32 - 1
     }
 
-    /// Whether the message was accepted.
-    pub fn send_ends(&self, origin: Origin, number: u32, is_accepted: bool) {
+    /// Whether the message was accepted, of so many bytes. Says whether it may have had to wait for another one's end.
+    pub fn send_ends(&self, origin: Origin, number: u32, is_accepted: bool, bytes: usize) -> bool {
         let mut kept = self.kept();
         let correspondence = kept.sent.entry(origin).or_default();
         let has_arrived = (number as usize) < correspondence.next;
@@ -95,6 +146,65 @@ impl Promises {
             "message {number} of {origin} has arrived, and its send failed"
         );
         correspondence.letters[number as usize] = Some(is_accepted);
+        match &mut kept.in_parts {
+            Some(in_parts) if is_accepted => {
+                in_parts.since_it_was_to_begin.add(bytes);
+                if in_parts.has_begun {
+                    in_parts.since_it_began.add(bytes);
+                }
+                in_parts.has_begun
+            }
+            _ => false,
+        }
+    }
+
+    /// A message in parts is about to begin: says its number, unless there is one already.
+    pub fn parts_begin(&self, origin: Origin) -> Option<u32> {
+        let mut kept = self.kept();
+        if kept.in_parts.is_some() {
+            return None;
+        }
+        let sent = kept.sent.iter();
+        kept.in_parts = Some(InParts {
+            sent_before: sent
+                .map(|(origin, sent)| (*origin, sent.decided()))
+                .collect(),
+            since_it_was_to_begin: Load::default(),
+            since_it_began: Load::default(),
+            has_begun: false,
+        });
+        drop(kept);
+        Some(self.send_begins(origin))
+    }
+
+    /// A part of it was accepted.
+    pub fn part_sent(&self, is_final: bool) {
+        let mut kept = self.kept();
+        match &mut kept.in_parts {
+            Some(_) if is_final => kept.in_parts = None,
+            Some(in_parts) => in_parts.has_begun = true,
+            None => panic!("a part without a message"),
+        }
+    }
+
+    /// What may wait behind a message in parts.
+    pub fn behind(&self) -> Behind {
+        match &self.kept().in_parts {
+            Some(in_parts) => Behind {
+                least: in_parts.since_it_began,
+                most: in_parts.since_it_was_to_begin,
+            },
+            None => Behind::default(),
+        }
+    }
+
+    /// A call of a sender's that may block.
+    pub fn in_call<T>(&self, origin: Origin, call: Call, make: impl FnOnce() -> T) -> T {
+        let before = self.kept().calls.insert(origin, call);
+        assert_eq!(before, None, "{origin} is in two calls");
+        let made = make();
+        self.kept().calls.remove(&origin);
+        made
     }
 
     /// A callback begins; [`Promises::callback_ends`] when it returns or panics.
@@ -198,9 +308,12 @@ impl Promises {
             return;
         }
         for (origin, correspondence) in &kept.sent {
-            assert_eq!(
-                correspondence.arrived,
-                correspondence.accepted(),
+            let sent_before = kept
+                .in_parts
+                .as_ref()
+                .map(|in_parts| in_parts.sent_before.get(origin).copied().unwrap_or(0));
+            assert!(
+                correspondence.has_arrived_up_to(sent_before),
                 "of {origin}'s accepted messages some never arrived, although the connection was closed in order"
             );
         }
@@ -211,15 +324,12 @@ impl Promises {
         self.kept().callback.is_some()
     }
 
-    /// Who is in the middle of a send.
-    pub fn blocked(&self) -> Vec<Origin> {
+    /// Who is in the middle of a call that may block.
+    pub fn blocked(&self) -> Vec<(Origin, Call)> {
         let kept = self.kept();
-        let is_sending =
-            |correspondence: &Correspondence| correspondence.letters.last() == Some(&None);
-        kept.sent
+        kept.calls
             .iter()
-            .filter(|(_, sent)| is_sending(sent))
-            .map(|(origin, _)| *origin)
+            .map(|(origin, call)| (*origin, *call))
             .collect()
     }
 

@@ -2,7 +2,7 @@
 //! whatever its seed says.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,18 @@ use websocket_proto::{CloseCode, CloseFrame, Compression, MessageBudget, Message
 
 use crate::letter::{self, CALLBACKS, Origin};
 use crate::poller::{Happening, Poller};
-use crate::promises::Promises;
+use crate::promises::{Call, Promises};
 use crate::settings::Settings;
 use crate::transport::Socket;
 use crate::world::{Sleeper, World};
 
 /// How long a turn may have handled input when it handles more: many times what it should.
 const MOST_OF_A_TURN: Duration = Duration::from_millis(5);
+
+/// How long a message in parts is, in bytes.
+const PARTS_LENGTH: usize = 60;
+
+const NOBODY: usize = usize::MAX;
 
 /// The session of the simulation.
 pub type SimulatedSession = Session<Server>;
@@ -37,8 +42,15 @@ pub struct Server {
     writers: Mutex<Vec<Arc<Sleeper>>>,
     /// A try_send was told that there is no room, and waits for on_writable.
     wants_room: AtomicBool,
+    /// The same, for a part of a message.
+    wants_room_for_part: AtomicBool,
     /// When the turn that is under way has got its first message.
     turn_begins: Mutex<Option<Duration>>,
+    /// How often other threads have asked for a turn, and how often the turn's has known of when it last looked at the time.
+    wakes: AtomicU64,
+    wakes_seen: AtomicU64,
+    /// The task that takes a turn; [`NOBODY`] for none.
+    turn_task: AtomicUsize,
     /// How often on_writable has come.
     writables: AtomicU64,
     sends_parts: bool,
@@ -68,7 +80,11 @@ impl Server {
             session: Mutex::default(),
             writers: Mutex::default(),
             wants_room: AtomicBool::new(false),
+            wants_room_for_part: AtomicBool::new(false),
             turn_begins: Mutex::default(),
+            wakes: AtomicU64::new(0),
+            wakes_seen: AtomicU64::new(0),
+            turn_task: AtomicUsize::new(NOBODY),
             writables: AtomicU64::new(0),
             sends_parts: settings.sends_parts,
             deeds_left: AtomicU64::new(world.draw(|chance| chance.within(0, 20))),
@@ -98,9 +114,19 @@ impl Server {
         self.has_ended.load(Ordering::SeqCst)
     }
 
-    /// Whether on_writable has been promised.
+    /// Whether on_writable has been promised to one whose message was refused.
     pub fn wants_room(&self) -> bool {
         self.wants_room.load(Ordering::SeqCst)
+    }
+
+    /// The same for a part of a message.
+    pub fn wants_room_for_part(&self) -> bool {
+        self.wants_room_for_part.load(Ordering::SeqCst)
+    }
+
+    /// The largest message of the application, with its header.
+    pub fn most_message(&self) -> usize {
+        (self.most_length as usize).max(PARTS_LENGTH) + 20
     }
 
     fn session(&self) -> Arc<SimulatedSession> {
@@ -171,27 +197,30 @@ impl Server {
     /// One thing that an application does, on any thread.
     fn deed(&self, session: &SimulatedSession, origin: Origin) {
         match self.world.draw(|chance| chance.below(100)) {
-            0..55 => drop(self.send(session, origin)),
-            55..75 => drop(self.try_send(session, origin)),
-            75..85 if self.sends_parts && origin == CALLBACKS => self.send_parts(session),
-            75..88 => {
+            0..52 => drop(self.send(session, origin)),
+            52..70 => drop(self.try_send(session, origin)),
+            70..86 if self.sends_parts => self.send_parts(session, origin),
+            70..88 => {
                 let after = self
                     .world
                     .draw(|chance| Duration::from_micros(chance.below(900_000)));
                 session.set_timer(Some(self.world.instant() + after));
             }
-            88..92 => {
-                let _ = session.send(Outgoing::Ping(b"application"));
-            }
+            88..92 => self.send_control(session, origin, Outgoing::Ping(b"application")),
             92..94 => {
                 self.world.tell(|| format!("{origin} closes"));
                 let frame = CloseFrame::from(CloseCode::NORMAL_CLOSURE);
                 session.close(Some(&frame), ClosedBy::Plugin);
             }
-            _ => {
-                let _ = session.send(Outgoing::Pong(b"application"));
-            }
+            _ => self.send_control(session, origin, Outgoing::Pong(b"application")),
         }
+    }
+
+    fn send_control(&self, session: &SimulatedSession, origin: Origin, frame: Outgoing<'_>) {
+        // One that comes behind a Close frame is refused.
+        let _ = self
+            .promises
+            .in_call(origin, Call::Other, || session.send(frame));
     }
 
     fn send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
@@ -224,38 +253,90 @@ impl Server {
         self.world
             .tell(|| format!("{origin} {verb} message {number}, {} bytes", bytes.len()));
         let outgoing = Outgoing::Message(letter::kind(number), Compression::Default, &bytes);
-        let sent = send(session, outgoing);
+        let sent = self
+            .promises
+            .in_call(origin, Call::Message, || send(session, outgoing));
         self.world
             .tell(|| format!("{origin}'s message {number}: {sent:?}"));
-        self.promises.send_ends(origin, number, sent.is_ok());
+        let promises = &self.promises;
+        if promises.send_ends(origin, number, sent.is_ok(), bytes.len()) {
+            self.world.mark("a message is held up");
+        }
         sent
     }
 
-    /// A message in parts, from a callback; others come between, and wait.
-    fn send_parts(&self, session: &SimulatedSession) {
-        let number = self.promises.send_begins(CALLBACKS);
-        let bytes = letter::write(CALLBACKS, number, 40);
-        let parts = self.world.draw(|chance| chance.within(1, 3)) as usize;
+    /// A message in parts, with pauses between them; what others send meanwhile waits for its end.
+    fn send_parts(&self, session: &SimulatedSession, origin: Origin) {
+        // One at a time is the application's to see to.
+        let Some(number) = self.promises.parts_begin(origin) else {
+            return;
+        };
+        let bytes = letter::write(origin, number, PARTS_LENGTH);
+        let parts = self.world.draw(|chance| chance.within(1, 4)) as usize;
         let size = bytes.len().div_ceil(parts);
-        let mut sent = Ok(());
-        for (index, part) in bytes.chunks(size).enumerate() {
-            sent = sent.and_then(|()| {
-                session.send(Outgoing::Fragment {
-                    kind: letter::kind(number),
-                    payload: part,
-                    is_final: index == parts - 1 || (index + 1) * size >= bytes.len(),
-                })
-            });
+        let (kind, count) = (letter::kind(number), bytes.chunks(size).len());
+        let mut is_sent = true;
+        for (index, payload) in bytes.chunks(size).enumerate() {
+            if index > 0 && self.world.draw(|chance| chance.percent(70)) {
+                let most = self
+                    .world
+                    .draw(|chance| [2_000, 400_000][chance.below(2) as usize]);
+                let pause = self
+                    .world
+                    .draw(|chance| Duration::from_micros(chance.below(most)));
+                self.world.pause(pause);
+            }
+            let is_final = index + 1 == count;
+            let part = Outgoing::Fragment {
+                kind,
+                payload,
+                is_final,
+            };
+            let sent = self.send_part(session, origin, part);
+            self.world
+                .tell(|| format!("part {index} of {origin}'s message {number}: {sent:?}"));
+            is_sent = sent.is_ok();
+            if !is_sent {
+                break;
+            }
+            self.promises.part_sent(is_final);
         }
-        self.promises.send_ends(CALLBACKS, number, sent.is_ok());
+        self.promises.send_ends(origin, number, is_sent, 0);
+    }
+
+    /// Blocks for room, or tries again when on_writable has come.
+    fn send_part(
+        &self,
+        session: &SimulatedSession,
+        origin: Origin,
+        part: Outgoing<'_>,
+    ) -> Result<(), Refused> {
+        // A callback would wait for another one.
+        if origin == CALLBACKS || self.world.draw(|chance| chance.percent(50)) {
+            return self
+                .promises
+                .in_call(origin, Call::Other, || session.send(part));
+        }
+        let wakes = Arc::new(Sleeper::default());
+        loop {
+            self.writers.lock().unwrap().push(Arc::clone(&wakes));
+            let writables = self.writables.load(Ordering::SeqCst);
+            let sent = session.try_send(part);
+            if sent != Err(Refused::Full) {
+                return sent;
+            }
+            self.world.mark("a part finds no room");
+            if self.writables.load(Ordering::SeqCst) == writables {
+                self.wants_room_for_part.store(true, Ordering::SeqCst);
+                wakes.sleep();
+            }
+        }
     }
 
     /// A thread of the application's own.
     pub fn live(session: &SimulatedSession, origin: Origin) {
         let server = session.environment();
         let world = &server.world;
-        let wakes = Arc::new(Sleeper::default());
-        server.writers.lock().unwrap().push(Arc::clone(&wakes));
         for _ in 0..world.draw(|chance| chance.within(1, 10)) {
             if world.is_over() {
                 return;
@@ -265,6 +346,11 @@ impl Server {
             }
             server.deed(session, origin);
         }
+    }
+
+    fn wake_writers(&self) {
+        let writers = std::mem::take(&mut *self.writers.lock().unwrap());
+        writers.iter().for_each(|writer| writer.wake());
     }
 
     // What the driver does.
@@ -281,6 +367,7 @@ impl Server {
                     is_hung_up,
                 } => {
                     if is_writable {
+                        server.poller.tells_room();
                         session.resume();
                     }
                     server.edges.begin(is_hung_up)
@@ -321,7 +408,13 @@ impl Driven for Turns<'_> {
     fn turn(&mut self, is_hung_up: bool) -> Wait {
         let server = self.session.environment();
         *server.turn_begins.lock().unwrap() = None;
+        server.turn_task.store(this_task(), Ordering::SeqCst);
         let wait = self.session.turn(self.buffer, is_hung_up);
+        server.turn_task.store(NOBODY, Ordering::SeqCst);
+        let wakes = server.wakes.load(Ordering::SeqCst);
+        if matches!(wait, Wait::For { .. }) && wakes != server.wakes_seen.load(Ordering::SeqCst) {
+            server.world.mark("a wake during a last look");
+        }
         server.world.tell(|| format!("a turn says {wait:?}"));
         match wait {
             Wait::Again => {}
@@ -360,11 +453,10 @@ impl Application for Server {
 
     fn on_writable(&self) {
         self.in_callback("on_writable", |session| {
-            for writer in self.writers.lock().unwrap().iter() {
-                writer.wake();
-            }
             self.writables.fetch_add(1, Ordering::SeqCst);
             self.wants_room.store(false, Ordering::SeqCst);
+            self.wants_room_for_part.store(false, Ordering::SeqCst);
+            self.wake_writers();
             self.world.mark("on_writable");
             self.act(session);
         });
@@ -389,12 +481,15 @@ impl Application for Server {
     }
 
     fn on_disconnect(&self) {
-        self.in_callback("on_disconnect", |_| {});
+        self.in_callback("on_disconnect", |_| self.wake_writers());
     }
 }
 
 impl Waiter for Server {
     fn wake(&self) {
+        if this_task() != self.turn_task.load(Ordering::SeqCst) {
+            self.wakes.fetch_add(1, Ordering::SeqCst);
+        }
         if self.edges.queue() {
             self.poller.job();
         }
@@ -423,6 +518,11 @@ impl Observer for Server {
 
 impl Machine for Server {
     fn now(&self) -> Instant {
+        if this_task() == self.turn_task.load(Ordering::SeqCst) {
+            // A turn's last look begins with the time.
+            let wakes = self.wakes.load(Ordering::SeqCst);
+            self.wakes_seen.store(wakes, Ordering::SeqCst);
+        }
         self.world.instant()
     }
 
@@ -431,6 +531,10 @@ impl Machine for Server {
     }
 
     fn current_thread(&self) -> ThreadId {
-        ThreadId(usize::from(shuttle::current::me()) + 1)
+        ThreadId(this_task() + 1)
     }
+}
+
+fn this_task() -> usize {
+    usize::from(shuttle::current::me())
 }

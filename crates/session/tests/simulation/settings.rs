@@ -19,7 +19,7 @@ pub struct Settings {
     pub is_layered: bool,
     /// Threads of the application's own.
     pub threads: u64,
-    /// The application sends messages in parts: then a Close may come before a part that others wait for.
+    /// The application sends messages in parts, one at a time: then a Close may come before a part that others wait for.
     pub sends_parts: bool,
     pub workers: u64,
 }

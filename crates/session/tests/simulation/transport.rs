@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use session::{Account, Ending, Epilogue, Read, Transport};
+use shuttle::scheduler::TaskId;
 
 use crate::network::Found;
 use crate::poller::Poller;
@@ -18,6 +19,8 @@ pub struct Socket {
     is_layered: bool,
     /// What the layer has taken and the network has not.
     held: Vec<u8>,
+    /// The task that last found too little room.
+    refused: Option<TaskId>,
     /// A read has met the end, and has said "would block"; the next one says what it is.
     has_met_end: bool,
 }
@@ -44,6 +47,7 @@ impl Socket {
             poller: Arc::clone(poller),
             is_layered,
             held: Vec::new(),
+            refused: None,
             has_met_end: false,
         }
     }
@@ -64,6 +68,11 @@ impl Socket {
 
     /// Gives bytes to the network; how many it took.
     fn put(&mut self, bytes: &[u8]) -> Result<usize, Reset> {
+        let this = shuttle::current::me();
+        if self.refused.take() == Some(this) && self.poller.has_room_been_told() {
+            // Nobody has written in between: the other one has found the wire held, and has left word.
+            self.world.mark("room comes between two looks");
+        }
         let mut state = self.world.state();
         if state.is_reset {
             return Err(Reset);
@@ -71,6 +80,8 @@ impl Socket {
         let room = state.outward.room().min(bytes.len());
         if room < bytes.len() {
             state.outward.want_room();
+            self.refused = Some(this);
+            self.poller.forget_room();
         }
         if room == 0 {
             return Ok(0);

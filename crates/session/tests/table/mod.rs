@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use session::{
-    Account, Application, Buffers, Config, Environment, Machine, Observer, Read, Session, ThreadId,
-    Transport, Wait, Waiter,
+    Account, Application, Buffers, Config, Ending, Environment, Machine, Observer, Read, Session,
+    ThreadId, Transport, Wait, Waiter,
 };
 use websocket_proto::{
     CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, Receiver,
@@ -38,9 +38,11 @@ pub struct Table {
     pub wakes: AtomicUsize,
     pub stalls: AtomicUsize,
     pub closed: Mutex<Option<u16>>,
+    /// What on_close was told.
+    pub is_clean: Mutex<Option<bool>>,
     now: Mutex<Instant>,
     thread: AtomicUsize,
-    pub misstep: Mutex<Option<Misstep>>,
+    pub misstep: Arc<Mutex<Option<Misstep>>>,
 }
 
 /// Where something of the outside panics, once.
@@ -53,11 +55,15 @@ pub enum Misstep {
     Wake,
     Stalled,
     Closing,
+    Read,
+    Write,
+    Flush,
+    Shut,
 }
 
-/// Both ends of a transport in memory.
+/// Both ends of a transport in memory, and where it panics.
 #[derive(Clone, Default)]
-pub struct Pipe(pub Arc<Mutex<Ends>>);
+pub struct Pipe(pub Arc<Mutex<Ends>>, Arc<Mutex<Option<Misstep>>>);
 
 #[derive(Default)]
 pub struct Ends {
@@ -68,10 +74,15 @@ pub struct Ends {
     /// How much more output there is room for; `None`: any amount.
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
+    /// A layer takes what is written, and passes it on when it is flushed.
+    pub holds_back: bool,
+    held: Vec<u8>,
     pub ended: Option<(String, bool)>,
     /// The transport says goodbye when it is shut, and needs a flush for it.
     pub says_goodbye: bool,
     pub has_output: bool,
+    /// Of an end by the peer's Close frame: whether it answered ours.
+    pub is_answer: Option<bool>,
 }
 
 /// A session on its table, and the peer's half of the protocol.
@@ -124,9 +135,10 @@ impl Scene {
             wakes: AtomicUsize::new(0),
             stalls: AtomicUsize::new(0),
             closed: Mutex::default(),
+            is_clean: Mutex::default(),
             now: Mutex::new(Instant::now()),
             thread: AtomicUsize::new(1),
-            misstep: Mutex::default(),
+            misstep: Arc::clone(&pipe.1),
         };
         let session = Arc::new(Session::new(
             table,
@@ -161,6 +173,17 @@ impl Scene {
                 .send_message(MessageKind::Text, message.as_bytes(), &mut bytes);
             sent.unwrap();
         }
+        self.ends().input.push_back(bytes);
+    }
+
+    /// A part of a text message.
+    pub fn receives_part(&mut self, text: &str, is_final: bool) {
+        let mut bytes = Vec::new();
+        let kind = MessageKind::Text;
+        let sent = self
+            .peer
+            .send_fragment(kind, text.as_bytes(), is_final, &mut bytes);
+        sent.unwrap();
         self.ends().input.push_back(bytes);
     }
 
@@ -240,15 +263,16 @@ impl Table {
     }
 
     fn stumble(&self, here: Misstep) {
-        let stumbles = self
-            .misstep
-            .lock()
-            .unwrap()
-            .take_if(|misstep| *misstep == here);
-        if stumbles.is_some() {
-            // Without the hook, which would write to stderr.
-            std::panic::resume_unwind(Box::new(()));
-        }
+        stumble(&self.misstep, here);
+    }
+}
+
+/// Panics, if it is here that something panics.
+fn stumble(misstep: &Mutex<Option<Misstep>>, here: Misstep) {
+    let stumbles = misstep.lock().unwrap().take_if(|misstep| *misstep == here);
+    if stumbles.is_some() {
+        // Without the hook, which would write to stderr.
+        std::panic::resume_unwind(Box::new(()));
     }
 }
 
@@ -276,7 +300,8 @@ impl Application for Table {
         self.call(Call::Timer);
     }
 
-    fn on_close(&self, code: u16, _: &str, _: bool) {
+    fn on_close(&self, code: u16, _: &str, is_clean: bool) {
+        *self.is_clean.lock().unwrap() = Some(is_clean);
         self.call(Call::Close(code));
         self.stumble(Misstep::OnClose);
     }
@@ -345,6 +370,7 @@ impl Transport for Pipe {
     type Failure = &'static str;
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, &'static str> {
+        stumble(&self.1, Misstep::Read);
         let mut ends = self.0.lock().unwrap();
         if let Some(failure) = ends.failure {
             return Err(failure);
@@ -366,9 +392,14 @@ impl Transport for Pipe {
     fn begin_frames(&mut self, _: &[u8]) {}
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        stumble(&self.1, Misstep::Write);
         let mut ends = self.0.lock().unwrap();
         if let Some(failure) = ends.failure {
             return Err(failure);
+        }
+        if ends.holds_back {
+            ends.held.extend_from_slice(bytes);
+            return Ok(bytes.len());
         }
         let count = ends.room.unwrap_or(usize::MAX).min(bytes.len());
         if let Some(room) = &mut ends.room {
@@ -379,7 +410,8 @@ impl Transport for Pipe {
     }
 
     fn has_output(&self) -> bool {
-        self.0.lock().unwrap().has_output
+        let ends = self.0.lock().unwrap();
+        ends.has_output || !ends.held.is_empty()
     }
 
     fn acknowledged(&self) -> Option<u64> {
@@ -391,7 +423,11 @@ impl Transport for Pipe {
     }
 
     fn flush(&mut self) -> Result<(), &'static str> {
-        self.0.lock().unwrap().has_output = false;
+        stumble(&self.1, Misstep::Flush);
+        let mut ends = self.0.lock().unwrap();
+        ends.has_output = false;
+        let held = std::mem::take(&mut ends.held);
+        ends.output.extend(held);
         Ok(())
     }
 
@@ -400,17 +436,17 @@ impl Transport for Pipe {
         account: &Account<'_, &'static str>,
         is_lost: bool,
     ) -> Option<session::Epilogue> {
-        let before = self
-            .0
-            .lock()
-            .unwrap()
-            .ended
-            .replace((account.ending.to_string(), is_lost));
+        let mut ends = self.0.lock().unwrap();
+        if let Ending::Close { is_answer, .. } = account.ending {
+            ends.is_answer = Some(*is_answer);
+        }
+        let before = ends.ended.replace((account.ending.to_string(), is_lost));
         assert_eq!(before, None, "a transport ends once");
         None
     }
 
     fn shut(&mut self) {
+        stumble(&self.1, Misstep::Shut);
         let mut ends = self.0.lock().unwrap();
         ends.has_output = ends.says_goodbye;
     }

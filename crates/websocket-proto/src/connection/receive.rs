@@ -136,7 +136,8 @@ impl Receiver {
     }
 
     /// Whether the last event, [`Event::Close`] or [`Event::Failed`], has been given.
-    pub fn is_finished(&self) -> bool {
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn is_finished(&self) -> bool {
         self.is_finished
     }
 

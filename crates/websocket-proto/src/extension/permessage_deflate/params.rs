@@ -113,16 +113,6 @@ impl Agreed {
         !self.client_no_context_takeover
     }
 
-    /// The window of the server's compressor.
-    pub fn server_window_bits(&self) -> WindowBits {
-        self.server_window_bits
-    }
-
-    /// The largest window that the client's compressor may have.
-    pub fn client_window_bits(&self) -> WindowBits {
-        self.client_window_bits
-    }
-
     pub(crate) fn deflater(&self, role: Role, pool: &Arc<CodecPool>) -> MessageDeflater {
         let (window_bits, context_takeover) = match role {
             Role::Server => (self.server_window_bits, self.server_context_takeover()),
@@ -312,8 +302,8 @@ mod tests {
             assert_response(&format!("permessage-deflate{offer}"), &config, parameters);
         }
         let agreed = negotiate(["permessage-deflate"].into_iter(), &config).unwrap();
-        assert_eq!(agreed.server_window_bits().get(), 11);
-        assert_eq!(agreed.client_window_bits().get(), 15);
+        assert_eq!(agreed.server_window_bits.get(), 11);
+        assert_eq!(agreed.client_window_bits.get(), 15);
     }
 
     #[test]

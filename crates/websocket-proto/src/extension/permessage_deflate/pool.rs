@@ -29,7 +29,8 @@ impl CodecPool {
         }
     }
 
-    /// How many compressors and decompressors lie idle.
+    /// How many compressors and decompressors lie idle: for tests.
+    #[doc(hidden)]
     pub fn idle(&self) -> (usize, usize) {
         (lock(&self.deflaters).len(), lock(&self.inflaters).len())
     }
