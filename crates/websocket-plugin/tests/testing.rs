@@ -54,6 +54,13 @@ impl Plugin for Obedient {
             b"panic" => panic!("as told"),
             b"close" => peer.close(),
             b"ping" => peer.ping(b"one").and(peer.ping(b"two")).unwrap(),
+            b"close and go on" => {
+                peer.set_timer_for(1, Duration::from_secs(1)).unwrap();
+                peer.close();
+                let late = peer.set_timer_for(2, Duration::from_secs(2));
+                let plain = peer.set_timer(Duration::from_secs(3));
+                call(format!("{late:?} {plain:?} {:?}", peer.ping(b"late")));
+            }
             b"log" => log::warn!("as told"),
             b"thread" => {
                 let peer = peer.clone();
@@ -167,4 +174,13 @@ fn a_pong_comes_with_its_round_trip() {
     client.send_text("close");
     client.pong(b"late");
     assert!(!calls().contains(&"pong late None".to_owned()));
+}
+
+#[test]
+fn nothing_begins_while_the_websocket_is_closing() {
+    let world = World::new(obedient_init);
+    let client = world.connect(Request::to("/")).unwrap();
+    calls();
+    client.send_text("close and go on");
+    assert_eq!(calls()[0], "Err(Closed) Err(Closed) Err(Closed)");
 }
