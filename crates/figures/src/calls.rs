@@ -87,7 +87,7 @@ impl<'m> Calls<'m> {
         now: u64,
     ) -> Option<Running<'m>> {
         let word = caller.0 | u64::from(callback) << (ID_BITS + PLUGIN_BITS);
-        let words = self.from_home(thread).find(|words| {
+        let words = self.places_of(thread).find(|words| {
             words[field::THREAD]
                 .compare_exchange(0, thread as u64, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
@@ -100,7 +100,7 @@ impl<'m> Calls<'m> {
     /// What this thread, the one that asks, is calling.
     pub fn of_thread(self, thread: usize) -> Option<Seen<'m>> {
         let words = self
-            .from_home(thread)
+            .places_of(thread)
             .find(|words| words[field::THREAD].load(Ordering::Relaxed) == thread as u64)?;
         Seen::of(words)
     }
@@ -119,7 +119,7 @@ impl<'m> Calls<'m> {
     }
 
     /// All places, in the order in which a thread looks.
-    fn from_home(self, thread: usize) -> impl Iterator<Item = &'m CallWords> {
+    fn places_of(self, thread: usize) -> impl Iterator<Item = &'m CallWords> {
         let (front, back) = self.0.split_at(self.home(thread));
         back.iter().chain(front)
     }
@@ -127,7 +127,7 @@ impl<'m> Calls<'m> {
     /// Where a thread looks first. Threads differ in the middle of their numbers, which are addresses of stacks.
     fn home(self, thread: usize) -> usize {
         let spread = (thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        (spread * self.0.len() as u64 >> 32) as usize
+        ((spread * self.0.len() as u64) >> 32) as usize
     }
 }
 
