@@ -185,7 +185,7 @@ impl Figures {
         }
     }
 
-    /// The child has been told to end, and nothing of its WebSockets is left.
+    /// The child has been told to end, and has done what is to be done then.
     pub fn leave(&self) {
         if let Some(seat) = self.seat.get() {
             seat.leave();

@@ -72,7 +72,7 @@ impl EventDriver {
     ) -> Result<(), httpd::apr::Status> {
         // SAFETY: the handler returns Suspended, and what has been suspended is destroyed by `reap` only, which
         // owns the value by then.
-        let upgraded = unsafe { Upgraded::new(request) }?;
+        let upgraded = unsafe { Upgraded::new(request, &websocket_module) }?;
         let driver = Arc::new(EventDriver {
             child: Arc::clone(child),
             connection: Arc::clone(connection),

@@ -93,6 +93,6 @@ impl session::Transport for Transport {
     }
 
     fn shut(&mut self) {
-        self.upgraded.shut_if_bare();
+        self.upgraded.end_output();
     }
 }

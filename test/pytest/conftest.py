@@ -106,6 +106,15 @@ def error_log(request):
 
 
 @pytest.fixture
+def gate(httpd):
+    """A file that is not there yet, for the scripted plugin's `await`; in the end it is."""
+    gate = httpd.directory / "gate"
+    gate.unlink(missing_ok=True)
+    yield gate
+    gate.touch()
+
+
+@pytest.fixture
 def make_httpd(certificates):
     """Makes servers for one test, for what would disturb the suite's own."""
     servers = []

@@ -41,9 +41,10 @@ def test_ws_345_01_a_callback_that_does_not_return_is_logged_once_with_its_name(
     recorder.wait_for_ends(2)
 
 
-def test_ws_345_02_the_peer_sees_the_end_before_on_disconnect_returns(httpd):
+def test_ws_345_02_the_peer_sees_the_end_before_on_disconnect_returns(httpd, gate):
     recorder = Recorder(httpd)
-    with httpd.open("/scripted", scripts(on_close="pause 3000; echo woken", on_disconnect="pause 1000")) as client:
+    with httpd.open("/scripted", scripts(on_close=f"await {gate}; echo woken")) as client:
         client.close_properly()
         assert not any("woken" in line or line.endswith("disconnect") for line in recorder.lines())
+        gate.touch()
     recorder.wait_for_ends()

@@ -77,7 +77,10 @@ impl Counters {
 ///
 /// # Safety
 /// `filter` is NULL or the head of a live connection's chain.
-unsafe fn all_filters(mut filter: *mut sys::ap_filter_t, accepts: impl Fn(&CStr) -> bool) -> bool {
+pub(crate) unsafe fn all_filters(
+    mut filter: *mut sys::ap_filter_t,
+    accepts: impl Fn(&CStr) -> bool,
+) -> bool {
     // SAFETY: the caller's promise; a registered filter has a terminated name.
     unsafe {
         while let Some(this) = filter.as_ref() {

@@ -40,7 +40,7 @@ unsafe extern "C" fn suspend_entry<C: Claim>(c: *mut sys::conn_rec, _r: *mut sys
         // SAFETY: httpd passes a live connection; what the module keeps on it is what `Request::suspend` left, of
         // the one type that it has.
         let (claim, is_suspended) = unsafe {
-            let claim = C::module().take_connection_value::<C>((*c).conn_config);
+            let claim = C::module().take_connection_value::<C>(c);
             // The hook runs for every connection that a worker thread lets go, also for one that waits for its next
             // request or lingers.
             let state = (*c).cs.as_ref().map(|cs| cs.state);

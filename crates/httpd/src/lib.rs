@@ -9,6 +9,7 @@
 //! | [`content`] | what a content handler reads of a request, and writes |
 //! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
+//! | [`tls`] | mod_ssl's TLS of a connection, to end it early |
 //! | [`config`] | per-directory configuration and directives |
 //! | [`hook`] | the hooks that a module registers |
 //! | [`claim`] | one more of them, for connections that the MPM suspends |
@@ -34,6 +35,7 @@ pub mod futex;
 pub mod guard;
 pub mod hook;
 pub mod host_thread;
+mod kept;
 pub mod log;
 pub mod mod_status;
 pub mod module;
@@ -47,6 +49,7 @@ pub mod server;
 pub mod shared_memory;
 pub mod socket;
 pub mod thread;
+pub mod tls;
 pub mod upgraded;
 pub mod variable;
 

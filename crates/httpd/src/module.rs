@@ -3,7 +3,6 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int, c_ulong};
 use std::ptr;
-use std::sync::Arc;
 
 use httpd_sys as sys;
 
@@ -52,6 +51,10 @@ impl Module {
         unsafe { (*self.0.get()).module_index }
     }
 
+    pub(crate) fn as_raw(&self) -> *mut sys::module {
+        self.0.get()
+    }
+
     /// The module's configuration in a configuration vector.
     ///
     /// # Safety
@@ -66,37 +69,6 @@ impl Module {
             sys::ap_get_module_config(vector, self.0.get())
                 .cast::<C>()
                 .as_ref()
-        }
-    }
-
-    /// Leaves `value` on a connection, for [`Module::take_connection_value`].
-    ///
-    /// # Safety
-    /// `vector` is a live connection's; this module leaves values of one type only, one at a time.
-    pub(crate) unsafe fn leave_connection_value<T: Send + Sync>(
-        &self,
-        vector: *mut sys::ap_conf_vector_t,
-        value: Arc<T>,
-    ) {
-        // SAFETY: the caller's promise; the count that into_raw keeps is taken back by `take_connection_value`.
-        unsafe {
-            sys::ap_set_module_config(vector, self.0.get(), Arc::into_raw(value).cast_mut().cast());
-        }
-    }
-
-    /// Takes what [`Module::leave_connection_value`] has left.
-    ///
-    /// # Safety
-    /// As there, with the same `T`.
-    pub(crate) unsafe fn take_connection_value<T: Send + Sync>(
-        &self,
-        vector: *mut sys::ap_conf_vector_t,
-    ) -> Option<Arc<T>> {
-        // SAFETY: the caller's promise; the slot is emptied, so that the value is taken once.
-        unsafe {
-            let value = sys::ap_get_module_config(vector, self.0.get()).cast::<T>();
-            sys::ap_set_module_config(vector, self.0.get(), ptr::null_mut());
-            (!value.is_null()).then(|| Arc::from_raw(value))
         }
     }
 }

@@ -260,12 +260,12 @@ impl<'r> Request<'r> {
     /// # Safety
     /// The handler does return that, and the module has claims of one type only.
     pub unsafe fn suspend<C: Claim>(&self, claim: Arc<C>) {
-        let vector = self.conn().conn_config;
+        let c = self.rec().connection;
         // SAFETY: the caller's promise; the connection is live, and outlives its request's pool.
         unsafe {
-            C::module().leave_connection_value(vector, claim);
+            C::module().leave_connection_value(c, claim);
             self.pool().before_cleanup(move || {
-                if let Some(claim) = C::module().take_connection_value::<C>(vector) {
+                if let Some(claim) = C::module().take_connection_value::<C>(c) {
                     claim.swallowed();
                 }
             });

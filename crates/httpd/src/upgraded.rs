@@ -1,6 +1,7 @@
 //! A connection after its 101: bytes in and out through httpd's filters, and its end.
 
 mod floor;
+mod goodbye;
 mod read;
 mod write;
 
@@ -12,8 +13,9 @@ use httpd_sys as sys;
 use crate::apr::{Brigade, Pool, Status, Table};
 use crate::bypass::Bypass;
 use crate::host_thread::{self, Acting};
+use crate::module::Module;
 use crate::request::Request;
-use crate::socket;
+use crate::{socket, tls};
 
 use floor::Floor;
 pub use floor::register as register_filters;
@@ -31,6 +33,8 @@ pub struct Upgraded {
     r: NonNull<sys::request_rec>,
     c: NonNull<sys::conn_rec>,
     socket: RawFd,
+    /// Whose slot of the connection's it is.
+    module: &'static Module,
     max_pass: usize,
     way: Option<Way>,
     /// What a filter has given beyond what it was asked for.
@@ -49,8 +53,18 @@ struct Way {
     bypass: Bypass,
     /// Below filters that are not httpd's core ones.
     floor: Option<Floor>,
+    goodbye: Goodbye,
     /// The socket's timeout, for who has the connection afterwards.
     timeout: sys::apr_interval_time_t,
+}
+
+/// Whether the peer has been told that nothing more comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    /// Whoever closes the connection is still to say it.
+    Unsaid,
+    /// It has, or hears it when it has taken what waits for it: nothing is written any more.
+    Said,
 }
 
 // SAFETY: httpd's connection has no ties to a thread once its handler has given it away, or while the handler's
@@ -58,12 +72,13 @@ struct Way {
 unsafe impl Send for Upgraded {}
 
 impl Upgraded {
-    /// Takes over the connection of a request, after [`Request::switch_protocols`].
+    /// Takes over the connection of a request, after [`Request::switch_protocols`]. `module` is whose
+    /// [`Claim`](crate::claim::Claim) the hooks were registered for.
     ///
     /// # Safety
     /// The request and its connection stay until this value is dropped: the handler does not return before, or
     /// has suspended the connection.
-    pub unsafe fn new(request: &Request<'_>) -> Result<Self, Status> {
+    pub unsafe fn new(request: &Request<'_>, module: &'static Module) -> Result<Self, Status> {
         // SAFETY: the request is live and used by this thread alone; the brigades go with the connection's pool.
         unsafe {
             let r = NonNull::new_unchecked(request.as_raw());
@@ -78,10 +93,12 @@ impl Upgraded {
             share_allocator(pool)?;
             host_thread::remember(c.as_ptr());
             make_log_ids(r.as_ptr());
+            tls::prepare(c.as_ptr(), module);
             Ok(Upgraded {
                 r,
                 c,
                 socket,
+                module,
                 max_pass: max_pass(c.as_ptr()),
                 way: None,
                 surplus: Vec::new(),
@@ -145,6 +162,7 @@ impl Upgraded {
                 Way {
                     bypass,
                     floor,
+                    goodbye: Goodbye::Unsaid,
                     timeout,
                 }
             }
@@ -192,14 +210,6 @@ impl Upgraded {
         unsafe { self.c.as_mut().aborted = 1 };
     }
 
-    /// Tells the peer at once that this is the end, when no filter has to say goodbye first, as TLS has: nothing more
-    /// will be written.
-    pub fn shut_if_bare(&mut self) {
-        if !matches!(self.way().bypass, Bypass::Closed) && !self.has_output() {
-            socket::shutdown_write(self.socket);
-        }
-    }
-
     /// Ends the request of a suspended connection: writes the access log, tells TLS's peer that this is the end, and
     /// shuts the socket for writing. Blocks when the log does.
     ///
@@ -231,25 +241,6 @@ impl Upgraded {
         // SAFETY: nothing uses the request any more, as the caller says; its pool holds all of it.
         unsafe { sys::apr_pool_destroy((*r.as_ptr()).pool) };
         closing
-    }
-
-    fn say_goodbye(mut self) -> Remains {
-        // SAFETY: the connection is live and this thread's.
-        unsafe {
-            let c = self.c.as_ptr();
-            let _thread = Acting::on(c);
-            if (*c).aborted == 0 {
-                sys::ap_prep_lingering_close(c);
-                sys::ap_shutdown_conn(c, 0);
-                // What the socket does not take now, it will not have to.
-                let _ = self.flush();
-            }
-        }
-        socket::shutdown_write(self.socket);
-        Remains {
-            c: self.c,
-            socket: self.socket,
-        }
     }
 }
 
@@ -291,8 +282,13 @@ impl Remains {
     /// The worker thread that suspended the connection is done with it. After the suspend_connection hook the MPM
     /// still stores two fields, `c->sbh` and then a flag of its own, so that this must come some time after that.
     pub unsafe fn destroy(self) {
-        // SAFETY: nobody uses the connection any more, as the caller says; its pool holds all of it.
-        unsafe { sys::apr_pool_destroy((*self.c.as_ptr()).pool) }
+        // SAFETY: nobody uses the connection any more, as the caller says. The pool that owns the allocator is the one that
+        // the MPM made for the connection, with the socket in it: the connection's own, or (httpd's trunk) its parent.
+        unsafe {
+            let pool = (*self.c.as_ptr()).pool;
+            let owner = sys::apr_allocator_owner_get(sys::apr_pool_allocator_get(pool));
+            sys::apr_pool_destroy(if owner.is_null() { pool } else { owner });
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub trait Transport: Send {
     fn end(&mut self, account: &Account<'_, Self::Failure>, is_lost: bool) -> Option<Epilogue>;
 
     /// Nothing is going to be written any more: lets the peer see the end, if it can be shown without anything that
-    /// [`Transport::end`] may still need.
+    /// [`Transport::end`] may still need. What there was no room for stays its output, to be flushed before that.
     fn shut(&mut self);
 }
 

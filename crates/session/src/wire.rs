@@ -194,6 +194,10 @@ impl<T: Transport> Wire<T> {
 
     /// The session has ended. Gives what is left to be done when nobody holds the wire.
     pub fn end(&mut self, account: &Account<'_, T::Failure>) -> Option<Epilogue> {
+        // A transport that has said goodbye before may have found no room for that.
+        if !account.ending.is_broken() && self.pending.is_empty() && self.transport.has_output() {
+            self.failure = self.failure.or(self.transport.flush().err());
+        }
         // What the peer has not taken by now it never will; saying goodbye behind it would block.
         let is_lost = account.ending.is_broken() || !self.is_idle();
         self.transport.end(account, is_lost)

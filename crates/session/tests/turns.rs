@@ -56,6 +56,17 @@ fn a_close_is_answered_and_ends_it() {
 }
 
 #[test]
+fn a_goodbye_that_found_no_room_gets_another_chance() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.ends().says_goodbye = true;
+    scene.receives_close(Some(&CloseFrame::from(CloseCode::NORMAL_CLOSURE)));
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert!(!scene.ends().has_output);
+    let (_, is_lost) = scene.ends().ended.clone().unwrap();
+    assert!(!is_lost);
+}
+
+#[test]
 fn input_waits_until_its_answers_have_room() {
     let mut scene = Scene::open(&config(), echo);
     scene.ends().room = Some(150);

@@ -2,7 +2,7 @@
 
 use httpd_sys as sys;
 
-use super::{Upgraded, Way};
+use super::{Goodbye, Upgraded, Way};
 use crate::apr::Status;
 use crate::bypass::Bypass;
 use crate::host_thread::Acting;
@@ -30,6 +30,9 @@ impl Upgraded {
     /// Writes without blocking, through the output filters or past them: takes some of `bytes`, or none while the socket takes
     /// none. Says how many bytes were taken; they are copied if the socket does not take them at once.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
+        if let Goodbye::Said = self.way().goodbye {
+            return Err(Status(libc::EPIPE));
+        }
         if self.has_output() {
             self.flush()?;
             if self.has_output() {

@@ -69,6 +69,9 @@ pub struct Ends {
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
     pub ended: Option<(String, bool)>,
+    /// The transport says goodbye when it is shut, and needs a flush for it.
+    pub says_goodbye: bool,
+    pub has_output: bool,
 }
 
 /// A session on its table, and the peer's half of the protocol.
@@ -376,7 +379,7 @@ impl Transport for Pipe {
     }
 
     fn has_output(&self) -> bool {
-        false
+        self.0.lock().unwrap().has_output
     }
 
     fn acknowledged(&self) -> Option<u64> {
@@ -388,6 +391,7 @@ impl Transport for Pipe {
     }
 
     fn flush(&mut self) -> Result<(), &'static str> {
+        self.0.lock().unwrap().has_output = false;
         Ok(())
     }
 
@@ -406,7 +410,10 @@ impl Transport for Pipe {
         None
     }
 
-    fn shut(&mut self) {}
+    fn shut(&mut self) {
+        let mut ends = self.0.lock().unwrap();
+        ends.has_output = ends.says_goodbye;
+    }
 }
 
 /// A text message, to be sent.

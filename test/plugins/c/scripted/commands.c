@@ -28,6 +28,7 @@
  *                                     WEBSOCKET_CONNECT_ERROR
  *   echo TEXT                         TEXT
  *   pause MILLISECONDS
+ *   await PATH                        until there is such a file, 30 s at most
  *   thread SCRIPT                     runs the rest of the script on a thread of
  *                                     its own, which on_disconnect or child_stop
  *                                     joins after their script. Not on a thread
@@ -48,6 +49,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "script.h"
 
@@ -282,6 +284,17 @@ static void run_pause(Owner *owner, char *arguments, char *result)
     give_value(result, "done");
 }
 
+static void run_await(Owner *owner, char *arguments, char *result)
+{
+    const struct timespec pause = { 0, 5 * 1000000 };
+    int looks;
+
+    (void)owner;
+    for (looks = 0; access(arguments, F_OK) != 0 && looks < 6000; looks++)
+        nanosleep(&pause, NULL);
+    give_value(result, access(arguments, F_OK) == 0 ? "done" : "never");
+}
+
 static const Command commands[] = {
     { "send", run_send },
     { "try_send", run_try_send },
@@ -306,6 +319,7 @@ static const Command commands[] = {
     { "fail", run_fail },
     { "echo", run_echo },
     { "pause", run_pause },
+    { "await", run_await },
 };
 
 void run_command(Owner *owner, char *command, char *result)
