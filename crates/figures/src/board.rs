@@ -187,8 +187,8 @@ impl<'m> Board<'m> {
         death
     }
 
-    /// Ends what the process that `owner` names had in a slot, and says what that was, if it has died. Whoever cleans up may die, too: then something
-    /// may be missing from the figures, and nothing is counted twice.
+    /// Ends what the process that `owner` names had in a slot, and says what that was, if it has died. Whoever cleans up may
+    /// die, too: then something may be missing from the figures, and nothing is counted twice.
     pub(crate) fn clean_up(self, index: usize, owner: u64) -> Option<Death> {
         let slot = self.slot(index);
         let calls = slot.calls.running().map(|seen| seen.call).collect();

@@ -41,7 +41,8 @@ pub struct Threads {
 
 impl<'m> Seat<'m> {
     /// Takes a slot that nobody has, or one whose child is gone; what that has counted is kept for its Locations.
-    /// `None` when every slot has a living child. Says what has been lost with the child that was there before, if nobody knows of its death yet.
+    /// `None` when every slot has a living child. Says what has been lost with the child that was there before, if nobody
+    /// knows of its death yet.
     pub fn claim(
         board: Board<'m>,
         process: Process,

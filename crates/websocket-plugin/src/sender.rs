@@ -185,8 +185,9 @@ impl Sender {
     /// second call replaces the first; [`set_timer_for`](Self::set_timer_for) has any number of timers.
     ///
     /// In whole milliseconds, rounded up, from 1 ms to a day; a longer time is
-    /// [`SendError::Invalid`]; when the connection has ended or is closing, it is [`SendError::Closed`]. From [`Plugin::connect`](crate::Plugin::connect), the time begins
-    /// there, and the call comes after [`Plugin::open`](crate::Plugin::open).
+    /// [`SendError::Invalid`]; when the connection has ended or is closing, it is [`SendError::Closed`].
+    /// From [`Plugin::connect`](crate::Plugin::connect), the time begins there, and the call comes after
+    /// [`Plugin::open`](crate::Plugin::open).
     pub fn set_timer(&self, after: Duration) -> Result<(), SendError> {
         self.set(Timer::Plain, Some(after))
     }
