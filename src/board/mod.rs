@@ -4,14 +4,17 @@
 //! old generation is still seen while it drains. Each child takes a seat, and has a [`watcher`] that is told, through the
 //! board, which of its connections an operator wants closed.
 
+mod calling;
+mod death;
 mod watcher;
 
 use std::ffi::CStr;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+pub use calling::{Callback, Calling, Overseer, VERY_LONG};
 use figures::{Board, Layout, Listing, Posted, Process, Seat, Snapshot};
 pub use figures::{CloseRequest, Location, RefusedFor, Threads};
 use httpd::log::Subject;
@@ -27,6 +30,8 @@ const NAME: &CStr = c"mod_websocket.board";
 const SLOTS: std::ops::RangeInclusive<usize> = 16..=4096;
 /// Entries of a child whose connections hold no thread.
 pub const MANY_ENTRIES: usize = 1 << 16;
+/// Threads of a child that can be seen calling a plugin at once, at least and at most.
+const THREADS: std::ops::RangeInclusive<usize> = 16..=4096;
 /// What the board may take of a process's addresses, in words: 4 GiB. Memory it takes when it is used.
 const MOST_WORDS: usize = 1 << 29;
 /// Fewer entries are worth no try.
@@ -54,6 +59,9 @@ pub fn make(server: Server<'_>) {
         // Those of children that are gone are free only when a new child takes them.
         slots: (2 * server_limit).clamp(*SLOTS.start(), *SLOTS.end()),
         entries,
+        // Those of the MPM, and as many of the reactor.
+        threads: (2 * mpm::thread_limit().unwrap_or_default())
+            .clamp(*THREADS.start(), *THREADS.end()),
     };
     let warn = |tag: Tag, text: String| {
         log::log(&Subject::Server(server), Level::Warn, tag, || text);
@@ -101,10 +109,13 @@ pub fn make(server: Server<'_>) {
     }
 }
 
-/// A child has ended; called in the parent. What its clients had with it no longer counts.
+/// A child has ended; called in the parent. What its clients had with it no longer counts, and if it was not told to end, it
+/// is said what was lost.
 pub fn ended(server: Server<'_>, pid: u32) {
-    if let Some(board) = shared_memory::find(server, NAME).and_then(Board::find) {
-        board.ended(pid);
+    if let Some(board) = shared_memory::find(server, NAME).and_then(Board::find)
+        && let Some(death) = board.ended(pid)
+    {
+        death::tell(server, board, &death);
     }
 }
 
@@ -174,6 +185,43 @@ impl Figures {
         }
     }
 
+    /// The child has been told to end, and has done what is to be done then.
+    pub fn leave(&self) {
+        if let Some(seat) = self.seat.get() {
+            seat.leave();
+        }
+    }
+
+    /// What the child itself calls of a plugin.
+    pub fn calling(&self, plugin: &str) -> Calling {
+        let seat = self.seat();
+        Calling::of_process(seat.caller(plugin), seat.calls())
+    }
+
+    /// The callbacks that run in this child, one sentence's beginning each.
+    pub fn running(&self) -> Vec<String> {
+        let Some(seat) = self.seat.get() else {
+            return Vec::new();
+        };
+        let calls = seat.calls().running();
+        let told = calls.map(|seen| death::told(seat.board(), &seen.call));
+        told.collect()
+    }
+
+    /// Looks for callbacks that have been running for very long, which nobody has said yet. `say` gets the connection's
+    /// number, and says so if it can; what it has been given then gives it the callback's name, once.
+    pub fn look_at_callbacks(&self, say: impl Fn(u64, &dyn Fn() -> Option<&'static str>)) {
+        let now = Instant::now();
+        let seat = self.seat.get();
+        for seen in seat.into_iter().flat_map(|seat| seat.calls().running()) {
+            if calling::has_run_very_long(&seen, now) {
+                say(seen.call.id, &|| {
+                    seen.tell().then(|| Callback::name_of(&seen.call))
+                });
+            }
+        }
+    }
+
     /// All there is to say at this moment.
     pub fn read(&self, listing: Listing) -> Snapshot {
         for bell in self.board.bells() {
@@ -211,9 +259,13 @@ impl Figures {
             let (pid, started) = process::this();
             let process = Process { pid, started };
             let claim = |board| Seat::claim(board, process, mpm::generation(), &is_alive);
-            claim(self.board)
+            let (seat, death) = claim(self.board)
                 .or_else(|| claim(private_board()))
-                .expect("a board of its own has a seat")
+                .expect("a board of its own has a seat");
+            if let (Some(death), Some(server)) = (death, Server::main()) {
+                death::tell(server, self.board, &death);
+            }
+            seat
         })
     }
 

@@ -17,7 +17,7 @@ use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
-use crate::board::{CloseRequest, Figures, Location, Occupant, Threads};
+use crate::board::{Callback, CloseRequest, Figures, Location, Occupant, Threads};
 use crate::configuration::config::Config;
 use crate::configuration::{message_memory, process_options};
 use crate::lock::lock;
@@ -52,8 +52,6 @@ pub struct Child {
     plugins: Vec<(Arc<Plugin>, ProcessTable<PluginProcess>)>,
     /// Names who holds up the end of the process.
     patience: Mutex<Option<Patience>>,
-    /// The plugin whose child_stop runs.
-    stopping: Mutex<Option<String>>,
     /// An [`Order`], which only ever goes up.
     order: AtomicU8,
 }
@@ -136,12 +134,13 @@ impl Child {
                 })
                 .collect(),
             patience: Mutex::new(None),
-            stopping: Mutex::new(None),
             order: AtomicU8::new(Order::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
-            // SAFETY: the child begins; the table stays where it is until `stop` has called child_stop.
-            unsafe { plugin.child_start(process.as_ptr()) };
+            child.call(plugin, Callback::ChildStart, || {
+                // SAFETY: the child begins; the table stays where it is until `stop` has called child_stop.
+                unsafe { plugin.child_start(process.as_ptr()) };
+            });
         }
         if child.reactor.is_some() {
             // It has threads already, whose figures a status page may ask for.
@@ -150,6 +149,20 @@ impl Child {
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
         // Before the pool's own children and cleanups go: threads must not outlive what they use.
         pool.before_cleanup(Child::stop);
+    }
+
+    /// Calls a plugin for the process.
+    fn call(&self, plugin: &Plugin, callback: Callback, call: impl FnOnce()) {
+        // One that has nothing to be called is no reason for prefork's children to have figures.
+        match plugin.has_child_callbacks() {
+            true => {
+                self.figures
+                    .calling(plugin.name())
+                    .run(callback, call)
+                    .result
+            }
+            false => call(),
+        }
     }
 
     /// This process's child.
@@ -275,26 +288,9 @@ impl Child {
         let mut patience = lock(&self.patience);
         if patience.is_none() {
             let child = Child::current();
-            *patience =
-                Patience::start(move || child.map(|child| child.running()).unwrap_or_default());
+            let running = move || child.map(|child| child.figures.running());
+            *patience = Patience::start(move || running().unwrap_or_default());
         }
-    }
-
-    /// The callbacks that run now.
-    fn running(&self) -> Vec<String> {
-        let connections = {
-            let connections = lock(&self.connections);
-            let all = connections.asked.values().chain(connections.open.values());
-            all.filter_map(Weak::upgrade).collect::<Vec<_>>()
-        };
-        let of_connections = connections.iter().filter_map(|connection| {
-            let callback = connection.running_callback()?;
-            let (plugin, number) = (connection.plugin_name(), connection.entry().id());
-            Some(format!("{callback} of {plugin} (WebSocket {number})"))
-        });
-        let of_process = lock(&self.stopping).clone();
-        let of_process = of_process.map(|plugin| format!("child_stop of {plugin}"));
-        of_connections.chain(of_process).collect()
     }
 
     /// When a WebSocket that has a process to itself (prefork) is to be closed. Its fellows in the other
@@ -347,12 +343,13 @@ impl Child {
                 false => !httpd::mpm::is_ending_at_once(),
             };
             for (plugin, _) in &child.plugins {
-                *lock(&child.stopping) = Some(plugin.name().to_owned());
-                // SAFETY: every connection of the child has had its on_disconnect.
-                unsafe { plugin.child_stop(is_graceful) };
+                child.call(plugin, Callback::ChildStop, || {
+                    // SAFETY: every connection of the child has had its on_disconnect.
+                    unsafe { plugin.child_stop(is_graceful) };
+                });
             }
-            *lock(&child.stopping) = None;
         }
+        child.figures.leave();
         let patience = child.patience.try_lock().ok();
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
@@ -389,15 +386,18 @@ impl Occupant for Child {
     }
 
     fn look_at_callbacks(&self) {
-        let all: Vec<_> = {
-            let connections = lock(&self.connections);
-            let asked = connections.asked.values().filter_map(Weak::upgrade);
-            asked.chain(connections.open()).collect()
-        };
-        let now = Instant::now();
-        for connection in all {
-            connection.look_at_callback(now);
-        }
+        self.figures.look_at_callbacks(|number, take| {
+            let connection = {
+                let connections = lock(&self.connections);
+                let open = connections.open.get(&number);
+                open.or_else(|| connections.asked.get(&number)).cloned()
+            };
+            if let Some(connection) = connection.as_ref().and_then(Weak::upgrade)
+                && let Some(name) = take()
+            {
+                connection.say_very_long(name);
+            }
+        });
     }
 
     fn threads(&self) -> Threads {

@@ -13,7 +13,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{Accepted, SUPPORTED_VERSIONS};
 
-use crate::board::Location;
+use crate::board::{Callback, Location};
 use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::driver::blocking::BlockingDriver;
@@ -21,7 +21,6 @@ use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::symbol::websocket_module;
-use crate::websocket::calling::Callback;
 use crate::websocket::connection::{Connection, Opening};
 use crate::websocket::driver::Driver;
 use crate::websocket::place::Place;

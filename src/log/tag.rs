@@ -19,6 +19,8 @@ tags! {
     ModulePanicked = 1,
     /// A reactor thread met what should not happen.
     ReactorFault = 2,
+    /// A child has died.
+    ChildDied = 3,
     /// The log has not kept up with the lines for it.
     LinesLost = 9,
     /// A deprecated directive.

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use httpd::log::Subject;
 use httpd::request::{Request, RequestHandle};
@@ -15,12 +15,11 @@ use websocket_plugin::abi;
 use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 
-use crate::board::Entry;
+use crate::board::{Callback, Entry, Overseer, VERY_LONG};
 use crate::configuration::config::Config;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{Options, Plugin, PluginPrivate};
-use crate::websocket::calling::{Callback, Overseer, VERY_LONG};
 use crate::websocket::driver::Driver;
 use crate::websocket::outside::Outside;
 use crate::websocket::place::Place;
@@ -114,11 +113,6 @@ impl Connection {
     /// Its figures.
     pub fn entry(&self) -> &Entry {
         self.outside().entry()
-    }
-
-    /// Its plugin's name.
-    pub fn plugin_name(&self) -> &str {
-        self.outside().plugin.name()
     }
 
     /// What the plugin sees of it.
@@ -268,33 +262,17 @@ impl Connection {
 impl Connection {
     /// Runs a callback of the plugin's, and lets it be known which.
     pub(crate) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
-        let calling = &self.outside().calling;
-        let start = Instant::now();
-        calling.begin(callback, start);
-        let result = call();
-        let time = start.elapsed();
-        if let Some(name) = calling.end(start + time) {
-            self.took_very_long(name, time);
-        }
-        self.entry().callback_took(time);
-        result
+        self.outside().run(callback, call)
     }
 
-    /// The name of the plugin's callback that runs now.
-    pub fn running_callback(&self) -> Option<&'static str> {
-        self.outside().calling.running()
-    }
-
-    /// Logs the plugin's callback that has been running for very long; from any thread.
-    pub fn look_at_callback(&self, now: Instant) {
-        if let Some(name) = self.outside().calling.look(now) {
-            self.log(Level::Warn, Tag::SlowCallback, || {
-                format!(
-                    "the plugin's {name} has been running for more than {} s",
-                    VERY_LONG.as_secs()
-                )
-            });
-        }
+    /// Logs a callback of the plugin's that has been running for very long; from any thread.
+    pub fn say_very_long(&self, name: &str) {
+        self.log(Level::Warn, Tag::SlowCallback, || {
+            format!(
+                "the plugin's {name} has been running for more than {} s",
+                VERY_LONG.as_secs()
+            )
+        });
     }
 }
 

@@ -9,10 +9,9 @@ use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, W
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use crate::board::Entry;
+use crate::board::{Callback, Calling, Entry, Overseer};
 use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
-use crate::websocket::calling::{Callback, Calling, Overseer};
 use crate::websocket::driver::Driver;
 use crate::websocket::place::Place;
 use crate::websocket::transport::Transport;
@@ -26,7 +25,7 @@ pub struct Outside {
     pub(super) private: OnceLock<PluginPrivate>,
     pub(super) driver: OnceLock<Weak<dyn Driver>>,
     pub(super) place: Place,
-    /// The callback that runs.
+    /// Lets the board say which callback runs.
     pub(super) calling: Calling,
     /// The plugin's latest ping, and when it went out.
     pinged: Mutex<Option<(Vec<u8>, Instant)>>,
@@ -43,12 +42,12 @@ impl Outside {
         place: Place,
     ) -> Self {
         Outside {
+            calling: Calling::of_connection(place.entry(), plugin.name()),
             server,
             plugin,
             private: OnceLock::new(),
             driver: OnceLock::new(),
             place,
-            calling: Calling::default(),
             pinged: Mutex::default(),
             connection,
         }
@@ -87,17 +86,22 @@ impl Outside {
         callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
     ) {
         if let Some(&private) = self.private.get() {
-            let start = Instant::now();
-            self.calling.begin(name, start);
-            callback(&self.plugin, private, self.server.as_ptr());
-            let time = start.elapsed();
-            if let Some(name) = self.calling.end(start + time)
-                && let Some(connection) = self.connection.upgrade()
-            {
-                connection.took_very_long(name, time);
-            }
-            self.entry().callback_took(time);
+            self.run(name, || {
+                callback(&self.plugin, private, self.server.as_ptr());
+            });
         }
+    }
+
+    /// Runs a callback of the plugin's, and lets it be known which.
+    pub(super) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
+        let returned = self.calling.run(callback, call);
+        if returned.is_to_be_told
+            && let Some(connection) = self.connection.upgrade()
+        {
+            connection.took_very_long(callback.name(), returned.time);
+        }
+        self.entry().callback_took(returned.time);
+        returned.result
     }
 }
 

@@ -17,9 +17,9 @@ CARGO_TARGET_DIR = os.path.join(
 GREETING = "Hello from fresh!"
 
 
-def new_plugin(*arguments):
+def new_plugin(name, kind, *folder, program=NEW_PLUGIN):
     return subprocess.run(
-        [NEW_PLUGIN, *arguments], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        [program, name, "--lang", kind, *folder], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=60, check=False,
     )
 

@@ -93,6 +93,7 @@ COUNTS = {
     ),
 }
 SHAPE = {
+    "children_died": int,
     "children": [
         {
             "connections": int, "generation": int, "pid": int, "since": float, "stopping": bool,

@@ -1,10 +1,14 @@
 """The status handler's live page in a browser: it shows what is there, and closes connections."""
 
+import os
+import signal
+
 import pytest
 
 from harness.conf import ECHO, example, location
+from harness.errorlog import died
 from harness.rawclient import frame
-from harness.status import LOCATION, PATH
+from harness.status import LOCATION, PATH, Status
 from harness.waiting import eventually
 
 pytest_plugins = "harness.demo"
@@ -140,3 +144,16 @@ def test_ws_780_07_it_is_good_to_look_at(httpd, page):
     finally:
         for client in clients:
             client.vanish()
+
+
+def test_ws_780_08_children_that_have_died_are_counted(httpd, page):
+    assert page.run("return document.getElementById('died').hidden")
+    httpd.error_log.expect_death()
+    with httpd.open("/echo") as client:
+        client.echo("hello")
+        (connection,) = Status(httpd).wait_for_open(1)["connections"]
+        os.kill(connection["pid"], signal.SIGKILL)
+        httpd.error_log.wait_for(died(connection["pid"], 1))
+        client.vanish()
+    shown = "return document.getElementById('died').innerText"
+    eventually(lambda: page.run(shown).startswith("1 child has died"), "what the page says of it")

@@ -46,8 +46,9 @@ def handler(file, init="mine_init"):
     return f'WebSocketHandler "{file}" {init}'
 
 
-def configuration(server):
-    pong = build(server.directory / "pong.so", source(
+def compiled(folder):
+    """The plugins of this suite's own, by their paths."""
+    pong = build(folder / "pong.so", source(
         head="""
         static void CALLBACK on_pong(void *plugin_private, const WebSocketServer *server,
                                      const unsigned char *payload, size_t size, unsigned long round_trip)
@@ -62,7 +63,7 @@ def configuration(server):
         message="if (buffer_size == 4) return server->send(server, MESSAGE_TYPE_PING, buffer, buffer_size);",
         table="plugin.on_pong = on_pong;",
     ))
-    body = build(server.directory / "body.so", source(
+    body = build(folder / "body.so", source(
         head="""
         static void *CALLBACK on_connect(const WebSocketServer *server)
         {
@@ -73,7 +74,7 @@ def configuration(server):
         }""",
         table="plugin.on_connect = on_connect;",
     ))
-    protocol = build(server.directory / "protocol.so", source(
+    protocol = build(folder / "protocol.so", source(
         head="""
         static void *CALLBACK on_connect(const WebSocketServer *server)
         {
@@ -82,11 +83,16 @@ def configuration(server):
         }""",
         table="plugin.on_connect = on_connect;",
     ))
+    return {"/pong": pong, "/body": body, "/protocol": protocol}
+
+
+def configuration(server):
+    files = compiled(server.directory)
     return (
         location("/scripted", plugin("scripted"))
-        + location("/pong", handler(pong), "WebSocketPingInterval 0")
-        + location("/body", handler(body))
-        + location("/protocol", handler(protocol))
+        + location("/pong", handler(files["/pong"]), "WebSocketPingInterval 0")
+        + location("/body", handler(files["/body"]))
+        + location("/protocol", handler(files["/protocol"]))
     )
 
 

@@ -2,17 +2,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::calls::{CALL, Call, CallWords, Calls};
 use crate::client::{Address, Client};
 use crate::clients::{Clients, WINDOW, Window};
-use crate::entry::{EntryWords, field as entry};
+use crate::entry::{self, EntryWords};
 use crate::label::{LABEL, Label};
-use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, REQUESTS, Words, take};
+use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, PLUGINS, REQUESTS, Words, take};
 use crate::request::REQUEST;
 use crate::snapshot::unix_ms;
-use crate::tally::{TALLY, TallyWords};
+use crate::tally::{self, TALLY, TallyWords};
 
 /// What the first word says of memory that holds a board of this form. The last digit changes with the form.
-const FORM: u64 = 0x6669_6775_7265_7302;
+const FORM: u64 = 0x6669_6775_7265_7303;
 
 /// A process: what names it as long as it lives, and no other one afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,17 @@ pub struct Process {
     pub pid: u32,
     /// When it has started, in whatever unit; 0 when nobody knows.
     pub started: u32,
+}
+
+/// What is known of a process that has ended without giving its seat back.
+#[derive(Debug)]
+pub struct Death {
+    /// Its id.
+    pub pid: u32,
+    /// How many WebSockets ended with it.
+    pub lost: u64,
+    /// What its threads were calling: one of them is who did it, unless somebody else did.
+    pub calls: Vec<Call<u8>>,
 }
 
 /// Says whether a process still lives.
@@ -46,7 +58,9 @@ pub(crate) mod owner {
     pub const BEING_CLEANED: u64 = 1 << 30;
     /// That has been done.
     pub const CLEANED: u64 = 1 << 31;
-    pub const FLAGS: u64 = BEING_CLEANED | CLEANED;
+    /// The process has given its seat back itself, because it was told to end.
+    pub const LEFT: u64 = 1 << 29;
+    pub const FLAGS: u64 = BEING_CLEANED | CLEANED | LEFT;
 }
 
 /// Puts one word in another's place, if it is still there.
@@ -65,6 +79,7 @@ pub struct Board<'m> {
     windows: &'m [Window],
     pub(crate) requests: &'m [[AtomicU64; REQUEST]],
     pub(crate) labels: &'m [Label],
+    pub(crate) plugins: &'m [Label],
     /// What readers have seen, for each Location.
     pub(crate) marks: &'m [TallyWords],
     /// What children that are gone have counted, for each Location.
@@ -83,6 +98,8 @@ mod field {
     pub const LATEST: usize = 3;
     /// Keeps clients from choosing where they are counted.
     pub const SEED: usize = 4;
+    /// Children that have died.
+    pub const DIED: usize = 5;
 }
 
 /// A child's part of the board.
@@ -90,6 +107,7 @@ mod field {
 pub(crate) struct Slot<'m> {
     pub header: &'m [AtomicU64; HEADER],
     pub tallies: &'m [TallyWords],
+    pub calls: Calls<'m>,
     pub entries: &'m [EntryWords],
 }
 
@@ -126,6 +144,7 @@ impl<'m> Board<'m> {
             windows: take::<WINDOW>(words, layout.windows())?,
             requests: take(words, REQUESTS)?,
             labels: take::<LABEL>(words, LOCATIONS)?,
+            plugins: take::<LABEL>(words, PLUGINS)?,
             marks: take::<TALLY>(words, LOCATIONS)?,
             retired: take::<TALLY>(words, LOCATIONS)?,
             slots: take::<1>(words, layout.slots * layout.slot_words())?.as_flattened(),
@@ -150,19 +169,47 @@ impl<'m> Board<'m> {
         )
     }
 
-    /// A process has ended: what its clients had with it no longer counts. Its figures stay. Called by the parent, which
-    /// is the first to know.
-    pub fn ended(self, pid: u32) {
+    /// A process has ended: what its clients had with it no longer counts, and its WebSockets have ended with 1006. Its
+    /// figures stay. Called by the parent, which is the first to know. Says what was lost, if it had not given its seat back.
+    pub fn ended(self, pid: u32) -> Option<Death> {
+        let mut death = None;
         for (index, owner) in self.owners.iter().take(self.layout.slots).enumerate() {
             let before = owner.load(Ordering::Acquire);
-            let is_its = before & owner::FLAGS == 0
-                && Process::unpack(before).is_some_and(|process| process.pid == pid);
+            let is_its = before & (owner::BEING_CLEANED | owner::CLEANED) == 0
+                && Process::unpack(before & !owner::FLAGS)
+                    .is_some_and(|process| process.pid == pid);
             // Nobody takes the slot meanwhile, and nobody else cleans up.
             if is_its && replace(owner, before, before | owner::BEING_CLEANED) {
-                self.slot(index).take_clients_back(self.clients());
+                death = self.clean_up(index, before).or(death);
                 owner.store(before | owner::CLEANED, Ordering::Release);
             }
         }
+        death
+    }
+
+    /// Ends what the process that `owner` names had in a slot, and says what that was, if it has died. Whoever cleans up may
+    /// die, too: then something may be missing from the figures, and nothing is counted twice.
+    pub(crate) fn clean_up(self, index: usize, owner: u64) -> Option<Death> {
+        let slot = self.slot(index);
+        let calls = slot.calls.running().map(|seen| seen.call).collect();
+        slot.calls.clear();
+        slot.take_clients_back(self.clients());
+        let lost = slot.lose(owner & !owner::FLAGS);
+        let process = Process::unpack(owner & !owner::FLAGS)?;
+        if owner & owner::LEFT != 0 {
+            return None;
+        }
+        self.header[field::DIED].fetch_add(1, Ordering::Relaxed);
+        Some(Death {
+            pid: process.pid,
+            lost,
+            calls,
+        })
+    }
+
+    /// How many children have died: those that have ended without giving their seat back.
+    pub fn died(self) -> u64 {
+        self.header[field::DIED].load(Ordering::Relaxed)
     }
 
     /// How many connections a client still counts for that ended with their process, because nobody has taken them back
@@ -179,6 +226,11 @@ impl<'m> Board<'m> {
             .sum()
     }
 
+    fn take_calls(self, words: &mut &'m Words) -> Option<&'m [CallWords]> {
+        let padded = (self.layout.threads * CALL).next_multiple_of(ENTRY) / CALL;
+        take::<CALL>(words, padded)?.get(..self.layout.threads)
+    }
+
     /// The next connection's number. A thread that has a higher one sees what was written before this call.
     pub(crate) fn next_id(self) -> u64 {
         self.header[field::LATEST].fetch_add(1, Ordering::SeqCst) + 1
@@ -191,6 +243,7 @@ impl<'m> Board<'m> {
             Some(Slot {
                 header: take::<HEADER>(&mut words, 1)?.first()?,
                 tallies: take(&mut words, LOCATIONS)?,
+                calls: Calls(self.take_calls(&mut words)?),
                 entries: take(&mut words, self.layout.entries)?,
             })
         };
@@ -240,18 +293,43 @@ impl Slot<'_> {
     /// Takes back what the connections of a dead child count for their clients.
     pub fn take_clients_back(&self, clients: Clients<'_>) {
         for words in self.used_entries() {
-            if words[entry::CLIENT].load(Ordering::Relaxed) != 0 {
-                let [high, low] = entry::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
-                clients.leave(Address(high, low).client(), &words[entry::CLIENT]);
+            if words[entry::field::CLIENT].load(Ordering::Relaxed) != 0 {
+                let [high, low] =
+                    entry::field::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
+                clients.leave(Address(high, low).client(), &words[entry::field::CLIENT]);
             }
         }
+    }
+
+    /// The WebSockets of the dead child that `owner` names have ended, without a Close frame. Says how many.
+    pub fn lose(&self, owner: u64) -> u64 {
+        let mut lost = 0;
+        for words in self.used_entries() {
+            if words[entry::field::OWNER].load(Ordering::Relaxed) == owner && entry::end(words) {
+                let location = words[entry::field::LOCATION].load(Ordering::Relaxed) as usize;
+                self.lose_in(location % LOCATIONS, 1);
+                lost += 1;
+            }
+        }
+        for location in (0..LOCATIONS).filter(|&location| self.is_used(location)) {
+            let unlisted = self.tallies[location][tally::field::UNLISTED].swap(0, Ordering::AcqRel);
+            self.lose_in(location, unlisted);
+            lost += unlisted;
+        }
+        lost
+    }
+
+    fn lose_in(&self, location: usize, count: u64) {
+        self.set_used(location);
+        tally::closed(&self.tallies[location], entry::ABNORMAL_CLOSURE, count);
     }
 
     /// How many entries count for a client.
     fn count_of(&self, client: Client) -> u64 {
         let counted = self.used_entries().iter().filter(|words| {
-            let [high, low] = entry::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
-            words[entry::CLIENT].load(Ordering::Relaxed) != 0
+            let [high, low] =
+                entry::field::ADDRESS.map(|field| words[field].load(Ordering::Relaxed));
+            words[entry::field::CLIENT].load(Ordering::Relaxed) != 0
                 && Address(high, low).client() == client
         });
         counted.count() as u64

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use crate::board::Alive;
+use crate::calls::{Caller, Calls};
 use crate::client::{Address, Client};
 use crate::label::Location;
 use crate::layout::ENTRY;
@@ -82,7 +83,7 @@ impl State {
 
 const NO_STATE: u64 = 0;
 /// What is counted for a connection that has gone without a word.
-const ABNORMAL_CLOSURE: u16 = 1006;
+pub(crate) const ABNORMAL_CLOSURE: u16 = 1006;
 
 /// One connection's entry, from before its handshake has been judged until nobody uses the connection any more. It
 /// is given back when it is dropped.
@@ -153,6 +154,12 @@ impl<'m> Entry<'m> {
         self.id
     }
 
+    /// What this connection calls of a plugin, and where to say so.
+    pub fn caller(&self, plugin: &str) -> (Caller, Calls<'m>) {
+        let plugin = self.seat.board().plugin(plugin);
+        (Caller::new(plugin, self.id), self.seat.calls())
+    }
+
     /// Whether this connection is among the first `limit` of its client, over all children.
     ///
     /// Two that come at once cannot both be the last that may: each is counted before either asks. One that could not
@@ -207,9 +214,8 @@ impl<'m> Entry<'m> {
     /// The WebSocket has ended. `code` is what the log says, 1005 and 1006 included. Counts once.
     pub fn closed(&self, code: u16) {
         self.count_out();
-        let before = self.words()[field::STATE].swap(NO_STATE, Ordering::AcqRel);
-        if matches!(State::unpack(before), Some(State::Open | State::Closing)) {
-            tally::closed(self.tally(), code);
+        if end(self.words()) {
+            tally::closed(self.tally(), code, 1);
             self.count_unlisted(-1);
         }
     }
@@ -286,6 +292,12 @@ impl Drop for Entry<'_> {
             self.seat.give_back(index);
         }
     }
+}
+
+/// Whatever an entry is for has ended. Says whether it was a WebSocket that nobody has seen end.
+pub(crate) fn end(entry: &EntryWords) -> bool {
+    let before = entry[field::STATE].swap(NO_STATE, Ordering::AcqRel);
+    matches!(State::unpack(before), Some(State::Open | State::Closing))
 }
 
 /// Adds what an entry has counted to a tally, and frees it. It is taken away first: see the crate's comment.

@@ -17,6 +17,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
         "threads": { "busy": threads.busy, "idle": threads.idle },
         "total": figures(&snapshot.total),
         "locations": snapshot.locations.iter().map(location).collect::<Value>(),
+        "children_died": snapshot.children_died,
         "children": snapshot.children.iter().map(child).collect::<Value>(),
         "connections": snapshot.connections.iter().map(connection).collect::<Value>(),
         "next": snapshot.next,

@@ -4,7 +4,7 @@ use std::hint;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::board::Board;
-use crate::layout::LOCATIONS;
+use crate::layout::{LOCATIONS, PLUGINS};
 
 /// The words of a label: its state, two lengths, then the bytes of two texts.
 pub(crate) const LABEL: usize = 64;
@@ -32,27 +32,33 @@ const LOOKS: usize = 1000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Location(pub(crate) u16);
 
+/// A plugin, by its name on a board.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PluginLabel(pub(crate) u8);
+
+/// What stands for all plugins that have no label of their own.
+const OTHER_PLUGINS: usize = PLUGINS - 1;
+
 impl<'m> Board<'m> {
     /// The Location of this name with this plugin, which is added when it is new. Texts that are too long are cut.
     pub fn location(self, name: &str, plugin: &str) -> Location {
         let plugin = cut(plugin, MOST_PLUGIN);
         let name = cut(name, MOST_TEXT - plugin.len());
         let packed = pack(name, plugin);
-        for (index, label) in self.labels[..OTHERS].iter().enumerate() {
-            if claim(label) {
-                for (word, &value) in label[1..].iter().zip(&packed[1..]) {
-                    word.store(value, Ordering::Relaxed);
-                }
-                label[STATE].store(READY, Ordering::Release);
-                return Location(index as u16);
-            }
-            let is_same =
-                |(word, &value): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == value;
-            if is_ready(label) && label[1..].iter().zip(&packed[1..]).all(is_same) {
-                return Location(index as u16);
-            }
-        }
-        Location(OTHERS as u16)
+        Location(find(&self.labels[..OTHERS], &packed).unwrap_or(OTHERS) as u16)
+    }
+
+    /// The label of the plugin of this name, which is added when it is new.
+    pub fn plugin(self, name: &str) -> PluginLabel {
+        let packed = pack("", cut(name, MOST_PLUGIN));
+        PluginLabel(find(&self.plugins[..OTHER_PLUGINS], &packed).unwrap_or(OTHER_PLUGINS) as u8)
+    }
+
+    /// A plugin's name.
+    pub fn plugin_name(self, plugin: PluginLabel) -> String {
+        let label = self.plugins.get(usize::from(plugin.0));
+        let texts = label.and_then(texts);
+        texts.map_or_else(|| "another plugin".to_owned(), |(_, plugin)| plugin)
     }
 
     /// Name and plugin of a Location; `None` while there is no such.
@@ -60,21 +66,40 @@ impl<'m> Board<'m> {
         if index == OTHERS {
             return Some(("(others)".to_owned(), String::new()));
         }
-        let label = &self.labels[index];
-        if label[STATE].load(Ordering::Acquire) != READY {
-            return None;
-        }
-        let word = |index: usize| label[index].load(Ordering::Relaxed);
-        let bytes: Vec<u8> = (TEXT..LABEL)
-            .flat_map(|index| word(index).to_le_bytes())
-            .collect();
-        let (name, plugin) = (word(NAME_LENGTH) as usize, word(PLUGIN_LENGTH) as usize);
-        let text = |from: usize, length: usize| {
-            let bytes = bytes.get(from..from + length).unwrap_or_default();
-            String::from_utf8_lossy(bytes).into_owned()
-        };
-        Some((text(0, name), text(name, plugin)))
+        texts(&self.labels[index])
     }
+}
+
+/// The index of the label that says this. One that is free is made to.
+fn find(labels: &[Label], packed: &[u64; LABEL]) -> Option<usize> {
+    labels.iter().position(|label| {
+        if claim(label) {
+            for (word, &value) in label[1..].iter().zip(&packed[1..]) {
+                word.store(value, Ordering::Relaxed);
+            }
+            label[STATE].store(READY, Ordering::Release);
+            return true;
+        }
+        let is_same = |(word, &value): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == value;
+        is_ready(label) && label[1..].iter().zip(&packed[1..]).all(is_same)
+    })
+}
+
+/// What a label says; `None` while it says nothing.
+fn texts(label: &Label) -> Option<(String, String)> {
+    if label[STATE].load(Ordering::Acquire) != READY {
+        return None;
+    }
+    let word = |index: usize| label[index].load(Ordering::Relaxed);
+    let bytes: Vec<u8> = (TEXT..LABEL)
+        .flat_map(|index| word(index).to_le_bytes())
+        .collect();
+    let (name, plugin) = (word(NAME_LENGTH) as usize, word(PLUGIN_LENGTH) as usize);
+    let text = |from: usize, length: usize| {
+        let bytes = bytes.get(from..from + length).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    Some((text(0, name), text(name, plugin)))
 }
 
 /// Makes a free label the caller's to write.

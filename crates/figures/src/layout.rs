@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use crate::calls::CALL;
 use crate::clients::{WINDOW, WINDOWS};
 use crate::label::LABEL;
 use crate::request::REQUEST;
@@ -9,6 +10,8 @@ use crate::tally::TALLY;
 
 /// How many Locations have figures of their own, the one for all others included.
 pub const LOCATIONS: usize = 256;
+/// How many plugins have a name of their own, the one for all others included.
+pub const PLUGINS: usize = 64;
 /// How many requests to close a connection can wait at once.
 pub const REQUESTS: usize = 64;
 /// The words of the board's and of a slot's own fields.
@@ -23,6 +26,8 @@ pub struct Layout {
     pub slots: usize,
     /// How many connections of one child have an entry.
     pub entries: usize,
+    /// How many threads of one child can be seen calling a plugin at once.
+    pub threads: usize,
 }
 
 impl Layout {
@@ -30,6 +35,7 @@ impl Layout {
     pub const PRIVATE: Layout = Layout {
         slots: 1,
         entries: 0,
+        threads: 64,
     };
 
     /// How many words it takes.
@@ -37,7 +43,7 @@ impl Layout {
         let fixed = HEADER
             + self.windows() * WINDOW
             + REQUESTS * REQUEST
-            + LOCATIONS * LABEL
+            + (LOCATIONS + PLUGINS) * LABEL
             + 2 * LOCATIONS * TALLY
             + self.slots.next_multiple_of(ENTRY);
         fixed + self.slots * self.slot_words()
@@ -52,16 +58,20 @@ impl Layout {
     }
 
     pub(crate) fn slot_words(self) -> usize {
-        HEADER + LOCATIONS * TALLY + self.entries * ENTRY
+        HEADER
+            + LOCATIONS * TALLY
+            + (self.threads * CALL).next_multiple_of(ENTRY)
+            + self.entries * ENTRY
     }
 
     pub(crate) fn pack(self) -> u64 {
-        (self.slots as u64) << 32 | self.entries as u64
+        (self.slots as u64) << 48 | (self.threads as u64) << 32 | self.entries as u64
     }
 
     pub(crate) fn unpack(word: u64) -> Layout {
         Layout {
-            slots: (word >> 32) as usize,
+            slots: (word >> 48) as usize,
+            threads: (word >> 32) as usize & usize::from(u16::MAX),
             entries: (word & u64::from(u32::MAX)) as usize,
         }
     }

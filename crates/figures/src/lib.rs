@@ -5,11 +5,13 @@
 //!
 //! ```text
 //!  Board ── labels: one for each Location          (server and path, plugin)
+//!        ── plugins: the names of those that are called
 //!        ── retired: what children that are gone have counted, for each Location
 //!        ── clients: how many connections each client has, over all children
 //!        ── requests: connections that an operator wants closed
 //!        ── slots: one for each child
 //!              ├── tally for each Location: what its closed connections have counted
+//!              ├── calls: what its threads are calling just now
 //!              └── entries: one for each connection that is there
 //! ```
 //!
@@ -32,7 +34,11 @@
 //!
 //! A child that dies leaves its slot behind. Its counts stay; its connections are no longer open from the moment on
 //! that the process is gone, which a reader finds out for itself ([`Alive`]). The next child that takes the slot
-//! retires what is in it. What it counted for its clients is taken back at once, by the parent ([`Board::ended`]).
+//! retires what is in it. What it counted for its clients is taken back at once, by the parent ([`Board::ended`]),
+//! which counts its WebSockets as closed with 1006.
+//!
+//! A child that ends because it was told to gives its seat back ([`Seat::leave`]). One that has not has died, and the
+//! board says what its threads were calling ([`Death`]).
 //!
 //! # Limits
 //!
@@ -42,11 +48,14 @@
 //! | children | [`Layout::slots`] | the child's figures are seen by nobody |
 //! | entries of a child | [`Layout::entries`] | counted for their Location, but neither listed nor counted for their client |
 //! | clients at once | about 100,000 | a few of them are not counted, so that no limit holds for those |
+//! | plugins | [`PLUGINS`] - 1, over all reloads | called "another plugin" |
+//! | threads of a child that call at once | [`Layout::threads`] | calls that nobody sees |
 //! | requests to close at once | [`REQUESTS`] | refused |
 
 #![forbid(unsafe_code)]
 
 mod board;
+mod calls;
 mod client;
 mod clients;
 mod entry;
@@ -63,12 +72,13 @@ mod snapshot;
 mod table;
 mod tally;
 
-pub use board::{Alive, Board, Process};
+pub use board::{Alive, Board, Death, Process};
+pub use calls::{Call, Caller, Calls, Running, Seen};
 pub use entry::{Entry, State};
 pub use histogram::Histogram;
 pub use json::json;
-pub use label::Location;
-pub use layout::{LOCATIONS, Layout, REQUESTS};
+pub use label::{Location, PluginLabel};
+pub use layout::{LOCATIONS, Layout, PLUGINS, REQUESTS};
 pub use openmetrics::{CONTENT_TYPE as OPENMETRICS, openmetrics};
 pub use read::Listing;
 pub use request::{CloseRequest, Posted};

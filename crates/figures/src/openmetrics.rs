@@ -128,6 +128,13 @@ pub fn openmetrics(snapshot: &Snapshot) -> String {
         snapshot.children.len() - stopping,
     );
     text.sample("websocket_children", &[("state", "stopping")], stopping);
+    text.family(
+        "websocket_children_died",
+        "counter",
+        "",
+        "Child processes that have died, with the WebSockets that they had.",
+    );
+    text.sample("websocket_children_died_total", &[], snapshot.children_died);
     text.0.push_str("# EOF\n");
     text.0
 }
@@ -192,7 +199,11 @@ impl Text {
             .iter()
             .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
         let labels = labels.collect::<Vec<_>>().join(",");
-        let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
+        let labels = match labels.is_empty() {
+            true => labels,
+            false => format!("{{{labels}}}"),
+        };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 }
 

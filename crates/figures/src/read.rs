@@ -123,6 +123,7 @@ impl<'m> Board<'m> {
             since: Duration::from_millis(self.made()),
             total,
             locations,
+            children_died: self.died(),
             children,
             connections,
             next,

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::board::{Alive, Board, Process, Slot, owner, replace, slot};
+use crate::board::{Alive, Board, Death, Process, Slot, owner, replace, slot};
+use crate::calls::{Caller, Calls};
 use crate::client::Address;
 use crate::entry::{self, Entry, field as entry_field};
 use crate::label::Location;
@@ -17,6 +18,7 @@ use crate::tally::{self, RefusedFor, TallyWords};
 pub struct Seat<'m> {
     board: Board<'m>,
     slot: Slot<'m>,
+    index: usize,
     owner: u64,
     free: Mutex<FreeEntries>,
 }
@@ -39,16 +41,17 @@ pub struct Threads {
 
 impl<'m> Seat<'m> {
     /// Takes a slot that nobody has, or one whose child is gone; what that has counted is kept for its Locations.
-    /// `None` when every slot has a living child.
+    /// `None` when every slot has a living child. Says what has been lost with the child that was there before, if nobody
+    /// knows of its death yet.
     pub fn claim(
         board: Board<'m>,
         process: Process,
         generation: u64,
         alive: Alive<'_>,
-    ) -> Option<Arc<Self>> {
+    ) -> Option<(Arc<Self>, Option<Death>)> {
         let owner = process.pack();
         let take = |index: usize, before: u64| {
-            replace(&board.owners[index], before, owner).then(|| board.slot(index))
+            replace(&board.owners[index], before, owner).then_some((index, before))
         };
         let slots = board.layout().slots;
         let never_used = (0..slots)
@@ -56,24 +59,30 @@ impl<'m> Seat<'m> {
             .find_map(|index| take(index, 0));
         // Not all of them from the first one: to ask whether a process lives takes time, and most slots are dead.
         let start = process.pid as usize % slots;
-        let (front, back) = ((0..start), (start..slots));
-        let slot = never_used.or_else(|| {
+        let find = |wants_cleaned: bool| {
+            let (front, back) = (0..start, start..slots);
             back.chain(front).find_map(|index| {
                 let before = board.owners[index].load(Ordering::Acquire);
-                let is_gone = || Process::unpack(before).is_none_or(|process| !alive(process));
-                let is_free = match before & owner::FLAGS {
-                    // The parent may not have noticed yet.
-                    0 => is_gone(),
+                let process = Process::unpack(before & !owner::FLAGS);
+                let is_free = match before & (owner::BEING_CLEANED | owner::CLEANED) {
+                    0 => !wants_cleaned && process.is_none_or(|process| !alive(process)),
                     flags => flags == owner::CLEANED,
                 };
                 is_free.then(|| take(index, before)).flatten()
             })
-        })?;
+        };
+        // Rather not one of whose end the parent, who has to log it, has not heard yet.
+        let (index, before) = never_used.or_else(|| find(true)).or_else(|| find(false))?;
         let seat = Seat {
             board,
-            slot,
+            slot: board.slot(index),
+            index,
             owner,
             free: Mutex::default(),
+        };
+        let death = match before & owner::CLEANED {
+            0 => board.clean_up(index, before),
+            _ => None,
         };
         seat.retire_predecessor();
         let header = seat.slot.header;
@@ -82,12 +91,11 @@ impl<'m> Seat<'m> {
         header[slot::STOPPING].store(0, Ordering::Relaxed);
         header[slot::GENERATION].store(generation, Ordering::Relaxed);
         header[slot::SINCE].store(unix_ms(), Ordering::Release);
-        Some(Arc::new(seat))
+        Some((Arc::new(seat), death))
     }
 
     /// Adds what the slot's last child has left to what has been retired.
     fn retire_predecessor(&self) {
-        self.slot.take_clients_back(self.board.clients());
         for words in self.slot.used_entries() {
             let location = words[entry_field::LOCATION].load(Ordering::Relaxed) as usize;
             entry::free(words, &self.board.retired[location % LOCATIONS]);
@@ -124,6 +132,21 @@ impl<'m> Seat<'m> {
         self.slot.header[slot::THREADS_IDLE].store(threads.idle, Ordering::Relaxed);
     }
 
+    /// The child has been told to end, and does: whatever is lost with it from here on is no accident.
+    pub fn leave(&self) {
+        self.board.owners[self.index].fetch_or(owner::LEFT, Ordering::AcqRel);
+    }
+
+    /// What the child itself calls of a plugin.
+    pub fn caller(&self, plugin: &str) -> Caller {
+        Caller::new(self.board.plugin(plugin), 0)
+    }
+
+    /// What the child's threads are calling.
+    pub fn calls(&self) -> Calls<'m> {
+        self.slot.calls
+    }
+
     /// The child is to end.
     pub fn set_stopping(&self) {
         self.slot.header[slot::STOPPING].store(1, Ordering::Relaxed);
@@ -139,7 +162,8 @@ impl<'m> Seat<'m> {
         self.board.take_requests(self.owner)
     }
 
-    pub(crate) fn board(&self) -> Board<'m> {
+    /// The board on which it is.
+    pub fn board(&self) -> Board<'m> {
         self.board
     }
 

@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub total: Figures,
     /// By name and plugin.
     pub locations: Vec<LocationFigures>,
+    /// How many children have died, instead of ending when they were told to.
+    pub children_died: u64,
     /// Those that live.
     pub children: Vec<Child>,
     /// The connections that were asked for, by their numbers.

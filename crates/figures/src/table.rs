@@ -14,8 +14,8 @@ pub fn html(snapshot: &Snapshot) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         page,
-        "<p>Children with figures: {children}; their threads: {} busy, {} idle.</p>",
-        threads.busy, threads.idle
+        "<p>Children with figures: {children}; their threads: {} busy, {} idle. Children that have died: {}.</p>",
+        threads.busy, threads.idle, snapshot.children_died
     );
     page.push_str("<table border=\"0\"><tr>");
     for title in ["Location", "Plugin"]
@@ -51,6 +51,7 @@ pub fn lines(snapshot: &Snapshot) -> String {
     let mut text = String::new();
     let threads = snapshot.threads();
     line(&mut text, "WebSocketChildren", snapshot.children.len());
+    line(&mut text, "WebSocketChildrenDied", snapshot.children_died);
     line(&mut text, "WebSocketThreadsBusy", threads.busy);
     line(&mut text, "WebSocketThreadsIdle", threads.idle);
     figures_lines(&mut text, "WebSocket", &snapshot.total);

@@ -128,8 +128,8 @@ pub(crate) fn refused(tally: &TallyWords, reason: RefusedFor) {
     add(tally, field::REFUSED + reason.index(), 1);
 }
 
-pub(crate) fn closed(tally: &TallyWords, code: u16) {
-    add(tally, field::CLOSES + Closes::of(code).index(), 1);
+pub(crate) fn closed(tally: &TallyWords, code: u16, count: u64) {
+    add(tally, field::CLOSES + Closes::of(code).index(), count);
 }
 
 pub(crate) fn round_trip(tally: &TallyWords, time: Duration) {

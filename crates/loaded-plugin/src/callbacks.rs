@@ -107,6 +107,11 @@ impl Plugin {
         }
     }
 
+    /// Whether the plugin wants to know when a child begins or ends.
+    pub fn has_child_callbacks(&self) -> bool {
+        self.callbacks.child_start.is_some() || self.callbacks.child_stop.is_some()
+    }
+
     /// A child begins.
     ///
     /// # Safety

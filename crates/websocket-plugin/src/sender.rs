@@ -127,6 +127,9 @@ impl Sender {
     }
 
     /// Sends a Ping frame with at most 125 bytes of payload.
+    ///
+    /// [`SendError::Closed`] when the connection has ended or is closing; `Ok` all the same when there is no payload, since the
+    /// server's answer, the number of bytes, does not tell.
     pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
         self.transmit_control(MESSAGE_TYPE_PING, payload)
     }
@@ -182,8 +185,9 @@ impl Sender {
     /// second call replaces the first; [`set_timer_for`](Self::set_timer_for) has any number of timers.
     ///
     /// In whole milliseconds, rounded up, from 1 ms to a day; a longer time is
-    /// [`SendError::Invalid`]. From [`Plugin::connect`](crate::Plugin::connect), the time begins
-    /// there, and the call comes after [`Plugin::open`](crate::Plugin::open).
+    /// [`SendError::Invalid`]; when the connection has ended or is closing, it is [`SendError::Closed`].
+    /// From [`Plugin::connect`](crate::Plugin::connect), the time begins there, and the call comes after
+    /// [`Plugin::open`](crate::Plugin::open).
     pub fn set_timer(&self, after: Duration) -> Result<(), SendError> {
         self.set(Timer::Plain, Some(after))
     }
@@ -211,8 +215,12 @@ impl Sender {
             return Err(SendError::Invalid);
         }
         let mut timers = self.timers();
-        match timers.set(timer, after, Instant::now()) {
-            // Asked all the same, so that a closed connection says so.
+        let now = Instant::now();
+        // One that is not the next is asked for all the same, so that a connection that is closing says so.
+        let next = timers
+            .set(timer, after, now)
+            .or_else(|| after.and_then(|_| timers.armed(now)).map(Some));
+        match next {
             None => self.call(|_| ()),
             Some(next) => match self.arm(next) {
                 Ok(()) => Ok(()),

@@ -73,6 +73,11 @@ impl Timers {
         Some(earliest.map(|at| at.saturating_duration_since(now)))
     }
 
+    /// What the server has been asked for.
+    pub(crate) fn armed(&self, now: Instant) -> Option<Duration> {
+        self.armed.map(|at| at.saturating_duration_since(now))
+    }
+
     fn earliest(&self) -> Option<Instant> {
         self.due.values().min().copied()
     }

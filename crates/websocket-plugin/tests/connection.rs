@@ -556,8 +556,9 @@ fn several_timers_share_the_one_of_the_server() {
     let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
     let private = plugin.connect(&mock);
     plugin.text(private, &mock, "set");
-    // The third is later than what the server has been asked for.
-    assert_eq!(mock.calls(), [Call::SetTimer(60_000), Call::SetTimer(1)]);
+    // The third is later than what the server has been asked for, which it is asked for again: it may be closing.
+    let expected = [60_000, 1, 1].map(Call::SetTimer);
+    assert_eq!(mock.calls(), expected);
     std::thread::sleep(Duration::from_millis(2));
     plugin.timer(private, &mock);
     assert_eq!(sent(&mock), ["timer 1"]);

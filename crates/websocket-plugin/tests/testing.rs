@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use websocket_plugin::testing::{Received, Request, World};
 use websocket_plugin::{
-    Closing, Handshake, Message, Options, Plugin, Process, Rejection, Sender, export_plugin, log,
+    Closing, Handshake, Message, Options, Plugin, Pong, Process, Rejection, Sender, export_plugin,
+    log,
 };
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -52,6 +53,14 @@ impl Plugin for Obedient {
         match message.as_bytes() {
             b"panic" => panic!("as told"),
             b"close" => peer.close(),
+            b"ping" => peer.ping(b"one").and(peer.ping(b"two")).unwrap(),
+            b"close and go on" => {
+                peer.set_timer_for(1, Duration::from_secs(1)).unwrap();
+                peer.close();
+                let late = peer.set_timer_for(2, Duration::from_secs(2));
+                let plain = peer.set_timer(Duration::from_secs(3));
+                call(format!("{late:?} {plain:?} {:?}", peer.ping(b"late")));
+            }
             b"log" => log::warn!("as told"),
             b"thread" => {
                 let peer = peer.clone();
@@ -59,6 +68,11 @@ impl Plugin for Obedient {
             }
             _ => drop(peer.send(message)),
         }
+    }
+
+    fn pong(&self, (): &mut (), _: &Sender, pong: &Pong<'_>) {
+        let payload = String::from_utf8_lossy(pong.payload);
+        call(format!("pong {payload} {:?}", pong.round_trip));
     }
 
     fn closed(&self, (): &mut (), closing: &Closing<'_>) {
@@ -138,4 +152,35 @@ fn refusals_lines_and_threads_are_seen() {
     assert_eq!(client.next(), Received::Text("from a thread".into()));
     world.advance(Duration::from_secs(1));
     assert!(world.configure(&[("age", "7")]).is_err());
+}
+
+#[test]
+fn a_pong_comes_with_its_round_trip() {
+    let world = World::new(obedient_init);
+    let client = world.connect(Request::to("/")).unwrap();
+    calls();
+    assert!(!client.answer_ping());
+    client.send_text("ping");
+    let pings = ["one", "two"].map(|payload| Received::Ping(payload.into()));
+    assert_eq!(client.received(), pings);
+    // A silent client.
+    world.advance(Duration::from_millis(70));
+    assert!(calls().is_empty());
+    client.pong(b"one");
+    assert!(client.answer_ping() && !client.answer_ping());
+    client.pong(b"unasked");
+    let expected = ["pong one None", "pong two Some(70ms)", "pong unasked None"];
+    assert_eq!(calls(), expected);
+    client.send_text("close");
+    client.pong(b"late");
+    assert!(!calls().contains(&"pong late None".to_owned()));
+}
+
+#[test]
+fn nothing_begins_while_the_websocket_is_closing() {
+    let world = World::new(obedient_init);
+    let client = world.connect(Request::to("/")).unwrap();
+    calls();
+    client.send_text("close and go on");
+    assert_eq!(calls()[0], "Err(Closed) Err(Closed) Err(Closed)");
 }

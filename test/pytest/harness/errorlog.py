@@ -15,6 +15,19 @@ _CHILD_DEATH = re.compile(r"exit signal")
 _ABOUT_THE_MACHINE = re.compile(r" AH01882: | AH03092: process_lingering_close: apr_pollset_add")
 
 
+# What the system's libraries say of what is about to end a process.
+_LAST_WORDS = (
+    r"exit signal|^terminate called|^  what\(\):|^FATAL: exception not rethrown|Rust cannot catch foreign exceptions|"
+    r"^fatal runtime error"
+)
+
+
+def died(pid=r"\d+", lost=r"\d+", calls=""):
+    """The line about a child that has died with so many WebSockets, and what it was calling."""
+    lost = {0: "no WebSocket was", 1: "1 WebSocket was"}.get(lost, f"{lost} WebSockets? w(as|ere)")
+    return rf"\[websocket:error\] .* WS0003: the child process {pid} has died: {lost} lost; .*{calls}"
+
+
 @dataclass(frozen=True)
 class Entry:
     text: str
@@ -43,16 +56,23 @@ class ErrorLog:
         self._begin = 0
         self._expected = []
         self._expected_before = []
+        self._tolerated = []
 
     def begin(self):
         """Starts the account of a new test; what came before it belongs to nobody."""
         self._begin = self._end()
         # A line that a test announced may come twice, and later than its client has left: the scribe writes it.
         self._expected_before, self._expected = self._expected, []
+        self._tolerated = []
 
     def expect(self, pattern):
         """Announces lines at warn or above that match `pattern`. At least one must come."""
         self._expected.append(re.compile(pattern))
+
+    def expect_death(self, *which, **what):
+        """Announces the end of a child, as `died` describes it; whatever the system says of it may come, too."""
+        self.expect(died(*which, **what))
+        self._tolerated.append(re.compile(_LAST_WORDS))
 
     def entries(self):
         """The complete lines logged since the test began."""
@@ -95,7 +115,7 @@ class ErrorLog:
                 ),
                 f"an error log line at warn or above matching {pattern.pattern!r}",
             )
-        announced = self._expected + self._expected_before
+        announced = self._expected + self._expected_before + self._tolerated
         surprises = [
             entry.text
             for entry in self.entries()

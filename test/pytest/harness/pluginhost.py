@@ -81,6 +81,22 @@ class PluginHost:
             raise
 
 
+class Anywhere(RawClient):
+    """A client that goes to whichever host has the path that it asks for."""
+
+    def __init__(self, site, **options):
+        self._site = site
+        self._options = options
+        super().__init__("127.0.0.1", site.port, **options)
+
+    def upgrade(self, path, *arguments, **changes):
+        port = self._site.hosts[path.partition("?")[0]].port
+        if port != self._site.port:
+            self.socket.close()
+            super().__init__("127.0.0.1", port, **self._options)
+        return super().upgrade(path, *arguments, **changes)
+
+
 class Site:
     """Several of them, by path: what a suite knows as its httpd."""
 
@@ -93,6 +109,8 @@ class Site:
         self.error_log = HostLog(self.directory / "log")
         environment = {"WEBSOCKET_RECORDER_FILE": str(self.recorder_file)}
         self.hosts = {}
+        # Those that a suite compiles itself.
+        sites = sites(self.directory) if callable(sites) else sites
         try:
             for path, (plugin, init, *arguments) in sites.items():
                 self.hosts[path] = PluginHost(
@@ -113,7 +131,7 @@ class Site:
 
     def client(self, *, tls=None, **options):
         assert tls is None
-        return self.main.client(**options)
+        return Anywhere(self, **options)
 
     def open(self, path, headers=(), *, tls=None, receive_buffer=None, **changes):
         assert tls is None
@@ -164,6 +182,9 @@ def httpd(request):
     """What the suite takes for its httpd."""
     site = Site(request.module.SITES)
     try:
+        for pattern in getattr(request.module, "EXPECTED_AT_START", ()):
+            site.error_log.expect(pattern)
+        site.error_log.verify()
         yield site
         site.stop()
         site.error_log.verify()

@@ -10,11 +10,13 @@ use crate::support::board;
 const LARGE: Layout = Layout {
     slots: 4,
     entries: 1000,
+    threads: 0,
 };
 const ALIVE: figures::Alive<'static> = &|_| true;
 
 fn seat(board: figures::Board<'static>, pid: u32) -> std::sync::Arc<Seat<'static>> {
-    Seat::claim(board, Process { pid, started: 1 }, 0, ALIVE).unwrap()
+    let (seat, _) = Seat::claim(board, Process { pid, started: 1 }, 0, ALIVE).unwrap();
+    seat
 }
 
 fn ip(text: &str) -> Option<std::net::IpAddr> {
@@ -101,6 +103,7 @@ fn who_takes_the_slot_of_a_dead_child_takes_its_connections_back_too() {
     let board = board(Layout {
         slots: 2,
         entries: 10,
+        threads: 0,
     });
     let location = board.location("host/echo", "echo");
     let here = seat(board, 1);
@@ -140,6 +143,7 @@ fn what_admissions_and_refusals_take() {
     let board = board(Layout {
         slots: 16,
         entries: 1 << 16,
+        threads: 0,
     });
     let seat = seat(board, 1);
     let location = board.location("host/echo", "echo");

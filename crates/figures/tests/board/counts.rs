@@ -315,7 +315,7 @@ fn no_counter_goes_backwards_and_nothing_is_counted_twice() {
                         living[thread as usize].store(pid, Ordering::SeqCst);
                         let process = Process { pid, started: 1 };
                         // Another thread may be quicker at the slot that was chosen.
-                        let seat = (0..1000)
+                        let (seat, _) = (0..1000)
                             .find_map(|_| Seat::claim(board, process, 0, alive))
                             .unwrap();
                         begun.fetch_add(1, Ordering::SeqCst);

@@ -2,6 +2,7 @@
 
 mod clients;
 mod counts;
+mod deaths;
 mod output;
 mod requests;
 mod support;

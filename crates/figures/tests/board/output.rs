@@ -18,6 +18,10 @@ fn snapshot() -> Snapshot {
     entry.bytes_in(8);
     entry.ping_round_trip(Duration::from_millis(2));
     seat.refused(location, RefusedFor::Origin);
+    // Another child, whose end nobody has told it of.
+    processes.claim(board, 2).unwrap();
+    processes.kill(2);
+    board.ended(2);
     let snapshot = processes.read(board);
     drop(entry);
     snapshot
@@ -34,6 +38,7 @@ fn json_has_everything() {
     assert_eq!(document["locations"][0]["messages"]["in"], 1);
     assert_eq!(document["locations"][0]["ping_round_trip"]["count"], 1);
     assert_eq!(document["children"][0]["pid"], 1);
+    assert_eq!(document["children_died"], 1);
     let connection = &document["connections"][0];
     assert_eq!(connection["client"], "192.0.2.1");
     assert_eq!(connection["bytes"]["in"], 8);
@@ -55,6 +60,7 @@ fn openmetrics_is_one_sample_a_line_and_ends() {
         format!("websocket_ping_round_trip_seconds_bucket{{{label},le=\"+Inf\"}} 1"),
         format!("websocket_ping_round_trip_seconds_count{{{label}}} 1"),
         format!("websocket_ping_round_trip_seconds_sum{{{label}}} 0.002"),
+        "websocket_children_died_total 1".to_owned(),
         "# UNIT websocket_transferred_bytes bytes".to_owned(),
     ] {
         assert!(
@@ -80,6 +86,7 @@ fn lines_are_a_name_and_a_value_each() {
         assert!(name.starts_with("WebSocket") && !value.is_empty(), "{line}");
     }
     assert!(text.contains("\nWebSocketOpen: 1\n"));
+    assert!(text.contains("\nWebSocketChildrenDied: 1\n"));
     assert!(text.contains("\nWebSocketRefused[origin]: 1\n"));
     assert!(text.contains("\nWebSocketLocation[0]Name: host/<b>\"\\ \n"));
     assert!(text.contains("\nWebSocketLocation[0]PingP50: "));

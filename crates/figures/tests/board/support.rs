@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use figures::{Board, Layout, Listing, Process, Seat, Snapshot};
+use figures::{Board, Death, Layout, Listing, Process, Seat, Snapshot};
 
 pub const SMALL: Layout = Layout {
     slots: 3,
     entries: 4,
+    threads: 3,
 };
 
 /// A board for one test. What it takes is small and stays.
@@ -34,10 +35,19 @@ impl Processes {
     }
 
     pub fn claim(&self, board: Board<'static>, pid: u32) -> Option<Arc<Seat<'static>>> {
+        self.claim_and_tell(board, pid).map(|(seat, _)| seat)
+    }
+
+    /// With what the claim says of the child that had the seat before.
+    pub fn claim_and_tell(
+        &self,
+        board: Board<'static>,
+        pid: u32,
+    ) -> Option<(Arc<Seat<'static>>, Option<Death>)> {
         let process = Process { pid, started: 1 };
-        let seat = Seat::claim(board, process, 0, &|process| self.are_alive(process));
+        let claimed = Seat::claim(board, process, 0, &|process| self.are_alive(process));
         self.0.borrow_mut().push(pid);
-        seat
+        claimed
     }
 
     pub fn read(&self, board: Board<'static>) -> Snapshot {

@@ -49,6 +49,26 @@ impl Client<'_> {
             .deliver(&self.peer, abi::MESSAGE_TYPE_BINARY, payload);
     }
 
+    /// Sends a Pong, asked for or not. One that says what the plugin's latest ping says answers it: `pong` gets the time
+    /// between the two, on the world's clock.
+    ///
+    /// # Panics
+    /// When the payload has more than 125 bytes (RFC 6455 §5.5).
+    pub fn pong(&self, payload: &[u8]) {
+        assert!(payload.len() <= 125, "a Pong has at most 125 bytes");
+        self.world.pong(&self.peer, payload);
+    }
+
+    /// Answers the latest ping, as clients do that have got several; says whether there was one that had no answer yet.
+    /// A client that is silent does not call it.
+    pub fn answer_ping(&self) -> bool {
+        let ping = self.peer.latest_ping();
+        if let Some(payload) = &ping {
+            self.pong(payload);
+        }
+        ping.is_some()
+    }
+
     /// What has come since the last call of this or of [`Client::next`].
     pub fn received(&self) -> Vec<Received> {
         self.peer.take_received()

@@ -42,7 +42,7 @@ mod peer;
 mod received;
 mod request;
 
-use core::ffi::{CStr, c_int};
+use core::ffi::{CStr, c_int, c_ulong};
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +52,9 @@ pub use client::{Client, Refusal};
 pub use received::Received;
 pub use request::Request;
 
-use crate::abi::{WEBSOCKET_CONNECT_ERROR, WebSocketOption, WebSocketPlugin};
+use crate::abi::{
+    WEBSOCKET_CONNECT_ERROR, WEBSOCKET_ROUND_TRIP_UNKNOWN, WebSocketOption, WebSocketPlugin,
+};
 use peer::Peer;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -299,6 +301,29 @@ impl World {
                     payload.as_mut_ptr(),
                     payload.len(),
                 );
+            }
+        }
+        self.settle();
+    }
+
+    /// A Pong arrives.
+    fn pong(&self, peer: &Peer, payload: &[u8]) {
+        if let Some(private) = peer.private().filter(|_| !peer.is_closing()) {
+            let round_trip = peer.answered(payload);
+            let microseconds = round_trip.map_or(WEBSOCKET_ROUND_TRIP_UNKNOWN, |time| {
+                c_ulong::try_from(time.as_micros()).unwrap_or(WEBSOCKET_ROUND_TRIP_UNKNOWN - 1)
+            });
+            if let Some(on_pong) = self.table().on_pong {
+                // SAFETY: as in `connect`; the payload lives for the call.
+                unsafe {
+                    on_pong(
+                        private,
+                        peer.server(),
+                        payload.as_ptr(),
+                        payload.len(),
+                        microseconds,
+                    );
+                }
             }
         }
         self.settle();

@@ -47,6 +47,8 @@ struct State {
     wants_room: bool,
     now: Duration,
     timer: Option<Duration>,
+    /// The latest ping, which has not been answered, and when it went out.
+    pinged: Option<(Vec<u8>, Duration)>,
 }
 
 impl Peer {
@@ -185,6 +187,20 @@ impl Peer {
         self.state().timer = None;
     }
 
+    /// What the latest ping says, if it has not been answered.
+    pub(super) fn latest_ping(&self) -> Option<Vec<u8>> {
+        let state = self.state();
+        state.pinged.as_ref().map(|(payload, _)| payload.clone())
+    }
+
+    /// A Pong has come. Says how long the ping was under way that it answers.
+    pub(super) fn answered(&self, payload: &[u8]) -> Option<Duration> {
+        let mut state = self.state();
+        let is_its = |pinged: &mut (Vec<u8>, Duration)| pinged.0 == payload;
+        let (_, sent) = state.pinged.take_if(is_its)?;
+        Some(state.now - sent)
+    }
+
     pub(super) fn take_received(&self) -> Vec<Received> {
         self.state().received.drain(..).collect()
     }
@@ -251,6 +267,9 @@ impl Peer {
         if state.has_no_room && !may_block {
             state.wants_room = true;
             return WEBSOCKET_SEND_WOULD_BLOCK;
+        }
+        if let Received::Ping(payload) = &received {
+            state.pinged = Some((payload.clone(), state.now));
         }
         state.received.push_back(received);
         self.has_come.notify_all();

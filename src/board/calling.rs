@@ -1,0 +1,142 @@
+//! Which callback of its plugin a thread is in, and since when: so that a plugin that hangs leaves a trace, and one that
+//! ends the process.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use figures::{Call, Caller, Calls, Seen};
+use httpd::socket::current_thread;
+
+use super::Entry;
+
+/// A callback that takes longer is logged.
+pub const VERY_LONG: Duration = Duration::from_secs(10);
+
+/// A callback of a plugin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Callback {
+    Connect = 1,
+    Open,
+    Message,
+    Writable,
+    Timer,
+    Pong,
+    Close,
+    Disconnect,
+    ChildStart,
+    ChildStop,
+}
+
+impl Callback {
+    const ALL: [Callback; 10] = [
+        Callback::Connect,
+        Callback::Open,
+        Callback::Message,
+        Callback::Writable,
+        Callback::Timer,
+        Callback::Pong,
+        Callback::Close,
+        Callback::Disconnect,
+        Callback::ChildStart,
+        Callback::ChildStop,
+    ];
+
+    /// Its name in the plugin's table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Callback::Connect => "on_connect",
+            Callback::Open => "on_open",
+            Callback::Message => "on_message",
+            Callback::Writable => "on_writable",
+            Callback::Timer => "on_timer",
+            Callback::Pong => "on_pong",
+            Callback::Close => "on_close",
+            Callback::Disconnect => "on_disconnect",
+            Callback::ChildStart => "child_start",
+            Callback::ChildStop => "child_stop",
+        }
+    }
+
+    /// The name of the callback that a call on the board is of.
+    pub fn name_of(call: &Call<u8>) -> &'static str {
+        let mut all = Self::ALL.into_iter();
+        let callback = all.find(|callback| *callback as u8 == call.callback);
+        callback.map_or("a callback", Self::name)
+    }
+}
+
+/// Who is told of callbacks that have taken very long.
+pub trait Overseer: Send + Sync {
+    /// A callback has returned, after `time`.
+    fn took_very_long(&self, name: &'static str, time: Duration);
+}
+
+/// What one connection, or the process itself, calls of its plugin.
+#[derive(Clone, Copy)]
+pub struct Calling {
+    caller: Caller,
+    calls: Calls<'static>,
+}
+
+/// What a call has given, when it has returned.
+pub struct Returned<T> {
+    pub result: T,
+    pub time: Duration,
+    /// It was very long, and nobody has said so yet.
+    pub is_to_be_told: bool,
+}
+
+impl Calling {
+    /// The calls of a connection.
+    pub fn of_connection(entry: &Entry, plugin: &str) -> Self {
+        let (caller, calls) = entry.caller(plugin);
+        Calling { caller, calls }
+    }
+
+    pub(super) fn of_process(caller: Caller, calls: Calls<'static>) -> Self {
+        Calling { caller, calls }
+    }
+
+    /// Runs a callback, and lets the board say so meanwhile. No `drop` says that it is over: what unwinds from here ends
+    /// the process, and the board is to tell of it.
+    pub fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> Returned<T> {
+        let start = Instant::now();
+        let began = milliseconds(start);
+        let running = self
+            .calls
+            .begin(current_thread(), self.caller, callback as u8, began);
+        let result = call();
+        let time = start.elapsed();
+        let since = running.map_or(Some(began), |running| running.end());
+        Returned {
+            result,
+            time,
+            is_to_be_told: time >= VERY_LONG
+                && since.is_some_and(|since| is_very_long(since, start + time)),
+        }
+    }
+
+    /// The thread that runs the callback waits for a peer meanwhile, which is no fault of the plugin's.
+    pub fn outside(&self, wait: impl FnOnce()) {
+        match self.calls.of_thread(current_thread()) {
+            Some(seen) => seen.outside(wait, || milliseconds(Instant::now())),
+            None => wait(),
+        }
+    }
+}
+
+/// Whether a call has been running for very long, and nobody has been told.
+pub(super) fn has_run_very_long(seen: &Seen<'_>, now: Instant) -> bool {
+    seen.since().is_some_and(|since| is_very_long(since, now))
+}
+
+fn is_very_long(since: u64, now: Instant) -> bool {
+    milliseconds(now).saturating_sub(since) >= VERY_LONG.as_millis() as u64
+}
+
+/// Since the first look at a clock in this process; at least 1.
+fn milliseconds(now: Instant) -> u64 {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let begin = *BEGIN.get_or_init(|| now);
+    now.saturating_duration_since(begin).as_millis() as u64 + 1
+}
