@@ -270,10 +270,10 @@ impl Connection {
     pub(crate) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
         let calling = &self.outside().calling;
         let start = Instant::now();
-        calling.begin(callback, start);
+        calling.begin(callback);
         let result = call();
         let time = start.elapsed();
-        if let Some(name) = calling.end(start + time) {
+        if let Some(name) = calling.end(time) {
             self.took_very_long(name, time);
         }
         self.entry().callback_took(time);

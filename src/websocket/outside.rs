@@ -65,6 +65,7 @@ impl Outside {
     }
 
     /// The plugin sends something: the round trip of a ping is its to know.
+    #[inline(always)]
     pub fn sends(&self, outgoing: &Outgoing<'_>) {
         if let Outgoing::Ping(payload) = outgoing
             && self.plugin.has_on_pong()
@@ -86,18 +87,31 @@ impl Outside {
         name: Callback,
         callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
     ) {
-        if let Some(&private) = self.private.get() {
-            let start = Instant::now();
-            self.calling.begin(name, start);
-            callback(&self.plugin, private, self.server.as_ptr());
-            let time = start.elapsed();
-            if let Some(name) = self.calling.end(start + time)
-                && let Some(connection) = self.connection.upgrade()
-            {
-                connection.took_very_long(name, time);
-            }
-            self.entry().callback_took(time);
+        self.call_at(name, Instant::now(), callback);
+    }
+
+    /// The same, when the time is known. Says what time it is afterwards.
+    #[inline]
+    fn call_at(
+        &self,
+        name: Callback,
+        begin: Instant,
+        callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
+    ) -> Instant {
+        let Some(&private) = self.private.get() else {
+            return begin;
+        };
+        self.calling.begin(name);
+        callback(&self.plugin, private, self.server.as_ptr());
+        let end = Instant::now();
+        let time = end.saturating_duration_since(begin);
+        if let Some(name) = self.calling.end(time)
+            && let Some(connection) = self.connection.upgrade()
+        {
+            connection.took_very_long(name, time);
         }
+        self.entry().callback_took(time);
+        end
     }
 }
 
@@ -115,11 +129,11 @@ impl Application for Outside {
         });
     }
 
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
-        self.call(Callback::Message, |plugin, private, server| {
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8], begin: Instant) -> Instant {
+        self.call_at(Callback::Message, begin, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
-        });
+        })
     }
 
     fn on_writable(&self) {

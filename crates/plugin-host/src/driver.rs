@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reactor::{Readiness, Registration, Source, Turn};
+use reactor::{Readiness, Registration, Scratch, Source, Turn};
 use session::sync::lock;
-use session::{Ending, Wait};
+use session::{Ending, Wait, buffers};
 
 use crate::connection::Connection;
 use crate::host::Host;
@@ -20,7 +20,6 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Drives one connection.
 pub struct Driver {
-    host: Arc<Host>,
     connection: Arc<Connection>,
     turn: Turn,
     registration: OnceLock<Registration>,
@@ -35,7 +34,6 @@ impl Driver {
     /// Opens the connection on its transport, and begins to wait for it.
     pub fn start(host: &Arc<Host>, connection: &Arc<Connection>, transport: Transport) {
         let driver = Arc::new(Driver {
-            host: Arc::clone(host),
             connection: Arc::clone(connection),
             turn: Turn::new(),
             registration: OnceLock::new(),
@@ -79,17 +77,17 @@ impl Driver {
     }
 
     /// Takes turns until there is nothing to do. The caller has `self.turn`.
-    fn run(self: &Arc<Self>) {
-        let mut buffer = self.host.buffers.take_input();
+    fn run(self: &Arc<Self>, scratch: &mut Scratch) {
+        let buffer = scratch.bytes(buffers::INPUT);
         loop {
             let is_hung_up = self.is_hung_up.load(Ordering::SeqCst);
             let is_lingering = lock(&self.lingering).is_some();
             let wait = match is_lingering {
                 true => {
-                    self.linger(&mut buffer);
+                    self.linger(buffer);
                     None
                 }
-                false => Some(self.connection.session().turn(&mut buffer, is_hung_up)),
+                false => Some(self.connection.session().turn(buffer, is_hung_up)),
             };
             match wait {
                 Some(Wait::Ended) => {
@@ -101,14 +99,17 @@ impl Driver {
                     }
                 }
                 Some(Wait::Again) => continue,
-                Some(Wait::For { deadline, .. }) => self.set_timer(deadline),
-                None => {}
+                Some(Wait::For {
+                    deadline,
+                    is_new: true,
+                    ..
+                }) => self.set_timer(deadline),
+                Some(Wait::For { is_new: false, .. }) | None => {}
             }
             if self.turn.finish().is_none() {
                 break;
             }
         }
-        self.host.buffers.give_input(buffer);
     }
 
     /// Throws away what the peer still sends, so that no reset destroys what it has not read yet.
@@ -155,7 +156,7 @@ impl AsRawFd for Socket {
 }
 
 impl Source for Driver {
-    fn ready(self: Arc<Self>, readiness: Readiness) {
+    fn ready(self: Arc<Self>, readiness: Readiness, scratch: &mut Scratch) {
         if readiness.intersects(Readiness::HANGUP) {
             self.is_hung_up.store(true, Ordering::SeqCst);
         }
@@ -164,14 +165,14 @@ impl Source for Driver {
             self.connection.session().resume();
         }
         if self.turn.begin(readiness) {
-            self.run();
+            self.run(scratch);
         }
     }
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, scratch: &mut Scratch) {
         *lock(&self.timer) = None;
         // Set here, because the turn that comes may have to wait for one that is blocked in `send`.
         self.set_timer(self.connection.session().expire());
-        self.ready(Readiness::EMPTY);
+        self.ready(Readiness::EMPTY, scratch);
     }
 }

@@ -19,7 +19,7 @@
 //! use std::os::unix::net::UnixStream;
 //! use std::sync::{Arc, Mutex, mpsc};
 //!
-//! use reactor::{Config, Reactor, Readiness, Source, Turn};
+//! use reactor::{Config, Reactor, Readiness, Scratch, Source, Turn};
 //!
 //! struct Input {
 //!     turn: Turn,
@@ -28,7 +28,7 @@
 //! }
 //!
 //! impl Source for Input {
-//!     fn ready(self: Arc<Self>, readiness: Readiness) {
+//!     fn ready(self: Arc<Self>, readiness: Readiness, _: &mut Scratch) {
 //!         if !self.turn.begin(readiness) {
 //!             return; // another thread is at it, and will look again
 //!         }
@@ -123,6 +123,7 @@ pub use crate::handle::{Handle, Stats};
 pub use crate::reactor::Reactor;
 pub use crate::readiness::Readiness;
 pub use crate::registration::Registration;
+pub use crate::scratch::Scratch;
 pub use crate::source::Source;
 pub use crate::stopped::Stopped;
 pub use crate::turn::Turn;
@@ -142,6 +143,7 @@ mod registration;
 mod registry;
 #[cfg(all(test, loom))]
 mod schedules;
+mod scratch;
 mod source;
 mod stopped;
 mod supervise;

@@ -45,12 +45,13 @@ pub struct Session<E: Environment> {
     turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input. No other thread sets it or asks.
     pub(crate) is_corked: AtomicBool,
-    pub(crate) messages_sent: AtomicU64,
     /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
     pub(crate) opened: Instant,
     last_sent: AtomicU64,
     /// There is an idle timeout: `last_sent` counts.
     is_idleness_watched: bool,
+    /// The waiter has forgotten the time that a turn has told it last.
+    pub(crate) is_deadline_lost: AtomicBool,
     /// The first Close frame.
     closed: OnceLock<Box<Closed>>,
 }
@@ -73,6 +74,14 @@ impl Asked {
             true => *lock(&self.timer),
             false => None,
         }
+    }
+
+    /// Whether it wants to be called for nothing. Relaxed: the thread that makes this untrue asks for a turn behind it, so
+    /// that one it was not visible to is not the last.
+    #[inline]
+    pub fn is_nothing(&self) -> bool {
+        !self.is_writable.load(Ordering::Relaxed)
+            && (!self.has_timer.load(Ordering::Relaxed) || lock(&self.timer).is_none())
     }
 
     fn set_timer(&self, time: Option<Instant>) {
@@ -125,10 +134,10 @@ impl<E: Environment> Session<E> {
             // No other thread has it yet.
             turn_thread: AtomicUsize::new(environment.current_thread().0),
             is_corked: AtomicBool::new(false),
-            messages_sent: AtomicU64::new(0),
             opened: environment.now(),
             last_sent: AtomicU64::new(0),
             is_idleness_watched: !config.idle_timeout.is_zero(),
+            is_deadline_lost: AtomicBool::new(false),
             closed: OnceLock::new(),
             environment,
         }
@@ -176,11 +185,13 @@ impl<E: Environment> Session<E> {
     }
 
     /// Whether the calling thread runs a callback of this session.
+    #[inline]
     pub fn is_in_callback(&self) -> bool {
         // Relaxed: a thread finds its own identity only if it has stored it itself.
         self.turn_thread.load(Ordering::Relaxed) == self.environment.current_thread().0
     }
 
+    #[inline]
     pub(crate) fn set_turn_thread(&self, thread: ThreadId) {
         self.turn_thread.store(thread.0, Ordering::Relaxed);
     }
@@ -220,12 +231,12 @@ impl<E: Environment> Session<E> {
     }
 
     /// One more message has been sent.
+    #[inline]
     pub(crate) fn message_sent(&self) {
-        // Relaxed: a counter, as `last_sent` is a time, for nothing else than itself.
-        self.messages_sent.fetch_add(1, Ordering::Relaxed);
         self.environment.message_out();
         if self.is_idleness_watched {
             let age = self.environment.now() - self.opened;
+            // Relaxed: a time, for nothing else than itself.
             self.last_sent
                 .store(age.as_millis() as u64, Ordering::Relaxed);
         }

@@ -324,7 +324,7 @@ impl Driven for Turns<'_> {
         let wait = self.session.turn(self.buffer, is_hung_up);
         server.world.tell(|| format!("a turn says {wait:?}"));
         match wait {
-            Wait::Again => {}
+            Wait::Again | Wait::For { is_new: false, .. } => {}
             Wait::For { deadline, .. } => server.set_timer(deadline),
             Wait::Ended => {
                 if let Some(socket) = self.session.take_transport() {
@@ -347,7 +347,7 @@ impl Application for Server {
         self.in_callback("on_open", |session| self.act(session));
     }
 
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8], _: Instant) -> Instant {
         self.gives_way();
         self.in_callback("on_message", |session| {
             self.promises.application_got(kind, payload);
@@ -356,6 +356,7 @@ impl Application for Server {
             }
             self.act(session);
         });
+        self.now()
     }
 
     fn on_writable(&self) {
