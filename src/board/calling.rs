@@ -81,6 +81,8 @@ pub struct Calling {
 /// What a call has given, when it has returned.
 pub struct Returned<T> {
     pub result: T,
+    /// What time it is then.
+    pub end: Instant,
     pub time: Duration,
     /// It was very long, and nobody has said so yet.
     pub is_to_be_told: bool,
@@ -99,20 +101,26 @@ impl Calling {
 
     /// Runs a callback, and lets the board say so meanwhile. No `drop` says that it is over: what unwinds from here ends
     /// the process, and the board is to tell of it.
-    pub fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> Returned<T> {
-        let start = Instant::now();
-        let began = milliseconds(start);
+    #[inline]
+    pub fn run<T>(
+        &self,
+        callback: Callback,
+        begin: Instant,
+        call: impl FnOnce() -> T,
+    ) -> Returned<T> {
+        let began = milliseconds(begin);
         let running = self
             .calls
             .begin(current_thread(), self.caller, callback as u8, began);
         let result = call();
-        let time = start.elapsed();
+        let end = Instant::now();
+        let time = end.saturating_duration_since(begin);
         let since = running.map_or(Some(began), |running| running.end());
         Returned {
             result,
+            end,
             time,
-            is_to_be_told: time >= VERY_LONG
-                && since.is_some_and(|since| is_very_long(since, start + time)),
+            is_to_be_told: time >= VERY_LONG && since.is_some_and(|since| is_very_long(since, end)),
         }
     }
 
@@ -138,5 +146,7 @@ fn is_very_long(since: u64, now: Instant) -> bool {
 fn milliseconds(now: Instant) -> u64 {
     static BEGIN: OnceLock<Instant> = OnceLock::new();
     let begin = *BEGIN.get_or_init(|| now);
-    now.saturating_duration_since(begin).as_millis() as u64 + 1
+    let time = now.saturating_duration_since(begin);
+    // Not `as_millis`, whose 128 bits cost more than the subtraction.
+    time.as_secs() * 1000 + u64::from(time.subsec_millis()) + 1
 }

@@ -158,7 +158,7 @@ impl Child {
             true => {
                 self.figures
                     .calling(plugin.name())
-                    .run(callback, call)
+                    .run(callback, Instant::now(), call)
                     .result
             }
             false => call(),

@@ -77,6 +77,7 @@ impl BlockingDriver {
                     input,
                     output,
                     deadline,
+                    ..
                 } => {
                     self.is_waiting.store(true, Ordering::Relaxed);
                     self.wait(input, output, deadline);

@@ -17,9 +17,9 @@ use httpd::log::Subject;
 use httpd::module::Module;
 use httpd::request::Request;
 use httpd::upgraded::{Remains, Upgraded};
-use reactor::{Readiness, Registration, Source};
+use reactor::{Readiness, Registration, Scratch, Source};
 use session::edges::{Driven, Edges};
-use session::{Ending, Wait};
+use session::{Ending, Wait, buffers};
 
 use crate::child::Child;
 use crate::lock::lock;
@@ -117,20 +117,18 @@ impl EventDriver {
                 self.connection
                     .log(Level::Error, Tag::NotWatched, || not_watched(&error));
                 self.connection.session().give_up(Ending::Internal);
-                self.run();
+                self.run(&mut Scratch::default());
             }
             Err(_) => {}
         }
     }
 
     /// Takes turns until there is nothing to do. The caller has been told to by `self.edges`.
-    fn run(self: &Arc<Self>) {
-        let mut turns = Turns {
+    fn run(self: &Arc<Self>, scratch: &mut Scratch) {
+        self.edges.run(&mut Turns {
             driver: self,
-            buffer: self.child.buffers().take_input(),
-        };
-        self.edges.run(&mut turns);
-        self.child.buffers().give_input(turns.buffer);
+            buffer: scratch.bytes(buffers::INPUT),
+        });
     }
 
     /// Sends the job that takes a turn behind those of others; `self.edges` asks for one at a time.
@@ -143,13 +141,21 @@ impl EventDriver {
 
     /// Has [`Source::expired`] called at `deadline`, or earlier. A timer that is set already and comes early costs
     /// one turn, once in a while; setting it anew for each message would cost each of them.
+    #[inline]
     fn set_timer(&self, deadline: Option<Instant>) {
-        if let (Some(deadline), Some(registration)) = (deadline, self.registration.get()) {
-            let mut timer = lock(&self.timer);
+        if let Some(deadline) = deadline {
+            let timer = lock(&self.timer);
             if timer.is_none_or(|set| deadline < set) {
-                *timer = Some(deadline);
-                registration.set_timer(deadline.saturating_duration_since(Instant::now()));
+                self.set_earlier(timer, deadline);
             }
+        }
+    }
+
+    #[cold]
+    fn set_earlier(&self, mut timer: MutexGuard<'_, Option<Instant>>, deadline: Instant) {
+        if let Some(registration) = self.registration.get() {
+            *timer = Some(deadline);
+            registration.set_timer(deadline.saturating_duration_since(Instant::now()));
         }
     }
 
@@ -246,7 +252,7 @@ impl Claim for EventDriver {
 /// The turns that one thread takes.
 struct Turns<'a> {
     driver: &'a Arc<EventDriver>,
-    buffer: Box<[u8]>,
+    buffer: &'a mut [u8],
 }
 
 impl Driven for Turns<'_> {
@@ -256,13 +262,10 @@ impl Driven for Turns<'_> {
             driver.linger();
             return Wait::Ended;
         }
-        let wait = driver
-            .connection
-            .session()
-            .turn(&mut self.buffer, is_hung_up);
+        let wait = driver.connection.session().turn(self.buffer, is_hung_up);
         match wait {
             Wait::Ended => driver.close(),
-            Wait::Again => {}
+            Wait::Again | Wait::For { is_new: false, .. } => {}
             Wait::For { deadline, .. } => driver.set_timer(deadline),
         }
         wait
@@ -274,7 +277,7 @@ impl Driven for Turns<'_> {
 }
 
 impl Source for EventDriver {
-    fn ready(self: Arc<Self>, readiness: Readiness) {
+    fn ready(self: Arc<Self>, readiness: Readiness, scratch: &mut Scratch) {
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();
@@ -286,15 +289,15 @@ impl Source for EventDriver {
             self.edges.begin(is_hung_up)
         };
         if runs {
-            self.run();
+            self.run(scratch);
         }
     }
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, scratch: &mut Scratch) {
         *lock(&self.timer) = None;
         // Set here, because the turn that comes may have to wait for one that is blocked in `send`.
         self.set_timer(self.connection.session().expire());
-        self.ready(Readiness::EMPTY);
+        self.ready(Readiness::EMPTY, scratch);
     }
 }
 

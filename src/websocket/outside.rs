@@ -64,6 +64,7 @@ impl Outside {
     }
 
     /// The plugin sends something: the round trip of a ping is its to know.
+    #[inline(always)]
     pub fn sends(&self, outgoing: &Outgoing<'_>) {
         if let Outgoing::Ping(payload) = outgoing
             && self.plugin.has_on_pong()
@@ -85,23 +86,44 @@ impl Outside {
         name: Callback,
         callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
     ) {
-        if let Some(&private) = self.private.get() {
-            self.run(name, || {
-                callback(&self.plugin, private, self.server.as_ptr());
-            });
-        }
+        self.call_at(name, Instant::now(), callback);
+    }
+
+    /// The same, when the time is known. Says what time it is afterwards.
+    #[inline]
+    fn call_at(
+        &self,
+        name: Callback,
+        begin: Instant,
+        callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
+    ) -> Instant {
+        let Some(&private) = self.private.get() else {
+            return begin;
+        };
+        let call = || callback(&self.plugin, private, self.server.as_ptr());
+        self.run_at(name, begin, call).1
     }
 
     /// Runs a callback of the plugin's, and lets it be known which.
     pub(super) fn run<T>(&self, callback: Callback, call: impl FnOnce() -> T) -> T {
-        let returned = self.calling.run(callback, call);
+        self.run_at(callback, Instant::now(), call).0
+    }
+
+    #[inline]
+    fn run_at<T>(
+        &self,
+        callback: Callback,
+        begin: Instant,
+        call: impl FnOnce() -> T,
+    ) -> (T, Instant) {
+        let returned = self.calling.run(callback, begin, call);
         if returned.is_to_be_told
             && let Some(connection) = self.connection.upgrade()
         {
             connection.took_very_long(callback.name(), returned.time);
         }
         self.entry().callback_took(returned.time);
-        returned.result
+        (returned.result, returned.end)
     }
 }
 
@@ -119,11 +141,11 @@ impl Application for Outside {
         });
     }
 
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
-        self.call(Callback::Message, |plugin, private, server| {
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8], begin: Instant) -> Instant {
+        self.call_at(Callback::Message, begin, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
-        });
+        })
     }
 
     fn on_writable(&self) {

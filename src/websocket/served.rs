@@ -76,6 +76,7 @@ impl Served for Connection {
         self.outside().plugin.has_on_timer()
     }
 
+    #[inline(always)]
     fn sends(&self, outgoing: &Outgoing<'_>) {
         self.outside().sends(outgoing);
     }

@@ -32,6 +32,13 @@ impl Transport {
         &self.upgraded
     }
 
+    #[cold]
+    fn log_written(&mut self, frames: &[u8]) {
+        if let Some(log) = &mut self.frame_log {
+            log.written(&Subject::Upgraded(&self.upgraded), frames);
+        }
+    }
+
     /// The connection below, when the WebSocket has ended.
     pub fn into_upgraded(self) -> Upgraded {
         self.upgraded
@@ -41,6 +48,7 @@ impl Transport {
 impl session::Transport for Transport {
     type Failure = Status;
 
+    #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
         let read = match self.upgraded.read(buffer)? {
             upgraded::Read::Data(count) => Read::Data(count),
@@ -57,12 +65,14 @@ impl session::Transport for Transport {
         Ok(read)
     }
 
+    #[inline(always)]
     fn begin_frames(&mut self, frames: &[u8]) {
-        if let Some(log) = &mut self.frame_log {
-            log.written(&Subject::Upgraded(&self.upgraded), frames);
+        if self.frame_log.is_some() {
+            self.log_written(frames);
         }
     }
 
+    #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
         self.upgraded.write(bytes)
     }

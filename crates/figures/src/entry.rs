@@ -220,9 +220,9 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// A message has come.
+    /// A message has come. One thread at a time says so.
     pub fn message_in(&self) {
-        self.add(field::MESSAGES_IN, 1);
+        self.add_alone(field::MESSAGES_IN, 1);
     }
 
     /// A message has been sent.
@@ -230,9 +230,9 @@ impl<'m> Entry<'m> {
         self.add(field::MESSAGES_OUT, 1);
     }
 
-    /// So many bytes have been read from the connection.
+    /// So many bytes have been read from the connection. One thread at a time says so.
     pub fn bytes_in(&self, count: usize) {
-        self.add(field::BYTES_IN, count as u64);
+        self.add_alone(field::BYTES_IN, count as u64);
     }
 
     /// So many bytes have been written to the connection.
@@ -259,6 +259,15 @@ impl<'m> Entry<'m> {
 
     fn add(&self, field: usize, count: u64) {
         self.words()[field].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts what only the thread counts that has the connection's turn: nobody comes between the load and the store.
+    fn add_alone(&self, field: usize, count: u64) {
+        let word = &self.words()[field];
+        word.store(
+            word.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
     }
 
     fn set_state(&self, state: State) {

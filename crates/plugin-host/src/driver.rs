@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reactor::{Readiness, Registration, Source};
+use reactor::{Readiness, Registration, Scratch, Source};
 use session::edges::{Driven, Edges};
 use session::sync::lock;
-use session::{Ending, Wait};
+use session::{Ending, Wait, buffers};
 
 use crate::connection::Connection;
 use crate::host::Host;
@@ -20,7 +20,6 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Drives one connection.
 pub struct Driver {
-    host: Arc<Host>,
     connection: Arc<Connection>,
     edges: Edges,
     registration: OnceLock<Registration>,
@@ -34,7 +33,6 @@ impl Driver {
     /// Opens the connection on its transport, and begins to wait for it.
     pub fn start(host: &Arc<Host>, connection: &Arc<Connection>, transport: Transport) {
         let driver = Arc::new(Driver {
-            host: Arc::clone(host),
             connection: Arc::clone(connection),
             edges: Edges::default(),
             registration: OnceLock::new(),
@@ -85,13 +83,11 @@ impl Driver {
     }
 
     /// Takes turns until there is nothing to do. The caller has been told to by `self.edges`.
-    fn run(&self) {
-        let mut turns = Turns {
+    fn run(&self, scratch: &mut Scratch) {
+        self.edges.run(&mut Turns {
             driver: self,
-            buffer: self.host.buffers.take_input(),
-        };
-        self.edges.run(&mut turns);
-        self.host.buffers.give_input(turns.buffer);
+            buffer: scratch.bytes(buffers::INPUT),
+        });
     }
 
     /// Throws away what the peer still sends, so that no reset destroys what it has not read yet.
@@ -131,26 +127,26 @@ impl Driver {
 /// The turns that one thread takes.
 struct Turns<'a> {
     driver: &'a Driver,
-    buffer: Box<[u8]>,
+    buffer: &'a mut [u8],
 }
 
 impl Driven for Turns<'_> {
     fn turn(&mut self, is_hung_up: bool) -> Wait {
         let (driver, session) = (self.driver, self.driver.connection.session());
         if lock(&driver.lingering).is_some() {
-            driver.linger(&mut self.buffer);
+            driver.linger(self.buffer);
             return Wait::Ended;
         }
-        let wait = session.turn(&mut self.buffer, is_hung_up);
+        let wait = session.turn(self.buffer, is_hung_up);
         match wait {
-            Wait::Again => {}
+            Wait::Again | Wait::For { is_new: false, .. } => {}
             Wait::For { deadline, .. } => driver.set_timer(deadline),
             Wait::Ended => {
                 if let Some(transport) = session.take_transport() {
                     let until = Instant::now() + LINGER_TIMEOUT;
                     *lock(&driver.lingering) = Some((transport.into_socket(), until));
                     // What the peer has sent already is not reported again.
-                    driver.linger(&mut self.buffer);
+                    driver.linger(self.buffer);
                 }
             }
         }
@@ -172,7 +168,7 @@ impl AsRawFd for Socket {
 }
 
 impl Source for Driver {
-    fn ready(self: Arc<Self>, readiness: Readiness) {
+    fn ready(self: Arc<Self>, readiness: Readiness, scratch: &mut Scratch) {
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();
@@ -183,14 +179,14 @@ impl Source for Driver {
             false => self.edges.begin(is_hung_up),
         };
         if runs {
-            self.run();
+            self.run(scratch);
         }
     }
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, scratch: &mut Scratch) {
         *lock(&self.timer) = None;
         // Set here, because the turn that comes may have to wait for one that is blocked in `send`.
         self.set_timer(self.connection.session().expire());
-        self.ready(Readiness::EMPTY);
+        self.ready(Readiness::EMPTY, scratch);
     }
 }

@@ -84,11 +84,12 @@ impl Application for Outside {
         });
     }
 
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8], _begin: Instant) -> Instant {
         self.call(|plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
         });
+        Instant::now()
     }
 
     fn on_writable(&self) {

@@ -19,7 +19,7 @@
 //! use std::os::unix::net::UnixStream;
 //! use std::sync::{Arc, Mutex, mpsc};
 //!
-//! use reactor::{Config, Reactor, Readiness, Source};
+//! use reactor::{Config, Reactor, Readiness, Scratch, Source};
 //!
 //! struct Input {
 //!     socket: UnixStream,
@@ -27,7 +27,7 @@
 //! }
 //!
 //! impl Source for Input {
-//!     fn ready(self: Arc<Self>, _readiness: Readiness) {
+//!     fn ready(self: Arc<Self>, _readiness: Readiness, _: &mut Scratch) {
 //!         // Another thread may be here with an earlier edge.
 //!         let received = self.received.lock().unwrap();
 //!         let mut buffer = [0; 64];
@@ -115,6 +115,7 @@ pub use crate::handle::{Handle, Stats};
 pub use crate::reactor::Reactor;
 pub use crate::readiness::Readiness;
 pub use crate::registration::Registration;
+pub use crate::scratch::Scratch;
 pub use crate::source::Source;
 pub use crate::stopped::Stopped;
 
@@ -133,6 +134,7 @@ mod registration;
 mod registry;
 #[cfg(all(test, loom))]
 mod schedules;
+mod scratch;
 mod source;
 mod stopped;
 mod supervise;

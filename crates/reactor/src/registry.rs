@@ -68,6 +68,7 @@ impl Registry {
     }
 
     /// The source of `token`, if it has not left.
+    #[inline]
     pub(crate) fn get(&self, token: Token) -> Option<Arc<dyn Source>> {
         let entry = lock(&self.slot(token.index())?.entry);
         if entry.generation != token.generation() {
@@ -138,6 +139,7 @@ impl Registry {
     }
 
     /// The slot with this index, whoever occupies it.
+    #[inline]
     pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
         let (chunk, offset) = locate(index);
         self.chunks.get(chunk)?.get()?.get(offset)
@@ -305,11 +307,12 @@ mod tests {
     use std::sync::Weak;
 
     use super::*;
+    use crate::Scratch;
 
     struct Nothing;
 
     impl Source for Nothing {
-        fn ready(self: Arc<Self>, _: Readiness) {}
+        fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
     }
 
     #[test]

@@ -187,12 +187,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Readiness, Source};
+    use crate::{Readiness, Scratch, Source};
 
     struct Nothing;
 
     impl Source for Nothing {
-        fn ready(self: Arc<Self>, _: Readiness) {}
+        fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
     }
 
     fn sources<const N: usize>() -> (Registry, [Token; N]) {

@@ -12,7 +12,7 @@ use crate::registry::Token;
 use crate::sync::atomic::Ordering;
 use crate::sys::Thread;
 use crate::worker::Worker;
-use crate::{Readiness, sys};
+use crate::{Readiness, Scratch, sys};
 
 /// How many jobs a worker does before it looks for events again.
 const JOBS_IN_A_ROW: usize = 32;
@@ -47,14 +47,15 @@ pub(crate) fn run(core: &Core, index: usize) {
     let me = core.pool.worker(index);
     me.thread_id.store(sys::thread_id(), Ordering::Relaxed);
     let mut buffer = poller::event_buffer();
+    let mut scratch = Scratch::default();
     while !core.is_stopping() {
         if let Some(event) = me.batch.take() {
-            dispatch(core, me, event);
+            dispatch(core, me, event, &mut scratch);
             continue;
         }
-        let jobs_left = do_jobs(core, me);
+        let jobs_left = do_jobs(core, me, &mut scratch);
         if let Some(event) = steal(core, index) {
-            dispatch(core, me, event);
+            dispatch(core, me, event, &mut scratch);
             continue;
         }
         // Batch and hands are empty: a good moment to step back.
@@ -121,7 +122,7 @@ pub(crate) fn wait(
 }
 
 /// Does jobs, but not for ever; true if some are left.
-fn do_jobs(core: &Core, me: &Worker) -> bool {
+fn do_jobs(core: &Core, me: &Worker, scratch: &mut Scratch) -> bool {
     let mut start = None;
     for _ in 0..JOBS_IN_A_ROW {
         let Some(job) = core.jobs.pop() else {
@@ -131,7 +132,7 @@ fn do_jobs(core: &Core, me: &Worker) -> bool {
         if !core.jobs.is_empty() {
             core.call_for_help();
         }
-        callback(core, me, || do_job(core, job));
+        callback(core, me, || do_job(core, job, scratch));
         if core.is_stopping() {
             return false;
         }
@@ -142,10 +143,10 @@ fn do_jobs(core: &Core, me: &Worker) -> bool {
     !core.jobs.is_empty()
 }
 
-fn do_job(core: &Core, job: Job) {
+fn do_job(core: &Core, job: Job, scratch: &mut Scratch) {
     match job {
         Job::Call(f) => core.guarded("a job", f),
-        Job::Notify(token) => call_source(core, token, Readiness::NOTIFIED),
+        Job::Notify(token) => call_source(core, token, Readiness::NOTIFIED, scratch),
         Job::Expired(token) => {
             let Some(source) = core.registry.get(token) else {
                 return;
@@ -154,7 +155,7 @@ fn do_job(core: &Core, job: Job) {
                 // Not before now is the deadline taken away: one set or cleared meanwhile counts.
                 let slot = core.registry.slot(token.index());
                 if slot.is_some_and(|s| s.timer.claim(token.generation(), core.clock.now())) {
-                    source.expired();
+                    source.expired(scratch);
                 }
             });
         }
@@ -172,19 +173,22 @@ fn steal(core: &Core, index: usize) -> Option<u64> {
 }
 
 /// Runs the callback of an event.
-fn dispatch(core: &Core, me: &Worker, event: u64) {
+#[inline]
+fn dispatch(core: &Core, me: &Worker, event: u64, scratch: &mut Scratch) {
     let (token, readiness) = Token::split(event);
-    callback(core, me, || call_source(core, token, readiness));
+    callback(core, me, || call_source(core, token, readiness, scratch));
 }
 
 /// Calls a source, if it is still there.
-fn call_source(core: &Core, token: Token, readiness: Readiness) {
+#[inline]
+fn call_source(core: &Core, token: Token, readiness: Readiness, scratch: &mut Scratch) {
     if let Some(source) = core.registry.get(token) {
-        core.guarded("a source", move || source.ready(readiness));
+        core.guarded("a source", move || source.ready(readiness, scratch));
     }
 }
 
 /// Runs `f` as a callback that the supervisor has an eye on.
+#[inline]
 fn callback(core: &Core, me: &Worker, f: impl FnOnce()) {
     let was_stuck = me.call(f);
     if was_stuck {

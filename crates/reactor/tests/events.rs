@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use reactor::{Readiness, Registration, Source};
+use reactor::{Readiness, Registration, Scratch, Source};
 
 use support::{Echo, PATIENCE, echo, pair, start, until};
 
@@ -216,7 +216,7 @@ struct Own {
 }
 
 impl Source for Own {
-    fn ready(self: Arc<Self>, _: Readiness) {
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {
         let mut message = [0; 8];
         while let Ok(8) = (&self.socket).read(&mut message) {
             assert_eq!(message, self.id.to_ne_bytes());
@@ -229,7 +229,7 @@ impl Source for Own {
         }
     }
 
-    fn expired(self: Arc<Self>) {}
+    fn expired(self: Arc<Self>, _: &mut Scratch) {}
 }
 
 impl Drop for Own {
@@ -242,7 +242,7 @@ impl Drop for Own {
 struct Recorder(Mutex<mpsc::Sender<Readiness>>);
 
 impl Source for Recorder {
-    fn ready(self: Arc<Self>, readiness: Readiness) {
+    fn ready(self: Arc<Self>, readiness: Readiness, _: &mut Scratch) {
         let _ = self.0.lock().unwrap().send(readiness);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use reactor::{Config, Reactor, Readiness, Source, Stopped};
+use reactor::{Config, Reactor, Readiness, Scratch, Source, Stopped};
 
 use support::{Echo, Gate, OnInput, config, echo, field, pair, start, thread_statuses, until};
 
@@ -240,9 +240,9 @@ fn long_names_are_cut_and_threads_can_be_told_apart() {
 struct PanicsLater;
 
 impl Source for PanicsLater {
-    fn ready(self: Arc<Self>, _: Readiness) {}
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, _: &mut Scratch) {
         panic!("at expiry");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reactor::{Readiness, Registration, Source};
+use reactor::{Readiness, Registration, Scratch, Source};
 
 use support::{Gate, PATIENCE, start, until};
 
@@ -176,9 +176,9 @@ impl Alarm {
 }
 
 impl Source for Alarm {
-    fn ready(self: Arc<Self>, _: Readiness) {}
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, _: &mut Scratch) {
         let now = Instant::now();
         let _ = self.sender.lock().unwrap().send((self.number, now));
     }
@@ -192,9 +192,9 @@ struct Beat {
 }
 
 impl Source for Beat {
-    fn ready(self: Arc<Self>, _: Readiness) {}
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, _: &mut Scratch) {
         self.count.fetch_add(1, Ordering::SeqCst);
         until("it is stored", || self.registration.get().is_some());
         self.registration.get().unwrap().set_timer(Duration::ZERO);
@@ -205,9 +205,9 @@ impl Source for Beat {
 struct Counter(Arc<AtomicUsize>);
 
 impl Source for Counter {
-    fn ready(self: Arc<Self>, _: Readiness) {}
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
 
-    fn expired(self: Arc<Self>) {
+    fn expired(self: Arc<Self>, _: &mut Scratch) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -8,7 +8,7 @@ use websocket_proto::MessageBudget;
 use crate::sync::{Mutex, lock};
 
 /// The most that one read takes, in bytes.
-const INPUT: usize = 64 * 1024;
+pub const INPUT: usize = 64 * 1024;
 /// How many buffers for input are kept.
 const MOST_INPUT: usize = 16;
 /// Smaller buffers are not worth keeping, nor larger ones, in bytes.
@@ -38,7 +38,7 @@ impl Buffers {
         &self.messages
     }
 
-    /// A buffer for input, to be given back.
+    /// A buffer for input, to be given back, for threads that have none of their own.
     pub fn take_input(&self) -> Box<[u8]> {
         lock(&self.input)
             .pop()

@@ -69,7 +69,7 @@ impl Edges {
     pub fn run(&self, driven: &mut impl Driven) {
         loop {
             let is_hung_up = self.0.load(Ordering::Relaxed) & HUNG_UP != 0;
-            if driven.turn(is_hung_up) == Wait::Again {
+            if let Wait::Again = driven.turn(is_hung_up) {
                 // What has come meanwhile is for the next turn, too.
                 let before = self.change(|state| state & !(RUNNING | AGAIN) | QUEUED);
                 if before & QUEUED == 0 {

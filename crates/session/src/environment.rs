@@ -83,8 +83,9 @@ pub trait Application {
     /// The WebSocket is open.
     fn on_open(&self);
 
-    /// A message has arrived; it may be changed in place.
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]);
+    /// A message has arrived; it may be changed in place. `begin`: what time it is. Says what time it is afterwards, so
+    /// that a turn has one look at the clock for each message.
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8], begin: Instant) -> Instant;
 
     /// There is room again after a `try_send` that found none.
     fn on_writable(&self);
@@ -182,6 +183,9 @@ pub enum Wait {
         output: bool,
         /// Take another turn then, whatever happens.
         deadline: Option<Instant>,
+        /// False: the waiter has been told of a time before that is no later, and has not called
+        /// [`Session::expire`](crate::Session::expire) since.
+        is_new: bool,
     },
     /// The session has ended; its transport is the caller's again.
     Ended,

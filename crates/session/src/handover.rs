@@ -2,7 +2,7 @@
 //!
 //! Any thread puts output in; one thread at a time has the wire, reads from it and writes to it. All that the two sides
 //! tell each other is plain data under one mutex, so that one order of events is the same for every thread, and nothing
-//! here is an atomic but two hints. No lock is held while a transport reads or writes: a thread takes the wire *out* of
+//! here is an atomic but one word of hints. No lock is held while a transport reads or writes: a thread takes the wire *out* of
 //! its place, and puts it back.
 //!
 //! # Where the wire is
@@ -33,6 +33,14 @@
 //! While a thread is expected, output of others does not take the wire: a mutex would go to the one that is quick, and an
 //! application's threads that send without end would keep a turn from reading.
 //!
+//! # What is seen without the lock
+//!
+//! One word says how much waits, whether the Close frame is in, and whether all is *at rest*: the wire is free and whole,
+//! and nothing waits. It is stored under the lock with every step, and from the moment on at which a thread takes the wire,
+//! nothing is at rest. So who hears from the poller of room, and sees all at rest, has nothing to go on with: a write that
+//! found no room came behind the word that denies it. And a turn that sees all at rest at its end needs no
+//! [`Handover::look`]: what others do later they see to themselves, as behind a look.
+//!
 //! # Room
 //!
 //! What is queued sinks where the transport's answer is accounted for, under the lock. Whoever waits for room, waits
@@ -48,18 +56,19 @@
 //! | flowing | **stopped for room** | nothing |
 //! | stopped for room | the same | **flowing**, and a turn is asked for |
 
+mod hint;
 mod holding;
 
 use std::time::Instant;
 
 use websocket_proto::{CloseFrame, ControlPayload};
 
+use hint::Hint;
 pub use holding::Holding;
 
 use crate::environment::Transport;
 use crate::limits::CORK_LIMIT;
 use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, lock};
 use crate::wire::Wire;
 
@@ -70,10 +79,8 @@ pub struct Handover<T: Transport> {
     room: Condvar,
     /// The wire has been put back.
     wire_is_back: Condvar,
-    /// Hints, stored under the lock and loaded without it. Relaxed: what is decided by one is decided again under the lock
-    /// where it matters, and a thread sees what it has stored itself.
-    load: AtomicUsize,
-    is_close_sent: AtomicBool,
+    /// What can be seen without the lock.
+    hint: Hint,
     /// What may be queued by callbacks.
     limit: usize,
 }
@@ -86,6 +93,8 @@ struct State<T: Transport> {
     /// How many threads wait for room in the outbox.
     waiting: u32,
     input: Input,
+    /// How many messages have been put in.
+    messages: u64,
 }
 
 /// Where the wire is.
@@ -177,11 +186,11 @@ impl<T: Transport> Handover<T> {
                 expected: 0,
                 waiting: 0,
                 input: Input::Flowing,
+                messages: 0,
             }),
             room: Condvar::new(),
             wire_is_back: Condvar::new(),
-            load: AtomicUsize::new(0),
-            is_close_sent: AtomicBool::new(false),
+            hint: Hint::default(),
         }
     }
 
@@ -203,7 +212,7 @@ impl<T: Transport> Handover<T> {
 
     /// Puts in a message, a part of one or a control frame. `gathers`: it may wait for more behind it, up to
     /// [`CORK_LIMIT`].
-    #[inline]
+    #[inline(always)]
     pub fn push(
         &self,
         outgoing: Outgoing<'_>,
@@ -227,7 +236,7 @@ impl<T: Transport> Handover<T> {
         Ok(self.pushed(state, outgoing, gathers))
     }
 
-    #[inline]
+    #[inline(always)]
     fn pushed<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<T>>,
@@ -235,16 +244,24 @@ impl<T: Transport> Handover<T> {
         gathers: bool,
     ) -> Accepted<'a, T> {
         let mut has_wanted_room = false;
+        if let Outgoing::Message(..) | Outgoing::Fragment { is_final: true, .. } = outgoing {
+            state.messages += 1;
+        }
         if let Outgoing::Fragment { is_final: true, .. } = outgoing {
             // What had to wait for the end of this message has gone in.
             self.tell_waiting(&state);
             has_wanted_room = state.outbox.is_wanted_room_there();
         }
-        let queued = self.note_queued(&state);
+        let queued = state.outbox.queued();
         let holding = match gathers && queued < CORK_LIMIT {
             true => None,
             false => self.take_for_output(&mut state),
         };
+        match holding {
+            // What is written now is noted when it is.
+            Some(_) => self.hint.wire_is_taken(),
+            None => self.note(&state),
+        }
         Accepted {
             holding,
             queued,
@@ -256,11 +273,12 @@ impl<T: Transport> Handover<T> {
     pub fn push_pong(&self, payload: ControlPayload, gathers: bool) -> Option<Holding<'_, T>> {
         let mut state = self.state();
         state.outbox.push_pong(payload);
-        let queued = self.note_queued(&state);
-        match gathers && queued < CORK_LIMIT {
+        let holding = match gathers && state.outbox.queued() < CORK_LIMIT {
             true => None,
             false => self.take_for_output(&mut state),
-        }
+        };
+        self.note(&state);
+        holding
     }
 
     /// Puts in the Close frame, whatever the limit; nothing goes in afterwards. Waiting threads go on.
@@ -270,18 +288,21 @@ impl<T: Transport> Handover<T> {
     ) -> Result<Option<Holding<'_, T>>, Refused> {
         let mut state = self.state();
         state.outbox.push_close(frame)?;
-        self.is_close_sent.store(true, Ordering::Relaxed);
-        self.note_queued(&state);
         self.tell_waiting(&state);
-        Ok(self.take_for_output(&mut state))
+        let holding = self.take_for_output(&mut state);
+        self.note(&state);
+        Ok(holding)
     }
 
     /// The wire, when it is free and there is output that nobody is writing.
     pub fn take_output(&self) -> Option<Holding<'_, T>> {
-        self.take_for_output(&mut self.state())
+        let mut state = self.state();
+        let holding = self.take_for_output(&mut state);
+        self.note(&state);
+        holding
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_for_output(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
         if !state.outbox.has_output()
             || state.expected > 0
@@ -289,10 +310,8 @@ impl<T: Transport> Handover<T> {
         {
             return None;
         }
-        let frames = state.outbox.take()?;
-        self.note_queued(state);
         let mut holding = self.take(state)?;
-        holding.wire().load(frames);
+        holding.wire().load(&mut state.outbox);
         Some(holding)
     }
 
@@ -300,7 +319,7 @@ impl<T: Transport> Handover<T> {
     pub fn end(&self) {
         let mut state = self.state();
         state.outbox.end();
-        self.note_queued(&state);
+        self.note(&state);
         self.tell_waiting(&state);
     }
 
@@ -336,10 +355,12 @@ impl<T: Transport> Handover<T> {
     // The wire is taken.
 
     /// The wire, before threads that would only write to it; none while the session is not open.
-    #[inline]
+    #[inline(always)]
     pub fn hold(&self) -> Option<Holding<'_, T>> {
         let mut state = self.wire_in_place();
-        self.take(&mut state)
+        let holding = self.take(&mut state);
+        self.hint.wire_is_taken();
+        holding
     }
 
     /// There may be room again: the wire, when there is something to go on with.
@@ -347,7 +368,11 @@ impl<T: Transport> Handover<T> {
         let mut state = self.state();
         match &mut state.place {
             Place::Stalled(_) => self.take(&mut state),
-            Place::Free(_) => self.take_for_output(&mut state),
+            Place::Free(_) => {
+                let holding = self.take_for_output(&mut state);
+                self.note(&state);
+                holding
+            }
             Place::Held { has_room_come } => {
                 *has_room_come = true;
                 None
@@ -357,20 +382,29 @@ impl<T: Transport> Handover<T> {
     }
 
     /// The lock, once no thread has the wire.
-    #[inline]
+    #[inline(always)]
     fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
-        let mut state = self.state();
-        if let Place::Held { .. } = state.place {
-            state.expected += 1;
-            while let Place::Held { .. } = state.place {
-                state = wait(&self.wire_is_back, state);
-            }
-            state.expected -= 1;
+        let state = self.state();
+        match &state.place {
+            Place::Held { .. } => self.wait_for_wire(state),
+            _ => state,
         }
+    }
+
+    #[cold]
+    fn wait_for_wire<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+    ) -> MutexGuard<'a, State<T>> {
+        state.expected += 1;
+        while let Place::Held { .. } = state.place {
+            state = wait(&self.wire_is_back, state);
+        }
+        state.expected -= 1;
         state
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
         let is_stalled = match &state.place {
             Place::Absent | Place::Held { .. } => return None,
@@ -450,6 +484,11 @@ impl<T: Transport> Handover<T> {
         self.state().outbox.has_ended()
     }
 
+    /// How many messages have been put in.
+    pub fn messages(&self) -> u64 {
+        self.state().messages
+    }
+
     /// Bytes that were put in and not taken by the transport, those behind an unfinished message included.
     pub fn buffered(&self) -> usize {
         self.state().outbox.buffered()
@@ -457,17 +496,28 @@ impl<T: Transport> Handover<T> {
 
     /// A hint: whether there is room for what callbacks send. [`Handover::stop_input`] is sure.
     pub fn seems_to_have_room(&self) -> bool {
-        self.load.load(Ordering::Relaxed) < self.limit
+        self.hint.waiting() < self.limit
     }
 
     /// A hint: whether the Close frame has been put in. A thread that has put it in itself gets the truth.
     pub fn is_close_sent(&self) -> bool {
-        self.is_close_sent.load(Ordering::Relaxed)
+        self.hint.is_close_sent()
     }
 
-    fn note_queued(&self, state: &State<T>) -> usize {
-        self.load.store(state.outbox.load(), Ordering::Relaxed);
-        state.outbox.queued()
+    /// A hint: whether a look would find nothing to be done or waited for: the transport is whole and has taken all it was
+    /// given, nothing waits for it, and no Close has been put in. It is as true as a look at the time when the calling
+    /// thread has last had the lock: what others do later, they see to themselves.
+    pub fn is_at_rest(&self) -> bool {
+        self.hint.is_at_rest()
+    }
+
+    #[inline(always)]
+    fn note(&self, state: &State<T>) {
+        let outbox = &state.outbox;
+        let is_free = matches!(&state.place, Place::Free(wire) if !wire.is_lost());
+        let is_close_sent = outbox.is_close_sent();
+        let is_at_rest = is_free && !is_close_sent && !outbox.has_output();
+        self.hint.store(outbox.load(), is_close_sent, is_at_rest);
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

@@ -12,6 +12,7 @@
 //! | [`seat`] | whose turn it is |
 //! | [`reader`] | what belongs to the turn: the receiving half, and why it has stopped |
 //! | [`turn`] | what one thread at a time does with it, from input to what has to be waited for |
+//! | [`outlook`] | what is waited for at its end, and what else is due meanwhile |
 //! | [`sending`] | what leaves it, from any thread |
 //! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
@@ -44,6 +45,7 @@ pub mod environment;
 pub mod handover;
 pub mod limits;
 pub mod outbox;
+pub mod outlook;
 pub mod reader;
 #[cfg(all(test, loom))]
 mod schedules;

@@ -11,9 +11,11 @@ use crate::limits::{GATHER, HELD_UP_OVERHEAD};
 /// The outbox: plain data, which [`crate::handover`] keeps under its lock.
 pub struct Outbox {
     sender: Sender,
-    /// Buffers of whole frames.
-    frames: VecDeque<Vec<u8>>,
-    /// The bytes of `frames`.
+    /// Buffers of whole frames that are full.
+    full: VecDeque<Vec<u8>>,
+    /// Whole frames behind those: the buffer that more are gathered in. Empty only when there are no others.
+    last: Vec<u8>,
+    /// The bytes of both.
     framed: usize,
     /// Bytes taken out, and not yet taken by the transport.
     leaving: usize,
@@ -41,6 +43,13 @@ pub struct Room {
     pub is_below_a_limit: bool,
     /// An application is to be told that there is room now; said once.
     pub is_wanted: bool,
+}
+
+impl Room {
+    const NO_NEWS: Room = Room {
+        is_below_a_limit: false,
+        is_wanted: false,
+    };
 }
 
 /// What an application sends.
@@ -89,7 +98,8 @@ impl Outbox {
     pub fn new(limit: usize, sender: Sender, buffers: Arc<Buffers>) -> Self {
         Outbox {
             sender,
-            frames: VecDeque::new(),
+            full: VecDeque::new(),
+            last: Vec::new(),
             framed: 0,
             leaving: 0,
             held_up: VecDeque::new(),
@@ -105,6 +115,7 @@ impl Outbox {
     }
 
     /// Puts in one message, part of a message or control frame.
+    #[inline(always)]
     pub fn push(&mut self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Result<(), Refused> {
         if self.has_ended() {
             return Err(Refused::Ended);
@@ -233,8 +244,22 @@ impl Outbox {
         self.sender.is_close_sent()
     }
 
-    /// The next frames to write, in one buffer.
-    pub fn take(&mut self) -> Option<Vec<u8>> {
+    /// The next frames to write, in one buffer. `spare` is an empty one, which may have room for others.
+    #[inline(always)]
+    pub fn take(&mut self, spare: Vec<u8>) -> Option<Vec<u8>> {
+        if self.full.is_empty() && self.pong.is_none() {
+            if self.last.is_empty() {
+                return None;
+            }
+            self.framed = 0;
+            self.leaving += self.last.len();
+            return Some(std::mem::replace(&mut self.last, spare));
+        }
+        self.take_of_many(spare)
+    }
+
+    #[cold]
+    fn take_of_many(&mut self, spare: Vec<u8>) -> Option<Vec<u8>> {
         if let Some(pong) = self.pong.take() {
             // Frames that wait are whole: a control frame may go before them (RFC 6455 §5.4).
             let mut frame = Vec::new();
@@ -243,16 +268,34 @@ impl Outbox {
                 return Some(frame);
             }
         }
-        let frames = self.frames.pop_front()?;
+        let frames = match self.full.pop_front() {
+            Some(frames) => frames,
+            None if self.last.is_empty() => return None,
+            None => std::mem::replace(&mut self.last, spare),
+        };
         self.framed -= frames.len();
         self.leaving += frames.len();
         Some(frames)
     }
 
     /// So many bytes of what was taken have left. Says for whom there is room now.
+    #[inline(always)]
     pub fn transmitted(&mut self, count: usize) -> Room {
         let before = self.queued();
         self.leaving -= count;
+        // Every limit is above this, and nobody was refused.
+        let is_calm = before <= self.limit / 2
+            && self.held_up.is_empty()
+            && !self.wants_room
+            && !self.wants_room_to_wait;
+        match is_calm {
+            true => Room::NO_NEWS,
+            false => self.room_since(before),
+        }
+    }
+
+    #[cold]
+    fn room_since(&mut self, before: usize) -> Room {
         let after = self.queued();
         let held_up = self.held_up_cost();
         let sinks_below = |limit| {
@@ -278,7 +321,7 @@ impl Outbox {
 
     /// Whether [`Outbox::take`] has something to give.
     pub fn has_output(&self) -> bool {
-        !self.frames.is_empty() || self.pong.is_some()
+        !self.last.is_empty() || self.pong.is_some()
     }
 
     /// Bytes accepted and not yet taken by the socket, those of messages behind an unfinished one included.
@@ -335,32 +378,45 @@ impl Outbox {
     /// The connection has ended: what waits is dropped, but for what has been taken out.
     pub fn end(&mut self) {
         self.has_ended = true;
-        self.frames = VecDeque::new();
+        self.full = VecDeque::new();
+        self.last = Vec::new();
         self.framed = 0;
         self.drop_behind_close();
     }
 
     /// Encodes frames of about `payload_len` bytes behind what waits.
+    #[inline(always)]
     fn append(
         &mut self,
         payload_len: usize,
         encode: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), LocalError>,
     ) -> Result<(), Refused> {
-        let gathers = self
-            .frames
-            .back()
-            .is_some_and(|last| last.len() + payload_len <= GATHER);
-        if !gathers {
-            self.frames.push_back(self.buffers.take(payload_len));
+        let before = self.last.len();
+        if before == 0 {
+            if self.last.capacity() < payload_len {
+                self.last = self.buffers.take(payload_len);
+            }
+        } else if before + payload_len > GATHER {
+            return self.append_in_another(payload_len, encode);
         }
-        let last = self.frames.back_mut().expect("there is one by now");
-        let before = last.len();
-        let outcome = encode(&mut self.sender, last);
-        self.framed += last.len() - before;
-        if last.is_empty() {
-            self.frames.pop_back();
-        }
+        let outcome = encode(&mut self.sender, &mut self.last);
+        self.framed += self.last.len() - before;
         outcome.map_err(Refused::from)
+    }
+
+    /// The same when the last buffer is full.
+    #[inline(never)]
+    fn append_in_another(
+        &mut self,
+        payload_len: usize,
+        encode: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), LocalError>,
+    ) -> Result<(), Refused> {
+        let mut another = self.buffers.take(payload_len);
+        encode(&mut self.sender, &mut another)?;
+        self.framed += another.len();
+        self.full
+            .push_back(std::mem::replace(&mut self.last, another));
+        Ok(())
     }
 
     /// What may not follow the Close frame.

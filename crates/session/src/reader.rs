@@ -23,6 +23,8 @@ pub struct Reader<E: Environment> {
     /// The application has had its on_open.
     pub(crate) is_open_told: bool,
     pub(crate) watch: Watch,
+    /// The waiter has been told until when the watch's word holds.
+    pub(crate) is_watch_told: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) messages_received: u64,
     pub(crate) bytes_received: u64,
@@ -82,6 +84,7 @@ impl<E: Environment> Reader<E> {
             is_lost: false,
             is_open_told: false,
             watch: Watch::new(config, machine),
+            is_watch_told: false,
             close_timeout: config.close_timeout,
             messages_received: 0,
             bytes_received: 0,

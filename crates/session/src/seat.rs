@@ -37,6 +37,7 @@ impl<T> Seat<T> {
     }
 
     /// Takes the seat, or leaves word.
+    #[inline]
     pub fn take(&self) -> Found<T> {
         let mut state = lock(&self.0);
         match std::mem::replace(&mut *state, State::Taken { again: true }) {
@@ -65,6 +66,7 @@ impl<T> Seat<T> {
     }
 
     /// The turn is over. Says whether another thread has asked for one meanwhile.
+    #[inline]
     pub fn give_back(&self, belongings: Box<T>) -> bool {
         let before = std::mem::replace(&mut *lock(&self.0), State::Free(belongings));
         matches!(before, State::Taken { again: true })

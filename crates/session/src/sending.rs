@@ -13,40 +13,31 @@ use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
 
-/// What came of one attempt to send.
-enum Attempt {
-    /// It is decided.
-    Done(Result<(), Refused>),
-    /// There is no room, and there may be.
-    Wait,
-}
-
 impl<E: Environment> Session<E> {
     /// Sends a message, a part of one or a control frame; blocks while the outbox is full. An error is never
     /// [`Refused::Full`], but before the 101, when nobody takes anything out.
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
         loop {
-            match self.attempt(outgoing, sent_by) {
-                Attempt::Done(sent) => return sent,
-                Attempt::Wait if sent_by == SentBy::Callback => {
-                    let wait = || self.wait_for_room(outgoing, sent_by);
-                    self.environment.while_blocked(wait);
+            let gathers = self.gathers(sent_by);
+            match self.with_output(|| self.handover.push(outgoing, sent_by, gathers)) {
+                Ok(accepted) => {
+                    self.accepted(outgoing, accepted);
+                    return Ok(());
                 }
-                Attempt::Wait => self.wait_for_room(outgoing, sent_by),
+                Err(Refused::Full) if self.is_accepted() => self.block(outgoing, sent_by),
+                Err(refused) => return Err(refused),
             }
         }
     }
 
-    fn attempt(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> Attempt {
-        let gathers = self.gathers(sent_by);
-        match self.with_output(|| self.handover.push(outgoing, sent_by, gathers)) {
-            Ok(accepted) => {
-                self.accepted(outgoing, accepted);
-                Attempt::Done(Ok(()))
-            }
-            Err(Refused::Full) if self.is_accepted() => Attempt::Wait,
-            Err(refused) => Attempt::Done(Err(refused)),
+    /// There is no room, and there may be.
+    #[cold]
+    fn block(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
+        let wait = || self.wait_for_room(outgoing, sent_by);
+        match sent_by {
+            SentBy::Callback => self.environment.while_blocked(wait),
+            SentBy::Thread => wait(),
         }
     }
 
@@ -72,6 +63,7 @@ impl<E: Environment> Session<E> {
         sent_by == SentBy::Callback && self.is_corked.load(Ordering::Relaxed)
     }
 
+    #[inline(always)]
     fn accepted(&self, outgoing: Outgoing<'_>, accepted: Accepted<'_, E::Transport>) {
         if let Outgoing::Message(..) | Outgoing::Fragment { is_final: true, .. } = outgoing {
             self.message_sent();
@@ -119,8 +111,11 @@ impl<E: Environment> Session<E> {
     }
 
     /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
-    /// because the turn's own may be one of them. The turn finds the same afterwards. Says when to look again.
+    /// because the turn's own may be one of them. The turn finds the same afterwards. Says when to look again. A waiter
+    /// whose timer has expired forgets it, calls this, and takes a turn, which tells it of the next time anew.
     pub fn expire(&self) -> Option<Instant> {
+        // Relaxed: the turn that is asked for behind this sees it.
+        self.is_deadline_lost.store(true, Ordering::Relaxed);
         // There may be room that no thread has had the time to see.
         self.resume();
         let sight = self.handover.look(self.environment.now());
@@ -161,21 +156,34 @@ impl<E: Environment> Session<E> {
     }
 
     /// Goes on writing after the transport was full.
+    #[inline]
     pub fn resume(&self) {
+        // The poller says so with every input, too. Who hears of room sees at least what was noted before the write that
+        // there was no room for.
+        if !self.handover.is_at_rest() {
+            self.resume_output();
+        }
+    }
+
+    #[inline(never)]
+    fn resume_output(&self) {
         if let Some(holding) = self.handover.resume() {
             self.write(holding);
         }
     }
 
+    #[inline(always)]
     pub(crate) fn write(&self, holding: Holding<'_, E::Transport>) {
         self.with_output(|| holding.write(&self.environment, |progress| self.tell(progress)));
     }
 
+    #[inline(always)]
     pub(crate) fn give_back(&self, holding: Holding<'_, E::Transport>) {
         self.with_output(|| holding.give_back(&self.environment, |progress| self.tell(progress)));
     }
 
     /// Tells the outside what has come of a write.
+    #[inline(always)]
     fn tell(&self, progress: Progress) {
         if progress.sent > 0 {
             self.environment.bytes_out(progress.sent);

@@ -48,12 +48,13 @@ pub struct Session<E: Environment> {
     pub(crate) is_corked: AtomicBool,
     /// A thread has panicked with output in its hands: the next turn ends the session.
     has_failed: AtomicBool,
-    pub(crate) messages_sent: AtomicU64,
     /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
     pub(crate) opened: Instant,
     last_sent: AtomicU64,
     /// There is an idle timeout: `last_sent` counts.
     is_idleness_watched: bool,
+    /// The waiter has forgotten the time that a turn has told it last.
+    pub(crate) is_deadline_lost: AtomicBool,
     /// The first Close frame.
     closed: OnceLock<Box<Closed>>,
 }
@@ -76,6 +77,14 @@ impl Asked {
             true => *lock(&self.timer),
             false => None,
         }
+    }
+
+    /// Whether it wants to be called for nothing. Relaxed: the thread that makes this untrue asks for a turn behind it, so
+    /// that one it was not visible to is not the last.
+    #[inline]
+    pub fn is_nothing(&self) -> bool {
+        !self.is_writable.load(Ordering::Relaxed)
+            && (!self.has_timer.load(Ordering::Relaxed) || lock(&self.timer).is_none())
     }
 
     fn set_timer(&self, time: Option<Instant>) {
@@ -129,10 +138,10 @@ impl<E: Environment> Session<E> {
             turn_thread: AtomicUsize::new(environment.current_thread().0),
             is_corked: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
-            messages_sent: AtomicU64::new(0),
             opened: environment.now(),
             last_sent: AtomicU64::new(0),
             is_idleness_watched: !config.idle_timeout.is_zero(),
+            is_deadline_lost: AtomicBool::new(false),
             closed: OnceLock::new(),
             environment,
         }
@@ -180,11 +189,13 @@ impl<E: Environment> Session<E> {
     }
 
     /// Whether the calling thread runs a callback of this session.
+    #[inline]
     pub fn is_in_callback(&self) -> bool {
         // Relaxed: a thread finds its own identity only if it has stored it itself.
         self.turn_thread.load(Ordering::Relaxed) == self.environment.current_thread().0
     }
 
+    #[inline]
     pub(crate) fn set_turn_thread(&self, thread: ThreadId) {
         self.turn_thread.store(thread.0, Ordering::Relaxed);
     }
@@ -239,12 +250,12 @@ impl<E: Environment> Session<E> {
     }
 
     /// One more message has been sent.
+    #[inline]
     pub(crate) fn message_sent(&self) {
-        // Relaxed: a counter, as `last_sent` is a time, for nothing else than itself.
-        self.messages_sent.fetch_add(1, Ordering::Relaxed);
         self.environment.message_out();
         if self.is_idleness_watched {
             let age = self.environment.now() - self.opened;
+            // Relaxed: a time, for nothing else than itself.
             self.last_sent
                 .store(age.as_millis() as u64, Ordering::Relaxed);
         }

@@ -3,24 +3,25 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use websocket_proto::{CloseCode, CloseFrame, Event, Payload, ProtocolError};
+use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError};
 
 use crate::ending::{Account, ClosedBy, Ending};
 use crate::environment::{EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Wait};
+use crate::handover::Holding;
 use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
-use crate::outbox::{Outgoing, SentBy};
 use crate::reader::{Reader, Stop};
 use crate::seat::Found;
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
-use crate::watch::{Verdict, earliest};
 
-/// The time that a turn has for input. Most turns have one event, and need no clock.
+/// The time that a turn has for input. Most turns have one message, and look at the clock before and behind it.
 #[derive(Default)]
 struct Slice {
     begin: Option<Instant>,
     events: u32,
     is_over: bool,
+    /// What time it is, when that has just been looked at.
+    now: Option<Instant>,
 }
 
 impl Slice {
@@ -31,6 +32,7 @@ impl Slice {
 
     /// An event has been handled that takes little time: there may have been many of them.
     fn count(&mut self, machine: &impl Machine) {
+        self.now = None;
         self.events += 1;
         if self.events.is_multiple_of(EVENTS_PER_LOOK) {
             let now = machine.now();
@@ -66,6 +68,7 @@ impl<E: Environment> Session<E> {
                     input: false,
                     output: false,
                     deadline: None,
+                    is_new: false,
                 };
             }
         };
@@ -74,16 +77,20 @@ impl<E: Environment> Session<E> {
             if self.take_failure() {
                 return self.fail(&mut reader);
             }
-            self.advance(&mut reader, buffer, is_hung_up);
+            let now = self.advance(&mut reader, buffer, is_hung_up);
             // The application is called no more: what is behind this is the session's own.
             self.set_turn_thread(ThreadId::NONE);
-            self.what_to_wait_for(&mut reader)
+            let now = now.unwrap_or_else(|| self.environment.now());
+            self.glance(&mut reader, now)
+                .unwrap_or_else(|| self.what_to_wait_for(&mut reader, now))
         });
         let wait = wait.unwrap_or_else(|| self.fail(&mut reader));
-        if wait == Wait::Ended {
+        if let Wait::Ended = wait {
             self.end(&reader);
             self.seat.end();
         } else if self.seat.give_back(reader) {
+            // Relaxed: the turn that is asked for behind this sees it.
+            self.is_deadline_lost.store(true, Ordering::Relaxed);
             return Wait::Again;
         }
         wait
@@ -104,7 +111,7 @@ impl<E: Environment> Session<E> {
             );
             // The panic may have come between the output and its write.
             self.resume();
-            self.what_to_wait_for(reader)
+            self.what_to_wait_for(reader, self.environment.now())
         });
         // What panics twice is not asked a third time.
         wait.unwrap_or(Wait::Ended)
@@ -129,8 +136,14 @@ impl<E: Environment> Session<E> {
         }
     }
 
-    /// Goes on with output, calls the application as it has asked, and handles input.
-    fn advance(&self, reader: &mut Reader<E>, buffer: &mut [u8], is_hung_up: bool) {
+    /// Goes on with output, calls the application as it has asked, and handles input. Says what time it is, if it has
+    /// just looked.
+    fn advance(
+        &self,
+        reader: &mut Reader<E>,
+        buffer: &mut [u8],
+        is_hung_up: bool,
+    ) -> Option<Instant> {
         if !self.begins_with_a_read(reader) {
             self.resume();
             if !std::mem::replace(&mut reader.is_open_told, true) {
@@ -138,65 +151,73 @@ impl<E: Environment> Session<E> {
             }
             self.call_as_asked();
         }
-        reader.stop = self.take_input(reader, buffer, is_hung_up);
+        let mut slice = Slice::default();
+        if let Some(stop) = self.take_input(reader, buffer, is_hung_up, &mut slice) {
+            reader.stop = stop;
+        }
+        slice.now
     }
 
     /// Whether nothing comes before a read, which goes on with stalled output itself: so it is in most turns.
+    #[inline]
     fn begins_with_a_read(&self, reader: &Reader<E>) -> bool {
-        // Relaxed: the thread that sets it asks for a turn behind it, so that one it was not visible to is not the last.
         reader.is_open_told
-            && reader.stop == Stop::Drained
+            && matches!(reader.stop, Stop::Drained)
             && reader.ending.is_none()
             && !reader.is_lost
-            && !self.asked.is_writable.load(Ordering::Relaxed)
-            && self.asked.timer().is_none()
+            && self.asked.is_nothing()
             && self.may_read(reader)
     }
 
-    /// Reads and handles input until there is none, or the output has to go first. Says why it stops.
-    fn take_input(&self, reader: &mut Reader<E>, buffer: &mut [u8], mut is_hung_up: bool) -> Stop {
-        let mut slice = Slice::default();
-        let mut held_back = std::mem::take(&mut reader.stop).into_held_back();
-        if !held_back.is_empty() {
-            // As much a sign of life as when it was read: behind it may lie the answer to a ping.
-            reader.watch.input();
-            if let Some(stop) = self.receive(reader, &mut held_back, &mut slice) {
-                return stop;
-            }
+    /// Reads and handles input until there is none, or says why it stops before.
+    #[inline]
+    fn take_input(
+        &self,
+        reader: &mut Reader<E>,
+        buffer: &mut [u8],
+        mut is_hung_up: bool,
+        slice: &mut Slice,
+    ) -> Option<Stop> {
+        if !matches!(reader.stop, Stop::Drained)
+            && let Some(stop) = self.take_held_back(reader, slice)
+        {
+            return Some(stop);
         }
         while reader.ending.is_none() && !reader.is_lost {
             if !self.may_read(reader)
                 && let Some(stop) = self.must_stop(reader)
             {
-                return stop(Vec::new());
+                return Some(stop(Vec::new()));
             }
             reader.is_quick = true;
             match self.read(reader, buffer) {
                 Ok(Read::Data(count)) => {
-                    if let Some(stop) = self.receive(reader, &mut buffer[..count], &mut slice) {
+                    let stop = self.receive(reader, &mut buffer[..count], slice);
+                    if stop.is_some() {
                         return stop;
                     }
                 }
                 Ok(Read::LastData(count)) => {
-                    if let Some(stop) = self.receive(reader, &mut buffer[..count], &mut slice) {
+                    let stop = self.receive(reader, &mut buffer[..count], slice);
+                    if stop.is_some() {
                         return stop;
                     }
                     if !is_hung_up {
                         reader.watch.no_input();
-                        return Stop::Drained;
+                        return None;
                     }
                 }
                 Ok(Read::WouldBlock) if is_hung_up => is_hung_up = false,
                 Ok(Read::WouldBlock) => {
                     reader.watch.no_input();
-                    return Stop::Drained;
+                    return None;
                 }
-                Ok(Read::Again) => return Stop::Again(Vec::new()),
+                Ok(Read::Again) => return Some(Stop::Again(Vec::new())),
                 Ok(Read::Stalled) => {
                     return match self.must_stop(reader) {
-                        Some(stop) => stop(Vec::new()),
+                        Some(stop) => Some(stop(Vec::new())),
                         // The output has left meanwhile.
-                        None => Stop::Again(Vec::new()),
+                        None => Some(Stop::Again(Vec::new())),
                     };
                 }
                 Ok(Read::Eof) => reader.ends(Ending::Eof),
@@ -204,10 +225,22 @@ impl<E: Environment> Session<E> {
             }
             slice.go_on(&self.environment);
             if slice.is_over && reader.ending.is_none() {
-                return Stop::Again(Vec::new());
+                return Some(Stop::Again(Vec::new()));
             }
         }
-        Stop::Drained
+        None
+    }
+
+    /// Handles the input that the last turn has read and left.
+    #[cold]
+    fn take_held_back(&self, reader: &mut Reader<E>, slice: &mut Slice) -> Option<Stop> {
+        let mut held_back = std::mem::take(&mut reader.stop).into_held_back();
+        if held_back.is_empty() {
+            return None;
+        }
+        // As much a sign of life as when it was read: behind it may lie the answer to a ping.
+        reader.watch.input();
+        self.receive(reader, &mut held_back, slice)
     }
 
     /// Calls the application for what it has asked for, as far as it is due.
@@ -229,6 +262,7 @@ impl<E: Environment> Session<E> {
     }
 
     /// Whether there seems to be room for what comes of input, and the peer keeps to its rate.
+    #[inline]
     fn may_read(&self, reader: &Reader<E>) -> bool {
         self.handover.seems_to_have_room() && reader.watch.paused_until(&self.environment).is_none()
     }
@@ -242,12 +276,13 @@ impl<E: Environment> Session<E> {
         self.handover.stop_input().then_some(Stop::ForRoom)
     }
 
+    #[inline]
     fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> Result<Read, Failure<E>> {
         let Some(mut holding) = self.handover.hold() else {
             return Ok(Read::Eof);
         };
         if holding.is_stalled() {
-            self.write(holding);
+            self.write_stalled(holding);
             match self.handover.hold() {
                 Some(again) => holding = again,
                 None => return Ok(Read::Eof),
@@ -263,11 +298,17 @@ impl<E: Environment> Session<E> {
         read
     }
 
+    #[cold]
+    fn write_stalled(&self, holding: Holding<'_, E::Transport>) {
+        self.write(holding);
+    }
+
     /// Decodes input and handles each event. Says why it stops before the input is used up, if it does.
     ///
     /// What a quick application sends while there is more input in the buffer is gathered, and leaves in one write when
     /// the input is used up. When the peer takes no output, the rest of the input waits: the application's `send`
     /// would have to, on this thread.
+    #[inline]
     fn receive(&self, reader: &mut Reader<E>, input: &mut [u8], slice: &mut Slice) -> Option<Stop> {
         let stop = self.decode(reader, input, slice);
         self.uncork();
@@ -280,7 +321,6 @@ impl<E: Environment> Session<E> {
         mut input: &mut [u8],
         slice: &mut Slice,
     ) -> Option<Stop> {
-        let mut clock = None;
         while !input.is_empty() && reader.ending.is_none() {
             // Once the transport is lost, no answer needs room, and a pause has nothing to spare.
             if !reader.is_lost && !self.may_read(reader) {
@@ -293,31 +333,48 @@ impl<E: Environment> Session<E> {
                 return Some(Stop::Again(input.to_vec()));
             }
             let length = input.len();
-            let (consumed, event) = reader.receiver.receive(input);
-            if consumed == length {
-                self.handle(reader, event);
-                break;
-            }
-            if reader.is_quick && event.is_some() {
-                self.is_corked.store(true, Ordering::Relaxed);
-            }
-            if let Some(Event::Message { .. }) = event {
-                let begin = clock.take().unwrap_or_else(|| self.environment.now());
-                self.handle(reader, event);
-                let end = *clock.insert(self.environment.now());
-                slice.spend(begin, end);
-                if reader.is_quick && end.saturating_duration_since(begin) >= QUICK {
-                    reader.is_quick = false;
-                    self.uncork();
+            let consumed = match reader.receiver.whole_message(input) {
+                Some((kind, place)) => {
+                    let consumed = place.end;
+                    self.message(reader, kind, &mut input[place], consumed == length, slice);
+                    consumed
                 }
-            } else {
-                self.handle(reader, event);
-                slice.count(&self.environment);
-                clock = None;
-            }
+                None => self.decode_any(reader, input, slice),
+            };
             input = &mut input[consumed..];
         }
         None
+    }
+
+    /// Decodes input up to an event, of whatever kind, and handles it. Says how much that was.
+    #[inline(never)]
+    fn decode_any(&self, reader: &mut Reader<E>, input: &mut [u8], slice: &mut Slice) -> usize {
+        let length = input.len();
+        let (consumed, event) = reader.receiver.receive(input);
+        let is_last = consumed == length;
+        match event {
+            Some(Event::Message { kind, mut payload }) => {
+                self.message(reader, kind, &mut payload, is_last, slice);
+                if let Payload::Owned(buffer) = payload {
+                    reader.receiver.recycle(buffer);
+                }
+            }
+            Some(event) => {
+                self.cork(reader, is_last);
+                self.handle(reader, event);
+                slice.count(&self.environment);
+            }
+            None => slice.count(&self.environment),
+        }
+        consumed
+    }
+
+    /// What is sent from here on is gathered, if there is more input behind what it answers.
+    #[inline]
+    fn cork(&self, reader: &Reader<E>, is_last: bool) {
+        if reader.is_quick && !is_last {
+            self.is_corked.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Writes what has been gathered.
@@ -329,10 +386,43 @@ impl<E: Environment> Session<E> {
         }
     }
 
-    fn handle(&self, reader: &mut Reader<E>, event: Option<Event<'_>>) {
+    /// Hands a message to the application. `is_last`: there is no more input behind it.
+    #[inline]
+    fn message(
+        &self,
+        reader: &mut Reader<E>,
+        kind: MessageKind,
+        payload: &mut [u8],
+        is_last: bool,
+        slice: &mut Slice,
+    ) {
+        self.cork(reader, is_last);
+        let begin = slice.now.take();
+        let begin = begin.unwrap_or_else(|| self.environment.now());
+        reader.watch.message(&self.environment);
+        let mut end = begin;
+        // An application that has closed gets no more messages.
+        if !self.handover.is_close_sent() {
+            reader.messages_received += 1;
+            self.environment.message_in();
+            end = self.environment.on_message(kind, payload, begin);
+        }
+        slice.now = Some(end);
+        if is_last {
+            return;
+        }
+        slice.spend(begin, end);
+        if reader.is_quick && end.saturating_duration_since(begin) >= QUICK {
+            reader.is_quick = false;
+            self.uncork();
+        }
+    }
+
+    /// Handles what is no message.
+    fn handle(&self, reader: &mut Reader<E>, event: Event<'_>) {
         match event {
-            None => {}
-            Some(Event::Pong(payload)) => {
+            Event::Message { .. } => {}
+            Event::Pong(payload) => {
                 reader.watch.counted(&self.environment);
                 let heartbeat = reader.watch.pong(&payload, &self.environment);
                 if let Some(time) = heartbeat {
@@ -342,26 +432,14 @@ impl<E: Environment> Session<E> {
                     self.environment.on_pong(&payload, heartbeat);
                 }
             }
-            Some(Event::Message { kind, mut payload }) => {
-                // An application that has closed gets no more messages.
-                reader.watch.message(&self.environment);
-                if !self.handover.is_close_sent() {
-                    reader.messages_received += 1;
-                    self.environment.message_in();
-                    self.environment.on_message(kind, &mut payload);
-                }
-                if let Payload::Owned(buffer) = payload {
-                    reader.receiver.recycle(buffer);
-                }
-            }
-            Some(Event::Ping(payload)) => {
+            Event::Ping(payload) => {
                 reader.watch.counted(&self.environment);
                 let gathers = self.is_corked.load(Ordering::Relaxed);
                 if let Some(holding) = self.handover.push_pong(payload, gathers) {
                     self.write(holding);
                 }
             }
-            Some(Event::Close(frame)) => {
+            Event::Close(frame) => {
                 // RFC 6455 §5.5.1: answer with the peer's own code, unless ours came first.
                 let answer = frame.as_ref().map(|frame| CloseFrame::from(frame.code));
                 let is_first = self.close(answer.as_ref(), ClosedBy::Peer);
@@ -369,7 +447,7 @@ impl<E: Environment> Session<E> {
                 let is_answer = !is_first && self.handover.is_close_sent();
                 reader.ends(Ending::Close { frame, is_answer });
             }
-            Some(Event::Failed(error)) => {
+            Event::Failed(error) => {
                 // RFC 6455 §7.1.7.
                 let by = match error {
                     ProtocolError::NoMemory => ClosedBy::Memory,
@@ -379,118 +457,6 @@ impl<E: Environment> Session<E> {
                 reader.ends(Ending::Failed(error));
             }
         }
-    }
-
-    /// What the waiter has to wait for after a turn.
-    fn what_to_wait_for(&self, reader: &mut Reader<E>) -> Wait {
-        let now = self.environment.now();
-        let sight = self.handover.look(now);
-        if let Some(status) = sight.failure {
-            if reader.stop.holds_input_back() {
-                // What has been read before the transport broke is handled.
-                reader.is_lost = true;
-                self.stop_sending();
-                return Wait::Again;
-            }
-            reader.ends(Ending::Broken(status));
-            return Wait::Ended;
-        }
-        if let Some(ending) = &reader.ending
-            && ((sight.is_idle && !sight.has_output) || !ending.has_close_to_send())
-        {
-            return Wait::Ended;
-        }
-        if sight.has_expired {
-            reader.ends(Ending::SendTimeout);
-            return Wait::Ended;
-        }
-        let watched_until = match sight.is_close_sent {
-            true => {
-                let timeout = reader.close_timeout;
-                let deadline = *reader.close_deadline.get_or_insert_with(|| now + timeout);
-                if deadline <= now {
-                    reader.ends(Ending::CloseTimeout);
-                    return Wait::Ended;
-                }
-                Some(deadline)
-            }
-            false => match self.look_after(reader, now, !sight.is_idle || sight.has_output) {
-                Ok(until) => until,
-                Err(wait) => return wait,
-            },
-        };
-        // Output beside an idle wire was left to this thread while it waited for the wire.
-        if matches!(reader.stop, Stop::Again(_)) || (sight.is_idle && sight.has_output) {
-            return Wait::Again;
-        }
-        // Asked once: what ends in between would be waited for in vain.
-        let paused_until = reader.watch.paused_until(&self.environment);
-        let may_read = !sight.is_clogged && paused_until.is_none() && sight.has_room;
-        if may_read && reader.stop.waits_to_read() {
-            return Wait::Again;
-        }
-        let deadlines = [watched_until, sight.send_deadline, paused_until];
-        Wait::For {
-            input: reader.ending.is_none() && may_read,
-            output: !sight.is_idle,
-            deadline: earliest(&deadlines),
-        }
-    }
-
-    /// Looks after an open WebSocket: whether its peer lives, whether it is to be closed, whether the application is
-    /// to be called. Says when to look again, or what to do at once. `is_sending`: output waits for the peer.
-    fn look_after(
-        &self,
-        reader: &mut Reader<E>,
-        now: Instant,
-        is_sending: bool,
-    ) -> Result<Option<Instant>, Wait> {
-        let drain_at = self.drains_at();
-        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let is_mid_message = reader.receiver.is_mid_message();
-        let closed_by = match reader.watch.check(
-            now,
-            self.last_sent(),
-            is_sending,
-            is_mid_message,
-            reader.stop.waits_to_read(),
-            &self.environment,
-        ) {
-            _ if is_over(drain_at) => ClosedBy::Stopping,
-            Verdict::Dead => {
-                reader.ends(Ending::PongTimeout);
-                return Err(Wait::Ended);
-            }
-            Verdict::Ping(payload) => {
-                // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
-                // read and nothing was to be pinged.
-                let ping = Outgoing::Ping(&payload);
-                let pushed = self.handover.push(ping, SentBy::Callback, false);
-                if let Some(holding) = pushed.ok().and_then(|accepted| accepted.holding) {
-                    self.write(holding);
-                }
-                return Err(Wait::Again);
-            }
-            Verdict::Idle => ClosedBy::Idle,
-            Verdict::Unfinished => ClosedBy::Unfinished,
-            Verdict::Old => ClosedBy::Age,
-            Verdict::TooFast => ClosedBy::Rate,
-            Verdict::Well(watched_until) => {
-                let timer = self.asked.timer();
-                if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
-                    return Err(Wait::Again);
-                }
-                let times = [watched_until, drain_at, timer];
-                return Ok(earliest(&times));
-            }
-        };
-        let code = match closed_by {
-            ClosedBy::Rate | ClosedBy::Unfinished => CloseCode::POLICY_VIOLATION,
-            _ => CloseCode::GOING_AWAY,
-        };
-        self.close(Some(&CloseFrame::from(code)), closed_by);
-        // What comes of it: is it written, and when must it be answered?
-        Err(Wait::Again)
     }
 
     /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of
@@ -532,6 +498,7 @@ impl<E: Environment> Session<E> {
     }
 
     fn give_account(&self, reader: &Reader<E>, ending: &EndingOf<E>) -> Option<Epilogue> {
+        let messages_out = self.handover.messages();
         let mut holding = self.handover.hold()?;
         holding.look(|wire| {
             wire.end(&Account {
@@ -539,7 +506,7 @@ impl<E: Environment> Session<E> {
                 closed: self.closed(),
                 duration: self.environment.now() - self.opened,
                 messages_in: reader.messages_received,
-                messages_out: self.messages_sent.load(Ordering::Relaxed),
+                messages_out,
                 bytes_in: reader.bytes_received,
                 bytes_out: wire.bytes_sent(),
             })

@@ -32,7 +32,12 @@ pub struct Watch {
     /// When the session is old enough.
     ends_at: Option<Instant>,
     rate: Option<RateLimit>,
+    /// What the last check has said, if it was that all is well: nothing is due earlier.
+    well_until: Option<WellUntil>,
 }
+
+/// All is well until then; for ever, when there is no time.
+type WellUntil = Option<Instant>;
 
 /// What the watch has to say of the peer.
 pub enum Verdict {
@@ -73,6 +78,7 @@ impl Watch {
             rate: rate.map(|(rate, burst)| {
                 RateLimit::new(rate, burst.max(rate / PAUSES_PER_SECOND), now)
             }),
+            well_until: None,
         }
     }
 
@@ -112,6 +118,26 @@ impl Watch {
         Some(rate.next_at()).filter(|&next| next > machine.now())
     }
 
+    /// Whether the last check's word still holds, which most turns find: input and messages only put off what is due. `None`
+    /// when it is to be checked again. No output waits for the peer.
+    #[inline]
+    pub fn glance(&mut self, now: Instant, is_mid_message: bool) -> Option<WellUntil> {
+        let until = self.well_until?;
+        let is_over = until.is_some_and(|until| until <= now);
+        if is_over || is_mid_message || self.rate.is_some() {
+            return None;
+        }
+        self.unfinished_since = None;
+        self.stopped_since = None;
+        if std::mem::take(&mut self.has_input) {
+            self.heartbeat.input(now);
+        }
+        if std::mem::take(&mut self.has_message) {
+            self.last_message = now;
+        }
+        Some(until)
+    }
+
     /// What is to be done now. `last_sent`: when the last message went. `is_sending`: output waits for the peer.
     /// `is_mid_message`: a message has begun and is not complete. `is_stopped`: input waits, for room or for its rate.
     pub fn check(
@@ -123,6 +149,7 @@ impl Watch {
         is_stopped: bool,
         machine: &impl Machine,
     ) -> Verdict {
+        self.well_until = None;
         // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
         if std::mem::take(&mut self.has_input)
             || is_sending
@@ -175,7 +202,9 @@ impl Watch {
             Beat::Dead => Verdict::Dead,
             Beat::Wait(beat_at) => {
                 let times = [self.ends_at, idle_at, message_ends, patience_ends, beat_at];
-                Verdict::Well(earliest(&times))
+                let until = earliest(&times);
+                self.well_until = Some(until);
+                Verdict::Well(until)
             }
         }
     }

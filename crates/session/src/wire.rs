@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use crate::buffers::Buffers;
 use crate::ending::Account;
 use crate::environment::{Epilogue, Machine, Read, Transport};
+use crate::outbox::Outbox;
 
 /// How often to look within the send timeout whether the peer takes output: a peer that has stopped is given up at most
 /// that part of the time too late.
 const LOOKS: u32 = 8;
+
+/// A buffer of so few bytes stays with its session, for the next message: less than it takes to get another each time.
+const SPARE: usize = 256;
 
 /// The transport of one session. One thread at a time has it, for reading and for writing: TLS reads while it writes.
 pub struct Wire<T: Transport> {
@@ -71,7 +75,8 @@ impl<T: Transport> Wire<T> {
         self.failure.is_none() && self.transport.is_clogged()
     }
 
-    /// Whether the next frames can be given to [`Wire::load`].
+    /// Whether [`Wire::load`] may be called.
+    #[inline(always)]
     pub fn is_idle(&self) -> bool {
         self.failure.is_none() && self.pending.is_empty() && !self.transport.has_output()
     }
@@ -98,6 +103,7 @@ impl<T: Transport> Wire<T> {
 
     /// Begins the time anew when the peer has taken something. Room in the system's own buffer is no sign of that: it grows
     /// while the peer reads nothing. `has_moved`: what counts where nothing better is known.
+    #[cold]
     fn look_for_progress(&mut self, has_moved: bool, now: Instant) {
         let acknowledged = self.transport.acknowledged();
         match &mut self.stall {
@@ -137,43 +143,55 @@ impl<T: Transport> Wire<T> {
         self.failure.is_some() || self.has_expired
     }
 
-    /// Whole frames are to be written next, by [`Wire::resume`]; the wire is idle before.
-    pub fn load(&mut self, frames: Vec<u8>) {
+    /// Has the next frames of `outbox` to be written, by [`Wire::resume`], if there are any: says whether. The wire is idle
+    /// before. The buffer of what was written last is for the outbox to gather others in.
+    #[inline(always)]
+    pub fn load(&mut self, outbox: &mut Outbox) -> bool {
         debug_assert!(self.is_idle());
+        let spare = std::mem::take(&mut self.pending);
+        let Some(frames) = outbox.take(spare) else {
+            return false;
+        };
         self.pending = frames;
         self.taken = 0;
         self.is_begun = false;
+        true
     }
 
     /// Writes what is loaded, as far as the transport takes it, and says how many bytes it took. When the wire is not idle
     /// afterwards, the transport is full or broken.
+    #[inline(always)]
     pub fn resume(&mut self, machine: &impl Machine) -> usize {
         let before = self.taken;
         let had_output = self.transport.has_output();
-        if let Err(failure) = self.write_some() {
+        if let Err(failure) = self.write_some(had_output) {
             self.failure.get_or_insert(failure);
         }
         let count = self.taken - before;
         self.bytes_sent += count as u64;
         if self.taken == self.pending.len() {
-            self.buffers.give(std::mem::take(&mut self.pending));
             self.taken = 0;
+            match self.pending.capacity() <= SPARE {
+                true => self.pending.clear(),
+                false => self.buffers.give(std::mem::take(&mut self.pending)),
+            }
         }
-        let has_moved = count > 0 || (had_output && !self.transport.has_output());
         if self.is_idle() {
             self.stall = None;
         } else {
+            let has_moved = count > 0 || (had_output && !self.transport.has_output());
             self.look_for_progress(has_moved, machine.now());
         }
         count
     }
 
-    fn write_some(&mut self) -> Result<(), T::Failure> {
+    #[inline(always)]
+    fn write_some(&mut self, has_output: bool) -> Result<(), T::Failure> {
         // What a broken transport took would follow a gap.
         if self.is_lost() {
             return Ok(());
         }
-        if self.transport.has_output() {
+        if has_output {
             self.transport.flush()?;
         }
         if !std::mem::replace(&mut self.is_begun, true) {

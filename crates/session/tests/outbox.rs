@@ -50,13 +50,13 @@ fn pinged(payload: &[u8]) -> ControlPayload {
 
 /// Takes everything out, and the transport has not taken it yet.
 fn take_all(outbox: &mut Outbox) {
-    while outbox.take().is_some() {}
+    while outbox.take(Vec::new()).is_some() {}
 }
 
 /// Takes everything out, as if the transport had taken it; the first byte of each buffer's first frame.
 fn drain(outbox: &mut Outbox) -> Vec<u8> {
     let mut first = Vec::new();
-    while let Some(frames) = outbox.take() {
+    while let Some(frames) = outbox.take(Vec::new()) {
         first.push(frames[0]);
         outbox.transmitted(frames.len());
     }
@@ -71,9 +71,15 @@ fn small_frames_are_gathered_and_large_ones_are_not() {
     }
     outbox.push(message(&[0; 40_000]), SentBy::Thread).unwrap();
     assert_eq!(outbox.queued(), 3 * 7 + 40_004);
-    assert_eq!(outbox.take().map(|frames| frames.len()), Some(3 * 7));
-    assert_eq!(outbox.take().map(|frames| frames.len()), Some(40_004));
-    assert!(outbox.take().is_none());
+    assert_eq!(
+        outbox.take(Vec::new()).map(|frames| frames.len()),
+        Some(3 * 7)
+    );
+    assert_eq!(
+        outbox.take(Vec::new()).map(|frames| frames.len()),
+        Some(40_004)
+    );
+    assert!(outbox.take(Vec::new()).is_none());
     assert!(outbox.queued() > 0, "taken out is not yet transmitted");
 }
 
@@ -122,9 +128,9 @@ fn nothing_goes_in_behind_a_close() {
     );
     assert_eq!(outbox.push_close(None), Err(Refused::Ended));
     outbox.push_pong(pinged(b"late"));
-    let frames = outbox.take().unwrap();
+    let frames = outbox.take(Vec::new()).unwrap();
     assert_eq!(frames, b"\x82\x06before\x88\x00");
-    assert!(outbox.take().is_none());
+    assert!(outbox.take(Vec::new()).is_none());
 }
 
 #[test]
@@ -143,7 +149,11 @@ fn only_the_latest_ping_is_answered_while_there_is_no_room() {
         outbox.push_pong(pinged(payload));
     }
     assert_eq!(outbox.queued(), queued, "a flood of pings takes no memory");
-    assert_eq!(outbox.take().unwrap(), b"\x8a\x013", "and goes first");
+    assert_eq!(
+        outbox.take(Vec::new()).unwrap(),
+        b"\x8a\x013",
+        "and goes first"
+    );
     assert_eq!(drain(&mut outbox)[0], 0x82);
 }
 
@@ -154,7 +164,7 @@ fn a_message_waits_for_the_end_of_one_in_parts() {
     outbox.push(message(b"between"), SentBy::Thread).unwrap();
     assert_eq!(outbox.buffered(), 3 + 7);
     outbox.push(fragment(b"b", true), SentBy::Thread).unwrap();
-    let frames = outbox.take().unwrap();
+    let frames = outbox.take(Vec::new()).unwrap();
     assert_eq!(frames, b"\x02\x01a\x80\x01b\x82\x07between");
     assert_eq!(outbox.buffered(), frames.len());
 }
@@ -274,7 +284,7 @@ fn an_end_drops_what_waits() {
     outbox.push(message(b"lost"), SentBy::Thread).unwrap();
     outbox.end();
     assert!(!outbox.has_output());
-    assert!(outbox.take().is_none());
+    assert!(outbox.take(Vec::new()).is_none());
     assert_eq!(outbox.push_close(None), Err(Refused::Ended));
     assert!(!outbox.must_wait(message(b"x"), SentBy::Thread));
 }
@@ -283,7 +293,7 @@ fn an_end_drops_what_waits() {
 fn an_end_leaves_counted_what_is_on_its_way() {
     let mut outbox = outbox();
     outbox.push(message(b"leaves"), SentBy::Thread).unwrap();
-    let leaving = outbox.take().unwrap().len();
+    let leaving = outbox.take(Vec::new()).unwrap().len();
     outbox.push(message(b"lost"), SentBy::Thread).unwrap();
     outbox.end();
     assert_eq!(outbox.queued(), leaving);

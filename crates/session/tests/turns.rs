@@ -476,6 +476,33 @@ fn a_panic_in_a_callback_closes_it_with_1011() {
 }
 
 #[test]
+fn a_time_is_told_once_until_the_waiter_has_forgotten_it() {
+    let mut scene = Scene::open(&config(), echo);
+    let told = |wait| match wait {
+        Wait::For {
+            deadline, is_new, ..
+        } => (deadline.expect("there are pings"), is_new),
+        other => panic!("{other:?}"),
+    };
+    let (first, is_new) = told(scene.turns());
+    assert!(is_new);
+    scene.table().pass_time(Duration::from_secs(1));
+    scene.receives(&["a"]);
+    assert_eq!(
+        told(scene.turn()),
+        (first, false),
+        "what is due is due later, and told earlier"
+    );
+    scene.session.expire();
+    scene.receives(&["b"]);
+    let (next, is_new) = told(scene.turn());
+    assert!(is_new);
+    assert_eq!(next, first + Duration::from_secs(1));
+    scene.receives(&["c"]);
+    assert_eq!(told(scene.turn()), (next, false));
+}
+
+#[test]
 fn a_second_turn_at_once_is_taken_by_the_first() {
     let mut scene = Scene::open(&config(), |session, call| {
         if *call == Call::Open {
@@ -483,6 +510,7 @@ fn a_second_turn_at_once_is_taken_by_the_first() {
                 input: false,
                 output: false,
                 deadline: None,
+                is_new: false,
             };
             assert_eq!(session.turn(&mut [0; 100], false), nothing);
         }

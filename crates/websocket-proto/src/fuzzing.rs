@@ -309,6 +309,13 @@ fn receive_with<'a>(
         while !rest.is_empty() {
             let was_finished = receiver.is_finished();
             let len = rest.len();
+            if let Some((kind, place)) = receiver.whole_message(rest) {
+                assert!(!was_finished && place.len() as u64 <= max_message_size);
+                let consumed = place.end;
+                events.push(Seen::Message(kind, rest[place].to_vec()));
+                rest = &mut rest[consumed..];
+                continue;
+            }
             let (consumed, event) = receiver.receive(rest);
             assert!(consumed > 0 && consumed <= len);
             // The smallest fragment has two bytes.

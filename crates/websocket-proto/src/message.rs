@@ -125,6 +125,12 @@ impl MessageAssembler {
         }
     }
 
+    /// Whether a message of this length may begin now.
+    #[inline]
+    pub(crate) fn would_take(&self, length: usize) -> bool {
+        self.message.is_none() && length as u64 <= self.max_message_size
+    }
+
     /// Checks the content of a message that is there as a whole, unmasked.
     #[inline]
     pub fn check_whole(kind: MessageKind, payload: &[u8]) -> Result<(), ProtocolError> {

@@ -43,10 +43,15 @@ impl Upgraded {
     /// Reads without blocking: through the input filters, or past them when none of them has any part in it.
     ///
     /// An error comes behind every byte that came before it, and stays: a later read says the same.
+    #[inline]
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        if let Bypass::Open(counters) = self.way().bypass {
-            return self.read_socket(buffer, counters);
+        match self.past_filters() {
+            Some(counters) => self.read_socket(buffer, counters),
+            None => self.read_layers(buffer),
         }
+    }
+
+    fn read_layers(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
         let read = self.read_filters(buffer);
         if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.way().bypass) {
             // What came with the handshake has been read: the core input filter holds nothing but the socket.
@@ -63,6 +68,7 @@ impl Upgraded {
         read
     }
 
+    #[inline]
     fn read_socket(&mut self, buffer: &mut [u8], counters: Counters) -> Result<Read, Status> {
         match socket::receive(self.socket, buffer) {
             Ok(0) => Ok(Read::Eof),

@@ -4,11 +4,23 @@ use httpd_sys as sys;
 
 use super::{Goodbye, Upgraded, Way};
 use crate::apr::Status;
-use crate::bypass::Bypass;
+use crate::bypass::{Bypass, Counters};
 use crate::host_thread::Acting;
 use crate::socket;
 
 impl Upgraded {
+    /// What counts the bytes that go past the filters, when they do.
+    #[inline]
+    pub(super) fn past_filters(&self) -> Option<Counters> {
+        match &self.way {
+            Some(Way {
+                bypass: Bypass::Open(counters),
+                ..
+            }) => Some(*counters),
+            _ => None,
+        }
+    }
+
     /// Whether the filters still hold output that the socket has not taken: then [`Upgraded::write`] takes none.
     pub fn has_output(&self) -> bool {
         // SAFETY: the connection is live and this thread's.
@@ -17,18 +29,12 @@ impl Upgraded {
 
     /// Whether [`Upgraded::read`] would say [`Read::Stalled`].
     pub fn is_clogged(&self) -> bool {
-        self.has_output()
-            && !matches!(
-                self.way,
-                Some(Way {
-                    bypass: Bypass::Open(_),
-                    ..
-                })
-            )
+        self.has_output() && self.past_filters().is_none()
     }
 
     /// Writes without blocking, through the output filters or past them: takes some of `bytes`, or none while the socket takes
     /// none. Says how many bytes were taken; they are copied if the socket does not take them at once.
+    #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
         if let Goodbye::Said = self.way().goodbye {
             return Err(Status(libc::EPIPE));
@@ -39,9 +45,7 @@ impl Upgraded {
                 return Ok(0);
             }
         }
-        let way = self.way();
-        let has_floor = way.floor.is_some();
-        if let Bypass::Open(counters) = way.bypass {
+        if let Some(counters) = self.past_filters() {
             return match socket::send(self.socket, bytes) {
                 Ok(count) => {
                     counters.add_out(self.c.as_ptr(), count);
@@ -51,6 +55,11 @@ impl Upgraded {
                 Err(error) => Err(error.into()),
             };
         }
+        self.write_filters(bytes)
+    }
+
+    fn write_filters(&mut self, bytes: &[u8]) -> Result<usize, Status> {
+        let has_floor = self.way().floor.is_some();
         let bytes = &bytes[..bytes.len().min(self.max_pass)];
         // SAFETY: the connection is live and this thread's.
         let _thread = unsafe { Acting::on(self.c.as_ptr()) };

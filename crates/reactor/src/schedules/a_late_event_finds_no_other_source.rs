@@ -48,5 +48,5 @@ fn when_a_timer_is_set_while_the_slot_changes_hands() {
 struct Other(#[expect(dead_code, reason = "for its size")] u8);
 
 impl Source for Other {
-    fn ready(self: Arc<Self>, _: crate::Readiness) {}
+    fn ready(self: Arc<Self>, _: crate::Readiness, _: &mut crate::Scratch) {}
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::core::Core;
 use crate::registry::Token;
 use crate::sys::Thread;
-use crate::{Config, Readiness, Source};
+use crate::{Config, Readiness, Scratch, Source};
 
 /// A reactor without threads, with `workers` places that its accounts take for active.
 fn core_with(workers: usize) -> Arc<Core> {
@@ -40,7 +40,7 @@ fn core_with(workers: usize) -> Arc<Core> {
 struct Nothing;
 
 impl Source for Nothing {
-    fn ready(self: Arc<Self>, _: Readiness) {}
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {}
 }
 
 /// The event of a source that has left.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reactor::{Config, Reactor, Readiness, Registration, Source};
+use reactor::{Config, Reactor, Readiness, Registration, Scratch, Source};
 
 /// How long a test waits before it says that nothing will come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ impl Echo {
 }
 
 impl Source for Echo {
-    fn ready(self: Arc<Self>, _: Readiness) {
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {
         self.work();
     }
 }
@@ -108,7 +108,7 @@ impl<F: Fn() + Send + Sync + 'static> OnInput<F> {
 }
 
 impl<F: Fn() + Send + Sync + 'static> Source for OnInput<F> {
-    fn ready(self: Arc<Self>, _: Readiness) {
+    fn ready(self: Arc<Self>, _: Readiness, _: &mut Scratch) {
         let mut got = false;
         let mut buffer = [0; 64];
         loop {

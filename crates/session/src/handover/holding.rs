@@ -18,6 +18,7 @@ pub struct Holding<'a, T: Transport> {
 }
 
 impl<T: Transport> Holding<'_, T> {
+    #[inline(always)]
     pub(super) fn wire(&mut self) -> &mut Wire<T> {
         self.wire.as_mut().expect("it is put back last")
     }
@@ -39,6 +40,7 @@ impl<T: Transport> Holding<'_, T> {
 
     /// Writes until the outbox is empty, another thread is expected or the transport takes no more, and puts the wire
     /// back. What has to be told is told without the lock.
+    #[inline(always)]
     pub fn write(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
         self.has_asked_again = false;
         loop {
@@ -52,6 +54,7 @@ impl<T: Transport> Holding<'_, T> {
     }
 
     /// Puts the wire back, after a look or a read; writes what others have left meanwhile.
+    #[inline(always)]
     pub fn give_back(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
         if self.put_back().0 {
             self.write(machine, tell);
@@ -59,7 +62,7 @@ impl<T: Transport> Holding<'_, T> {
     }
 
     /// Accounts for what the transport has taken, and goes on as the table says. Says whether the wire is still held.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, count: usize) -> (bool, Progress) {
         let handover = self.handover;
         let mut state = handover.state();
@@ -74,9 +77,10 @@ impl<T: Transport> Holding<'_, T> {
             state.input = Input::Flowing;
         }
         let (goes_on, stalled) = self.place(&mut state);
+        handover.note(&state);
         let progress = Progress {
             sent: count,
-            queued: handover.note_queued(&state),
+            queued: state.outbox.queued(),
             has_wanted_room: room.is_wanted,
             resumes_input,
             stalled,
@@ -84,66 +88,84 @@ impl<T: Transport> Holding<'_, T> {
         (goes_on, progress)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
         let handover = self.handover;
         let mut state = handover.state();
         let placed = self.place(&mut state);
-        handover.note_queued(&state);
+        handover.note(&state);
         placed
     }
 
     /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
         let Some(mut wire) = self.wire.take() else {
             return (false, None);
         };
-        let mut stalled = None;
         if wire.is_idle() {
-            let frames = match state.expected {
-                0 if state.outbox.has_output() => state.outbox.take(),
-                _ => None,
-            };
-            if let Some(frames) = frames {
-                wire.load(frames);
+            if state.expected == 0 && state.outbox.has_output() && wire.load(&mut state.outbox) {
                 self.has_asked_again = false;
                 self.is_stall_told = false;
                 self.wire = Some(wire);
                 return (true, None);
             }
             state.place = Place::Free(wire);
+            self.tell_expected(state);
+            (false, None)
         } else {
-            let has_room_come = match &mut state.place {
-                Place::Held { has_room_come } => std::mem::take(has_room_come),
-                _ => false,
-            };
-            let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
-            if is_asked && !wire.is_lost() {
-                self.wire = Some(wire);
-                return (true, None);
-            }
-            stalled = (!self.is_stall_told).then(|| wire.send_deadline());
-            state.place = Place::Stalled(wire);
+            self.place_full(state, wire)
         }
+    }
+
+    /// The same, of a wire whose transport holds a part, or is broken.
+    #[cold]
+    fn place_full(
+        &mut self,
+        state: &mut State<T>,
+        wire: Box<Wire<T>>,
+    ) -> (bool, Option<Option<Instant>>) {
+        let has_room_come = match &mut state.place {
+            Place::Held { has_room_come } => std::mem::take(has_room_come),
+            _ => false,
+        };
+        let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
+        if is_asked && !wire.is_lost() {
+            self.wire = Some(wire);
+            return (true, None);
+        }
+        let stalled = (!self.is_stall_told).then(|| wire.send_deadline());
+        state.place = Place::Stalled(wire);
+        self.tell_expected(state);
+        (false, stalled)
+    }
+
+    fn tell_expected(&self, state: &State<T>) {
         if state.expected > 0 {
             self.handover.wire_is_back.notify_all();
         }
-        (false, stalled)
     }
 }
 
 impl<T: Transport> Drop for Holding<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        // Put back without another word to the transport, which may be what has panicked.
-        let Some(wire) = self.wire.take() else {
-            return;
-        };
+        if let Some(wire) = self.wire.take() {
+            self.put_back_in_panic(wire);
+        }
+    }
+}
+
+impl<T: Transport> Holding<'_, T> {
+    /// Puts the wire back without another word to the transport, which may be what has panicked.
+    #[cold]
+    fn put_back_in_panic(&self, wire: Box<Wire<T>>) {
         let mut state = self.handover.state();
         state.place = match wire.is_idle() {
             true => Place::Free(wire),
             false => Place::Stalled(wire),
         };
+        self.handover.note(&state);
         self.handover.wire_is_back.notify_all();
     }
 }

@@ -123,7 +123,10 @@ impl Model {
     /// The peer takes everything from now on; the poller says so once.
     fn room_comes(&self, tell: impl Fn(Progress)) {
         lock(&self.pipe).room = usize::MAX;
-        self.write(self.handover.resume(), tell);
+        // As a session does. The kernel's locks are between a write and the event of its room, as the pipe's is here.
+        if !self.handover.is_at_rest() {
+            self.write(self.handover.resume(), tell);
+        }
     }
 
     fn taken(&self) -> usize {

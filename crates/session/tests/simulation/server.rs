@@ -417,7 +417,7 @@ impl Driven for Turns<'_> {
         }
         server.world.tell(|| format!("a turn says {wait:?}"));
         match wait {
-            Wait::Again => {}
+            Wait::Again | Wait::For { is_new: false, .. } => {}
             Wait::For { deadline, .. } => server.set_timer(deadline),
             Wait::Ended => {
                 if let Some(socket) = self.session.take_transport() {
@@ -440,7 +440,7 @@ impl Application for Server {
         self.in_callback("on_open", |session| self.act(session));
     }
 
-    fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+    fn on_message(&self, kind: MessageKind, payload: &mut [u8], _: Instant) -> Instant {
         self.gives_way();
         self.in_callback("on_message", |session| {
             self.promises.application_got(kind, payload);
@@ -449,6 +449,7 @@ impl Application for Server {
             }
             self.act(session);
         });
+        self.now()
     }
 
     fn on_writable(&self) {

@@ -285,9 +285,10 @@ impl Application for Table {
         self.call(Call::Open);
     }
 
-    fn on_message(&self, _: MessageKind, payload: &mut [u8]) {
+    fn on_message(&self, _: MessageKind, payload: &mut [u8], _: Instant) -> Instant {
         self.stumble(Misstep::OnMessage);
         self.call(Call::Message(String::from_utf8(payload.to_vec()).unwrap()));
+        self.now()
     }
 
     fn on_writable(&self) {

@@ -6,7 +6,7 @@ use crate::budget::{MessageBudget, Share};
 use crate::close::{CloseFrame, ReservedCloseCodes};
 use crate::error::ProtocolError;
 use crate::extension::permessage_deflate::{Agreed, CodecPool};
-use crate::frame::{FrameDecoder, Role};
+use crate::frame::{FrameDecoder, Role, apply_mask};
 use crate::message::{Assembled, MessageAssembler, MessageKind};
 
 /// What a [`Receiver`] has to know.
@@ -141,6 +141,44 @@ impl Receiver {
         self.is_finished
     }
 
+    /// The short way of most messages: when the input begins with an uncompressed message of one frame from a client, that
+    /// is whole and good and behind nothing unfinished, its place in the input, which it is consumed up to. `None`, and
+    /// nothing has changed: what there is, [`receive`](Self::receive) says.
+    #[inline]
+    pub fn whole_message(&mut self, input: &mut [u8]) -> Option<(MessageKind, Range<usize>)> {
+        if self.is_finished || !self.decoder.is_before_client_frame() {
+            return None;
+        }
+        let &[first, second, third, fourth, ..] = &*input else {
+            return None;
+        };
+        let kind = match first {
+            0x81 => MessageKind::Text,
+            0x82 => MessageKind::Binary,
+            _ => return None,
+        };
+        let (start, length) = match second {
+            0x80..=0xfd => (6, usize::from(second & 0x7f)),
+            0xfe => (8, usize::from(u16::from_be_bytes([third, fourth]))),
+            _ => return None,
+        };
+        // 126 to 65535 is what the two bytes are for.
+        let is_minimal = start == 6 || length > 125;
+        if !is_minimal || !self.assembler.would_take(length) {
+            return None;
+        }
+        let (header, rest) = input.split_at_mut_checked(start)?;
+        let payload = rest.get_mut(..length)?;
+        let key = *header.last_chunk()?;
+        apply_mask(payload, key, 0);
+        if MessageAssembler::check_whole(kind, payload).is_err() {
+            // As it was.
+            apply_mask(payload, key, 0);
+            return None;
+        }
+        Some((kind, start..start + length))
+    }
+
     fn advance(&mut self, input: &mut [u8]) -> Result<(usize, Option<Found>), ProtocolError> {
         let mut consumed = 0;
         for _ in 0..Self::MOST_FRAMES {
@@ -222,6 +260,7 @@ impl Receiver {
     }
 
     /// The one way out for every fault of the peer.
+    #[cold]
     fn fail(&mut self, consumed: usize, error: ProtocolError) -> (usize, Option<Event<'static>>) {
         self.finish();
         (consumed, Some(Event::Failed(error)))

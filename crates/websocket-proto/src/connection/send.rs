@@ -109,6 +109,21 @@ impl Sender {
         compression: Compression,
         out: &mut Vec<u8>,
     ) -> Result<(), LocalError> {
+        if self.is_plain()
+            && let Ok(length) = u16::try_from(payload.len())
+        {
+            // The short way of most messages, which is there to be short.
+            check_text(kind, payload)?;
+            let [high, low] = length.to_be_bytes();
+            let first = 0x80 | kind.opcode() as u8;
+            out.reserve(4 + payload.len());
+            match length {
+                0..=125 => out.extend_from_slice(&[first, low]),
+                _ => out.extend_from_slice(&[first, 126, high, low]),
+            }
+            out.extend_from_slice(payload);
+            return Ok(());
+        }
         let header = self.message_header(kind, payload.len())?;
         check_text(kind, payload)?;
         match (&mut self.deflater, compression) {
@@ -116,6 +131,15 @@ impl Sender {
             _ => self.append(&header, payload, out),
         }
         Ok(())
+    }
+
+    /// Whether a message goes out as it is, behind a header without a mask.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        !self.is_close_sent
+            && self.unfinished.is_none()
+            && self.mask.is_none()
+            && self.deflater.is_none()
     }
 
     /// Sends one fragment of a message, uncompressed (RFC 6455 §5.4). The first one after a whole message

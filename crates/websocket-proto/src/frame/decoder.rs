@@ -51,6 +51,12 @@ impl FrameDecoder {
         self.role
     }
 
+    /// Whether what comes next is a frame of a client's, from its first byte on.
+    #[inline]
+    pub(crate) fn is_before_client_frame(&self) -> bool {
+        self.payload.is_none() && self.begun_len == 0 && self.role == Role::Server
+    }
+
     /// Whether a frame header is what comes next or is under way.
     #[inline]
     pub fn is_in_header(&self) -> bool {

@@ -55,12 +55,28 @@ pub fn frame_with(role: Role, fin: bool, rsv1: bool, opcode: Opcode, payload: &[
     bytes
 }
 
-/// Hands one piece of input over; all its events.
+/// Hands one piece of input over; all its events. Whole messages go the short way, as in a session.
 pub fn feed(receiver: &mut Receiver, piece: &[u8]) -> Vec<Seen> {
+    feed_by(receiver, piece, true)
+}
+
+/// The same, with the short way or without.
+pub fn feed_by(receiver: &mut Receiver, piece: &[u8], has_short_way: bool) -> Vec<Seen> {
     let mut piece = piece.to_vec();
     let mut rest = &mut piece[..];
     let mut events = Vec::new();
     while !rest.is_empty() {
+        let before = rest.to_vec();
+        if has_short_way && let Some((kind, place)) = receiver.whole_message(rest) {
+            let (consumed, bytes) = (place.end, rest[place].to_vec());
+            events.push(message(kind, bytes));
+            rest = &mut rest[consumed..];
+            continue;
+        }
+        assert_eq!(
+            rest, before,
+            "the short way changes nothing but whole messages"
+        );
         let (consumed, event) = receiver.receive(rest);
         assert!(consumed > 0, "no progress");
         events.extend(event.map(|event| match event {
@@ -69,10 +85,7 @@ pub fn feed(receiver: &mut Receiver, piece: &[u8]) -> Vec<Seen> {
                 if let Payload::Owned(buffer) = payload {
                     receiver.recycle(buffer);
                 }
-                match kind {
-                    MessageKind::Text => Seen::Text(String::from_utf8(bytes).expect("UTF-8")),
-                    MessageKind::Binary => Seen::Binary(bytes),
-                }
+                message(kind, bytes)
             }
             Event::Ping(payload) => Seen::Ping(payload.to_vec()),
             Event::Pong(payload) => Seen::Pong(payload.to_vec()),
@@ -82,6 +95,13 @@ pub fn feed(receiver: &mut Receiver, piece: &[u8]) -> Vec<Seen> {
         rest = &mut rest[consumed..];
     }
     events
+}
+
+fn message(kind: MessageKind, bytes: Vec<u8>) -> Seen {
+    match kind {
+        MessageKind::Text => Seen::Text(String::from_utf8(bytes).expect("UTF-8")),
+        MessageKind::Binary => Seen::Binary(bytes),
+    }
 }
 
 /// Asserts the events of a stream in one piece and cut into pieces of each small size.
@@ -95,12 +115,15 @@ pub fn assert_events(role: Role, max_message_size: u64, stream: &[u8], expected:
 #[track_caller]
 pub fn assert_events_of(new: impl Fn() -> Receiver, stream: &[u8], expected: &[Seen]) {
     let sizes = (1..=stream.len().min(20)).chain([stream.len().max(1)]);
-    for size in sizes {
+    for (size, has_short_way) in sizes.flat_map(|size| [(size, true), (size, false)]) {
         let mut receiver = new();
         let events: Vec<Seen> = stream
             .chunks(size)
-            .flat_map(|piece| feed(&mut receiver, piece))
+            .flat_map(|piece| feed_by(&mut receiver, piece, has_short_way))
             .collect();
-        assert_eq!(events, expected, "pieces of {size}");
+        assert_eq!(
+            events, expected,
+            "pieces of {size}, the short way: {has_short_way}"
+        );
     }
 }
