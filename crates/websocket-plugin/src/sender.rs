@@ -188,7 +188,7 @@ impl Sender {
         self.set(Timer::Plain, Some(after))
     }
 
-    /// Takes the timer back. A call that has begun on another thread is too late to stop.
+    /// Takes the timer back. A call of the plugin's that has begun on another thread is too late to stop.
     pub fn clear_timer(&self) {
         let _ = self.set(Timer::Plain, None);
     }
@@ -210,6 +210,7 @@ impl Sender {
         if after.is_some_and(is_too_long) {
             return Err(SendError::Invalid);
         }
+        // Held over the server's call; see `arm_next_timer`.
         let mut timers = self.timers();
         match timers.set(timer, after, Instant::now()) {
             // Asked all the same, so that a closed connection says so.
@@ -246,8 +247,9 @@ impl Sender {
 
     /// Asks the server for the next of them.
     pub(crate) fn arm_next_timer(&self) {
-        let next = self.timers().next(Instant::now());
-        if let Some(next) = next {
+        // Held over the server's call, as in `set`: the server hears of two in the order in which they were made.
+        let mut timers = self.timers();
+        if let Some(next) = timers.next(Instant::now()) {
             let _ = self.arm(next);
         }
     }
