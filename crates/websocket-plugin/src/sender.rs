@@ -7,7 +7,6 @@ use core::time::Duration;
 use std::ffi::CString;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use crate::abi::{
     MESSAGE_TYPE_BINARY, MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG, MESSAGE_TYPE_TEXT,
@@ -18,6 +17,7 @@ use crate::asynchronous::{AsyncSender, Ready, Room};
 use crate::callback::Callback;
 use crate::gate::Gated;
 use crate::host::Host;
+use crate::now::now;
 use crate::plugin::Message;
 use crate::query;
 use crate::timers::{Timer, Timers};
@@ -212,13 +212,13 @@ impl Sender {
         }
         // Held over the server's call; see `arm_next_timer`.
         let mut timers = self.timers();
-        match timers.set(timer, after, Instant::now()) {
+        match timers.set(timer, after, now()) {
             // Asked all the same, so that a closed connection says so.
             None => self.call(|_| ()),
             Some(next) => match self.arm(next) {
                 Ok(()) => Ok(()),
                 Err(error) => {
-                    timers.set(timer, None, Instant::now());
+                    timers.set(timer, None, now());
                     Err(error)
                 }
             },
@@ -242,14 +242,14 @@ impl Sender {
 
     /// The timers that a call of `on_timer` is for.
     pub(crate) fn take_due_timers(&self) -> Vec<Timer> {
-        self.timers().take_due(Instant::now())
+        self.timers().take_due(now())
     }
 
     /// Asks the server for the next of them.
     pub(crate) fn arm_next_timer(&self) {
         // Held over the server's call, as in `set`: the server hears of two in the order in which they were made.
         let mut timers = self.timers();
-        if let Some(next) = timers.next(Instant::now()) {
+        if let Some(next) = timers.next(now()) {
             let _ = self.arm(next);
         }
     }

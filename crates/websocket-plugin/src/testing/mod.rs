@@ -53,6 +53,7 @@ pub use received::Received;
 pub use request::Request;
 
 use crate::abi::{WEBSOCKET_CONNECT_ERROR, WebSocketOption, WebSocketPlugin};
+use crate::now::virtual_clock;
 use peer::Peer;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -133,6 +134,7 @@ impl World {
             !plugin.is_null(),
             "the plugin could not be made: its expression panicked"
         );
+        virtual_clock::start();
         World {
             plugin,
             options: RefCell::default(),
@@ -280,6 +282,7 @@ impl World {
     }
 
     fn tell_time(&self) {
+        virtual_clock::set(self.now.get());
         for peer in &*self.peers.borrow() {
             peer.set_now(self.now.get());
         }
@@ -362,5 +365,6 @@ impl Drop for World {
             // SAFETY: once, at the end.
             unsafe { destroy(self.plugin) }
         }
+        virtual_clock::stop();
     }
 }
