@@ -151,8 +151,9 @@ impl Plugin for Diary {
         write_down(format!("open {count} {:?}", peer.send_text("hello")));
     }
 
-    fn message(&self, count: &mut u32, _: &Sender, message: Message<'_>) {
+    fn message(&self, count: &mut u32, peer: &Sender, message: Message<'_>) {
         *count += 1;
+        peer.set_timer(Duration::ZERO).unwrap();
         write_down(format!("message {count} {message:?}"));
     }
 
@@ -570,6 +571,15 @@ fn several_timers_share_the_one_of_the_server() {
         panic!("no timer: {:?}", mock.calls());
     };
     assert!((60_000..90_000).contains(&rest), "{rest}");
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn a_plugin_that_has_set_no_timer_is_not_called_for_one() {
+    let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
+    let private = plugin.connect(&mock);
+    plugin.timer(private, &mock);
+    assert_eq!(mock.calls(), []);
     plugin.disconnect(private, &mock);
 }
 
