@@ -63,11 +63,6 @@ impl Host {
         Ok(Self { server })
     }
 
-    /// Whether both are of the same connection, or of the same process.
-    pub(crate) fn is(self, other: Self) -> bool {
-        ptr::eq(self.server, other.server)
-    }
-
     /// What `on_connect` returns when the plugin has failed: a server without `close_with` would take the value for an
     /// acceptance.
     pub(crate) unsafe fn connect_error(self) -> *mut c_void {

@@ -14,7 +14,7 @@ use crate::abi::{
     WEBSOCKET_SEND_WOULD_BLOCK,
 };
 use crate::asynchronous::{AsyncSender, Ready, Room};
-use crate::callback::Callback;
+use crate::callback::{Callback, Identity};
 use crate::gate::Gated;
 use crate::host::Host;
 use crate::now::now;
@@ -305,8 +305,8 @@ impl Sender {
 
     /// The table, when a callback of this connection runs on this thread, so that it is alive.
     fn in_own_callback(&self) -> Option<Host> {
-        let running = Callback::running()?.host()?;
-        running.is(self.shared.gated.host()).then_some(running)
+        let running = Callback::running()?;
+        running.is_of(self.identity()).then(|| self.host())
     }
 
     /// # Safety
@@ -328,6 +328,11 @@ impl Sender {
     pub(crate) fn end(&self) {
         self.shared.room.end();
         self.shared.gated.shut();
+    }
+
+    /// The connection that it sends to.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity(Arc::as_ptr(&self.shared).cast())
     }
 
     /// The table, for a running callback.

@@ -609,3 +609,63 @@ fn the_request_stays_readable_in_callbacks() {
     );
     plugin.disconnect(private, &mock);
 }
+
+/// Keeps the sender of its first connection, and says what that one knows in the callbacks of others.
+struct Stale;
+
+static FIRST: Mutex<Option<Sender>> = Mutex::new(None);
+
+impl Plugin for Stale {
+    type Connection = ();
+
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
+        let mut first = FIRST.lock().unwrap();
+        first.get_or_insert_with(|| handshake.sender().clone());
+        Ok(())
+    }
+
+    fn message(&self, (): &mut (), peer: &Sender, _: Message<'_>) {
+        let first = FIRST.lock().unwrap();
+        let (user, header) = first
+            .as_ref()
+            .map(|first| (first.user(), first.header("X-A")))
+            .unwrap();
+        let found = format!(
+            "{:?} {:?}, {:?} {:?}",
+            user,
+            header,
+            peer.user(),
+            peer.header("X-A")
+        );
+        peer.send_text(&found).unwrap();
+    }
+}
+
+export_plugin!(connection_stale_init, Stale);
+
+#[test]
+fn a_sender_that_is_left_over_does_not_tell_of_who_has_its_memory() {
+    let plugin = Loaded::new(connection_stale_init);
+    let mock = Mock::new()
+        .with_variable("REMOTE_USER", b"ada")
+        .with_header("X-A", b"a");
+    let (table, private) = (mock.server(), plugin.connect(&mock));
+    plugin.text(private, &mock, "who");
+    plugin.disconnect(private, &mock);
+
+    // The same table again, as an allocator gives it out again.
+    let mock = mock
+        .with_variable("REMOTE_USER", b"bob")
+        .with_header("X-A", b"b");
+    assert_eq!(mock.server(), table);
+    let private = plugin.connect(&mock);
+    plugin.text(private, &mock, "who");
+    plugin.disconnect(private, &mock);
+    assert_eq!(
+        sent(&mock),
+        [
+            r#"Some("ada") Some("a"), Some("ada") Some("a")"#,
+            r#"None None, Some("bob") Some("b")"#,
+        ]
+    );
+}
