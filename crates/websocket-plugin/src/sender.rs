@@ -71,7 +71,7 @@ impl Sender {
 
     /// Sends a message without compressing it, even where `WebSocketCompression` is `On`: because it
     /// is compressed already, as images are, or because it holds a secret beside what somebody else
-    /// has chosen.
+    /// has chosen. To an older server, which compresses nothing, it is a message like any other.
     pub fn send_uncompressed(&self, message: Message<'_>) -> Result<(), SendError> {
         self.transmit(
             message_type(message) | MESSAGE_TYPE_UNCOMPRESSED,

@@ -304,6 +304,7 @@ impl Plugin for Everything {
 
     fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
         let _ = (peer.try_send(message), peer.send(message));
+        let _ = peer.send_uncompressed(Message::Binary(b"image"));
         if let Ok(mut writer) = peer.text_writer() {
             let _ = writer.write("part");
         }
@@ -341,6 +342,15 @@ fn a_shorter_table_is_used_as_far_as_it_goes() {
             "{length}"
         );
         let has_close_with = length > WEBSOCKET_SERVER_SIZE_C_MODULE;
+        // Without `close_with` a type with a flag is a close.
+        let image = match has_close_with {
+            true => MESSAGE_TYPE_BINARY | MESSAGE_TYPE_UNCOMPRESSED,
+            false => MESSAGE_TYPE_BINARY,
+        };
+        assert!(
+            calls.contains(&Call::Send(image, b"image".to_vec())),
+            "{length}"
+        );
         assert_eq!(
             calls.contains(&Call::CloseWith(4000, "bye".to_owned())),
             has_close_with
