@@ -86,6 +86,12 @@ impl Callback {
         self.connection == Some(connection)
     }
 
+    /// Runs foreign code on the way of what must go on. A panic is logged as the running callback's.
+    pub(crate) fn shelter(name: &'static str, f: impl FnOnce()) {
+        let callback = Self::running().unwrap_or(Self::new("a plugin", name));
+        Self { name, ..callback }.run(f);
+    }
+
     /// Runs code of the plugin's. `None` when it panicked, which is logged.
     ///
     /// Whoever calls this must not use what `f` borrowed as if it were whole.

@@ -172,7 +172,7 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
         None => failed,
     };
     // There is no `on_disconnect`, and the plugin may have given its sender away.
-    sender.end();
+    callback.run(|| sender.end());
     refusal
 }
 
@@ -342,9 +342,9 @@ pub(crate) unsafe extern "C" fn on_disconnect<E: Exported>(
     let Live {
         connection, sender, ..
     } = *live;
-    sender.end();
     // SAFETY: this is the callback, and the table is alive until it returns.
     let callback = unsafe { Callback::of_connection(&sender, E::export().init(), "on_disconnect") };
+    callback.run(|| sender.end());
     // After a panic, too: what other connections know of this one must go, exactly once. A second panic ends here.
     callback.run(|| connection.disconnect());
 }

@@ -325,9 +325,11 @@ impl Sender {
 
     /// Ends all use of the server's table: later calls say `Closed`, and this one waits for those
     /// under way. The server releases them before it calls `on_disconnect`.
+    ///
+    /// Foreign code runs in it: who waits for room is woken.
     pub(crate) fn end(&self) {
-        self.shared.room.end();
         self.shared.gated.shut();
+        self.shared.room.end();
     }
 
     /// The connection that it sends to.
