@@ -15,6 +15,7 @@ use websocket_proto::{CloseCode, CloseFrame};
 use crate::command_line::Options;
 use crate::connection::Connection;
 use crate::loading::Image;
+use crate::running::{Begun, Running};
 use crate::terminal::Terminal;
 
 /// A loaded plugin, and what is open of it. When the last connection has gone, it ends: `child_stop`, `destroy`.
@@ -23,8 +24,11 @@ pub struct Generation {
     has_changed: Condvar,
     options: Arc<Options>,
     process: ProcessTable<PluginProcess>,
+    running: Arc<Running>,
     /// Before the image: the file goes when nobody has it mapped.
     plugin: Plugin,
+    /// After the plugin, which calls its `destroy` when it goes.
+    destroying: Option<Begun>,
     _image: Image,
 }
 
@@ -35,13 +39,19 @@ impl Generation {
         file: &Path,
         init: &str,
         options: Arc<Options>,
+        running: &Arc<Running>,
         terminal: &Arc<Terminal>,
     ) -> Result<Arc<Self>, String> {
-        let plugin = image.load(file, init)?;
+        let plugin = {
+            let _begun = running.begin("the init function", None);
+            image.load(file, init)?
+        };
+        let configuring = running.begin("configure", None);
         let pairs = options.iter().map(|(name, value)| (&**name, &**value));
         // SAFETY: nobody else has the plugin yet.
         unsafe { plugin.configure(pairs) }
             .map_err(|defect| format!("the plugin does not take its options: {defect}"))?;
+        drop(configuring);
         let generation = Generation {
             connections: Mutex::default(),
             has_changed: Condvar::new(),
@@ -50,10 +60,13 @@ impl Generation {
                 terminal: Arc::clone(terminal),
             }),
             options,
+            running: Arc::clone(running),
             plugin,
+            destroying: None,
             _image: image,
         };
         let generation = Arc::new(generation);
+        let _begun = running.begin("child_start", None);
         // SAFETY: the first call; the table stays where it is until `drop` has called child_stop.
         unsafe { generation.plugin.child_start(generation.process.as_ptr()) };
         Ok(generation)
@@ -67,6 +80,11 @@ impl Generation {
     /// Its options.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// A callback begins, of this connection.
+    pub fn begin_callback(&self, name: &'static str, connection: u64) -> Begun {
+        self.running.begin(name, Some(connection))
     }
 
     /// A connection begins, whose plugin is about to be asked.
@@ -132,7 +150,10 @@ impl Process for PluginProcess {
 
 impl Drop for Generation {
     fn drop(&mut self) {
+        let stopping = self.running.begin("child_stop", None);
         // SAFETY: once, after child_start; each connection owns its generation, so that the last on_disconnect is over.
         unsafe { self.plugin.child_stop(true) };
+        drop(stopping);
+        self.destroying = Some(self.running.begin("destroy", None));
     }
 }

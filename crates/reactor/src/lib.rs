@@ -125,6 +125,7 @@ pub use crate::readiness::Readiness;
 pub use crate::registration::Registration;
 pub use crate::source::Source;
 pub use crate::stopped::Stopped;
+pub use crate::sys::SignalMask;
 pub use crate::turn::Turn;
 
 mod batch;
