@@ -398,3 +398,49 @@ def test_ws_360_22_a_plugin_that_hangs_while_it_begins_can_be_ended(tmp_path):
         process.kill()
         process.wait()
     assert b"[warn] child_start has not returned" in log.read_bytes()
+
+
+# Copies of the file
+
+def test_ws_360_23_a_copy_is_in_a_folder_that_is_nobody_elses(host, tmp_path):
+    place = tmp_path / "copies"
+    place.mkdir()
+    host(*plugin_of("rpc"), "--watch", environment={"TMPDIR": str(place)})
+    [folder] = place.iterdir()
+    assert folder.is_dir() and not folder.is_symlink()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [copy.name for copy in folder.iterdir()] == ["rpc.so"]
+
+
+def test_ws_360_24_a_folder_that_may_hold_no_programs_is_no_obstacle(host, tmp_path, monkeypatch):
+    place, plugin, wrapper = tmp_path / "noexec", tmp_path / "rpc.so", tmp_path / "plugin-host"
+    place.mkdir()
+    shutil.copyfile(plugin_of("rpc")[0], plugin)
+    # In a mount namespace of its own, which goes with the process.
+    mount = f"mount -t tmpfs -o noexec tmpfs {place}"
+    wrapper.write_text(f"""#!/bin/sh
+exec unshare --mount sh -c '{mount} && exec "$@"' sh {settings.PLUGIN_HOST} "$@"
+""")
+    wrapper.chmod(0o755)
+    if subprocess.run(["unshare", "--mount", *mount.split()], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    monkeypatch.setattr(settings, "PLUGIN_HOST", wrapper)
+    running = host(str(plugin), "rpc_init", "--watch", environment={"TMPDIR": str(place)})
+    with running.open() as client:
+        client.send_frame(TEXT, "echo unharmed")
+        assert client.receive_message().text == "unharmed"
+        client.close_properly()
+    [copy] = tmp_path.glob("plugin-host-*")
+    assert running.stop() == 0
+    assert not copy.exists()
+
+
+# Refusals
+
+def test_ws_360_25_a_refusal_reaches_a_client_that_sends_on(host):
+    running = host(*plugin_of("rpc"))
+    with running.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                    b"Content-Length: 1000000\r\n\r\n" + bytes(1_000_000))
+        assert client.receive_to_eof().startswith(b"HTTP/1.1 400 ")

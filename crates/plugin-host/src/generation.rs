@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,9 +11,9 @@ use session::sync::lock;
 use session::{ClosedBy, Ending};
 use websocket_proto::{CloseCode, CloseFrame};
 
-use crate::command_line::Options;
+use crate::command_line::{Options, Settings};
 use crate::connection::Connection;
-use crate::loading::Image;
+use crate::loading::{self, PrivateCopy};
 use crate::running::{Begun, Running};
 use crate::terminal::Terminal;
 
@@ -25,26 +24,24 @@ pub struct Generation {
     options: Arc<Options>,
     process: ProcessTable<PluginProcess>,
     running: Arc<Running>,
-    /// Before the image: the file goes when nobody has it mapped.
+    /// Before the copy: the file goes when nobody has it mapped.
     plugin: Plugin,
     /// After the plugin, which calls its `destroy` when it goes.
     destroying: Option<Begun>,
-    _image: Image,
+    _copy: Option<PrivateCopy>,
 }
 
 impl Generation {
     /// Loads the plugin, has it check its options, and begins.
     pub fn begin(
-        image: Image,
-        file: &Path,
-        init: &str,
-        options: Arc<Options>,
+        settings: &Settings,
         running: &Arc<Running>,
         terminal: &Arc<Terminal>,
     ) -> Result<Arc<Self>, String> {
-        let plugin = {
+        let options = Arc::new(settings.options.clone());
+        let (plugin, copy) = {
             let _begun = running.begin("the init function", None);
-            image.load(file, init)?
+            loading::load(&settings.file, &settings.init, settings.is_watched)?
         };
         let configuring = running.begin("configure", None);
         let pairs = options.iter().map(|(name, value)| (&**name, &**value));
@@ -63,7 +60,7 @@ impl Generation {
             running: Arc::clone(running),
             plugin,
             destroying: None,
-            _image: image,
+            _copy: copy,
         };
         let generation = Arc::new(generation);
         let _begun = running.begin("child_start", None);

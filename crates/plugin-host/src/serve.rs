@@ -21,7 +21,6 @@ use websocket_proto::{CloseCode, MessageBudget};
 use crate::command_line::Settings;
 use crate::generation::Generation;
 use crate::host::Host;
-use crate::loading::Image;
 use crate::running::Running;
 use crate::script::Script;
 use crate::terminal::Terminal;
@@ -44,7 +43,7 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
     // From here on threads get no signals, those of the plugin's included, as under httpd.
     let _mask = SignalMask::block();
     let seen = Seen::of(&settings.file);
-    let generation = load(&settings, &running, &terminal, 0)?;
+    let generation = Generation::begin(&settings, &running, &terminal)?;
     let port = match script {
         // Two that play at once must not meet.
         Some(_) => 0,
@@ -90,27 +89,6 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
     Ok(code)
 }
 
-fn load(
-    settings: &Settings,
-    running: &Arc<Running>,
-    terminal: &Arc<Terminal>,
-    number: u64,
-) -> Result<Arc<Generation>, String> {
-    let image = match settings.is_watched {
-        true => Image::copy(&settings.file, number)?,
-        false => Image::File,
-    };
-    let options = Arc::new(settings.options.clone());
-    Generation::begin(
-        image,
-        &settings.file,
-        &settings.init,
-        options,
-        running,
-        terminal,
-    )
-}
-
 fn accept(host: &Arc<Host>, listener: &TcpListener) {
     for socket in listener.incoming() {
         match socket {
@@ -150,7 +128,6 @@ fn play(host: &Host, script: &Script, address: std::net::SocketAddr) -> ExitCode
 
 /// Waits for a signal, and says which; looks at the file meanwhile, when that is wanted.
 fn watch(host: &Host, signal: &mpsc::Receiver<i32>, mut loaded: Option<Seen>) -> i32 {
-    let mut number = 0;
     let mut before = loaded;
     loop {
         if !host.settings.is_watched {
@@ -166,16 +143,15 @@ fn watch(host: &Host, signal: &mpsc::Receiver<i32>, mut loaded: Option<Seen>) ->
         // Two looks the same: a compiler may still be writing.
         if now.is_some() && now != loaded && now == before {
             loaded = now;
-            number += 1;
-            reload(host, number);
+            reload(host);
         }
         before = now;
     }
 }
 
 /// Takes the new file, if it is any good; the old one goes on until then.
-fn reload(host: &Host, number: u64) {
-    match load(&host.settings, &host.running, &host.terminal, number) {
+fn reload(host: &Host) {
+    match Generation::begin(&host.settings, &host.running, &host.terminal) {
         Ok(new) => {
             let old = lock(&host.generation).replace(new);
             host.terminal.say(Level::Notice, &"the new file is loaded");
