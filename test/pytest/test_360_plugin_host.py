@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import settings
-from harness.pluginhost import PluginHost, plugin_of
+from harness.pluginhost import PluginHost, Site, plugin_of
 from harness.rawclient import CLOSE, TEXT, frame
 from harness.scripted import ask, scripts
 from harness.waiting import PATIENCE, eventually
@@ -444,3 +444,16 @@ def test_ws_360_25_a_refusal_reaches_a_client_that_sends_on(host):
                     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                     b"Content-Length: 1000000\r\n\r\n" + bytes(1_000_000))
         assert client.receive_to_eof().startswith(b"HTTP/1.1 400 ")
+
+
+# The harness
+
+def test_ws_360_26_hosts_that_share_a_log_keep_each_others_lines():
+    site = Site({"/a": plugin_of("rpc"), "/b": plugin_of("rpc")})
+    try:
+        ports = re.findall(r"ws://127\.0\.0\.1:(\d+)/", site.error_log.tail())
+        assert ports == [str(site.hosts[path].port) for path in ("/a", "/b")]
+        site.stop()
+    finally:
+        site.stop()
+        site.remove()
