@@ -30,7 +30,8 @@
 //!
 //! The plugin is called as a server calls it, through its init function. Nothing happens by itself: each call of a test
 //! runs the callbacks that it leads to, on the test's thread, and returns when they have. The clock stands still until
-//! [`World::advance`].
+//! [`World::advance`]. (Timers of a [`Process`](crate::Process) are not of it: they go by the machine's clock, on their own
+//! thread.)
 //!
 //! A plugin's own threads run as they do anywhere; [`Client::next`] waits for what they send.
 //!
