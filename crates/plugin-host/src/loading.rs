@@ -91,8 +91,8 @@ fn begin(library: Library, file: &Path, init: &str) -> Result<Plugin, String> {
 }
 
 impl PrivateCopy {
-    /// Copies `file` into a new folder in `place`, under a name that no load has had and nobody can foresee: what somebody
-    /// has put there before is not written to.
+    /// Copies `file` into a new folder in `place`, under a name that no load has had. The folder is made, never taken over:
+    /// what somebody has put there before, a link included, is not written to.
     fn make(file: &Path, place: &Path) -> io::Result<Self> {
         let folder = loop {
             let folder = place.join(format!("plugin-host-{:016x}", fastrand::u64(..)));
