@@ -5,11 +5,12 @@ import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness import settings
-from harness.pluginhost import PluginHost, plugin_of
+from harness.pluginhost import PluginHost, Site, plugin_of
 from harness.rawclient import CLOSE, TEXT, frame
 from harness.scripted import ask, scripts
 from harness.waiting import PATIENCE, eventually
@@ -169,7 +170,8 @@ def test_ws_360_08_the_life_of_the_process_is_told_to_the_plugin(host, tmp_path)
         assert ask(client, "echo x") == "x"
         running.process.send_signal(signal.SIGTERM)
         client.expect_close(1001)
-        assert running.stop() == 0
+        # No second signal, which would end it at once.
+        assert running.process.wait(PATIENCE) == 0
     whats = [line.split(" ", 2)[2] for line in record.read_text().splitlines()]
     assert "[info] begun" in running.text()
     assert whats[0].startswith("configure on-child-start=") and whats[1] == "child_start"
@@ -314,3 +316,144 @@ def test_ws_360_18_a_refusal_says_what_the_plugin_says(host):
         fields = scripts(on_connect="reject 429; header_set Retry-After 7; refuse")
         response = client.upgrade("/", fields)
         assert (response.status, response.get("Retry-After")) == (429, "7")
+
+
+# Its end
+
+def blocks(signal_number, status):
+    mask = int(re.search(r"^SigBlk:\s*(\w+)$", status, re.M)[1], 16)
+    return bool(mask >> (signal_number - 1) & 1)
+
+
+def test_ws_360_19_signals_go_to_one_thread_as_under_httpd(host):
+    running = host(*plugin_of("threads"))
+    with running.open() as client:
+        tasks = eventually(
+            lambda: [path.read_text() for path in Path(f"/proc/{running.process.pid}/task").glob("*/status")],
+            "the threads",
+        )
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            assert [blocks(number, status) for status in tasks].count(False) == 1
+        client.close_properly()
+
+
+def begin_a_callback_without_end(running):
+    """A client whose on_message has begun."""
+    client = running.open()
+    client.send_frame(TEXT, "log 6 begun; pause 600000")
+    eventually(lambda: "[info] #1 begun" in running.text(), "the callback's begin")
+    return client
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT),
+])
+def test_ws_360_20_a_second_signal_ends_what_a_callback_keeps_from_its_end(tmp_path, first, second):
+    running = PluginHost(tmp_path, *plugin_of("scripted"))
+    try:
+        with begin_a_callback_without_end(running):
+            running.process.send_signal(first)
+            eventually(lambda: f"{first.name}: closes what is open" in running.text(), "the first signal")
+            assert running.process.poll() is None
+    finally:
+        assert running.stop(second) == 128 + second
+    assert re.search(r"\[warn\] on_message of #1 has not returned for [0-9.]+ s\n", running.text())
+
+
+def test_ws_360_21_a_signal_ends_a_script(tmp_path):
+    script, log = tmp_path / "conversation", tmp_path / "log"
+    script.write_text("connect /\nsend log 6 begun; pause 600000\nwait 600000\n")
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [settings.PLUGIN_HOST, *plugin_of("scripted"), "--script", script], stderr=errors,
+        )
+    try:
+        eventually(lambda: b"[info] #1 begun" in log.read_bytes(), "the callback's begin")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 128 + signal.SIGINT
+    finally:
+        process.kill()
+        process.wait()
+    assert b"[warn] on_message of #1 has not returned" in log.read_bytes()
+
+
+def test_ws_360_22_a_plugin_that_hangs_while_it_begins_can_be_ended(tmp_path):
+    log = tmp_path / "log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [settings.PLUGIN_HOST, *plugin_of("scripted"), "--port", "0",
+             "-o", "on-child-start=log 6 begun; pause 600000"], stderr=errors,
+        )
+    try:
+        eventually(lambda: b"[info] begun" in log.read_bytes(), "the callback's begin")
+
+        def ends():
+            # Two that come at once are one.
+            process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+
+        eventually(ends, "the second signal")
+        assert process.returncode == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+    assert b"[warn] child_start has not returned" in log.read_bytes()
+
+
+# Copies of the file
+
+def test_ws_360_23_a_copy_is_in_a_folder_that_is_nobody_elses(host, tmp_path):
+    place = tmp_path / "copies"
+    place.mkdir()
+    host(*plugin_of("rpc"), "--watch", environment={"TMPDIR": str(place)})
+    [folder] = place.iterdir()
+    assert folder.is_dir() and not folder.is_symlink()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [copy.name for copy in folder.iterdir()] == ["rpc.so"]
+
+
+def test_ws_360_24_a_folder_that_may_hold_no_programs_is_no_obstacle(host, tmp_path, monkeypatch):
+    place, plugin, wrapper = tmp_path / "noexec", tmp_path / "rpc.so", tmp_path / "plugin-host"
+    place.mkdir()
+    shutil.copyfile(plugin_of("rpc")[0], plugin)
+    # In a mount namespace of its own, which goes with the process.
+    mount = f"mount -t tmpfs -o noexec tmpfs {place}"
+    wrapper.write_text(f"""#!/bin/sh
+exec unshare --mount sh -c '{mount} && exec "$@"' sh {settings.PLUGIN_HOST} "$@"
+""")
+    wrapper.chmod(0o755)
+    if subprocess.run(["unshare", "--mount", *mount.split()], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    monkeypatch.setattr(settings, "PLUGIN_HOST", wrapper)
+    running = host(str(plugin), "rpc_init", "--watch", environment={"TMPDIR": str(place)})
+    with running.open() as client:
+        client.send_frame(TEXT, "echo unharmed")
+        assert client.receive_message().text == "unharmed"
+        client.close_properly()
+    [copy] = tmp_path.glob("plugin-host-*")
+    assert running.stop() == 0
+    assert not copy.exists()
+
+
+# Refusals
+
+def test_ws_360_25_a_refusal_reaches_a_client_that_sends_on(host):
+    running = host(*plugin_of("rpc"))
+    with running.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                    b"Content-Length: 1000000\r\n\r\n" + bytes(1_000_000))
+        assert client.receive_to_eof().startswith(b"HTTP/1.1 400 ")
+
+
+# The harness
+
+def test_ws_360_26_hosts_that_share_a_log_keep_each_others_lines():
+    site = Site({"/a": plugin_of("rpc"), "/b": plugin_of("rpc")})
+    try:
+        ports = re.findall(r"ws://127\.0\.0\.1:(\d+)/", site.error_log.tail())
+        assert ports == [str(site.hosts[path].port) for path in ("/a", "/b")]
+        site.stop()
+    finally:
+        site.stop()
+        site.remove()

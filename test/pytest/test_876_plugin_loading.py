@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,8 @@ def python_to_embed():
             "import json, sys, sysconfig; print(json.dumps({**sysconfig.get_config_vars(), "
             "'include': sysconfig.get_paths()['include'], 'prefix': sys.base_prefix}, default=str))"
         )
+        if shutil.which(program) is None:
+            continue
         result = subprocess.run([program, "-c", script], capture_output=True, text=True)
         if result.returncode != 0:
             continue
@@ -233,6 +236,8 @@ int luaopen_doubling(lua_State *lua)
 
 
 def lua_to_embed():
+    if shutil.which("pkg-config") is None:
+        return None
     result = subprocess.run(["pkg-config", "--cflags", "--libs", "lua5.4"],
                             capture_output=True, text=True)
     return result.stdout.split() if result.returncode == 0 else None

@@ -27,6 +27,8 @@ plugin-host: serves one WebSocket plugin without httpd
   -V, --version            the version
 
 Each request is the plugin's, whatever its path and its Origin. Log: standard error.
+SIGINT and SIGTERM end it well; a second one, or one to a script, at once, with the
+status 128 and its number.
 ";
 
 /// What the program is to do.

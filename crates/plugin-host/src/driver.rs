@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::transport::Transport;
 
 /// How long to read what a peer still sends after our end of the connection.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Drives one connection.
 pub struct Driver {

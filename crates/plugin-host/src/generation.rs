@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,9 +11,10 @@ use session::sync::lock;
 use session::{ClosedBy, Ending};
 use websocket_proto::{CloseCode, CloseFrame};
 
-use crate::command_line::Options;
+use crate::command_line::{Options, Settings};
 use crate::connection::Connection;
-use crate::loading::Image;
+use crate::loading::{self, PrivateCopy};
+use crate::running::{Begun, Running};
 use crate::terminal::Terminal;
 
 /// A loaded plugin, and what is open of it. When the last connection has gone, it ends: `child_stop`, `destroy`.
@@ -23,25 +23,32 @@ pub struct Generation {
     has_changed: Condvar,
     options: Arc<Options>,
     process: ProcessTable<PluginProcess>,
-    /// Before the image: the file goes when nobody has it mapped.
+    running: Arc<Running>,
+    /// Before the copy: the file goes when nobody has it mapped.
     plugin: Plugin,
-    _image: Image,
+    /// After the plugin, which calls its `destroy` when it goes.
+    destroying: Option<Begun>,
+    _copy: Option<PrivateCopy>,
 }
 
 impl Generation {
     /// Loads the plugin, has it check its options, and begins.
     pub fn begin(
-        image: Image,
-        file: &Path,
-        init: &str,
-        options: Arc<Options>,
+        settings: &Settings,
+        running: &Arc<Running>,
         terminal: &Arc<Terminal>,
     ) -> Result<Arc<Self>, String> {
-        let plugin = image.load(file, init)?;
+        let options = Arc::new(settings.options.clone());
+        let (plugin, copy) = {
+            let _begun = running.begin("the init function", None);
+            loading::load(&settings.file, &settings.init, settings.is_watched)?
+        };
+        let configuring = running.begin("configure", None);
         let pairs = options.iter().map(|(name, value)| (&**name, &**value));
         // SAFETY: nobody else has the plugin yet.
         unsafe { plugin.configure(pairs) }
             .map_err(|defect| format!("the plugin does not take its options: {defect}"))?;
+        drop(configuring);
         let generation = Generation {
             connections: Mutex::default(),
             has_changed: Condvar::new(),
@@ -50,10 +57,13 @@ impl Generation {
                 terminal: Arc::clone(terminal),
             }),
             options,
+            running: Arc::clone(running),
             plugin,
-            _image: image,
+            destroying: None,
+            _copy: copy,
         };
         let generation = Arc::new(generation);
+        let _begun = running.begin("child_start", None);
         // SAFETY: the first call; the table stays where it is until `drop` has called child_stop.
         unsafe { generation.plugin.child_start(generation.process.as_ptr()) };
         Ok(generation)
@@ -67,6 +77,11 @@ impl Generation {
     /// Its options.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// A callback begins, of this connection.
+    pub fn begin_callback(&self, name: &'static str, connection: u64) -> Begun {
+        self.running.begin(name, Some(connection))
     }
 
     /// A connection begins, whose plugin is about to be asked.
@@ -132,7 +147,10 @@ impl Process for PluginProcess {
 
 impl Drop for Generation {
     fn drop(&mut self) {
+        let stopping = self.running.begin("child_stop", None);
         // SAFETY: once, after child_start; each connection owns its generation, so that the last on_disconnect is over.
         unsafe { self.plugin.child_stop(true) };
+        drop(stopping);
+        self.destroying = Some(self.running.begin("destroy", None));
     }
 }

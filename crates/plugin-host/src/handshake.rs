@@ -1,15 +1,16 @@
 //! Answers a client: an HTTP error, or an upgrade (RFC 6455 §4.2).
 
 use std::ffi::CString;
-use std::io::{self, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
 use loaded_plugin::{PluginPrivate, Verdict};
 use websocket_proto::handshake::SUPPORTED_VERSIONS;
 
 use crate::connection::{Connection, Response};
-use crate::driver::Driver;
+use crate::driver::{Driver, LINGER_TIMEOUT};
 use crate::host::Host;
 use crate::request::Request;
 use crate::transport::Transport;
@@ -20,19 +21,27 @@ pub fn serve(host: &Arc<Host>, mut socket: TcpStream) {
     let number = host.next_number();
     let served = Request::read(&mut socket, &host.settings.variables).and_then(|request| {
         let Some(request) = request else {
-            return refuse(
-                &mut socket,
-                400,
-                &Response::default(),
-                "this is no HTTP request",
-            );
+            let response = Response::default();
+            return refuse(socket, 400, &response, "this is no HTTP request");
         };
         upgrade(host, number, socket, request)
     });
-    if let Err(error) = served {
-        let line = format_args!("gone before the WebSocket was open: {error}");
-        host.terminal.tell(number, Level::Info, &line);
+    match served {
+        Ok(Answer::Opened) => {}
+        Ok(Answer::Refused(socket)) => linger(&socket),
+        Err(error) => {
+            let line = format_args!("gone before the WebSocket was open: {error}");
+            host.terminal.tell(number, Level::Info, &line);
+        }
     }
+}
+
+/// What a client has got.
+enum Answer {
+    /// A WebSocket, which the reactor has.
+    Opened,
+    /// An HTTP error, which it may not have read yet.
+    Refused(TcpStream),
 }
 
 fn upgrade(
@@ -40,26 +49,32 @@ fn upgrade(
     number: u64,
     mut socket: TcpStream,
     mut request: Request,
-) -> io::Result<()> {
+) -> io::Result<Answer> {
     host.terminal.tell(
         number,
         Level::Info,
         &format_args!("asks for {}", request.target()),
     );
     // The tags are those of httpd's log (docs/operations.md).
-    let mut refuse = |tag: &str, status, response: &Response, reason: &str| {
+    let refuse = |socket, tag: &str, status, response: &Response, reason: &str| {
         let line = format_args!("{tag}: refused with {status}: {reason}");
         let level = match tag {
             "WS0206" => Level::Error,
             _ => Level::Info,
         };
         host.terminal.tell(number, level, &line);
-        refuse(&mut socket, status, response, reason)
+        refuse(socket, status, response, reason)
     };
     let plain = Response::default();
     if !request.as_handshake().is_upgrade() {
         let response = plain.with(c"Upgrade", "websocket");
-        return refuse("WS0201", 426, &response, "this address is a WebSocket");
+        return refuse(
+            socket,
+            "WS0201",
+            426,
+            &response,
+            "this address is a WebSocket",
+        );
     }
     let accepted = request.as_handshake().accept().map(|accepted| {
         let subprotocols = accepted.subprotocols.iter();
@@ -75,14 +90,14 @@ fn upgrade(
                 true => plain.with(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS),
                 false => plain,
             };
-            return refuse("WS0202", 400, &response, &error.to_string());
+            return refuse(socket, "WS0202", 400, &response, &error.to_string());
         }
     };
     if request.has_body() {
-        return refuse("WS0202", 400, &plain, "the request has a body");
+        return refuse(socket, "WS0202", 400, &plain, "the request has a body");
     }
     let Some(generation) = host.current() else {
-        return refuse("WS0208", 503, &plain, "plugin-host ends");
+        return refuse(socket, "WS0208", 503, &plain, "plugin-host ends");
     };
     let early = std::mem::take(&mut request.early);
     let connection = Connection::new(host, &generation, number, request, version, subprotocols);
@@ -102,7 +117,7 @@ fn upgrade(
                 "WS0206" => "the plugin failed",
                 _ => "the plugin refused it",
             };
-            return refuse(tag, status, &response, reason);
+            return refuse(socket, tag, status, &response, reason);
         }
     }
     let opened = switch_protocols(&mut socket, &accept, &connection.response())
@@ -115,7 +130,7 @@ fn upgrade(
     host.terminal.tell(number, Level::Info, &"WS0301: open");
     let transport = Transport::new(socket, early, number, Arc::clone(&host.terminal));
     Driver::start(host, &connection, transport);
-    Ok(())
+    Ok(Answer::Opened)
 }
 
 /// Asks the plugin; the error is the tag and the status of its refusal.
@@ -151,11 +166,11 @@ fn switch_protocols(socket: &mut TcpStream, accept: &str, response: &Response) -
 }
 
 fn refuse(
-    socket: &mut TcpStream,
+    mut socket: TcpStream,
     status: u16,
     response: &Response,
     reason: &str,
-) -> io::Result<()> {
+) -> io::Result<Answer> {
     let (kind, body) = match &response.body {
         Some((kind, body)) => (kind.to_string_lossy(), body.clone()),
         None => {
@@ -172,7 +187,27 @@ fn refuse(
     push_fields(&mut head, response);
     head.extend_from_slice(b"\r\n");
     head.extend_from_slice(&body);
-    socket.write_all(&head)
+    socket.write_all(&head)?;
+    Ok(Answer::Refused(socket))
+}
+
+/// Throws away what the client still sends, so that no reset destroys the answer that it has not read yet. When nothing
+/// of the plugin's is held any more: a client that does not close must not keep the plugin from its end.
+fn linger(mut socket: &TcpStream) {
+    let until = Instant::now() + LINGER_TIMEOUT;
+    // It may have been shut already.
+    let _ = socket.shutdown(Shutdown::Write);
+    let mut rest = [0; 4096];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || socket.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match socket.read(&mut rest) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
 }
 
 fn push_fields(head: &mut Vec<u8>, response: &Response) {

@@ -9,12 +9,14 @@ use session::sync::lock;
 
 use crate::command_line::Settings;
 use crate::generation::Generation;
+use crate::running::Running;
 use crate::terminal::Terminal;
 
 /// What all threads share.
 pub struct Host {
     pub settings: Settings,
     pub terminal: Arc<Terminal>,
+    pub running: Arc<Running>,
     pub buffers: Arc<Buffers>,
     pub reactor: Reactor,
     /// `None`: no more connections.

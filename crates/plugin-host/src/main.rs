@@ -11,6 +11,7 @@
 //! | [`connection`] | one WebSocket, as its plugin's server functions want it |
 //! | [`outside`], [`transport`], [`driver`] | what a session needs: a plugin, a socket, a thread |
 //! | [`script`], [`player`], [`client`] | a conversation to be played, its player, and the clients that play it |
+//! | [`signals`], [`running`] | what ends the process, and what keeps it from its end |
 //! | [`terminal`] | what is written on standard error |
 //!
 //! `unsafe` is where the ABI is: in `loading`, `generation`, `connection` and `outside`.
@@ -26,8 +27,10 @@ mod loading;
 mod outside;
 mod player;
 mod request;
+mod running;
 mod script;
 mod serve;
+mod signals;
 mod terminal;
 mod transport;
 

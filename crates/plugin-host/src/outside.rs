@@ -12,6 +12,7 @@ use websocket_proto::MessageKind;
 
 use crate::driver::Driver;
 use crate::generation::Generation;
+use crate::running::Begun;
 use crate::transport::Transport;
 
 /// The outside of one WebSocket.
@@ -30,12 +31,14 @@ pub struct Outside {
 impl Outside {
     /// Asks whether the plugin takes the connection. Before any other callback, on the thread that has made it.
     pub fn on_connect(&self) -> Verdict {
+        let _begun = self.begin("on_connect");
         // SAFETY: the connection is new, and lives for the call; nobody else runs its callbacks.
         unsafe { self.generation.plugin().on_connect(self.server.as_ptr()) }
     }
 
     /// The plugin has accepted a connection that it had refused before: it gets back what it keeps for it.
     pub fn give_back(&self, private: PluginPrivate) {
+        let _begun = self.begin("on_disconnect");
         // SAFETY: as in `on_connect`; this is called once, and `private` is from this acceptance.
         unsafe {
             self.generation
@@ -62,9 +65,18 @@ impl Outside {
         Some(sent.elapsed())
     }
 
+    fn begin(&self, name: &'static str) -> Begun {
+        self.generation.begin_callback(name, self.number)
+    }
+
     /// What every callback takes; only the plugin that has accepted this connection gets any.
-    fn call(&self, callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer)) {
+    fn call(
+        &self,
+        name: &'static str,
+        callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
+    ) {
         if let Some(&private) = self.private.get() {
+            let _begun = self.begin(name);
             callback(self.generation.plugin(), private, self.server.as_ptr());
         }
     }
@@ -78,14 +90,14 @@ impl Environment for Outside {
 /// on_disconnect last.
 impl Application for Outside {
     fn on_open(&self) {
-        self.call(|plugin, private, server| {
+        self.call("on_open", |plugin, private, server| {
             // SAFETY: the table lives as long as this does; the rest is as this `impl`'s comment says, and `call`.
             unsafe { plugin.on_open(private, server) }
         });
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8], _begin: Instant) -> Instant {
-        self.call(|plugin, private, server| {
+        self.call("on_message", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
         });
@@ -93,14 +105,14 @@ impl Application for Outside {
     }
 
     fn on_writable(&self) {
-        self.call(|plugin, private, server| {
+        self.call("on_writable", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
         });
     }
 
     fn on_timer(&self) {
-        self.call(|plugin, private, server| {
+        self.call("on_timer", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_timer(private, server) }
         });
@@ -111,21 +123,21 @@ impl Application for Outside {
             return;
         }
         let round_trip = heartbeat.or_else(|| self.round_trip(payload));
-        self.call(|plugin, private, server| {
+        self.call("on_pong", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }
         });
     }
 
     fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
-        self.call(|plugin, private, server| {
+        self.call("on_close", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_close(private, server, code, reason, is_clean) }
         });
     }
 
     fn on_disconnect(&self) {
-        self.call(|plugin, private, server| {
+        self.call("on_disconnect", |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }
         });

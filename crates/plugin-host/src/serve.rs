@@ -11,21 +11,20 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use reactor::Reactor;
+use reactor::{Reactor, SignalMask};
 use server_functions::Level;
 use session::Buffers;
 use session::sync::lock;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::SIGTERM;
 use websocket_proto::{CloseCode, MessageBudget};
 
 use crate::command_line::Settings;
 use crate::generation::Generation;
 use crate::host::Host;
-use crate::loading::Image;
+use crate::running::Running;
 use crate::script::Script;
 use crate::terminal::Terminal;
-use crate::{handshake, player};
+use crate::{handshake, player, signals};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -38,10 +37,13 @@ const MESSAGES: usize = 1 << 30;
 pub fn serve(settings: Settings) -> Result<ExitCode, String> {
     let script = settings.script.as_deref().map(Script::read).transpose()?;
     let terminal = Arc::new(Terminal::new(settings.color, !settings.is_quiet));
-    // Before there are other threads: they have its mask.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let running = Arc::<Running>::default();
+    // The player is not waited for, and has nothing that must be closed.
+    let signal = signals::listen(script.is_some(), &running, &terminal)?;
+    // From here on threads get no signals, those of the plugin's included, as under httpd.
+    let _mask = SignalMask::block();
     let seen = Seen::of(&settings.file);
-    let generation = load(&settings, &terminal, 0)?;
+    let generation = Generation::begin(&settings, &running, &terminal)?;
     let port = match script {
         // Two that play at once must not meet.
         Some(_) => 0,
@@ -61,6 +63,7 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
         reactor: reactor.map_err(|error| format!("no threads: {error}"))?,
         buffers: Arc::new(Buffers::new(Arc::new(MessageBudget::new(MESSAGES)))),
         terminal,
+        running,
         generation: Mutex::new(Some(generation)),
         numbers: AtomicU64::new(0),
         settings,
@@ -73,32 +76,17 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
         None => {
             let line = format_args!("ws://{address}/ is {}", host.settings.file.display());
             host.terminal.say(Level::Notice, &line);
-            let (sender, signal) = mpsc::channel();
-            thread::spawn(move || {
-                for number in signals.forever() {
-                    // Nobody listens any more when the process ends.
-                    let _ = sender.send(number);
-                }
-            });
-            watch(&host, &signal, seen);
+            let number = watch(&host, &signal, seen);
+            let line = format_args!(
+                "{}: closes what is open, and ends; another one ends at once",
+                signals::name(number)
+            );
+            host.terminal.say(Level::Notice, &line);
             ExitCode::SUCCESS
         }
     };
     end(&host);
     Ok(code)
-}
-
-fn load(
-    settings: &Settings,
-    terminal: &Arc<Terminal>,
-    number: u64,
-) -> Result<Arc<Generation>, String> {
-    let image = match settings.is_watched {
-        true => Image::copy(&settings.file, number)?,
-        false => Image::File,
-    };
-    let options = Arc::new(settings.options.clone());
-    Generation::begin(image, &settings.file, &settings.init, options, terminal)
 }
 
 fn accept(host: &Arc<Host>, listener: &TcpListener) {
@@ -138,34 +126,32 @@ fn play(host: &Host, script: &Script, address: std::net::SocketAddr) -> ExitCode
     }
 }
 
-/// Waits for a signal; looks at the file meanwhile, when that is wanted.
-fn watch(host: &Host, signal: &mpsc::Receiver<i32>, mut loaded: Option<Seen>) {
-    let mut number = 0;
+/// Waits for a signal, and says which; looks at the file meanwhile, when that is wanted.
+fn watch(host: &Host, signal: &mpsc::Receiver<i32>, mut loaded: Option<Seen>) -> i32 {
     let mut before = loaded;
     loop {
         if !host.settings.is_watched {
             // An error: the thread that hears signals has gone, and nothing can end this but a kill.
-            let _ = signal.recv();
-            return;
+            return signal.recv().unwrap_or(SIGTERM);
         }
         match signal.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(number) => return number,
+            Err(RecvTimeoutError::Disconnected) => return SIGTERM,
         }
         let now = Seen::of(&host.settings.file);
         // Two looks the same: a compiler may still be writing.
         if now.is_some() && now != loaded && now == before {
             loaded = now;
-            number += 1;
-            reload(host, number);
+            reload(host);
         }
         before = now;
     }
 }
 
 /// Takes the new file, if it is any good; the old one goes on until then.
-fn reload(host: &Host, number: u64) {
-    match load(&host.settings, &host.terminal, number) {
+fn reload(host: &Host) {
+    match Generation::begin(&host.settings, &host.running, &host.terminal) {
         Ok(new) => {
             let old = lock(&host.generation).replace(new);
             host.terminal.say(Level::Notice, &"the new file is loaded");

@@ -118,6 +118,7 @@ pub use crate::registration::Registration;
 pub use crate::scratch::Scratch;
 pub use crate::source::Source;
 pub use crate::stopped::Stopped;
+pub use crate::sys::SignalMask;
 
 mod batch;
 mod config;

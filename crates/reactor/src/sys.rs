@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::ffi::{CString, c_int, c_void};
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -225,10 +226,15 @@ impl Drop for Attributes {
 
 /// Blocks the calling thread's asynchronous signals until dropped; a thread made meanwhile inherits
 /// the mask.
-struct SignalMask(libc::sigset_t);
+pub struct SignalMask {
+    before: libc::sigset_t,
+    /// It stays with its thread.
+    _thread: PhantomData<*const ()>,
+}
 
 impl SignalMask {
-    fn block() -> Self {
+    /// Blocks those of this thread.
+    pub fn block() -> Self {
         // What a fault of the thread itself raises stays open: blocked, the kernel would kill the
         // process without running the handler that a server has for it.
         const FAULTS: [c_int; 7] = [
@@ -250,7 +256,10 @@ impl SignalMask {
                 libc::sigdelset(block.as_mut_ptr(), signal);
             }
             libc::pthread_sigmask(libc::SIG_BLOCK, block.as_ptr(), old.as_mut_ptr());
-            Self(old.assume_init())
+            Self {
+                before: old.assume_init(),
+                _thread: PhantomData,
+            }
         }
     }
 }
@@ -258,7 +267,7 @@ impl SignalMask {
 impl Drop for SignalMask {
     fn drop(&mut self) {
         // SAFETY: the mask is the one that `block` read from this thread.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
     }
 }
 

@@ -49,7 +49,7 @@
 //!
 //! Messages that wait for the end of one in parts are held up in the outbox. They have no wire to wait for, but take room all
 //! the same: for those that would wait behind them, and for input, unless a callback may be what ends the message in parts.
-//! The last part lets them go, and is output itself, so that the room it makes is found when that is accounted for.
+//! The last part lets them go, which may make room.
 //!
 //! | input | a turn finds no room, or the transport clogged ([`Handover::stop_input`]) | what waits is below the callbacks' limit, and the transport not clogged |
 //! |---|---|---|
@@ -138,6 +138,8 @@ pub struct Accepted<'a, T: Transport> {
     pub queued: usize,
     /// An application was refused before, and would not be now.
     pub has_wanted_room: bool,
+    /// A turn's input waits for room, and there is some now.
+    pub resumes_input: bool,
 }
 
 /// What a thread that has written has to tell.
@@ -243,7 +245,7 @@ impl<T: Transport> Handover<T> {
         outgoing: Outgoing<'_>,
         gathers: bool,
     ) -> Accepted<'a, T> {
-        let mut has_wanted_room = false;
+        let (mut has_wanted_room, mut resumes_input) = (false, false);
         if let Outgoing::Message(..) | Outgoing::Fragment { is_final: true, .. } = outgoing {
             state.messages += 1;
         }
@@ -251,6 +253,8 @@ impl<T: Transport> Handover<T> {
             // What had to wait for the end of this message has gone in.
             self.tell_waiting(&state);
             has_wanted_room = state.outbox.is_wanted_room_there();
+            // It takes less there; and nothing else would tell before output moves.
+            resumes_input = self.resumes_input(&mut state);
         }
         let queued = state.outbox.queued();
         let holding = match gathers && queued < CORK_LIMIT {
@@ -266,7 +270,20 @@ impl<T: Transport> Handover<T> {
             holding,
             queued,
             has_wanted_room,
+            resumes_input,
         }
+    }
+
+    /// Lets input flow again when it waits for room and there is some; says whether it does. While a thread has the wire, it is
+    /// not known to be clogged: the turn that comes then stops anew.
+    fn resumes_input(&self, state: &mut State<T>) -> bool {
+        let resumes = state.input == Input::StoppedForRoom
+            && state.outbox.load() < self.limit
+            && !state.place.is_clogged();
+        if resumes {
+            state.input = Input::Flowing;
+        }
+        resumes
     }
 
     /// Answers a ping.

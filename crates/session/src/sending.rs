@@ -75,6 +75,9 @@ impl<E: Environment> Session<E> {
         if accepted.has_wanted_room {
             self.room_has_come();
         }
+        if accepted.resumes_input {
+            self.wake();
+        }
     }
 
     /// Starts the closing handshake. Says whether it was this call that did.

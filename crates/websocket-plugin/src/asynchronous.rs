@@ -6,6 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::callback::Callback;
 use crate::plugin::Message;
 use crate::sender::{SendError, Sender};
 
@@ -75,11 +76,13 @@ impl Room {
         }
     }
 
-    /// A runtime may do anything when it is woken, so no lock is held.
+    /// A runtime may do anything when it is woken, so no lock is held; and it may panic, which keeps nobody else waiting.
     fn wake(mut state: MutexGuard<'_, State>) {
         let waiting = core::mem::take(&mut state.waiting);
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        for waker in waiting {
+            Callback::shelter("a waker", || waker.wake());
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error_log;
 use crate::host::Host;
+use crate::sender::Sender;
 
 thread_local! {
     // Without a destructor: a thread that had one to run would keep the shared object from being
@@ -20,23 +21,54 @@ pub(crate) struct Callback {
     init: &'static str,
     name: &'static str,
     host: Option<Host>,
+    connection: Option<Identity>,
 }
+
+/// Tells a connection from all others that somebody still has a sender of: the address of what its senders share. A
+/// server's table says less, since the next connection may have its memory.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) struct Identity(pub(crate) *const ());
 
 impl Callback {
     /// A callback that has to do without server functions.
     pub(crate) const fn new(init: &'static str, name: &'static str) -> Self {
-        let host = None;
-        Self { init, name, host }
+        Self {
+            init,
+            name,
+            host: None,
+            connection: None,
+        }
     }
 
-    /// A callback of a connection, or of a process.
+    /// A callback of a process.
     ///
     /// # Safety
     /// The table of `host` is alive as long as this value is used, which is on the callback's
     /// thread.
     pub(crate) const unsafe fn of(host: Host, init: &'static str, name: &'static str) -> Self {
-        let host = Some(host);
-        Self { init, name, host }
+        Self {
+            init,
+            name,
+            host: Some(host),
+            connection: None,
+        }
+    }
+
+    /// A callback of the connection of this sender.
+    ///
+    /// # Safety
+    /// As [`of`](Self::of), for the sender's table.
+    pub(crate) unsafe fn of_connection(
+        sender: &Sender,
+        init: &'static str,
+        name: &'static str,
+    ) -> Self {
+        Self {
+            init,
+            name,
+            host: Some(sender.host()),
+            connection: Some(sender.identity()),
+        }
     }
 
     /// The callback that this thread runs, if any.
@@ -47,6 +79,17 @@ impl Callback {
     /// The server functions that it has.
     pub(crate) fn host(&self) -> Option<Host> {
         self.host
+    }
+
+    /// Whether it is one of this connection.
+    pub(crate) fn is_of(&self, connection: Identity) -> bool {
+        self.connection == Some(connection)
+    }
+
+    /// Runs foreign code on the way of what must go on. A panic is logged as the running callback's.
+    pub(crate) fn shelter(name: &'static str, f: impl FnOnce()) {
+        let callback = Self::running().unwrap_or(Self::new("a plugin", name));
+        Self { name, ..callback }.run(f);
     }
 
     /// Runs code of the plugin's. `None` when it panicked, which is logged.

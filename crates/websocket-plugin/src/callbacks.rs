@@ -149,7 +149,7 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
     // SAFETY: the sender is ended before this function refuses, or by `on_disconnect`.
     let sender = unsafe { Sender::new(host) };
     // SAFETY: this is the callback.
-    let callback = unsafe { Callback::of(host, init, "on_connect") };
+    let callback = unsafe { Callback::of_connection(&sender, init, "on_connect") };
     let connected = callback.run(|| {
         // SAFETY: this is `on_connect`, and the handshake does not leave the closure.
         let handshake = unsafe { Handshake::new(host, &sender) };
@@ -172,7 +172,7 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
         None => failed,
     };
     // There is no `on_disconnect`, and the plugin may have given its sender away.
-    sender.end();
+    callback.run(|| sender.end());
     refusal
 }
 
@@ -342,9 +342,9 @@ pub(crate) unsafe extern "C" fn on_disconnect<E: Exported>(
     let Live {
         connection, sender, ..
     } = *live;
-    sender.end();
     // SAFETY: this is the callback, and the table is alive until it returns.
-    let callback = unsafe { Callback::of(sender.host(), E::export().init(), "on_disconnect") };
+    let callback = unsafe { Callback::of_connection(&sender, E::export().init(), "on_disconnect") };
+    callback.run(|| sender.end());
     // After a panic, too: what other connections know of this one must go, exactly once. A second panic ends here.
     callback.run(|| connection.disconnect());
 }
@@ -388,7 +388,7 @@ unsafe fn run<'a, E: Exported>(
         connection, sender, ..
     } = live;
     // SAFETY: this is the callback, and the table is alive until `on_disconnect` returns.
-    let callback = unsafe { Callback::of(sender.host(), E::export().init(), name) };
+    let callback = unsafe { Callback::of_connection(sender, E::export().init(), name) };
     live.failed = callback.run(|| f(&mut **connection, sender)).is_none();
     live.failed.then_some(&live.sender)
 }

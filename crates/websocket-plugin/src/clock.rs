@@ -34,26 +34,32 @@ struct State {
 }
 
 impl Clock {
-    /// Has a job done once, or over and over.
+    /// Has a job done once, or over and over. After an error it is dropped.
     pub(crate) fn add(
         &self,
         after: Duration,
         period: Option<Duration>,
         job: Job,
     ) -> io::Result<()> {
+        let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "the time is too long");
+        let at = Instant::now().checked_add(after).ok_or_else(too_long)?;
+        let over = || io::Error::other("the process ends");
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut state = self.shared.state();
-            if state.is_over {
-                return Err(io::Error::other("the process ends"));
-            }
-            state.put(Instant::now() + after, period, job);
+        if self.shared.state().is_over {
+            return Err(over());
         }
-        self.shared.changed.notify_one();
+        // Before the job is there: without a thread nobody does it. `stop` waits for the lock of the thread, and ends it.
         if thread.is_none() {
             let shared = Arc::clone(&self.shared);
             *thread = Some(spawn("websocket-clock", move || shared.run())?);
         }
+        let mut state = self.shared.state();
+        if state.is_over {
+            return Err(over());
+        }
+        state.put(at, period, job);
+        drop(state);
+        self.shared.changed.notify_one();
         Ok(())
     }
 
@@ -103,9 +109,11 @@ impl Shared {
                     drop(state);
                     let is_whole = Callback::new("process", "a timer").run(&mut job).is_some();
                     let mut state = self.state();
-                    if let Some(period) = period.filter(|_| is_whole && !state.is_over) {
+                    let next = period.filter(|_| is_whole && !state.is_over);
+                    // One that is beyond what the clock can say never comes.
+                    if let Some(next) = next.and_then(|period| at.checked_add(period)) {
                         // Late ones are left out rather than made up for.
-                        state.put((at + period).max(Instant::now()), Some(period), job);
+                        state.put(next.max(Instant::now()), period, job);
                     } else {
                         drop(state);
                         Callback::new("process", "a job's drop").run(|| drop(job));

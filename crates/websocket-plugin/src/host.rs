@@ -5,8 +5,8 @@ use core::mem::offset_of;
 use core::ptr;
 
 use crate::abi::{
-    WEBSOCKET_CONNECT_ERROR, WEBSOCKET_SERVER_SIZE_C_MODULE, WEBSOCKET_SERVER_VERSION_1,
-    WebSocketServer,
+    MESSAGE_TYPE_UNCOMPRESSED, WEBSOCKET_CONNECT_ERROR, WEBSOCKET_SERVER_SIZE_C_MODULE,
+    WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 
 /// A function of the table's; `None` when the table ends before it.
@@ -63,11 +63,6 @@ impl Host {
         Ok(Self { server })
     }
 
-    /// Whether both are of the same connection, or of the same process.
-    pub(crate) fn is(self, other: Self) -> bool {
-        ptr::eq(self.server, other.server)
-    }
-
     /// What `on_connect` returns when the plugin has failed: a server without `close_with` would take the value for an
     /// acceptance.
     pub(crate) unsafe fn connect_error(self) -> *mut c_void {
@@ -117,6 +112,11 @@ impl Host {
     pub(crate) unsafe fn send(self, message_type: c_int, payload: &[u8]) -> usize {
         // SAFETY: the table is alive; the payload is not read after the call.
         unsafe {
+            // A server without `close_with` knows no flags: it would take the type for a close.
+            let message_type = match member!(self, close_with) {
+                Some(_) => message_type,
+                None => message_type & !MESSAGE_TYPE_UNCOMPRESSED,
+            };
             member!(self, send).map_or(0, |f| {
                 f(self.server, message_type, payload.as_ptr(), payload.len())
             })

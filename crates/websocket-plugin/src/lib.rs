@@ -121,6 +121,7 @@ mod gate;
 mod handshake;
 mod header;
 mod host;
+mod now;
 mod options;
 mod plugin;
 mod process;

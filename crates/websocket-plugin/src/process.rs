@@ -44,7 +44,8 @@ impl Process {
     }
 
     /// Has `job` called once, after this time or somewhat later, on a thread that this process's timers share. An error
-    /// says that there is no thread, or that the process ends.
+    /// says that there is no thread, or that the process ends; a time that no clock can show is
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
     ///
     /// From then until [`Plugin::child_stop`](crate::Plugin::child_stop), which waits for a job that runs, and before which
     /// all others are dropped. A job that takes long delays the next ones. A panic is logged.

@@ -7,7 +7,6 @@ use core::time::Duration;
 use std::ffi::CString;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use crate::abi::{
     MESSAGE_TYPE_BINARY, MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG, MESSAGE_TYPE_TEXT,
@@ -15,9 +14,10 @@ use crate::abi::{
     WEBSOCKET_SEND_WOULD_BLOCK,
 };
 use crate::asynchronous::{AsyncSender, Ready, Room};
-use crate::callback::Callback;
+use crate::callback::{Callback, Identity};
 use crate::gate::Gated;
 use crate::host::Host;
+use crate::now::now;
 use crate::plugin::Message;
 use crate::query;
 use crate::timers::{Timer, Timers};
@@ -71,7 +71,7 @@ impl Sender {
 
     /// Sends a message without compressing it, even where `WebSocketCompression` is `On`: because it
     /// is compressed already, as images are, or because it holds a secret beside what somebody else
-    /// has chosen.
+    /// has chosen. To an older server, which compresses nothing, it is a message like any other.
     pub fn send_uncompressed(&self, message: Message<'_>) -> Result<(), SendError> {
         self.transmit(
             message_type(message) | MESSAGE_TYPE_UNCOMPRESSED,
@@ -192,7 +192,7 @@ impl Sender {
         self.set(Timer::Plain, Some(after))
     }
 
-    /// Takes the timer back. A call that has begun on another thread is too late to stop.
+    /// Takes the timer back. A call of the plugin's that has begun on another thread is too late to stop.
     pub fn clear_timer(&self) {
         let _ = self.set(Timer::Plain, None);
     }
@@ -214,8 +214,9 @@ impl Sender {
         if after.is_some_and(is_too_long) {
             return Err(SendError::Invalid);
         }
+        // Held over the server's call; see `arm_next_timer`.
         let mut timers = self.timers();
-        let now = Instant::now();
+        let now = now();
         // One that is not the next is asked for all the same, so that a connection that is closing says so.
         let next = timers
             .set(timer, after, now)
@@ -225,7 +226,7 @@ impl Sender {
             Some(next) => match self.arm(next) {
                 Ok(()) => Ok(()),
                 Err(error) => {
-                    timers.set(timer, None, Instant::now());
+                    timers.set(timer, None, now);
                     Err(error)
                 }
             },
@@ -249,13 +250,14 @@ impl Sender {
 
     /// The timers that a call of `on_timer` is for.
     pub(crate) fn take_due_timers(&self) -> Vec<Timer> {
-        self.timers().take_due(Instant::now())
+        self.timers().take_due(now())
     }
 
     /// Asks the server for the next of them.
     pub(crate) fn arm_next_timer(&self) {
-        let next = self.timers().next(Instant::now());
-        if let Some(next) = next {
+        // Held over the server's call, as in `set`: the server hears of two in the order in which they were made.
+        let mut timers = self.timers();
+        if let Some(next) = timers.next(now()) {
             let _ = self.arm(next);
         }
     }
@@ -311,8 +313,8 @@ impl Sender {
 
     /// The table, when a callback of this connection runs on this thread, so that it is alive.
     fn in_own_callback(&self) -> Option<Host> {
-        let running = Callback::running()?.host()?;
-        running.is(self.shared.gated.host()).then_some(running)
+        let running = Callback::running()?;
+        running.is_of(self.identity()).then(|| self.host())
     }
 
     /// # Safety
@@ -331,9 +333,16 @@ impl Sender {
 
     /// Ends all use of the server's table: later calls say `Closed`, and this one waits for those
     /// under way. The server releases them before it calls `on_disconnect`.
+    ///
+    /// Foreign code runs in it: who waits for room is woken.
     pub(crate) fn end(&self) {
-        self.shared.room.end();
         self.shared.gated.shut();
+        self.shared.room.end();
+    }
+
+    /// The connection that it sends to.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity(Arc::as_ptr(&self.shared).cast())
     }
 
     /// The table, for a running callback.

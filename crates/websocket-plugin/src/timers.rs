@@ -48,14 +48,10 @@ impl Timers {
         }
     }
 
-    /// Takes those that are due, in their order.
+    /// Takes those that are due, in their order: none, when another thread has meanwhile taken back or set anew what the
+    /// server's call was for.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Timer> {
         self.armed = None;
-        if self.due.keys().all(|timer| *timer == Timer::Plain) {
-            // The server's own clock is what counts.
-            self.due.clear();
-            return vec![Timer::Plain];
-        }
         let mut due: Vec<_> = self.due.iter().filter(|(_, at)| **at <= now).collect();
         due.sort_by_key(|(_, at)| **at);
         let due: Vec<_> = due.into_iter().map(|(timer, _)| *timer).collect();
@@ -127,5 +123,20 @@ mod tests {
         );
         assert_eq!(timers.next(later), Some(Some(5 * SECOND)));
         assert_eq!(timers.next(later), None);
+    }
+
+    #[test]
+    fn a_call_for_nothing_is_for_no_timer() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        assert_eq!(timers.take_due(now), []);
+        timers.set(Timer::Keyed(1), Some(SECOND), now);
+        timers.set(Timer::Keyed(1), None, now);
+        assert_eq!(timers.take_due(now + SECOND), []);
+        // Set anew while the server's call for the old one was on its way.
+        timers.set(Timer::Plain, Some(SECOND), now);
+        timers.set(Timer::Plain, Some(9 * SECOND), now + SECOND);
+        assert_eq!(timers.take_due(now + SECOND), []);
+        assert_eq!(timers.next(now + SECOND), Some(Some(9 * SECOND)));
+        assert_eq!(timers.take_due(now + 10 * SECOND), [Timer::Plain]);
     }
 }

@@ -25,6 +25,10 @@ impl Plugin for Giving {
     fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
         let name = handshake.header("Name").unwrap_or_default().to_owned();
         let peer = handshake.sender().asynchronous();
+        if handshake.header("Refuse").is_some() {
+            wait_behind_a_broken_one(&peer);
+            return Err(Rejection::forbidden());
+        }
         GIVEN.lock().unwrap().push((name, peer));
         Ok(())
     }
@@ -150,4 +154,60 @@ fn the_end_of_the_connection_wakes_who_waits() {
         pin!(peer.send_text("late")).poll(&mut context),
         Poll::Ready(Err(SendError::Closed))
     );
+}
+
+/// A runtime that has broken down.
+struct Broken;
+
+impl Wake for Broken {
+    fn wake(self: Arc<Self>) {
+        panic!("no runtime");
+    }
+}
+
+/// Who waits for room: one that panics when it is woken, and one behind it.
+fn wait_behind_a_broken_one(peer: &AsyncSender) -> Arc<Woken> {
+    let woken = Arc::<Woken>::default();
+    for waker in [Arc::new(Broken).into(), Waker::from(Arc::clone(&woken))] {
+        let polled = pin!(peer.send_text("x")).poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Pending);
+    }
+    woken
+}
+
+fn panics_of(mock: &Mock) -> usize {
+    let lines = mock.lines();
+    let told = "asynchronous_giving_init: panic in a waker";
+    lines.iter().filter(|(_, line)| line == told).count()
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_the_end() {
+    let (plugin, mock, private, peer) = connected("broken at the end");
+    mock.set_answer(Answer::WouldBlock);
+    let woken = wait_behind_a_broken_one(&peer);
+    plugin.disconnect(private, &mock);
+    assert_eq!((woken.count(), panics_of(&mock)), (1, 1));
+    let late = peer.sender().try_send(Message::Text("x"));
+    assert_eq!(late, Err(SendError::Closed));
+}
+
+#[test]
+fn a_waker_that_panics_when_there_is_room_closes_nothing() {
+    let (plugin, mock, private, peer) = connected("broken meanwhile");
+    mock.set_answer(Answer::WouldBlock);
+    let woken = wait_behind_a_broken_one(&peer);
+    plugin.writable(private, &mock);
+    assert_eq!((woken.count(), panics_of(&mock)), (1, 1));
+    assert!(!mock.calls().contains(&Call::CloseWith(1011, "".to_owned())));
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn a_waker_that_panics_after_a_refusal_is_told() {
+    let plugin = Loaded::new(asynchronous_giving_init);
+    let mock = Mock::new().with_header("Refuse", b"once it waits");
+    mock.set_answer(Answer::WouldBlock);
+    assert!(plugin.connect_raw(mock.server()).is_null());
+    assert_eq!(panics_of(&mock), 1);
 }

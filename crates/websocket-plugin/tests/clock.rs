@@ -13,6 +13,7 @@ struct Ticking;
 /// How often the periodic job was done, and the single one.
 static DONE: Mutex<(u32, u32)> = Mutex::new((0, 0));
 static CHANGED: Condvar = Condvar::new();
+static PROCESS: Mutex<Option<Process>> = Mutex::new(None);
 
 fn done(change: impl FnOnce(&mut (u32, u32))) {
     change(&mut DONE.lock().unwrap());
@@ -27,6 +28,14 @@ impl Plugin for Ticking {
         let once = process.after(Duration::from_millis(2), || done(|done| done.1 += 1));
         let panics = process.every(Duration::from_millis(1), || panic!("told to"));
         assert!(every.is_ok() && once.is_ok() && panics.is_ok());
+        let too_long = [
+            process.after(Duration::MAX, || unreachable!()),
+            process.every(Duration::MAX, || unreachable!()),
+        ];
+        for result in too_long {
+            assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+        }
+        *PROCESS.lock().unwrap() = Some(process.clone());
     }
 
     fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
@@ -60,12 +69,20 @@ fn jobs_are_done_until_the_process_ends() {
     }
     drop(found);
     plugin.child_stop(true);
+    let begun = PROCESS.lock().unwrap().take().unwrap();
+    let late = begun.after(Duration::ZERO, || done(|done| done.1 += 1));
+    assert_eq!(late.unwrap_err().to_string(), "the process ends");
     let at_the_end = *DONE.lock().unwrap();
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!(*DONE.lock().unwrap(), at_the_end);
     assert_eq!(at_the_end.1, 1);
-    // One that panics is not called again.
+    // One that panics is not called again, and child_start has not.
     let lines = process.lines();
+    let of_child_start = |line: &str| line.contains("child_start");
+    assert!(
+        !lines.iter().any(|(_, line)| of_child_start(line)),
+        "{lines:?}"
+    );
     assert_eq!(
         lines
             .iter()

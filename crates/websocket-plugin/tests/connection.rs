@@ -151,8 +151,9 @@ impl Plugin for Diary {
         write_down(format!("open {count} {:?}", peer.send_text("hello")));
     }
 
-    fn message(&self, count: &mut u32, _: &Sender, message: Message<'_>) {
+    fn message(&self, count: &mut u32, peer: &Sender, message: Message<'_>) {
         *count += 1;
+        peer.set_timer(Duration::ZERO).unwrap();
         write_down(format!("message {count} {message:?}"));
     }
 
@@ -303,6 +304,7 @@ impl Plugin for Everything {
 
     fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
         let _ = (peer.try_send(message), peer.send(message));
+        let _ = peer.send_uncompressed(Message::Binary(b"image"));
         if let Ok(mut writer) = peer.text_writer() {
             let _ = writer.write("part");
         }
@@ -340,6 +342,15 @@ fn a_shorter_table_is_used_as_far_as_it_goes() {
             "{length}"
         );
         let has_close_with = length > WEBSOCKET_SERVER_SIZE_C_MODULE;
+        // Without `close_with` a type with a flag is a close.
+        let image = match has_close_with {
+            true => MESSAGE_TYPE_BINARY | MESSAGE_TYPE_UNCOMPRESSED,
+            false => MESSAGE_TYPE_BINARY,
+        };
+        assert!(
+            calls.contains(&Call::Send(image, b"image".to_vec())),
+            "{length}"
+        );
         assert_eq!(
             calls.contains(&Call::CloseWith(4000, "bye".to_owned())),
             has_close_with
@@ -575,6 +586,15 @@ fn several_timers_share_the_one_of_the_server() {
 }
 
 #[test]
+fn a_plugin_that_has_set_no_timer_is_not_called_for_one() {
+    let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
+    let private = plugin.connect(&mock);
+    plugin.timer(private, &mock);
+    assert_eq!(mock.calls(), []);
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
 fn a_pong_has_its_round_trip_if_that_is_known() {
     let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
     let private = plugin.connect(&mock);
@@ -599,4 +619,64 @@ fn the_request_stays_readable_in_callbacks() {
         [r#"(Some("/chat/a%20b"), Some("blue"), Some("ada"), Some("b"))"#]
     );
     plugin.disconnect(private, &mock);
+}
+
+/// Keeps the sender of its first connection, and says what that one knows in the callbacks of others.
+struct Stale;
+
+static FIRST: Mutex<Option<Sender>> = Mutex::new(None);
+
+impl Plugin for Stale {
+    type Connection = ();
+
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<(), Rejection> {
+        let mut first = FIRST.lock().unwrap();
+        first.get_or_insert_with(|| handshake.sender().clone());
+        Ok(())
+    }
+
+    fn message(&self, (): &mut (), peer: &Sender, _: Message<'_>) {
+        let first = FIRST.lock().unwrap();
+        let (user, header) = first
+            .as_ref()
+            .map(|first| (first.user(), first.header("X-A")))
+            .unwrap();
+        let found = format!(
+            "{:?} {:?}, {:?} {:?}",
+            user,
+            header,
+            peer.user(),
+            peer.header("X-A")
+        );
+        peer.send_text(&found).unwrap();
+    }
+}
+
+export_plugin!(connection_stale_init, Stale);
+
+#[test]
+fn a_sender_that_is_left_over_does_not_tell_of_who_has_its_memory() {
+    let plugin = Loaded::new(connection_stale_init);
+    let mock = Mock::new()
+        .with_variable("REMOTE_USER", b"ada")
+        .with_header("X-A", b"a");
+    let (table, private) = (mock.server(), plugin.connect(&mock));
+    plugin.text(private, &mock, "who");
+    plugin.disconnect(private, &mock);
+
+    // The same table again, as an allocator gives it out again.
+    let mock = mock
+        .with_variable("REMOTE_USER", b"bob")
+        .with_header("X-A", b"b");
+    assert_eq!(mock.server(), table);
+    let private = plugin.connect(&mock);
+    plugin.text(private, &mock, "who");
+    plugin.disconnect(private, &mock);
+    assert_eq!(
+        sent(&mock),
+        [
+            r#"Some("ada") Some("a"), Some("ada") Some("a")"#,
+            r#"None None, Some("bob") Some("b")"#,
+        ]
+    );
 }

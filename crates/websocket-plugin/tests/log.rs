@@ -3,6 +3,7 @@
 mod mock;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mock::{Loaded, Mock};
 use websocket_plugin::abi::*;
@@ -33,8 +34,9 @@ impl Plugin for Talkative {
         }
     }
 
-    fn open(&self, (): &mut (), _: &Sender) {
+    fn open(&self, (): &mut (), peer: &Sender) {
         log::info!("open");
+        peer.set_timer(Duration::ZERO).unwrap();
     }
 
     fn message(&self, (): &mut (), _: &Sender, message: Message<'_>) {

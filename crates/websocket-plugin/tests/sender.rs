@@ -168,6 +168,42 @@ fn every_function_may_be_called_by_a_crowd_while_the_connection_ends() {
     }
 }
 
+// ---------------------------------------------------------------------------------------- timers
+
+leaky!(sender_timers_init, TIMERS);
+
+#[test]
+fn a_timer_that_is_set_while_the_next_one_is_asked_for_is_not_lost() {
+    let (plugin, mock) = (Loaded::new(sender_timers_init), Mock::new());
+    let private = plugin.connect(&mock);
+    let sender = taken(&TIMERS);
+    sender.set_timer_for(1, Duration::ZERO).unwrap();
+    sender.set_timer_for(2, Duration::from_secs(60)).unwrap();
+
+    // While the server is asked for the second one's call, another thread sets one that is earlier.
+    let (done, is_done) = mpsc::channel();
+    let other = sender.clone();
+    mock.before_next_timer(move || {
+        let (within, is_within) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            other.set_timer_for(3, Duration::from_secs(1)).unwrap();
+            // Nobody listens when it has waited, as it should.
+            let _ = within.send(());
+        });
+        let _ = is_within.recv_timeout(Duration::from_millis(200));
+        done.send(thread).unwrap();
+    });
+    plugin.timer(private, &mock);
+    is_done.recv().unwrap().join().unwrap();
+
+    // What the server has heard last is what counts for it.
+    let Some(Call::SetTimer(last)) = mock.calls().pop() else {
+        panic!("no timer: {:?}", mock.calls());
+    };
+    assert!(last <= 1000, "{:?}", mock.calls());
+    plugin.disconnect(private, &mock);
+}
+
 // ---------------------------------------------------------------------------- messages in parts
 
 leaky!(sender_parts_init, PARTS);

@@ -66,6 +66,17 @@ impl Plugin for Obedient {
                 let peer = peer.clone();
                 websocket_plugin::spawn("teller", move || peer.send_text("from a thread")).unwrap();
             }
+            // Two keys, and the plain one between them.
+            b"timers" => {
+                peer.set_timer_for(2, Duration::from_secs(60)).unwrap();
+                peer.set_timer_for(1, Duration::from_millis(1500)).unwrap();
+                peer.set_timer(Duration::from_secs(30)).unwrap();
+            }
+            b"minute" => peer.set_timer_for(7, Duration::from_secs(60)).unwrap(),
+            b"no timers" => {
+                peer.clear_timer_for(1);
+                peer.clear_timer();
+            }
             _ => drop(peer.send(message)),
         }
     }
@@ -73,6 +84,17 @@ impl Plugin for Obedient {
     fn pong(&self, (): &mut (), _: &Sender, pong: &Pong<'_>) {
         let payload = String::from_utf8_lossy(pong.payload);
         call(format!("pong {payload} {:?}", pong.round_trip));
+    }
+
+    fn timer(&self, (): &mut (), peer: &Sender) {
+        peer.send_text("plain").unwrap();
+    }
+
+    fn timer_for(&self, (): &mut (), peer: &Sender, key: u32) {
+        peer.send_text(&format!("key {key}")).unwrap();
+        if key == 7 {
+            peer.set_timer_for(7, Duration::from_secs(60)).unwrap();
+        }
     }
 
     fn closed(&self, (): &mut (), closing: &Closing<'_>) {
@@ -138,6 +160,49 @@ fn each_way_to_end_is_told() {
     assert_eq!(end(&|client| client.vanish()), "closed 1006 false");
     assert_eq!(end(&|client| client.send_text("close")), "closed 1005 true");
     assert_eq!(end(&|_| {}), "closed 1006 false");
+}
+
+fn texts<const N: usize>(texts: [&str; N]) -> [Received; N] {
+    texts.map(|text| Received::Text(text.into()))
+}
+
+#[test]
+fn a_keyed_timer_goes_by_the_clock_of_the_world() {
+    let world = World::new(obedient_init);
+    let client = world.connect(Request::to("/")).unwrap();
+    client.send_text("minute");
+    world.advance(Duration::from_secs(59));
+    assert_eq!(client.received(), []);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(client.received(), texts(["key 7"]));
+    // It sets itself anew, from when it was due.
+    world.advance(Duration::from_secs(180));
+    assert_eq!(client.received(), texts(["key 7", "key 7", "key 7"]));
+}
+
+#[test]
+fn keyed_timers_and_the_plain_one_come_in_their_order() {
+    let world = World::new(obedient_init);
+    let client = world.connect(Request::to("/")).unwrap();
+    client.send_text("timers");
+    world.advance(Duration::from_secs(1));
+    assert_eq!(client.received(), []);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(client.received(), texts(["key 1"]));
+    world.advance(Duration::from_secs(60));
+    assert_eq!(client.received(), texts(["plain", "key 2"]));
+    world.advance(Duration::from_secs(3600));
+    assert_eq!(client.received(), []);
+}
+
+#[test]
+fn a_timer_that_is_taken_back_is_not_called() {
+    let world = World::new(obedient_init);
+    let client = world.connect(Request::to("/")).unwrap();
+    client.send_text("timers");
+    client.send_text("no timers");
+    world.advance(Duration::from_secs(3600));
+    assert_eq!(client.received(), texts(["key 2"]));
 }
 
 #[test]

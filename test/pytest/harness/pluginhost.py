@@ -36,6 +36,8 @@ class PluginHost:
 
     def __init__(self, directory, plugin, init, *arguments, quiet=True, environment=None):
         self.log_path = Path(directory) / "log"
+        # Several may share it: what comes before is another one's.
+        self._log_begin = self.log_path.stat().st_size if self.log_path.exists() else 0
         self.file = Path(plugin)
         command = [settings.PLUGIN_HOST, plugin, init, "--port", "0", *arguments]
         if quiet:
@@ -56,7 +58,10 @@ class PluginHost:
             raise
 
     def text(self):
-        return self.log_path.read_text("utf-8", "replace")
+        """What it has written, and those that began after it and share its log."""
+        with self.log_path.open("rb") as log:
+            log.seek(self._log_begin)
+            return log.read().decode("utf-8", "replace")
 
     def client(self, **options):
         return RawClient("127.0.0.1", self.port, **options)
@@ -116,18 +121,11 @@ class Site:
                 self.hosts[path] = PluginHost(
                     self.directory, plugin, init, *arguments, environment=environment
                 )
-                self._wait_and_forget()
         except BaseException:
             self.stop()
             raise
         self.main = next(iter(self.hosts.values()))
         self.port = self.main.port
-
-    def _wait_and_forget(self):
-        """The next one finds its own port, not this one's, in the log that they share."""
-        log = self.directory / "log"
-        text = log.read_text("utf-8", "replace")
-        log.write_text(text.replace("ws://127.0.0.1:", "ws at "))
 
     def client(self, *, tls=None, **options):
         assert tls is None

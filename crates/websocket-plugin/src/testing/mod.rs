@@ -30,7 +30,8 @@
 //!
 //! The plugin is called as a server calls it, through its init function. Nothing happens by itself: each call of a test
 //! runs the callbacks that it leads to, on the test's thread, and returns when they have. The clock stands still until
-//! [`World::advance`].
+//! [`World::advance`]. (Timers of a [`Process`](crate::Process) are not of it: they go by the machine's clock, on their own
+//! thread.)
 //!
 //! A plugin's own threads run as they do anywhere; [`Client::next`] waits for what they send.
 //!
@@ -55,6 +56,7 @@ pub use request::Request;
 use crate::abi::{
     WEBSOCKET_CONNECT_ERROR, WEBSOCKET_ROUND_TRIP_UNKNOWN, WebSocketOption, WebSocketPlugin,
 };
+use crate::now::virtual_clock;
 use peer::Peer;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -135,6 +137,7 @@ impl World {
             !plugin.is_null(),
             "the plugin could not be made: its expression panicked"
         );
+        virtual_clock::start();
         World {
             plugin,
             options: RefCell::default(),
@@ -282,6 +285,7 @@ impl World {
     }
 
     fn tell_time(&self) {
+        virtual_clock::set(self.now.get());
         for peer in &*self.peers.borrow() {
             peer.set_now(self.now.get());
         }
@@ -387,5 +391,6 @@ impl Drop for World {
             // SAFETY: once, at the end.
             unsafe { destroy(self.plugin) }
         }
+        virtual_clock::stop();
     }
 }

@@ -54,6 +54,8 @@ struct State {
     peer_is_slow: Mutex<bool>,
     /// In `send`.
     blocked: Mutex<usize>,
+    /// What the next `set_timer` does before it is recorded.
+    before_timer: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     changed: Condvar,
 }
 
@@ -195,6 +197,11 @@ impl Mock {
 
     pub fn set_answer(&self, answer: Answer) {
         *state(self.table).answer.lock().unwrap() = answer;
+    }
+
+    /// Has this done within the next `set_timer`, before it is recorded.
+    pub fn before_next_timer(&self, f: impl FnOnce() + Send + 'static) {
+        *state(self.table).before_timer.lock().unwrap() = Some(Box::new(f));
     }
 
     pub fn set_slow(&self, slow: bool) {
@@ -576,6 +583,10 @@ unsafe extern "C" fn reject_with(
 }
 
 unsafe extern "C" fn set_timer(server: *const WebSocketServer, milliseconds: c_uint) -> c_int {
+    let before = state(server).before_timer.lock().unwrap().take();
+    if let Some(before) = before {
+        before();
+    }
     record(server, Call::SetTimer(milliseconds));
     is_yes(server)
 }
