@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use websocket_proto::CloseCode;
+
 /// A callback that takes longer is logged. At least a second, the grain of what is kept.
 pub const VERY_LONG: Duration = Duration::from_secs(10);
 
@@ -20,10 +22,13 @@ pub enum Callback {
     Disconnect,
 }
 
-/// Who is told of callbacks that have taken very long.
+/// Whom an outside tells what it cannot do itself: of callbacks that have taken very long, of messages that are refused.
 pub trait Overseer: Send + Sync {
     /// A callback has returned, after `time`.
     fn took_very_long(&self, name: &'static str, time: Duration);
+
+    /// A message of the client's is not published, and it is closed with this code and reason.
+    fn refuses_message(&self, why: (CloseCode, &'static str));
 }
 
 /// The callback that runs.

@@ -15,13 +15,14 @@ use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::calling::{Callback, Calling, Overseer};
 use crate::websocket::driver::Driver;
 use crate::websocket::place::Place;
+use crate::websocket::purpose::Purpose;
 use crate::websocket::transport::Transport;
 
 /// The outside of one WebSocket.
 pub struct Outside {
     /// What the plugin sees; its `state` is the connection.
     pub(super) server: ServerTable,
-    pub(super) plugin: Arc<Plugin>,
+    pub(super) purpose: Purpose,
     /// The plugin's, once it has accepted.
     pub(super) private: OnceLock<PluginPrivate>,
     pub(super) driver: OnceLock<Weak<dyn Driver>>,
@@ -39,12 +40,12 @@ impl Outside {
     pub fn new(
         connection: Weak<dyn Overseer>,
         server: ServerTable,
-        plugin: Arc<Plugin>,
+        purpose: Purpose,
         place: Place,
     ) -> Self {
         Outside {
             server,
-            plugin,
+            purpose,
             private: OnceLock::new(),
             driver: OnceLock::new(),
             place,
@@ -67,10 +68,15 @@ impl Outside {
     /// The plugin sends something: the round trip of a ping is its to know.
     pub fn sends(&self, outgoing: &Outgoing<'_>) {
         if let Outgoing::Ping(payload) = outgoing
-            && self.plugin.has_on_pong()
+            && self.has_on_pong()
         {
             *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
         }
+    }
+
+    fn has_on_pong(&self) -> bool {
+        let plugin = self.purpose.plugin();
+        plugin.is_some_and(|plugin| plugin.has_on_pong())
     }
 
     /// How long the plugin's latest ping was under way, when this pong answers it.
@@ -86,10 +92,10 @@ impl Outside {
         name: Callback,
         callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
     ) {
-        if let Some(&private) = self.private.get() {
+        if let (Some(plugin), Some(&private)) = (self.purpose.plugin(), self.private.get()) {
             let start = Instant::now();
             self.calling.begin(name, start);
-            callback(&self.plugin, private, self.server.as_ptr());
+            callback(plugin, private, self.server.as_ptr());
             let time = start.elapsed();
             if let Some(name) = self.calling.end(start + time)
                 && let Some(connection) = self.connection.upgrade()
@@ -116,6 +122,14 @@ impl Application for Outside {
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8]) {
+        if let Some(listener) = self.purpose.listener() {
+            if let Err(why) = listener.publish(kind, payload)
+                && let Some(connection) = self.connection.upgrade()
+            {
+                connection.refuses_message(why);
+            }
+            return;
+        }
         self.call(Callback::Message, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
@@ -123,6 +137,10 @@ impl Application for Outside {
     }
 
     fn on_writable(&self) {
+        if let Some(listener) = self.purpose.listener() {
+            listener.go_on();
+            return;
+        }
         self.call(Callback::Writable, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
@@ -137,7 +155,7 @@ impl Application for Outside {
     }
 
     fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
-        if !self.plugin.has_on_pong() {
+        if !self.has_on_pong() {
             return;
         }
         let round_trip = heartbeat.or_else(|| self.round_trip(payload));
@@ -155,6 +173,10 @@ impl Application for Outside {
     }
 
     fn on_disconnect(&self) {
+        if let Some(listener) = self.purpose.listener() {
+            listener.leave();
+            return;
+        }
         self.call(Callback::Disconnect, |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }

@@ -206,6 +206,10 @@ impl<'c> Directive<'c> {
         unsafe { Pool::from_raw(self.parms.pool) }
     }
 
+    pub(crate) fn as_raw(&self) -> *const sys::cmd_parms {
+        self.parms
+    }
+
     /// The directive's name, as the command table spells it.
     pub fn name(&self) -> &'c str {
         // SAFETY: the directive's command is a row of the module's own table.
