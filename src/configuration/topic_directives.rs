@@ -31,7 +31,7 @@ pub const FROM_CLIENT: Command = Command::flag::<WebSocketTopicFromClient>(
 pub const HISTORY: Command = Command::take12::<WebSocketTopicHistory>(
     c"WebSocketTopicHistory",
     Context::Configuration,
-    c"how many messages a client may have missed and still get, and how old they may be (default 1000, of any age)",
+    c"how many messages a client may have missed and still get, and how old they may be (default 1000)",
 );
 pub const SLOW: Command = Command::take1::<WebSocketTopicSlow>(
     c"WebSocketTopicSlow",
@@ -61,9 +61,6 @@ impl Take1 for WebSocketTopic {
     type Config = Config;
 
     fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
-        if value.is_empty() {
-            return Err("a topic's name is not empty".to_owned());
-        }
         let expression = Expression::parse(directive, value)
             .map_err(|error| format!("'{value}' is no expression that gives a text: {error}"))?;
         note(directive);

@@ -7,8 +7,9 @@ use httpd::mpm;
 use httpd::server::Server;
 use subscribers::Hub;
 use topics::{
-    ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published, Publisher,
-    Topic,
+    ChildFigures, ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published,
+    Publisher, Topic,
+    TopicFigures,
 };
 
 use super::deliverer::Deliverer;
@@ -113,6 +114,27 @@ impl Exchange {
         publisher.map_or(0, |publisher| publisher.most_payload())
     }
 
+    /// The figures of all topics; `None` when there are none. `count`: how many topics are listed, those with most subscribers.
+    pub fn figures(&self, count: usize) -> Option<figures::Topics> {
+        let log = self.log?;
+        let all = log.figures();
+        let child = |child: &ChildFigures| (memory::pid(child.owner), child.lag);
+        Some(figures::Topics {
+            published: all.latest.0,
+            delivered: all.delivered,
+            dropped: all.dropped,
+            gaps: all.gaps,
+            resumed: all.resumed,
+            known: all.topics,
+            most: all.most_topics,
+            evicted: all.evictions,
+            used: all.used,
+            memory: all.room,
+            children: all.children.iter().map(child).collect(),
+            list: list(&log, count),
+        })
+    }
+
     /// Ends the thread. prefork calls this from a signal handler, on any thread and at any instruction: there the thread is
     /// not waited for, and ends with the process.
     pub fn stop(&self) {
@@ -127,4 +149,23 @@ impl Exchange {
             deliverer.stop(mpm::is_threaded());
         }
     }
+}
+
+/// So many topics, those with most subscribers.
+fn list(log: &Log<'_>, count: usize) -> Vec<figures::Topic> {
+    if count == 0 {
+        return Vec::new();
+    }
+    // When the lock is not to be had, the list is empty, and the rest is there.
+    let mut all = log.topics().unwrap_or_default();
+    all.sort_by(|one, other| {
+        let most = other.subscribers.cmp(&one.subscribers);
+        most.then_with(|| one.name.cmp(&other.name))
+    });
+    let topic = |topic: TopicFigures| figures::Topic {
+        name: topic.name,
+        published: topic.published,
+        subscribers: topic.subscribers,
+    };
+    all.into_iter().take(count).map(topic).collect()
 }

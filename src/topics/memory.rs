@@ -97,3 +97,8 @@ pub fn is_alive(owner: Owner) -> bool {
     let owner = owner.0.get();
     process::is_alive((owner >> 32) as u32, owner as u32)
 }
+
+/// The number of a process that has a seat.
+pub fn pid(owner: Owner) -> u32 {
+    (owner.0.get() >> 32) as u32
+}

@@ -1,12 +1,14 @@
 """Topics without a plugin: what is published on one child reaches the subscribers of all."""
 
 import base64
+import json
 import os
 import signal
 from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness.rawclient import BINARY, TEXT
 from harness.status import LOCATION, Status
@@ -34,6 +36,12 @@ def configuration(server):
         + "SetEnvIf X-Tenant (.+) TENANT=$1\n"
         + topics("/tenant", "WebSocketTopic %{reqenv:TENANT}:%{PATH_INFO}")
         + publishing("/publish")
+        + topics("/outer", "WebSocketTopic /outer/a", "WebSocketTopic /outer/b",
+                 "WebSocketTopicFromClient On", "WebSocketTopicHistory 0")
+        + "<Location /outer/nothing>\n</Location>\n"
+        + "<Location /outer/topic>\n  WebSocketTopic /inner\n</Location>\n"
+        + "<Location /outer/off>\n  WebSocketTopicFromClient Off\n</Location>\n"
+        + "<Location /outer/history>\n  WebSocketTopicHistory 10\n</Location>\n"
     )
 
 
@@ -225,3 +233,64 @@ def test_ws_790_12_the_status_has_such_a_location(httpd):
             if each["location"] == "localhost/several"
         ]
         assert (found["plugin"], found["open"]) == ("topics", 1)
+
+
+def test_ws_790_13_what_a_section_does_not_set_it_takes_from_outside(httpd):
+    for path, names, may_publish, has_history in [
+        ("/outer", ["/outer/a", "/outer/b"], True, False),
+        ("/outer/nothing", ["/outer/a", "/outer/b"], True, False),
+        ("/outer/topic", ["/inner"], True, False),
+        ("/outer/off", ["/outer/a", "/outer/b"], False, False),
+        ("/outer/history", ["/outer/a", "/outer/b"], True, True),
+    ]:
+        with Subscriber(httpd, path) as subscriber:
+            assert subscriber.hello["topics"] == names, path
+            since = subscriber.id
+            publish(httpd, f"/publish{names[0]}", "x")
+            assert subscriber.next()["data"] == "x"
+            with Subscriber(httpd, path, since) as back:
+                assert back.hello["recovered"] is has_history, path
+            subscriber.client.send_frame(TEXT, b"from the client")
+            if may_publish:
+                assert subscriber.next()["data"] == "from the client"
+            else:
+                subscriber.client.expect_close(1008)
+
+
+def test_ws_790_14_the_figures_of_topics_are_the_same_in_each_form(httpd):
+    before = Status(httpd).read()["topics"]
+    with Subscriber(httpd, "/topics/counted") as one, Subscriber(httpd, "/topics/counted") as other:
+        since = one.id
+        for _ in range(3):
+            publish(httpd, "/publish/counted", "x")
+        one.data(3)
+        other.data(3)
+        with Subscriber(httpd, "/topics/counted", since) as back:
+            back.data(3)
+        with Subscriber(httpd, "/topics/counted", "0123456789abcdef-1") as lost:
+            assert lost.hello["recovered"] is False
+        # Counted when a round is over, behind what it has sent.
+        after = Status(httpd).wait_for(
+            lambda status: status["topics"]["delivered"] >= before["delivered"] + 9, "9 deliveries"
+        )["topics"]
+        assert after["published"] == before["published"] + 3
+        assert after["delivered"] == before["delivered"] + 9
+        assert after["resumed"] == before["resumed"] + 1
+        assert after["gaps"] == before["gaps"] + 1
+        assert 0 < after["used_bytes"] <= after["memory_bytes"] == 16 << 20
+        assert after["children"] and all(each["lag_bytes"] == 0 for each in after["children"])
+        response = Status(httpd).get("?format=json&topics=1000")
+        (found,) = [
+            each for each in json.loads(response.body)["topics"]["list"]
+            if each["topic"] == "/counted"
+        ]
+        assert found["published"] == 3 and found["subscribers"] >= 2
+    metrics = Status(httpd).get("?format=openmetrics").text
+    families = {family.name: family for family in text_string_to_metric_families(metrics)}
+    now = Status(httpd).read()["topics"]
+    for name in "published", "delivered", "gaps", "resumed":
+        (sample,) = families[f"websocket_topics_{name}"].samples
+        assert sample.value == now[name]
+    (sample,) = families["websocket_topics_used_bytes"].samples
+    assert sample.value == now["used_bytes"]
+    assert Status(httpd).get("?format=json&topics=1001").status == 400

@@ -59,6 +59,7 @@ mod seat;
 mod snapshot;
 mod table;
 mod tally;
+mod topics;
 
 pub use board::{Alive, Board, Process};
 pub use entry::{Entry, State};
@@ -73,3 +74,4 @@ pub use seat::{Seat, Threads};
 pub use snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
 pub use table::{html, lines, pre};
 pub use tally::{Closes, RefusedFor};
+pub use topics::{Topic, Topics};

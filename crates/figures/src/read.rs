@@ -125,6 +125,7 @@ impl<'m> Board<'m> {
             locations,
             children,
             connections,
+            topics: None,
             next,
         }
     }
