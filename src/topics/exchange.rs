@@ -8,8 +8,7 @@ use httpd::server::Server;
 use subscribers::Hub;
 use topics::{
     ChildFigures, ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published,
-    Publisher, Topic,
-    TopicFigures,
+    Publisher, Topic, TopicFigures,
 };
 
 use super::deliverer::Deliverer;

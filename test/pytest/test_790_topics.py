@@ -271,14 +271,17 @@ def test_ws_790_14_the_figures_of_topics_are_the_same_in_each_form(httpd):
             assert lost.hello["recovered"] is False
         # Counted when a round is over, behind what it has sent.
         after = Status(httpd).wait_for(
-            lambda status: status["topics"]["delivered"] >= before["delivered"] + 9, "9 deliveries"
+            lambda status: status["topics"]["delivered"] >= before["delivered"] + 9
+            # A child that has no subscriber of what is published looks once in a while.
+            and not any(each["lag_bytes"] for each in status["topics"]["children"]),
+            "9 deliveries",
         )["topics"]
         assert after["published"] == before["published"] + 3
         assert after["delivered"] == before["delivered"] + 9
         assert after["resumed"] == before["resumed"] + 1
         assert after["gaps"] == before["gaps"] + 1
         assert 0 < after["used_bytes"] <= after["memory_bytes"] == 16 << 20
-        assert after["children"] and all(each["lag_bytes"] == 0 for each in after["children"])
+        assert after["children"]
         response = Status(httpd).get("?format=json&topics=1000")
         (found,) = [
             each for each in json.loads(response.body)["topics"]["list"]

@@ -103,10 +103,15 @@ impl Hub {
         let slots = subscriptions.iter().map(Subscription::slot);
         let parts = topics.into_iter().zip(slots);
         let parts = parts.map(|(topic, slot)| Part { topic, slot }).collect();
-        let nth = histories.iter().map(History::published).collect();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let subscriber =
-            Subscriber::new(number, outlet, terms, parts, subscriptions, (from.id, nth));
+        let subscriber = Subscriber::new(
+            (number, now.epoch),
+            outlet,
+            terms,
+            parts,
+            subscriptions,
+            from.id,
+        );
         subscriber.greet(&recovery, from);
         {
             let mut audience = self.audience_mut();
@@ -288,9 +293,8 @@ fn is_all_there(
     terms: &Terms,
 ) -> Result<(), CannotResume> {
     let limits = terms.limits();
-    let mut batch = Batch::new();
     for history in histories {
-        history.resume_some(since, &limits, 1, &mut batch)?;
+        history.missed(since, &limits)?;
     }
     Ok(())
 }

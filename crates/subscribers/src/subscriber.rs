@@ -15,7 +15,10 @@ use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
-use topics::{Batch, Epoch, Kind, Limits, Log, Record, RecordId, Subscription, Token, Topic};
+use topics::{
+    Batch, CannotResume, Epoch, History, Kind, Limits, Log, Record, RecordId, Subscription, Token,
+    Topic,
+};
 
 use crate::form::{self, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
@@ -42,6 +45,7 @@ const NEWEST: Limits = Limits {
 pub struct Subscriber {
     pub(crate) number: u64,
     outlet: Weak<dyn Outlet>,
+    epoch: Epoch,
     terms: Terms,
     pub(crate) parts: Box<[Part]>,
     /// What is counted for it in the log.
@@ -65,8 +69,10 @@ struct State {
     since: RecordId,
     /// While it is live: where in the log that begins.
     start: u64,
-    /// For each topic, how many had been published with the last that it got.
-    nth: Box<[u64]>,
+    /// While it is to get the newest: what was published up to here is in `newest` or in `dropped`, or was before.
+    counted: RecordId,
+    /// The newest message of each topic that it has not got yet.
+    newest: Box<[Option<RecordId>]>,
     /// What it has lost, and has not been told of.
     dropped: u64,
 }
@@ -86,6 +92,13 @@ enum Wanted {
     Everything,
     /// The newest of each topic.
     Newest,
+}
+
+/// Some of what a subscriber has missed.
+struct Chunk {
+    batches: Vec<Batch>,
+    /// Of what comes after this one, something is missing.
+    bound: RecordId,
 }
 
 /// How a step has ended.
@@ -135,16 +148,18 @@ impl<'a> Prepared<'a> {
 
 impl Subscriber {
     pub(crate) fn new(
-        number: u64,
+        (number, epoch): (u64, Epoch),
         outlet: Weak<dyn Outlet>,
         terms: Terms,
         parts: Box<[Part]>,
         subscriptions: Vec<Subscription>,
-        (since, nth): (RecordId, Box<[u64]>),
+        since: RecordId,
     ) -> Arc<Self> {
+        let newest = vec![None; parts.len()].into();
         Arc::new(Subscriber {
             number,
             outlet,
+            epoch,
             terms,
             parts,
             subscriptions: Mutex::new(subscriptions),
@@ -152,7 +167,8 @@ impl Subscriber {
                 phase: Phase::Behind(Wanted::Everything),
                 since,
                 start: 0,
-                nth,
+                counted: since,
+                newest,
                 dropped: 0,
             }),
             was_passed_by: AtomicBool::new(false),
@@ -205,10 +221,7 @@ impl Subscriber {
         if !is_live || record.position < state.start || record.id <= state.since {
             return false;
         }
-        let Some(part) = self.part_of(record.slot) else {
-            return false;
-        };
-        match self.hand_on(&mut state, part, prepared, &*outlet, tally) {
+        match self.hand_on(&mut state, prepared, &*outlet, tally) {
             Ok(()) => {}
             Err(Refused::Ended) => state.phase = Phase::Ended,
             Err(Refused::Full) => self.is_full(&mut state, record.id, &*outlet, tally),
@@ -269,7 +282,6 @@ impl Subscriber {
     fn hand_on(
         &self,
         state: &mut State,
-        part: usize,
         prepared: &Prepared<'_>,
         outlet: &dyn Outlet,
         tally: &mut Tally,
@@ -277,7 +289,6 @@ impl Subscriber {
         self.tell_dropped(state, outlet)?;
         prepared.give(self.terms.form, outlet)?;
         state.since = prepared.record.id;
-        state.nth[part] = prepared.record.nth;
         tally.delivered += 1;
         Ok(())
     }
@@ -309,7 +320,11 @@ impl Subscriber {
                 tally.dropped += 1;
                 state.since = id;
             }
-            (Slow::Latest, _) => state.phase = Phase::Behind(Wanted::Newest),
+            (Slow::Latest, _) => {
+                state.counted = state.since;
+                state.newest.fill(None);
+                state.phase = Phase::Behind(Wanted::Newest);
+            }
         }
     }
 
@@ -351,64 +366,41 @@ impl Subscriber {
         outlet: &dyn Outlet,
         tally: &mut Tally,
     ) -> Result<Step, Refused> {
-        let since = Token {
-            epoch: log.epoch(),
-            id: state.since,
-        };
-        let most = CHUNK / self.parts.len().max(1);
-        let mut moment = None;
-        let mut bound = RecordId(u64::MAX);
-        let mut batches = Vec::with_capacity(self.parts.len());
+        let mut histories = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let Ok(Some(history)) = log.history(&part.topic) else {
                 outlet.close(Closing::Unavailable);
                 return Err(Refused::Ended);
             };
-            let (latest, _) = *moment.get_or_insert((history.token().id, history.end()));
-            let mut batch = Batch::new();
-            match wanted {
-                Wanted::Newest => history.recent(&NEWEST, &mut batch),
-                Wanted::Everything => {
-                    match history.resume_some(since, &UNLIMITED, most, &mut batch) {
-                        Ok(true) => {}
-                        Ok(false) => {
-                            bound = bound.min(batch.iter().last().map_or(since.id, |last| last.id));
-                        }
-                        Err(reason) => {
-                            let latest = Token {
-                                id: latest,
-                                ..since
-                            };
-                            let reason = reason.to_string();
-                            return self.tell_gap(&reason, latest, state, outlet, tally);
-                        }
-                    }
+            histories.push(history);
+        }
+        let Some(first) = histories.first() else {
+            return Err(Refused::Ended);
+        };
+        let (now, end) = (first.token(), first.end());
+        let is_whole = match wanted {
+            Wanted::Everything => match self.missed(&histories, state.since, now) {
+                Ok(chunk) => {
+                    let bound = chunk.bound.min(now.id);
+                    let is_its = |record: &Record<'_>| record.id <= bound;
+                    self.hand_on_all(&chunk.batches, is_its, state, outlet, tally)?;
+                    state.since = state.since.max(bound);
+                    bound == now.id
                 }
+                Err(reason) => {
+                    self.tell_gap(&reason.to_string(), now, state, outlet, tally)?;
+                    state.since = now.id;
+                    false
+                }
+            },
+            Wanted::Newest => {
+                self.count_newest(&histories, now, state, outlet, tally)?;
+                self.hand_on_newest(&histories, now, state, outlet, tally)?;
+                state.since = now.id;
+                true
             }
-            batches.push(batch);
-        }
-        let (latest, end) = moment.unwrap_or_default();
-        let bound = bound.min(latest);
-        let mut records: Vec<(usize, Record<'_>)> = (0..)
-            .zip(&batches)
-            .flat_map(|(part, batch)| batch.iter().map(move |record| (part, record)))
-            .filter(|(_, record)| record.id > since.id && record.id <= bound)
-            .filter(|(_, record)| record.kind != Kind::Notice)
-            .collect();
-        records.sort_unstable_by_key(|(_, record)| record.id);
-        for (part, record) in records {
-            if wanted == Wanted::Newest {
-                let lost = record.nth.saturating_sub(state.nth[part] + 1);
-                state.dropped += lost;
-                tally.dropped += lost;
-                // Counted once, though it may find no room.
-                state.nth[part] = record.nth.saturating_sub(1);
-            }
-            let prepared = Prepared::new(record, log.epoch());
-            self.hand_on(state, part, &prepared, outlet, tally)?;
-        }
-        state.since = state.since.max(bound);
-        if bound < latest {
+        };
+        if !is_whole {
             return Ok(Step::More);
         }
         state.start = end;
@@ -418,19 +410,148 @@ impl Subscriber {
         Ok(Step::Done)
     }
 
-    /// What it has missed cannot be told exactly: that is what it is told, before it gets what comes after `latest`.
-    fn tell_gap(
+    /// The first of what it has missed, of each topic.
+    fn missed(
         &self,
-        reason: &str,
-        latest: Token,
+        histories: &[History<'static>],
+        since: RecordId,
+        now: Token,
+    ) -> Result<Chunk, CannotResume> {
+        let most = CHUNK / histories.len().max(1);
+        let mut chunk = Chunk {
+            batches: Vec::with_capacity(histories.len()),
+            bound: RecordId(u64::MAX),
+        };
+        for history in histories {
+            let mut batch = Batch::new();
+            let since = Token { id: since, ..now };
+            if !history.resume_some(since, &UNLIMITED, most, &mut batch)? {
+                let last = batch.iter().last().map_or(since.id, |last| last.id);
+                chunk.bound = chunk.bound.min(last);
+            }
+            chunk.batches.push(batch);
+        }
+        Ok(chunk)
+    }
+
+    /// Hands on what was read, in the order of the ids.
+    fn hand_on_all(
+        &self,
+        batches: &[Batch],
+        is_its: impl Fn(&Record<'_>) -> bool,
         state: &mut State,
         outlet: &dyn Outlet,
         tally: &mut Tally,
-    ) -> Result<Step, Refused> {
+    ) -> Result<(), Refused> {
+        let all = batches.iter().flat_map(Batch::iter);
+        let mut records: Vec<Record<'_>> = all
+            .filter(|record| record.kind != Kind::Notice && is_its(record))
+            .collect();
+        records.sort_unstable_by_key(|record| record.id);
+        for record in records {
+            let epoch = self.epoch;
+            self.hand_on(state, &Prepared::new(record, epoch), outlet, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Finds out which message of each topic is the newest, and how many are dropped for it.
+    fn count_newest(
+        &self,
+        histories: &[History<'static>],
+        now: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let counted = Token {
+            id: state.counted,
+            ..now
+        };
+        let mut gap = None;
+        for (history, newest) in histories.iter().zip(&mut state.newest) {
+            let ids = history
+                .missed(counted, &UNLIMITED)
+                .unwrap_or_else(|reason| {
+                    gap = Some(reason);
+                    history.recent_ids(&NEWEST)
+                });
+            let ids: Vec<RecordId> = ids.into_iter().filter(|&id| id <= now.id).collect();
+            if let Some(&last) = ids.last() {
+                let lost = ids.len() - 1 + usize::from(newest.is_some());
+                state.dropped += lost as u64;
+                tally.dropped += lost as u64;
+                *newest = Some(last);
+            }
+        }
+        state.counted = now.id;
+        match gap {
+            Some(reason) => {
+                let since = Token {
+                    id: state.since,
+                    ..now
+                };
+                self.tell_gap(&reason.to_string(), since, state, outlet, tally)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Hands on the newest message of each topic, as far as it is still there.
+    fn hand_on_newest(
+        &self,
+        histories: &[History<'static>],
+        now: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let mut batches = Vec::with_capacity(histories.len());
+        for (history, newest) in histories.iter().zip(&mut state.newest) {
+            let Some(id) = *newest else {
+                continue;
+            };
+            let before = Token {
+                id: RecordId(id.0 - 1),
+                ..now
+            };
+            let mut batch = Batch::new();
+            if history
+                .resume_some(before, &UNLIMITED, 1, &mut batch)
+                .is_err()
+            {
+                *newest = None;
+                state.dropped += 1;
+                tally.dropped += 1;
+            }
+            batches.push(batch);
+        }
+        let wanted: Vec<RecordId> = state.newest.iter().flatten().copied().collect();
+        let is_wanted = |record: &Record<'_>| wanted.contains(&record.id);
+        let handed_on = self.hand_on_all(&batches, is_wanted, state, outlet, tally);
+        // They went in the order of the ids: those up to the last that went are through.
+        let through = state.since;
+        for newest in &mut state.newest {
+            newest.take_if(|id| *id <= through);
+        }
+        handed_on
+    }
+
+    /// What it has missed cannot be told exactly: that is what it is told. `token` is what it may come back with then.
+    fn tell_gap(
+        &self,
+        reason: &str,
+        token: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
         match (self.terms.form, self.terms.slow) {
             (Form::Json, _) => {
-                let gap = form::gap(reason, latest);
+                let gap = form::gap(reason, token);
                 outlet.take(Kind::Text, true, gap.as_bytes())?;
+                // Those that were counted are among them.
+                state.dropped = 0;
             }
             (Form::Plain, Slow::Close) => {
                 tally.gaps += 1;
@@ -440,12 +561,7 @@ impl Subscriber {
             (Form::Plain, Slow::Drop | Slow::Latest) => {}
         }
         tally.gaps += 1;
-        state.since = latest.id;
-        Ok(Step::More)
-    }
-
-    fn part_of(&self, slot: u32) -> Option<usize> {
-        self.parts.iter().position(|part| part.slot == slot)
+        Ok(())
     }
 
     /// What the thread that delivers has passed by is caught up with. Says whether there was something.

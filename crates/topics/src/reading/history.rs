@@ -124,6 +124,23 @@ impl<'m> History<'m> {
         batch: &mut Batch,
     ) -> Result<bool, CannotResume> {
         batch.clear();
+        let links = self.links(since, limits)?;
+        let some = first_of(&links, most);
+        if self.read(some, batch) != some.len() {
+            batch.clear();
+            return Err(CannotResume::Overrun);
+        }
+        Ok(some.len() == links.len())
+    }
+
+    /// The ids of what [`History::resume`] would read.
+    pub fn missed(&self, since: Token, limits: &Limits) -> Result<Vec<RecordId>, CannotResume> {
+        let links = self.links(since, limits)?;
+        Ok(ids_of(&links))
+    }
+
+    /// What was published after `since`.
+    fn links(&self, since: Token, limits: &Limits) -> Result<Vec<(Header, u64)>, CannotResume> {
         if since.epoch != self.epoch {
             return Err(CannotResume::OtherEpoch);
         }
@@ -132,27 +149,17 @@ impl<'m> History<'m> {
         }
         let (links, end) = self.walk(since.id.0, limits);
         match end {
-            End::Reached => {
-                let some = first_of(&links, most);
-                match self.read(some, batch) == some.len() {
-                    true => Ok(some.len() == links.len()),
-                    false => Err(CannotResume::Overrun),
-                }
-            }
+            End::Reached => Ok(links),
             End::Overrun => Err(CannotResume::Overrun),
             End::Forgotten => Err(CannotResume::Forgotten),
             End::Limit => Err(CannotResume::Limit),
         }
-        .inspect_err(|_| batch.clear())
     }
 
     /// The ids of the topic's latest records, in order: as many as the limits allow and are still there.
     pub fn recent_ids(&self, limits: &Limits) -> Vec<RecordId> {
         let (links, _) = self.walk(0, limits);
-        links
-            .iter()
-            .map(|(header, _)| RecordId(header.id))
-            .collect()
+        ids_of(&links)
     }
 
     /// Reads the latest records of the topic, in order, into `batch`, in place of what is in it: as many as the limits
@@ -227,6 +234,11 @@ impl<'m> History<'m> {
         batch.keep_good();
         batch.len()
     }
+}
+
+fn ids_of(links: &[(Header, u64)]) -> Vec<RecordId> {
+    let ids = links.iter().map(|(header, _)| RecordId(header.id));
+    ids.collect()
 }
 
 /// The first records of some that have so many bytes together, or the first one.
