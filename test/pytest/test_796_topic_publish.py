@@ -150,7 +150,7 @@ def wide(mpm):
 
 
 def test_ws_796_13_more_topics_with_subscribers_than_there_may_be_are_503(httpd, wide, error_log):
-    error_log.expect("WS0212: 503 for /publish/one-more: too many topics")
+    error_log.expect("WS0212: 503 for /publish/.*: too many topics")
     with ExitStack() as stack:
         for number in range(wide):
             stack.enter_context(httpd.open(f"/wide/{number}"))
