@@ -43,9 +43,10 @@
 //!
 //! # Threads and locks
 //!
-//! A connection's input belongs to its *turn*: one thread at a time reads, decodes and calls the plugin. Its transport is
-//! under one lock, for reading and for writing, because TLS reads while it writes; a turn gets it before threads that only write. Its outbox
-//! is under another. No lock is held while a plugin runs, because the plugin calls back in.
+//! A connection's input belongs to its *turn*: one thread at a time reads, decodes and calls the plugin. Output, and the
+//! place of the transport, are under the one lock of `session::handover`; who takes the transport out of its place reads and writes without a lock,
+//! both on one thread because TLS reads while it writes. A turn gets it before threads that only write. No lock is held while a plugin runs, because
+//! the plugin calls back in.
 
 mod board;
 mod child;

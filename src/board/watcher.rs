@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use figures::Seat;
 use httpd::futex;
@@ -52,6 +52,7 @@ impl Watcher {
 impl Shared {
     fn run(&self) {
         let bell = self.seat.bell();
+        let mut next_look = Instant::now();
         loop {
             // Before it looks, so that what comes afterwards rings.
             let seen = bell.load(Ordering::Acquire);
@@ -65,9 +66,14 @@ impl Shared {
                 occupant.close(&request);
             }
             self.seat.set_threads(occupant.threads());
-            occupant.look_at_callbacks();
+            let now = Instant::now();
+            // Not at each bell: every status page that is read rings.
+            if now >= next_look {
+                occupant.look_at_callbacks();
+                next_look = now + LOOK;
+            }
             drop(occupant);
-            futex::wait(bell, seen, LOOK);
+            futex::wait(bell, seen, next_look.saturating_duration_since(now));
         }
     }
 }

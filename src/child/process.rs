@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::apr::Pool;
@@ -281,10 +281,10 @@ impl Child {
 
     /// Ends every WebSocket that is still open, and the reactor's threads.
     ///
-    /// prefork calls this from a signal handler. While a WebSocket is driven, that comes only where the driver waits
-    /// (`HeldSignals`), with nothing locked or half done; at any other time, the connections and the child's own lock may be
-    /// the interrupted thread's: they are tried, not waited for, and a connection that is not at rest is left alone. That the handler
-    /// allocates and frees is prefork's own habit: it destroys the child's pool there.
+    /// prefork calls this from a signal handler. From a plugin's on_connect to the WebSocket's end, that comes only where
+    /// the driver waits (`HeldSignals`), with nothing locked or half done; at any other time, the child's own locks may be
+    /// the interrupted thread's: there they are tried, not waited for, and a connection that is not at rest is left alone.
+    /// That the handler allocates and frees is prefork's own habit: it destroys the child's pool there.
     fn stop() {
         let child = CHILD.try_read().ok().and_then(|child| child.clone());
         let Some(child) = child else { return };
@@ -294,11 +294,7 @@ impl Child {
         let _ = CHILD.try_write().map(|mut child| child.take());
         child.figures.stop();
         child.exchange.stop();
-        let open = child
-            .connections
-            .try_lock()
-            .map(|connections| connections.open());
-        let mut open = open.unwrap_or_default();
+        let mut open = child.open_at_end().unwrap_or_default();
         open.retain(|connection| connection.is_at_rest());
         // A thread that is blocked in `send` would be waited for in vain.
         for connection in &open {
@@ -317,11 +313,7 @@ impl Child {
             connection.terminate();
         }
         drop(drivers);
-        scribe::stop();
-        let all_have_ended = child
-            .connections
-            .try_lock()
-            .is_ok_and(|connections| connections.open().is_empty());
+        let all_have_ended = child.open_at_end().is_some_and(|open| open.is_empty());
         // Otherwise a callback is under way, on a thread that the process takes with it.
         if all_have_ended {
             let is_graceful = match httpd::mpm::is_threaded() {
@@ -340,6 +332,23 @@ impl Child {
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
         }
+        // As the last one, so that nobody here waits for a log that hangs.
+        scribe::stop();
+    }
+}
+
+impl Child {
+    /// The open WebSockets, as `stop` may ask for them: under prefork, `None` when the thread that it interrupts has the lock.
+    fn open_at_end(&self) -> Option<Vec<Arc<Connection>>> {
+        let connections = match httpd::mpm::is_threaded() {
+            true => lock(&self.connections),
+            false => match self.connections.try_lock() {
+                Ok(connections) => connections,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return None,
+            },
+        };
+        Some(connections.open())
     }
 }
 

@@ -299,7 +299,8 @@ impl Take1 for WebSocketMaxMessageSize {
     type Config = Config;
 
     fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
-        if directive.name() == "MaxMessageSize" {
+        // Not for each request that an .htaccess file is read for.
+        if directive.name() == "MaxMessageSize" && !directive.is_in_htaccess() {
             let subject = Subject::Server(directive.server());
             log::log(&subject, Level::Warn, Tag::DeprecatedDirective, || {
                 let place = directive.place();

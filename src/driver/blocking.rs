@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use httpd::socket::{self, HeldSignals, SignalMask, Waker};
+use httpd::socket::{self, SignalMask, Waker};
 use session::Wait;
 
 use crate::child::Child;
@@ -21,35 +21,36 @@ pub struct BlockingDriver {
     waker: Waker,
     thread: usize,
     is_waiting: AtomicBool,
-    /// The MPM is prefork, which tells this thread by a signal that the child is to stop.
-    is_alone: bool,
-    /// prefork's handlers end the process, and its plugins with it, on this thread: so they run only where it waits.
+    /// The MPM is prefork, which tells this thread by a signal that the child is to stop: what it handles where it waits.
     signals: Option<SignalMask>,
 }
 
 impl BlockingDriver {
-    /// A driver for the connection on `socket`, to be run by this thread.
-    pub fn new(socket: RawFd) -> std::io::Result<Self> {
-        let is_alone = !httpd::mpm::is_threaded();
+    /// A driver for the connection on `socket`, to be run by this thread; under prefork, with the `signals` that it is to
+    /// handle where it waits, and holds everywhere else.
+    pub fn new(socket: RawFd, signals: Option<SignalMask>) -> std::io::Result<Self> {
         Ok(BlockingDriver {
             socket,
             waker: Waker::new()?,
             thread: socket::current_thread(),
             is_waiting: AtomicBool::new(false),
-            is_alone,
-            signals: is_alone.then(SignalMask::current),
+            signals,
         })
+    }
+
+    /// Whether the process serves this connection alone.
+    fn is_alone(&self) -> bool {
+        self.signals.is_some()
     }
 
     /// Runs the connection to its end.
     pub fn run(&self, connection: &Connection, child: &Child) {
-        let _held = self.is_alone.then(HeldSignals::new);
         let mut is_draining = false;
         loop {
             let mut buffer = child.buffers().take_input();
             let wait = connection.session().turn(&mut buffer, false);
             child.buffers().give_input(buffer);
-            if self.is_alone
+            if self.is_alone()
                 && !is_draining
                 && (httpd::mpm::is_stopping() || httpd::mpm::is_of_old())
             {
@@ -61,7 +62,7 @@ impl BlockingDriver {
             }
             match wait {
                 // prefork's signals come here, too: a peer that sends without end lets no turn wait.
-                Wait::Again if self.is_alone => {
+                Wait::Again if self.is_alone() => {
                     self.is_waiting.store(true, Ordering::Relaxed);
                     self.wait(false, false, Some(Instant::now()));
                     self.is_waiting.store(false, Ordering::Relaxed);
@@ -83,12 +84,12 @@ impl BlockingDriver {
 
     fn wait(&self, input: bool, output: bool, deadline: Option<Instant>) {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = match self.is_alone {
+        let timeout = match self.is_alone() {
             true => Some(timeout.map_or(SIGNAL_CHECK, |timeout| timeout.min(SIGNAL_CHECK))),
             false => timeout,
         };
         // A failing poll shows as a failing read in the next turn.
-        let ready = socket::wait(
+        let is_woken = socket::wait(
             self.signals.as_ref(),
             self.socket,
             self.waker.descriptor(),
@@ -96,7 +97,7 @@ impl BlockingDriver {
             output,
             timeout,
         );
-        if ready.is_ok_and(|ready| ready.woken) {
+        if is_woken.is_ok_and(|is_woken| is_woken) {
             self.waker.clear();
         }
     }

@@ -7,6 +7,7 @@ use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::mpm;
 use httpd::request::{HandlerResult, Request, RequestHandle};
+use httpd::socket::{HeldSignals, SignalMask};
 use httpd::upgraded::Upgraded;
 use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
@@ -135,6 +136,9 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         buffers: child.buffers(),
         place,
     });
+    // prefork's handlers end the process, and its plugins with it, on this thread: from here to the WebSocket's end they
+    // run only where its driver waits.
+    let held = (!mpm::is_threaded()).then(HeldSignals::new);
     match &wanted {
         Wanted::Plugin(plugin) => {
             connection.accept(ask_plugin(request, plugin, &connection, &child)?);
@@ -144,7 +148,8 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
     // Before the client knows of it: when it then asks for the figures, it is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
-    Ok(run(request, &connection, &child))
+    let signals = held.as_ref().map(HeldSignals::before);
+    Ok(run(request, &connection, &child, signals))
 }
 
 /// Who is to have the WebSocket.
@@ -329,7 +334,12 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
 /// before this one was taken from its queue of accepted sockets: then it waits for this thread only, and ends the
 /// process, and a suspended connection with it, as soon as this thread is done. A connection that is counted before
 /// the MPM stops is waited for.
-fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) -> HandlerResult {
+fn run(
+    request: &Request<'_>,
+    connection: &Arc<Connection>,
+    child: &Arc<Child>,
+    signals: Option<SignalMask>,
+) -> HandlerResult {
     let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
         Err("the client vanished".to_owned())
@@ -339,7 +349,7 @@ fn run(request: &Request<'_>, connection: &Arc<Connection>, child: &Arc<Child>) 
             .map(|()| HandlerResult::Suspended)
             .map_err(|status| status.to_string())
     } else {
-        let ran = run_blocking(request, connection, child);
+        let ran = run_blocking(request, connection, child, signals);
         ran.map(|()| HandlerResult::Done)
             .map_err(|status| status.to_string())
     };
@@ -360,10 +370,11 @@ fn run_blocking(
     request: &Request<'_>,
     connection: &Arc<Connection>,
     child: &Arc<Child>,
+    signals: Option<SignalMask>,
 ) -> Result<(), Status> {
     // SAFETY: it is gone from `connection` before this function, and so the handler, returns.
     let upgraded = unsafe { Upgraded::new(request) }?;
-    let driver = Arc::new(BlockingDriver::new(upgraded.socket())?);
+    let driver = Arc::new(BlockingDriver::new(upgraded.socket(), signals)?);
     let as_driver: Arc<dyn Driver> = driver.clone();
     connection.open(upgraded, Arc::downgrade(&as_driver));
     child.add(connection);

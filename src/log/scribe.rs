@@ -12,6 +12,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use httpd::guard::guard;
 use httpd::host_thread;
 use httpd::log::{Level, Subject};
 use httpd::pen::{Line, Pen};
@@ -103,14 +104,14 @@ pub fn stop() {
 }
 
 impl Queue {
-    /// Takes an entry, or counts it when there is no room and gives it back.
-    fn push(&self, entry: Entry) -> Result<(), Entry> {
+    /// Takes what `entry` makes of something, or counts it when there is no room and gives that back.
+    fn push<T>(&self, what: T, entry: impl FnOnce(T) -> Entry) -> Result<(), T> {
         let mut state = lock(&self.state);
-        if state.entries.len() >= CAPACITY {
+        if state.entries.len() >= CAPACITY || state.end != End::Never {
             state.lost += 1;
-            return Err(entry);
+            return Err(what);
         }
-        state.entries.push_back(entry);
+        state.entries.push_back(entry(what));
         drop(state);
         self.changed.notify_all();
         Ok(())
@@ -139,10 +140,11 @@ impl Queue {
             if lost > 0 {
                 tell_lost(&mut pen, lost);
             }
-            match entry {
+            // One that panics loses no other.
+            guard((), || match entry {
                 Entry::Line(line) => pen.write(&line),
                 Entry::Ending(end) => end(),
-            }
+            });
         }
     }
 
@@ -205,7 +207,7 @@ pub fn is_there() -> bool {
 pub fn write(line: Line) {
     match current() {
         // A line that finds no room is counted.
-        Some(queue) => drop(queue.push(Entry::Line(line))),
+        Some(queue) => drop(queue.push(line, Entry::Line)),
         None => Pen::new().write(&line),
     }
 }
@@ -216,21 +218,21 @@ pub fn write(line: Line) {
 /// # Safety
 /// As for [`Upgraded::end_request`].
 #[allow(unsafe_code)]
-pub unsafe fn end(upgraded: Upgraded, then: impl FnOnce(Remains) + Send + 'static) {
+pub unsafe fn end<F>(upgraded: Upgraded, then: F)
+where
+    F: FnOnce(Remains) + Send + 'static,
+{
     let Some(queue) = current() else {
         // SAFETY: the caller's promise.
         then(unsafe { upgraded.end_request() });
         return;
     };
-    let is_full = lock(&queue.state).entries.len() >= CAPACITY;
-    if is_full {
-        lock(&queue.state).lost += 1;
+    let ending = |(upgraded, then): (Upgraded, F)| {
+        // SAFETY: the caller's promise.
+        Entry::Ending(Box::new(move || then(unsafe { upgraded.end_request() })))
+    };
+    if let Err((upgraded, then)) = queue.push((upgraded, then), ending) {
         // SAFETY: the caller's promise.
         then(unsafe { upgraded.end_request_unlogged() });
-        return;
     }
-    // SAFETY: the caller's promise.
-    let ending = Entry::Ending(Box::new(move || then(unsafe { upgraded.end_request() })));
-    lock(&queue.state).entries.push_back(ending);
-    queue.changed.notify_all();
 }

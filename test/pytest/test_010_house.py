@@ -65,3 +65,22 @@ def test_ws_010_05_every_room_is_in_the_documents_and_in_lib_rs():
     for room in rooms:
         assert f"`{room}/`" in architecture, room
         assert f"[`{room}`]" in lib, room
+
+
+DOCUMENTS = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_ws_010_06_a_document_is_whole(document):
+    """Blocks of code end, tables have a line under their head, headings stand free."""
+    in_code, before = False, ""
+    lines = (ROOT / document).read_text().split("\n")
+    for number, line in enumerate(lines, 1):
+        if line.startswith("```"):
+            in_code = not in_code
+        elif not in_code:
+            begins_table = line.startswith("|") and not before.startswith("|")
+            assert not begins_table or re.match(r"\|[ :|-]+\|$", lines[number]), f"line {number}"
+            assert not re.match("#+ ", line) or before == "", f"line {number}"
+        before = line
+    assert not in_code

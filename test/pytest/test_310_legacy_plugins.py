@@ -79,3 +79,4 @@ def test_ws_310_06_the_increment_examples_bear_that_the_client_vanishes(httpd, p
     assert len(httpd.error_log.wait_for(ended, count=before + 5)) >= before + 5
     with httpd.open(path, protocol=PROTOCOL) as client:
         assert re.fullmatch(r"\d+", client.receive_message().text)
+    httpd.error_log.wait_for(ended, count=before + 6)

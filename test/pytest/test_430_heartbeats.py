@@ -163,6 +163,7 @@ def test_ws_430_05_any_input_after_a_ping_is_a_sign_of_life(httpd, answer):
         receive_ping(silent)
         client.send(answer)
         assert client.receive_frame()
+    recorder.wait_for_ends(2)
 
 
 def recorder_has_end(recorder):

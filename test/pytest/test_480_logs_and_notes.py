@@ -291,13 +291,14 @@ def test_ws_480_06_a_stopping_child_is_named(make_httpd, mpm):
 
 def test_ws_480_07_an_opening_is_a_line_at_debug(httpd, error_log):
     for level, count in (("info", 0), ("debug", 1), ("trace8", 1)):
-        before = len(error_log.find("WS0301"))
+        before, ends = len(error_log.find("WS0301")), len(error_log.find("WS0302: "))
         with httpd.open(f"/log/{level}?{SECRET}") as client:
             client.close_properly()
         lines = error_log.find("WS0301")[before:]
         assert len(lines) == count, level
         for line in lines:
             assert line.level == "debug" and "WebSocket opened, version 13" in line.text
+        error_log.wait_for("WS0302: ", count=ends + 1)
 
 
 FRAMES = [

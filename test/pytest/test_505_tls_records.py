@@ -92,6 +92,7 @@ def test_ws_505_03_key_updates_with_the_opening_handshake(httpd):
         client.open("/echo")
         tls.send_records(tls.key_update(True), tls.data(frame(TEXT, "early")))
         assert client.receive_message().text == "early"
+        client.close_properly()
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])

@@ -185,11 +185,13 @@ def test_ws_515_02_many_redirected_websockets_come_and_vanish(httpd, beside):
 
 
 def test_ws_515_03_a_first_frame_in_the_same_segment_is_read(httpd, beside):
+    recorder = Recorder(httpd)
     with httpd.client() as client:
         response = client.upgrade("/rewrite/sock", then=frame(TEXT, "early"))
         assert response.status == 101
         assert client.receive_message().text == "early"
         client.close_properly()
+    recorder.wait_for_ends()
 
 
 @pytest.mark.parametrize(

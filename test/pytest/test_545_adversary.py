@@ -185,6 +185,7 @@ def test_ws_545_08_who_has_httpd_keep_the_connection_gets_no_answer_behind_the_c
         assert what_is_left(client) == b""
 
 
+@pytest.mark.preload
 @pytest.mark.skipif("event" not in settings.mpms(), reason="about the event driver")
 def test_ws_545_06_a_socket_that_the_system_does_not_watch_is_an_error_that_says_what_it_means(make_httpd):
     preloaded = settings.TEST_PLUGINS / "modules" / "no_epoll.so"

@@ -4,8 +4,9 @@ import signal
 import threading
 
 from harness.conf import location, plugin
-from harness.rawclient import TEXT, frame
+from harness.rawclient import TEXT, frame, handshake_headers
 from harness.recorder import Recorder
+from harness.scripted import Records, scripts
 
 MPMS = ("prefork",)
 GOING_AWAY = 1001
@@ -50,3 +51,20 @@ def test_ws_605_02_a_stop_finds_every_websocket_at_rest(make_httpd, mpm):
     for client in clients:
         client.vanish()
     recorder.wait_for_ends(CROWD)
+
+
+def test_ws_605_03_a_stop_waits_for_on_connect_and_then_ends_the_websocket(make_httpd, mpm):
+    """child_stop comes last, after the on_disconnect of who was accepted meanwhile."""
+    server = make_httpd(mpm, location("/scripted", plugin("scripted"))).start()
+    records = Records(server)
+    client = server.client()
+    client.send_request("/scripted", handshake_headers() + scripts(on_connect="pause 1000"))
+    records.wait_for("connect")
+    server.signal(signal.SIGTERM)
+    records.wait_for("disconnect")
+    server.stop()
+    client.vanish()
+    (pid, _), = records.connections()
+    assert records.of_connection()[-1] == "disconnect"
+    whats = [line.split(" ", 2)[2] for line in records.lines() if line.startswith(f"{pid} ")]
+    assert whats[-1].startswith("child_stop ")

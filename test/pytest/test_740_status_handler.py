@@ -152,6 +152,7 @@ def test_ws_740_05_json_has_the_shape_that_is_documented(httpd, status):
         assert document["connections"] and document["locations"] and document["children"]
         assert document["mpm"] == httpd.mpm
         client.close_properly()
+    status.wait_for_open(0)
 
 
 def metrics(text):

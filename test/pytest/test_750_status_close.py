@@ -63,6 +63,7 @@ def test_ws_750_02_only_that_one_is_closed(httpd, status):
         expect_close(other, 1001, "")
         one.echo("after")
         one.close_properly()
+    status.wait_for_open(0)
 
 
 def test_ws_750_03_a_child_of_the_old_generation_closes_its_own(make_httpd, mpm):

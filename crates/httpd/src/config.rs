@@ -210,6 +210,12 @@ impl<'c> Directive<'c> {
         self.parms
     }
 
+    /// Whether it is read for one request, from an .htaccess file.
+    pub fn is_in_htaccess(&self) -> bool {
+        // SAFETY: the directive's server and its process are live.
+        self.parms.pool != unsafe { (*(*self.parms.server).process).pconf }
+    }
+
     /// The directive's name, as the command table spells it.
     pub fn name(&self) -> &'c str {
         // SAFETY: the directive's command is a row of the module's own table.

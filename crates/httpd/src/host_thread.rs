@@ -99,34 +99,35 @@ pub(crate) unsafe fn remember(c: *mut sys::conn_rec) {
 /// While it lives, a connection names the record of the calling thread.
 pub(crate) struct Acting {
     c: *mut sys::conn_rec,
-    guest: Option<(Record, *mut sys::apr_thread_t)>,
+    /// What the connection named before.
+    before: *mut sys::apr_thread_t,
+    /// Lent to the thread, which has none of its own.
+    guest: Option<Record>,
 }
 
 impl Acting {
     /// # Safety
     /// `c` is a live connection, used by this thread alone until the value is dropped.
     pub(crate) unsafe fn on(c: *mut sys::conn_rec) -> Self {
-        let mut thread = OWN.get();
         let mut guest = None;
-        // SAFETY: the caller's promise.
-        unsafe {
-            if thread.is_null()
-                && let Some(record) = guests().pop().or_else(Record::new)
-            {
-                thread = record.0.as_ptr();
-                guest = Some((record, (*c).current_thread));
-            }
-            (*c).current_thread = thread;
+        if OWN.get().is_null() {
+            guest = guests().pop().or_else(Record::new);
+            let record = guest.as_ref().map(|record| record.0.as_ptr());
+            // Its own until it is given back, so that one is enough.
+            OWN.set(record.unwrap_or(ptr::null_mut()));
         }
-        Acting { c, guest }
+        // SAFETY: the caller's promise.
+        let before = unsafe { ptr::replace(&raw mut (*c).current_thread, OWN.get()) };
+        Acting { c, before, guest }
     }
 }
 
 impl Drop for Acting {
     fn drop(&mut self) {
-        if let Some((record, before)) = self.guest.take() {
-            // SAFETY: the promise to `on`.
-            unsafe { (*self.c).current_thread = before };
+        // SAFETY: the promise to `on`.
+        unsafe { (*self.c).current_thread = self.before };
+        if let Some(record) = self.guest.take() {
+            OWN.set(ptr::null_mut());
             guests().push(record);
         }
     }

@@ -117,7 +117,7 @@ pub fn configure(server: Server<'_>, name: &CStr, value: &str) -> Result<(), Str
         let mut parms: sys::cmd_parms = std::mem::zeroed();
         parms.override_ = sys::RSRC_CONF as c_int;
         // No <Limit>.
-        parms.limited = -1;
+        parms.limited = !0;
         parms.directive = &mut directive;
         parms.pool = pool.as_raw();
         parms.temp_pool = pool.as_raw();

@@ -2,26 +2,15 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
 use crate::thread::block_signals;
 
-/// What [`wait`] found.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Ready {
-    /// Input, or the end of it.
-    pub readable: bool,
-    /// Room for output, or an error to be found by writing.
-    pub writable: bool,
-    /// The waker was used.
-    pub woken: bool,
-}
-
 /// Blocks until the socket is ready for what is asked, the waker is used, a signal is handled or the time is over (`None`:
-/// for ever). With `signals`, those that it lets through are handled in here whatever [`HeldSignals`] holds.
+/// for ever). Says whether the waker was used. With `signals`, those that it lets through are handled in here whatever
+/// [`HeldSignals`] holds.
 pub fn wait(
     signals: Option<&SignalMask>,
     socket: RawFd,
@@ -29,7 +18,7 @@ pub fn wait(
     read: bool,
     write: bool,
     timeout: Option<Duration>,
-) -> io::Result<Ready> {
+) -> io::Result<bool> {
     let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
     let mut descriptors = [
         libc::pollfd {
@@ -56,38 +45,21 @@ pub fn wait(
     if count < 0 {
         let error = io::Error::last_os_error();
         if error.kind() == io::ErrorKind::Interrupted {
-            return Ok(Ready::default());
+            return Ok(false);
         }
         return Err(error);
     }
-    let failed = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
-    let [socket, waker] = descriptors;
-    Ok(Ready {
-        readable: socket.revents & (libc::POLLIN | failed) != 0,
-        writable: socket.revents & (libc::POLLOUT | failed) != 0,
-        woken: waker.revents != 0,
-    })
+    Ok(descriptors[1].revents != 0)
 }
 
 /// Which signals a thread handles.
+#[derive(Clone, Copy)]
 pub struct SignalMask(libc::sigset_t);
-
-impl SignalMask {
-    /// The calling thread's.
-    pub fn current() -> Self {
-        let mut mask = MaybeUninit::uninit();
-        // SAFETY: with no new mask, the call fills in the running one, and cannot fail.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
-            SignalMask(mask.assume_init())
-        }
-    }
-}
 
 /// While it lives, no signal is handled on its thread but within [`wait`]: what a handler does there, it does to a thread
 /// that is at rest. Neither `Send` nor `Sync`.
 pub struct HeldSignals {
-    before: libc::sigset_t,
+    before: SignalMask,
     _thread: PhantomData<*const ()>,
 }
 
@@ -96,16 +68,21 @@ impl HeldSignals {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         HeldSignals {
-            before: block_signals(),
+            before: SignalMask(block_signals()),
             _thread: PhantomData,
         }
+    }
+
+    /// What the thread handles when it holds none, and in [`wait`].
+    pub fn before(&self) -> SignalMask {
+        self.before
     }
 }
 
 impl Drop for HeldSignals {
     fn drop(&mut self) {
         // SAFETY: the mask is one that this thread had.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before.0, ptr::null_mut()) };
     }
 }
 

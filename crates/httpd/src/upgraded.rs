@@ -291,8 +291,13 @@ impl Remains {
     /// The worker thread that suspended the connection is done with it. After the suspend_connection hook the MPM
     /// still stores two fields, `c->sbh` and then a flag of its own, so that this must come some time after that.
     pub unsafe fn destroy(self) {
-        // SAFETY: nobody uses the connection any more, as the caller says; its pool holds all of it.
-        unsafe { sys::apr_pool_destroy((*self.c.as_ptr()).pool) }
+        // SAFETY: nobody uses the connection any more, as the caller says. The pool that owns the allocator is the one that
+        // the MPM made for the connection, with the socket in it: the connection's own, or (httpd's trunk) its parent.
+        unsafe {
+            let pool = (*self.c.as_ptr()).pool;
+            let owner = sys::apr_allocator_owner_get(sys::apr_pool_allocator_get(pool));
+            sys::apr_pool_destroy(if owner.is_null() { pool } else { owner });
+        }
     }
 }
 

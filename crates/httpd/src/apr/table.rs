@@ -53,10 +53,4 @@ impl<'t> Table<'t> {
         let until_nul = value.split('\0').next().unwrap_or_default();
         self.set(name, &CString::new(until_nul).unwrap_or_default());
     }
-
-    /// Removes every value under `name`.
-    pub fn unset(self, name: &CStr) {
-        // SAFETY: table and name are live.
-        unsafe { sys::apr_table_unset(self.raw.as_ptr(), name.as_ptr()) }
-    }
 }
