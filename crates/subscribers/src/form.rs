@@ -12,9 +12,43 @@
 //!
 //! An id is `epoch-id`, a [`Token`]: the last one that a client has seen is what it comes back with.
 
+use std::cell::OnceCell;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use topics::{Epoch, Kind, Record, Token, Topic};
+
+use crate::outlet::{Outlet, Refused};
+use crate::terms::Form;
+
+/// A record, with what it looks like to those who want JSON, made once.
+pub(crate) struct Prepared<'a> {
+    pub record: Record<'a>,
+    epoch: Epoch,
+    json: OnceCell<String>,
+}
+
+impl<'a> Prepared<'a> {
+    pub fn new(record: Record<'a>, epoch: Epoch) -> Self {
+        Prepared {
+            record,
+            epoch,
+            json: OnceCell::new(),
+        }
+    }
+
+    /// Hands it on, as whoever is there wants it.
+    pub fn give(&self, form: Form, outlet: &dyn Outlet) -> Result<(), Refused> {
+        let may_compress = !self.record.flags.uncompressed;
+        match form {
+            Form::Plain => outlet.take(self.record.kind, may_compress, self.record.payload),
+            Form::Json => {
+                let json = self.json.get_or_init(|| message(&self.record, self.epoch));
+                outlet.take(Kind::Text, may_compress, json.as_bytes())
+            }
+        }
+    }
+}
 
 /// How a client's coming back has turned out, as its first message says it.
 pub(crate) enum Recovery {

@@ -11,9 +11,9 @@ use topics::{
     SubscribeError, Subscription, Token, Topic,
 };
 
-use crate::form::Recovery;
+use crate::form::{Prepared, Recovery};
 use crate::outlet::Outlet;
-use crate::subscriber::{Part, Prepared, Subscriber, Tally};
+use crate::subscriber::{Part, Subscriber, Tally};
 use crate::terms::Terms;
 
 /// How many topics one subscriber may have.

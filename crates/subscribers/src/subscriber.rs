@@ -11,7 +11,6 @@
 //! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
 //! ([`Subscriber::was_passed_by`]), and whoever finds it catches up with the log.
 
-use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
@@ -20,7 +19,7 @@ use topics::{
     Topic,
 };
 
-use crate::form::{self, Recovery};
+use crate::form::{self, Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
 use crate::terms::{Form, Slow, Terms};
 
@@ -114,36 +113,6 @@ pub(crate) struct Tally {
     pub delivered: u64,
     pub dropped: u64,
     pub gaps: u64,
-}
-
-/// A record, with what it looks like to those who want JSON, made once.
-pub(crate) struct Prepared<'a> {
-    record: Record<'a>,
-    epoch: Epoch,
-    json: OnceCell<String>,
-}
-
-impl<'a> Prepared<'a> {
-    pub fn new(record: Record<'a>, epoch: Epoch) -> Self {
-        Prepared {
-            record,
-            epoch,
-            json: OnceCell::new(),
-        }
-    }
-
-    fn give(&self, form: Form, outlet: &dyn Outlet) -> Result<(), Refused> {
-        let may_compress = !self.record.flags.uncompressed;
-        match form {
-            Form::Plain => outlet.take(self.record.kind, may_compress, self.record.payload),
-            Form::Json => {
-                let json = self
-                    .json
-                    .get_or_init(|| form::message(&self.record, self.epoch));
-                outlet.take(Kind::Text, may_compress, json.as_bytes())
-            }
-        }
-    }
 }
 
 impl Subscriber {
