@@ -90,8 +90,11 @@ def test_ws_798_03_a_stop_closes_subscribers_like_any_other(make_httpd, mpm, kee
         assert each.data(1) == ["before"]
     server.stop()
     for each in subscribers:
-        received = each.client.receive_frame()
-        assert received.close_code == GOING_AWAY
+        try:
+            assert each.client.receive_frame().close_code == GOING_AWAY
+        except EOFError:
+            # worker closes the sockets of its threads under them.
+            assert mpm == "worker"
 
 
 def test_ws_798_04_a_graceful_stop_tells_them(make_httpd, mpm, keep):
