@@ -56,7 +56,7 @@ impl PostConfig for Hooks {
             httpd::log::write_standard_error_at_once();
             board::make(server);
             topics::memory::make(server);
-            if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted(pool) {
+            if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted() {
                 capacity::prepare(server);
                 message_memory::check(server);
             }

@@ -1,11 +1,8 @@
 //! The directives of topics.
 
-use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use httpd::apr::Pool;
-use httpd::config::{Command, Context, Directive, Flag, Take1, Take12};
+use httpd::config::{Command, Context, Directive, Flag, Take1, Take12, has_directive};
 use httpd::expression::Expression;
 use subscribers::Slow;
 
@@ -16,7 +13,6 @@ use crate::configuration::values::{parse_number, parse_size, parse_time};
 const MOST_MESSAGES: u32 = 1_000_000;
 /// What the log takes at least, in bytes, and at most.
 const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 30;
-const WANTED: &CStr = c"mod_websocket.topics_wanted";
 
 pub const TOPIC: Command = Command::take1::<WebSocketTopic>(
     c"WebSocketTopic",
@@ -44,15 +40,9 @@ pub const MEMORY_SIZE: Command = Command::take1::<WebSocketTopicMemory>(
     c"the memory for the messages of all topics, in bytes or with K, M or G (default 16M)",
 );
 
-/// Whether the configuration has a directive of topics; `pool` is the configuration's.
-pub fn are_wanted(pool: Pool<'_>) -> bool {
-    let noted = pool.find::<AtomicBool>(WANTED);
-    noted.is_some_and(|noted| noted.load(Ordering::Relaxed))
-}
-
-fn note(directive: &Directive<'_>) {
-    let noted: &AtomicBool = directive.pool().kept(WANTED, AtomicBool::default);
-    noted.store(true, Ordering::Relaxed);
+/// Whether the configuration has a location whose WebSockets listen to topics.
+pub fn are_wanted() -> bool {
+    has_directive("SetHandler", "websocket-topics")
 }
 
 struct WebSocketTopic;
@@ -63,7 +53,6 @@ impl Take1 for WebSocketTopic {
     fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
         let expression = Expression::parse(directive, value)
             .map_err(|error| format!("'{value}' is no expression that gives a text: {error}"))?;
-        note(directive);
         let names = config.topics.get_or_insert_default();
         Arc::make_mut(names).push(TopicName {
             text: value.into(),
@@ -79,8 +68,7 @@ struct WebSocketTopicFromClient;
 impl Flag for WebSocketTopicFromClient {
     type Config = Config;
 
-    fn set(directive: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
-        note(directive);
+    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
         config.topic_from_client = Some(on);
         Ok(())
     }
@@ -92,14 +80,13 @@ impl Take12 for WebSocketTopicHistory {
     type Config = Config;
 
     fn set(
-        directive: &Directive<'_>,
+        _: &Directive<'_>,
         config: &mut Config,
         messages: &str,
         age: Option<&str>,
     ) -> Result<(), String> {
         let messages = parse_number(messages, MOST_MESSAGES)? as usize;
         let age = age.map(parse_time).transpose()?;
-        note(directive);
         config.topic_history = Some((messages, age));
         Ok(())
     }
@@ -110,14 +97,13 @@ struct WebSocketTopicSlow;
 impl Take1 for WebSocketTopicSlow {
     type Config = Config;
 
-    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
         config.topic_slow = Some(match value {
             _ if value.eq_ignore_ascii_case("close") => Slow::Close,
             _ if value.eq_ignore_ascii_case("drop") => Slow::Drop,
             _ if value.eq_ignore_ascii_case("latest") => Slow::Latest,
             _ => return Err(format!("'{value}' is not close, drop or latest")),
         });
-        note(directive);
         Ok(())
     }
 }

@@ -156,3 +156,11 @@ def test_ws_798_07_a_message_as_large_as_may_be_comes_whole(httpd, keep):
     received = big.receive_message()
     assert (received.opcode, len(received.payload)) == (TEXT, most)
     assert clients
+
+
+def test_ws_798_08_a_handler_alone_has_the_mpm_take_many(make_httpd, mpm):
+    """Without it, a child of event would take some tens of subscribers."""
+    server = make_httpd(mpm, topics("/topics")).start()
+    with server.open("/topics/x"):
+        told = bool(server.error_log.find("WS0107: a child accepts up to"))
+        assert told == (mpm == "event")
