@@ -14,10 +14,12 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`status`] | shows the figures, and closes connections for operators |
+//! | [`publish`] | publishes what is sent over HTTP |
 //! | [`handshake`] | a request: not ours, an HTTP error, or an upgrade; the Origin policy |
 //! | [`driver`] | who waits for the socket, and takes turns when there is something to do |
 //! | [`child`] | what one process holds: the reactor, the open WebSockets, and how they end with it |
 //! | [`websocket`] | one WebSocket: a session (the crate `session`), its request, its transport, what is said of its end |
+//! | [`topics`] | what is published on one child reaches the subscribers of all |
 //! | [`configuration`] | directives, what they say in each scope, start-up warnings |
 //! | [`plugin`] | plugins: loading, their callbacks, their options |
 //! | [`board`] | the figures of all children, in shared memory |
@@ -36,6 +38,7 @@
 //! | scribe, pen | the thread that writes logs; what writes a line for a connection that is no longer its thread's |
 //! | account | what is said of a WebSocket that has ended: a log line, notes for the access log |
 //! | board, seat, entry | the figures in shared memory; a child's part of them; a connection's |
+//! | exchange, hub, outlet | a child's part in topics; its subscribers; what a subscriber's messages go out by |
 //! | bell | the word of a seat that changes, and wakes the child's watcher, when it is to look at the board |
 //!
 //! # Threads and locks
@@ -54,8 +57,10 @@ mod lock;
 mod log;
 mod module;
 mod plugin;
+mod publish;
 mod status;
 mod symbol;
+mod topics;
 mod websocket;
 
 use httpd::module::Module;

@@ -8,10 +8,10 @@ use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, message_memory, process_options, sections};
+use crate::configuration::{capacity, message_memory, process_options, sections, topic_directives};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
-use crate::{board, log, plugin, status};
+use crate::{board, log, plugin, publish, status, topics};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -34,10 +34,12 @@ impl RegisterHooks for Hooks {
 
 impl Handler for Hooks {
     fn handle(request: Request<'_>) -> HandlerResult {
-        match handler::handle(&request) {
-            HandlerResult::Declined => status::handle(&request),
-            result => result,
-        }
+        let handlers = [handler::handle, publish::handle, status::handle];
+        handlers
+            .into_iter()
+            .map(|handle| handle(&request))
+            .find(|result| *result != HandlerResult::Declined)
+            .unwrap_or(HandlerResult::Declined)
     }
 }
 
@@ -54,7 +56,8 @@ impl PostConfig for Hooks {
         if !httpd::mpm::is_first_reading() {
             httpd::log::write_standard_error_at_once();
             board::make(server);
-            if !plugin::all_loaded(pool).is_empty() {
+            topics::memory::make(server);
+            if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted() {
                 capacity::prepare(server);
                 message_memory::check(server);
             }
@@ -81,5 +84,6 @@ impl ChildStopping for Hooks {
 impl ChildEnded for Hooks {
     fn child_ended(server: Server<'_>, pid: u32) {
         board::ended(server, pid);
+        topics::memory::ended(server);
     }
 }

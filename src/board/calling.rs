@@ -65,12 +65,6 @@ impl Callback {
     }
 }
 
-/// Who is told of callbacks that have taken very long.
-pub trait Overseer: Send + Sync {
-    /// A callback has returned, after `time`.
-    fn took_very_long(&self, name: &'static str, time: Duration);
-}
-
 /// What one connection, or the process itself, calls of its plugin.
 #[derive(Clone, Copy)]
 pub struct Calling {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-pub use calling::{Callback, Calling, Overseer, VERY_LONG};
+pub use calling::{Callback, Calling, VERY_LONG};
 use figures::{Board, Layout, Listing, Posted, Process, Seat, Snapshot};
 pub use figures::{CloseRequest, Location, RefusedFor, Threads};
 use httpd::log::Subject;

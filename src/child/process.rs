@@ -24,6 +24,7 @@ use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{self, Plugin};
 use crate::symbol::websocket_module;
+use crate::topics::Exchange;
 use crate::websocket::connection::Connection;
 use crate::websocket::place::{Place, Places};
 
@@ -41,6 +42,7 @@ pub struct Child {
     reactor: Option<Reactor>,
     connections: Mutex<Connections>,
     figures: Figures,
+    exchange: Arc<Exchange>,
     /// WebSockets that are opening, open or closing.
     places_taken: AtomicUsize,
     buffers: Arc<Buffers>,
@@ -119,6 +121,7 @@ impl Child {
             reactor,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
+            exchange: Arc::new(Exchange::new(server)),
             places_taken: AtomicUsize::new(0),
             buffers: Arc::new(Buffers::new(message_memory::budget(server, &config))),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
@@ -188,6 +191,11 @@ impl Child {
     /// The figures of all children.
     pub fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    /// Its part in topics.
+    pub fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
     }
 
     /// A place for one more WebSocket, unless there are `most` already; 0: any number.
@@ -315,6 +323,7 @@ impl Child {
         }
         let _ = CHILD.try_write().map(|mut child| child.take());
         child.figures.stop();
+        child.exchange.stop();
         let mut open = child.open_at_end().unwrap_or_default();
         open.retain(|connection| connection.is_at_rest());
         // A thread that is blocked in `send` would be waited for in vain.

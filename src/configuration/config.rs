@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use httpd::config::DirConfig;
+use httpd::expression::Expression;
+use subscribers::{Form, Slow, Terms};
 use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{
     CompressionLevel, PermessageDeflateConfig, WindowBits,
@@ -19,7 +21,7 @@ use crate::plugin::Plugin;
 #[derive(Clone, Default)]
 pub struct Config {
     pub(crate) plugin: Option<Arc<Plugin>>,
-    /// The path of the section that names the plugin.
+    /// The path of the section that names the plugin, or the topics.
     pub(crate) path: Option<Arc<str>>,
     pub(crate) origin_check: Option<OriginCheck>,
     pub(crate) trusted_origins: Option<Arc<Vec<TrustedOrigin>>>,
@@ -46,6 +48,11 @@ pub struct Config {
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_client: Option<usize>,
     pub(crate) plugin_options: Option<Arc<Options>>,
+    pub(crate) topics: Option<Arc<Vec<TopicName>>>,
+    pub(crate) topic_from_client: Option<bool>,
+    pub(crate) topic_history: Option<(usize, Option<Duration>)>,
+    pub(crate) topic_slow: Option<Slow>,
+    pub(crate) topic_memory: Option<usize>,
     /// What `configure` gets for this section; not merged.
     pub(crate) section: Option<Arc<Section>>,
 }
@@ -72,6 +79,14 @@ pub enum HostRule {
     Named(TrustedHost),
 }
 
+/// One of `WebSocketTopic`.
+#[derive(Clone)]
+pub struct TopicName {
+    /// As it stands in the configuration.
+    pub text: Box<str>,
+    pub expression: Expression,
+}
+
 impl Config {
     /// WebSocketMaxMessageSize's default, in bytes.
     pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 32 << 20;
@@ -81,7 +96,7 @@ impl Config {
         self.plugin.as_ref()
     }
 
-    /// The path of the section that has `WebSocketHandler`.
+    /// The path of the section that has `WebSocketHandler` or `WebSocketTopic`.
     pub fn path(&self) -> &str {
         self.path.as_deref().unwrap_or_default()
     }
@@ -211,6 +226,32 @@ impl Config {
         self.max_connections_per_client.unwrap_or(0)
     }
 
+    /// `WebSocketTopic`; none: what is left of the path.
+    pub fn topics(&self) -> &[TopicName] {
+        self.topics.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// `WebSocketTopicFromClient`.
+    pub fn topic_from_client(&self) -> bool {
+        self.topic_from_client.unwrap_or(false)
+    }
+
+    /// `WebSocketTopicHistory` and `WebSocketTopicSlow`.
+    pub fn topic_terms(&self, form: Form) -> Terms {
+        let (messages, age) = self.topic_history.unwrap_or((1000, None));
+        Terms {
+            form,
+            slow: self.topic_slow.unwrap_or(Slow::Close),
+            messages,
+            age,
+        }
+    }
+
+    /// `WebSocketTopicMemory`, in bytes.
+    pub fn topic_memory(&self) -> usize {
+        self.topic_memory.unwrap_or(16 << 20)
+    }
+
     /// `WebSocketPluginOption`.
     pub fn plugin_options(&self) -> Arc<Options> {
         self.plugin_options.clone().unwrap_or_default()
@@ -260,6 +301,11 @@ impl DirConfig for Config {
             max_connections_per_client: add
                 .max_connections_per_client
                 .or(base.max_connections_per_client),
+            topics: add.topics.clone().or_else(|| base.topics.clone()),
+            topic_from_client: add.topic_from_client.or(base.topic_from_client),
+            topic_history: add.topic_history.or(base.topic_history),
+            topic_slow: add.topic_slow.or(base.topic_slow),
+            topic_memory: add.topic_memory.or(base.topic_memory),
             plugin_options: match (&base.plugin_options, &add.plugin_options) {
                 (Some(base), Some(add)) => Some(Arc::new(add.within(base))),
                 (base, add) => add.clone().or_else(|| base.clone()),

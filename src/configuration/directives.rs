@@ -13,6 +13,7 @@ use crate::configuration::config::{Config, HostRule, OriginCheck};
 use crate::configuration::message_memory;
 use crate::configuration::process_options;
 use crate::configuration::sections::section_of;
+use crate::configuration::topic_directives;
 use crate::configuration::values::{parse_number, parse_size, parse_some_time, parse_time};
 use crate::log::{self, Level, Tag};
 use crate::plugin;
@@ -165,6 +166,11 @@ pub const COMMANDS: &[Command] = &[
         Context::Configuration,
         c"the time over which a stopping child closes its WebSockets (default 30s; 0 waits for the clients)",
     ),
+    topic_directives::TOPIC,
+    topic_directives::FROM_CLIENT,
+    topic_directives::HISTORY,
+    topic_directives::SLOW,
+    topic_directives::MEMORY_SIZE,
     Command::END,
 ];
 

@@ -23,18 +23,23 @@ use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::symbol::websocket_module;
 use crate::websocket::connection::{Connection, Opening};
 use crate::websocket::driver::Driver;
+use crate::websocket::listener::Listener;
 use crate::websocket::place::Place;
+use crate::websocket::purpose::Purpose;
 
 use super::fields::Fields;
 use super::origin;
 use super::refusal::*;
+use super::subscription::Subscription;
 
+/// `SetHandler websocket-topics`.
+const TOPICS: &CStr = c"websocket-topics";
 /// When a client that is one too many may come back, in seconds.
 const RETRY_AFTER: &CStr = c"10";
 
-/// Answers a request for which `SetHandler websocket-handler` holds, and declines every other.
+/// Answers a request for which `SetHandler websocket-handler` or `websocket-topics` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
-    if request.handler() != Some(c"websocket-handler") {
+    if ![Some(c"websocket-handler"), Some(TOPICS)].contains(&request.handler()) {
         return HandlerResult::Declined;
     }
     // An error document is served even where the client may open no WebSocket; and what the server asks itself for wants a page.
@@ -105,12 +110,9 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
             "there is no configuration",
         ));
     };
-    let Some(plugin) = config.plugin() else {
-        let reason = "no plugin is configured (is a WebSocketHandler directive missing?)";
-        return Err(Refusal::new(INTERNAL_SERVER_ERROR, Tag::NoPlugin, reason));
-    };
     origin::check(request, config, accepted.version)
         .map_err(|reason| Refusal::new(FORBIDDEN, Tag::OriginRefused, reason))?;
+    let wanted = Wanted::by(request, config, &accepted)?;
 
     let Some(child) = Child::current() else {
         let reason = "the child process has not been started";
@@ -125,7 +127,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         .filter_map(|&name| CString::new(name).ok());
     let connection = Connection::new(Opening {
         request: RequestHandle::new(request),
-        plugin,
+        purpose: wanted.purpose(&child)?,
         config,
         version: accepted.version,
         subprotocols: subprotocols.collect(),
@@ -136,7 +138,12 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
     // prefork's handlers end the process, and its plugins with it, on this thread: from here to the WebSocket's end they
     // run only where its driver waits.
     let held = (!mpm::is_threaded()).then(HeldSignals::new);
-    connection.accept(ask_plugin(request, plugin, &connection, &child)?);
+    match &wanted {
+        Wanted::Plugin(plugin) => {
+            connection.accept(ask_plugin(request, plugin, &connection, &child)?);
+        }
+        Wanted::Topics(subscription) => subscription.begin(request, &connection)?,
+    }
     // Before the client knows of it: when it then asks for the figures, it is in them.
     connection.entry().opened();
     switch_protocols(request, &accepted);
@@ -144,13 +151,48 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
     Ok(run(request, &connection, &child, signals))
 }
 
+/// Who is to have the WebSocket.
+enum Wanted<'c> {
+    Plugin(&'c Arc<Plugin>),
+    Topics(Subscription),
+}
+
+impl<'c> Wanted<'c> {
+    fn by(
+        request: &Request<'_>,
+        config: &'c Config,
+        accepted: &Accepted<'_>,
+    ) -> Result<Self, Refusal> {
+        if is_for_topics(request) {
+            return Subscription::wanted(request, config, accepted).map(Wanted::Topics);
+        }
+        config.plugin().map(Wanted::Plugin).ok_or_else(|| {
+            let reason = "no plugin is configured (is a WebSocketHandler directive missing?)";
+            Refusal::new(INTERNAL_SERVER_ERROR, Tag::NoPlugin, reason)
+        })
+    }
+
+    fn purpose(&self, child: &Child) -> Result<Purpose, Refusal> {
+        match self {
+            Wanted::Plugin(plugin) => Ok(Purpose::Plugin(Arc::clone(plugin))),
+            Wanted::Topics(subscription) => subscription.listener(child).map(Purpose::Topics),
+        }
+    }
+}
+
+fn is_for_topics(request: &Request<'_>) -> bool {
+    request.handler() == Some(TOPICS)
+}
+
 /// What the figures of a request's WebSockets are counted under.
 fn location(request: &Request<'_>, child: &Child) -> Location {
     let config = request.config::<Config>(&websocket_module);
     let path = config.map_or("", Config::path);
-    let plugin = config
-        .and_then(Config::plugin)
-        .map_or("", |plugin| plugin.name());
+    let plugin = config.and_then(Config::plugin);
+    let plugin = match is_for_topics(request) {
+        true => Listener::NAME,
+        false => plugin.map_or("", |plugin| plugin.name()),
+    };
     child
         .figures()
         .location(&request.server().name(), path, plugin)

@@ -9,5 +9,6 @@
 mod fields;
 pub mod handler;
 pub mod host;
-mod origin;
+pub mod origin;
 mod refusal;
+mod subscription;

@@ -49,6 +49,10 @@ tags! {
     IgnoredMembers = 111,
     /// A plugin's option is where its reader does not see it.
     OptionUnread = 112,
+    /// No shared memory for topics.
+    NoTopics = 114,
+    /// The log of topics keeps its size, or begins anew.
+    TopicsKept = 115,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -69,6 +73,10 @@ tags! {
     TooManyConnections = 209,
     /// The client holds as many WebSockets as it may: 429.
     TooManyOfClient = 210,
+    /// A request's topics cannot be named, or have no room.
+    TopicsRefused = 211,
+    /// What was to be published was not.
+    NotPublished = 212,
     /// A WebSocket was opened.
     Opened = 301,
     /// A WebSocket has ended.

@@ -3,8 +3,8 @@
 
 use std::ffi::CStr;
 
-use figures::Listing;
 use figures::form::{field, fields};
+use figures::{Listing, Snapshot};
 use httpd::content::server_banner;
 use httpd::mod_status::{Form, StatusPage};
 use httpd::mpm;
@@ -17,6 +17,8 @@ use crate::child::Child;
 
 /// The live page. It asks for the JSON of its own address, and needs nothing else.
 const PAGE: &str = include_str!("page.html");
+/// How many topics are listed at once.
+const MOST_TOPICS: usize = 1000;
 /// What stands in the page where a response's nonce goes.
 const NONCE: &str = "{nonce}";
 
@@ -65,19 +67,36 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
                 );
                 return answer(request, BAD_REQUEST, &text);
             };
-            let snapshot = child.figures().read(listing);
+            let Some(count) = topic_count(field(&query, "topics")) else {
+                let text = format!("topics is how many to list, at most {MOST_TOPICS}.");
+                return answer(request, BAD_REQUEST, &text);
+            };
+            let snapshot = read(child, listing, count);
             begin(request, OK, "application/json");
             request.write(&figures::json(&snapshot, &server_banner(), &mpm::name()));
             HandlerResult::Done
         }
         Some("openmetrics") => {
-            let snapshot = child.figures().read(Listing::NONE);
+            let snapshot = read(child, Listing::NONE, 0);
             begin(request, OK, figures::OPENMETRICS);
             request.write(&figures::openmetrics(&snapshot));
             HandlerResult::Done
         }
         Some(_) => answer(request, BAD_REQUEST, "format is html, json or openmetrics."),
     }
+}
+
+/// All figures: those of the board, and those of topics, so many of which are listed.
+fn read(child: &Child, listing: Listing, count: usize) -> Snapshot {
+    Snapshot {
+        topics: child.exchange().figures(count),
+        ..child.figures().read(listing)
+    }
+}
+
+fn topic_count(text: Option<&str>) -> Option<usize> {
+    let count = text.map_or(Some(0), |text| text.parse().ok())?;
+    (count <= MOST_TOPICS).then_some(count)
 }
 
 /// `FROM,COUNT`, or the first hundred.
@@ -115,7 +134,7 @@ impl StatusPage for Section {
         let Some(child) = Child::current() else {
             return;
         };
-        let snapshot = child.figures().read(Listing::NONE);
+        let snapshot = read(&child, Listing::NONE, 0);
         request.write(&match form {
             Form::Html => figures::html(&snapshot),
             Form::HtmlWithoutTables => figures::pre(&snapshot),

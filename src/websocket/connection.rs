@@ -10,19 +10,21 @@ use httpd::request::{Request, RequestHandle};
 use httpd::server::Server;
 use httpd::upgraded::Upgraded;
 use server_functions::{Misuses, ServerTable};
-use session::{Buffers, Ending, Session};
+use session::{Buffers, ClosedBy, Ending, Session};
 use websocket_plugin::abi;
-use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
+use websocket_proto::{CloseFrame, ProtocolVersion};
 
-use crate::board::{Callback, Entry, Overseer, VERY_LONG};
+use crate::board::{Callback, Entry, VERY_LONG};
 use crate::configuration::config::Config;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
-use crate::plugin::{Options, Plugin, PluginPrivate};
+use crate::plugin::{Options, PluginPrivate};
 use crate::websocket::driver::Driver;
-use crate::websocket::outside::Outside;
+use crate::websocket::listener::NotTaken;
+use crate::websocket::outside::{Outside, Overseer};
 use crate::websocket::place::Place;
+use crate::websocket::purpose::Purpose;
 use crate::websocket::transport::Transport;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
@@ -34,6 +36,8 @@ pub struct Connection {
     /// What the plugin has said for the case that it refuses.
     rejection: Mutex<Rejection>,
     version: ProtocolVersion,
+    /// `WebSocketSendBuffer`.
+    send_buffer: usize,
     /// The mistakes of the plugin's that have been logged.
     misuses: Misuses,
 }
@@ -41,7 +45,7 @@ pub struct Connection {
 /// What a connection begins with: a good handshake, and what was agreed on.
 pub struct Opening<'a> {
     pub request: RequestHandle,
-    pub plugin: &'a Arc<Plugin>,
+    pub purpose: Purpose,
     pub config: &'a Config,
     pub version: ProtocolVersion,
     /// Those that the client offers.
@@ -66,7 +70,7 @@ impl Connection {
     pub fn new(opening: Opening<'_>) -> Arc<Self> {
         let Opening {
             request,
-            plugin,
+            purpose,
             config,
             version,
             subprotocols,
@@ -92,7 +96,7 @@ impl Connection {
             // SAFETY: a connection stays in its `Arc`, and gives its plugin the last callback before it goes.
             let server = unsafe { ServerTable::new(this.as_ptr()) };
             let overseer: Weak<Connection> = this.clone();
-            let outside = Outside::new(overseer, server, Arc::clone(plugin), place);
+            let outside = Outside::new(overseer, server, purpose, place);
             Connection {
                 session: Session::new(outside, &limits, compression, Arc::clone(buffers)),
                 request,
@@ -100,6 +104,7 @@ impl Connection {
                 options: config.plugin_options(),
                 rejection: Mutex::default(),
                 version,
+                send_buffer: config.send_buffer(),
                 misuses: Misuses::default(),
             }
         })
@@ -113,6 +118,22 @@ impl Connection {
     /// Its figures.
     pub fn entry(&self) -> &Entry {
         self.outside().entry()
+    }
+
+    /// What it is for.
+    pub fn purpose(&self) -> &Purpose {
+        &self.outside().purpose
+    }
+
+    /// Closes it because of its topics.
+    pub(super) fn close_over_topics(&self, (code, reason): NotTaken) {
+        let frame = CloseFrame::new(code, reason);
+        self.session.close(Some(&frame), ClosedBy::Topics);
+    }
+
+    /// `WebSocketSendBuffer`, in bytes.
+    pub(super) fn send_buffer(&self) -> usize {
+        self.send_buffer
     }
 
     /// What the plugin sees of it.
@@ -139,6 +160,11 @@ impl Connection {
     pub fn accept(&self, private: PluginPrivate) {
         // Called once, so that it is not set already.
         let _ = self.outside().private.set(private);
+        self.accept_as_listener();
+    }
+
+    /// It is subscribed to its topics.
+    pub fn accept_as_listener(&self) {
         self.session.accept();
     }
 
@@ -281,5 +307,9 @@ impl Overseer for Connection {
         self.log(Level::Warn, Tag::SlowCallback, || {
             format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
         });
+    }
+
+    fn refuses_message(&self, why: NotTaken) {
+        self.close_over_topics(why);
     }
 }

@@ -9,18 +9,29 @@ use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, W
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
-use crate::board::{Callback, Calling, Entry, Overseer};
+use crate::board::{Callback, Calling, Entry};
 use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::driver::Driver;
+use crate::websocket::listener::NotTaken;
 use crate::websocket::place::Place;
+use crate::websocket::purpose::Purpose;
 use crate::websocket::transport::Transport;
+
+/// Whom an outside tells what it cannot do itself.
+pub trait Overseer: Send + Sync {
+    /// A callback has returned, after this very long time.
+    fn took_very_long(&self, name: &'static str, time: Duration);
+
+    /// A message of the client's is not published, and it is closed with this code and reason.
+    fn refuses_message(&self, why: NotTaken);
+}
 
 /// The outside of one WebSocket.
 pub struct Outside {
     /// What the plugin sees; its `state` is the connection.
     pub(super) server: ServerTable,
-    pub(super) plugin: Arc<Plugin>,
+    pub(super) purpose: Purpose,
     /// The plugin's, once it has accepted.
     pub(super) private: OnceLock<PluginPrivate>,
     pub(super) driver: OnceLock<Weak<dyn Driver>>,
@@ -38,13 +49,13 @@ impl Outside {
     pub fn new(
         connection: Weak<dyn Overseer>,
         server: ServerTable,
-        plugin: Arc<Plugin>,
+        purpose: Purpose,
         place: Place,
     ) -> Self {
         Outside {
-            calling: Calling::of_connection(place.entry(), plugin.name()),
+            calling: Calling::of_connection(place.entry(), purpose.name()),
             server,
-            plugin,
+            purpose,
             private: OnceLock::new(),
             driver: OnceLock::new(),
             place,
@@ -67,10 +78,15 @@ impl Outside {
     #[inline(always)]
     pub fn sends(&self, outgoing: &Outgoing<'_>) {
         if let Outgoing::Ping(payload) = outgoing
-            && self.plugin.has_on_pong()
+            && self.has_on_pong()
         {
             *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
         }
+    }
+
+    fn has_on_pong(&self) -> bool {
+        let plugin = self.purpose.plugin();
+        plugin.is_some_and(|plugin| plugin.has_on_pong())
     }
 
     /// How long the plugin's latest ping was under way, when this pong answers it.
@@ -97,10 +113,10 @@ impl Outside {
         begin: Instant,
         callback: impl FnOnce(&Plugin, PluginPrivate, *const abi::WebSocketServer),
     ) -> Instant {
-        let Some(&private) = self.private.get() else {
+        let (Some(plugin), Some(&private)) = (self.purpose.plugin(), self.private.get()) else {
             return begin;
         };
-        let call = || callback(&self.plugin, private, self.server.as_ptr());
+        let call = || callback(plugin, private, self.server.as_ptr());
         self.run_at(name, begin, call).1
     }
 
@@ -142,6 +158,14 @@ impl Application for Outside {
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8], begin: Instant) -> Instant {
+        if let Some(listener) = self.purpose.listener() {
+            if let Err(why) = listener.publish(kind, payload)
+                && let Some(connection) = self.connection.upgrade()
+            {
+                connection.refuses_message(why);
+            }
+            return Instant::now();
+        }
         self.call_at(Callback::Message, begin, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_message(private, server, kind, payload) }
@@ -149,6 +173,10 @@ impl Application for Outside {
     }
 
     fn on_writable(&self) {
+        if let Some(listener) = self.purpose.listener() {
+            listener.go_on();
+            return;
+        }
         self.call(Callback::Writable, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
@@ -163,7 +191,7 @@ impl Application for Outside {
     }
 
     fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
-        if !self.plugin.has_on_pong() {
+        if !self.has_on_pong() {
             return;
         }
         let round_trip = heartbeat.or_else(|| self.round_trip(payload));
@@ -181,6 +209,10 @@ impl Application for Outside {
     }
 
     fn on_disconnect(&self) {
+        if let Some(listener) = self.purpose.listener() {
+            listener.leave();
+            return;
+        }
         self.call(Callback::Disconnect, |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }

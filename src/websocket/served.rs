@@ -73,7 +73,8 @@ impl Served for Connection {
     }
 
     fn has_on_timer(&self) -> bool {
-        self.outside().plugin.has_on_timer()
+        let plugin = self.outside().purpose.plugin();
+        plugin.is_some_and(|plugin| plugin.has_on_timer())
     }
 
     #[inline(always)]

@@ -20,7 +20,7 @@ from harness.httpd import Httpd  # noqa: E402
 # Suites that make check-fast leaves out, because they wait (timeouts, drains, restarts) or work (crowds, loads,
 # builds) for longer than all the others together.
 SLOW = set(
-    "320 430 435 440 460 470 490 495 560 570 580 590 600 610 620 650 690 700 710 720 770 900".split()
+    "320 430 435 440 460 470 490 495 560 570 580 590 600 610 620 650 690 700 710 720 770 792 794 900".split()
 )
 
 

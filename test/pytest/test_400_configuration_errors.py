@@ -158,6 +158,7 @@ def test_ws_400_17_a_wrong_time_is_told_what_is_right(tester, value):
 
 @pytest.mark.parametrize("line", [
     "WebSocketThreads 2 4", "WebSocketDrainTimeout 10s", "WebSocketMessageMemory 1G",
+    "WebSocketTopicMemory 1M",
 ])
 @pytest.mark.parametrize("section", [
     "<Location /x>\n{}\n</Location>", "<VirtualHost *:1>\n{}\n</VirtualHost>",
@@ -247,3 +248,31 @@ def test_ws_400_15_a_server_does_not_start_with_a_bad_plugin(make_httpd):
     server = make_httpd(settings.mpms()[0], location("/x", plugin("bad/no_on_message", "bad_init")))
     with pytest.raises(AssertionError, match="on_message"):
         server.start()
+
+
+@pytest.mark.parametrize(("line", "reason"), [
+    ("WebSocketTopic %{nosuch:x}", "no expression that gives a text"),
+    ("WebSocketTopic /a/%{", "no expression that gives a text"),
+    ("WebSocketTopicFromClient maybe", "On or Off"),
+    ("WebSocketTopicHistory x", "'x' is not a number from 0 to 1000000"),
+    ("WebSocketTopicHistory 1000001", "from 0 to 1000000"),
+    ("WebSocketTopicHistory 10 25h", "more than a day"),
+    ("WebSocketTopicHistory 10 1d", "ms, s, min or h"),
+    ("WebSocketTopicSlow wait", "'wait' is not close, drop or latest"),
+])
+def test_ws_400_21_what_is_wrong_with_topics_is_told(tester, line, reason):
+    assert_error(tester, line, line.split()[0], reason)
+
+
+@pytest.mark.parametrize("value", ["0", "1K", "65G", "x", "1.5M"])
+def test_ws_400_22_a_wrong_memory_for_topics_is_told_what_is_right(tester, value):
+    assert_global_error(tester, f"WebSocketTopicMemory {value}", "WebSocketTopicMemory", value)
+
+
+@pytest.mark.parametrize("line", [
+    "WebSocketTopic %{PATH_INFO}", 'WebSocketTopic "/a b/%{reqenv:X}"', "WebSocketTopic /plain",
+    "WebSocketTopicFromClient on", "WebSocketTopicHistory 0", "WebSocketTopicHistory 10 5min",
+    "WebSocketTopicSlow CLOSE", "WebSocketTopicSlow drop", "WebSocketTopicSlow Latest",
+])
+def test_ws_400_23_good_values_for_topics_are_accepted(tester, line):
+    assert_good(tester, f"{line}\n<Location /x>\n  {line}\n</Location>\n")

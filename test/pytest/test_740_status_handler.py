@@ -115,6 +115,12 @@ SHAPE = {
     "server": str,
     "since": float,
     "threads": {"busy": int, "idle": int},
+    "topics": {
+        "published": int, "delivered": int, "dropped": int, "gaps": int, "resumed": int,
+        "known": int, "most": int, "evicted": int, "used_bytes": int, "memory_bytes": int,
+        "children": [{"pid": int, "lag_bytes": int}],
+        "list": [{"topic": str, "published": int, "subscribers": int}],
+    },
     "total": COUNTS,
 }
 

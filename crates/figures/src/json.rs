@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
+use crate::topics::Topics;
 
 /// The whole snapshot, on one line. `server` says what answers, `mpm` which MPM it has.
 pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
@@ -20,6 +21,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
         "children_died": snapshot.children_died,
         "children": snapshot.children.iter().map(child).collect::<Value>(),
         "connections": snapshot.connections.iter().map(connection).collect::<Value>(),
+        "topics": snapshot.topics.as_ref().map(Topics::json),
         "next": snapshot.next,
     });
     format!("{document}\n")

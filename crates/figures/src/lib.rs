@@ -71,6 +71,7 @@ mod seat;
 mod snapshot;
 mod table;
 mod tally;
+mod topics;
 
 pub use board::{Alive, Board, Death, Process};
 pub use calls::{Call, Caller, Calls, Running, Seen};
@@ -86,3 +87,4 @@ pub use seat::{Seat, Threads};
 pub use snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
 pub use table::{html, lines, pre};
 pub use tally::{Closes, RefusedFor};
+pub use topics::{Topic, Topics};

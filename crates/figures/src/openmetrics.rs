@@ -135,6 +135,14 @@ pub fn openmetrics(snapshot: &Snapshot) -> String {
         "Child processes that have died, with the WebSockets that they had.",
     );
     text.sample("websocket_children_died_total", &[], snapshot.children_died);
+    if let Some(topics) = &snapshot.topics {
+        for (name, kind, unit, help, value) in topics.families() {
+            let name = format!("websocket_topics_{name}");
+            text.family(&name, kind, unit, help);
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            text.sample(&format!("{name}{suffix}"), &[], value);
+        }
+    }
     text.0.push_str("# EOF\n");
     text.0
 }

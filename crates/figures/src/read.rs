@@ -126,6 +126,7 @@ impl<'m> Board<'m> {
             children_died: self.died(),
             children,
             connections,
+            topics: None,
             next,
         }
     }

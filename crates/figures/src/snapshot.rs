@@ -7,6 +7,7 @@ use crate::entry::State;
 use crate::histogram::Histogram;
 use crate::seat::Threads;
 use crate::tally::{Closes, RefusedFor};
+use crate::topics::Topics;
 
 /// What [`Board::read`](crate::Board::read) has read.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub children: Vec<Child>,
     /// The connections that were asked for, by their numbers.
     pub connections: Vec<Connection>,
+    /// The figures of topics, which are not on the board: `None` until somebody has put them here.
+    pub topics: Option<Topics>,
     /// The number to ask for the next connections from; `None` when there are no more.
     pub next: Option<u64>,
 }

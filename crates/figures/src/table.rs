@@ -35,6 +35,22 @@ pub fn html(snapshot: &Snapshot) -> String {
     }
     row(&mut page, "All", "", &snapshot.total);
     page.push_str("</table>\n");
+    if let Some(topics) = &snapshot.topics {
+        let _ = writeln!(
+            page,
+            "<p>Topics: {} known, of {}; messages: {} published, {} delivered, {} dropped, {} gaps, {} clients came back \
+             without one; {} of {} bytes used.</p>",
+            topics.known,
+            topics.most,
+            topics.published,
+            topics.delivered,
+            topics.dropped,
+            topics.gaps,
+            topics.resumed,
+            topics.used,
+            topics.memory
+        );
+    }
     page
 }
 
@@ -55,6 +71,9 @@ pub fn lines(snapshot: &Snapshot) -> String {
     line(&mut text, "WebSocketThreadsBusy", threads.busy);
     line(&mut text, "WebSocketThreadsIdle", threads.idle);
     figures_lines(&mut text, "WebSocket", &snapshot.total);
+    if let Some(topics) = &snapshot.topics {
+        topics.lines(&mut text);
+    }
     for (index, location) in snapshot.locations.iter().enumerate() {
         let prefix = format!("WebSocketLocation[{index}]");
         line(

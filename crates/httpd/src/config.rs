@@ -206,6 +206,10 @@ impl<'c> Directive<'c> {
         unsafe { Pool::from_raw(self.parms.pool) }
     }
 
+    pub(crate) fn as_raw(&self) -> *const sys::cmd_parms {
+        self.parms
+    }
+
     /// Whether it is read for one request, from an .htaccess file.
     pub fn is_in_htaccess(&self) -> bool {
         // SAFETY: the directive's server and its process are live.
@@ -434,4 +438,26 @@ pub fn find_global_directive(name: &str) -> Option<String> {
         }
     }
     found
+}
+
+/// Whether a directive of whatever module stands anywhere in the configuration with this one argument.
+pub fn has_directive(name: &str, argument: &str) -> bool {
+    // SAFETY: as in `find_global_directive`; the tree has no circles.
+    unsafe {
+        let mut left = vec![sys::ap_conftree];
+        while let Some(directive) = left.pop() {
+            let Some(node) = directive.as_ref() else {
+                continue;
+            };
+            let is_it = CStr::from_ptr(node.directive)
+                .to_bytes()
+                .eq_ignore_ascii_case(name.as_bytes());
+            let has = |args: &CStr| args.to_string_lossy().trim_matches('"') == argument;
+            if is_it && text(node.args).is_some_and(has) {
+                return true;
+            }
+            left.extend([node.next, node.first_child]);
+        }
+    }
+    false
 }

@@ -25,6 +25,11 @@ impl<'r> Request<'r> {
         c_text(self.rec().method).unwrap_or_default()
     }
 
+    /// What is left of the path behind the file, or the Location that stands for none.
+    pub fn path_info(&self) -> &'r CStr {
+        c_text(self.rec().path_info).unwrap_or_default()
+    }
+
     /// What follows the question mark.
     pub fn query(&self) -> Option<&'r CStr> {
         c_text(self.rec().args)

@@ -10,7 +10,7 @@
 //! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`tls`] | mod_ssl's TLS of a connection, to end it early |
-//! | [`config`] | per-directory configuration and directives |
+//! | [`config`], [`expression`] | per-directory configuration and directives; httpd's expressions in them |
 //! | [`hook`] | the hooks that a module registers |
 //! | [`claim`] | one more of them, for connections that the MPM suspends |
 //! | [`log`], [`pen`] | the error log; lines that another thread writes |
@@ -31,6 +31,7 @@ mod bypass;
 pub mod claim;
 pub mod config;
 pub mod content;
+pub mod expression;
 pub mod futex;
 pub mod guard;
 pub mod hook;

@@ -32,6 +32,8 @@ pub enum ClosedBy {
     Rate,
     /// The operator.
     Operator,
+    /// What the server itself uses it for: its topics.
+    Topics,
     /// The session itself, or its application, which has panicked.
     Fault,
 }
@@ -50,6 +52,7 @@ impl ClosedBy {
             ClosedBy::Age => "lifetime",
             ClosedBy::Rate => "rate",
             ClosedBy::Operator => "operator",
+            ClosedBy::Topics => "topics",
             ClosedBy::Fault => "fault",
         }
     }
@@ -68,6 +71,7 @@ impl fmt::Display for ClosedBy {
             ClosedBy::Age => "closed because of WebSocketMaxLifetime",
             ClosedBy::Rate => "closed because of WebSocketRateLimit",
             ClosedBy::Operator => "closed by the operator",
+            ClosedBy::Topics => "closed by the server's topics",
             ClosedBy::Fault => "closed because of an internal error",
         })
     }

@@ -52,6 +52,7 @@ mod schedules;
 pub mod seat;
 pub mod sending;
 pub mod session;
+mod shelter;
 pub mod sync;
 pub mod turn;
 pub mod watch;

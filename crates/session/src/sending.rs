@@ -50,6 +50,24 @@ impl<E: Environment> Session<E> {
         Ok(())
     }
 
+    /// [`Session::try_send`] by somebody who has more to send: what was taken may wait for [`Session::flush`]. The room for
+    /// it is a thread's, on whatever thread.
+    pub fn gather(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        let accepted = self.handover.try_push(outgoing, SentBy::Thread, true)?;
+        self.accepted(outgoing, accepted);
+        Ok(())
+    }
+
+    /// Writes what was gathered.
+    pub fn flush(&self) {
+        self.transmit();
+    }
+
+    /// Has on_writable called soon.
+    pub fn call_on_writable(&self) {
+        self.room_has_come();
+    }
+
     fn who_sends(&self) -> SentBy {
         match self.is_in_callback() {
             true => SentBy::Callback,

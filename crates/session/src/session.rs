@@ -18,9 +18,9 @@ use crate::handover::Handover;
 use crate::outbox::Outbox;
 use crate::reader::Reader;
 use crate::seat::Seat;
+use crate::shelter::sheltered;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, OnceLock, lock};
-use crate::turn::sheltered;
 use crate::wire::Wire;
 
 const NEVER: u64 = u64::MAX;

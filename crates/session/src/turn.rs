@@ -1,6 +1,5 @@
 //! A turn: what one thread at a time does with a session, from input to what has to be waited for.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError};
@@ -12,6 +11,7 @@ use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
 use crate::reader::{Reader, Stop};
 use crate::seat::Found;
 use crate::session::Session;
+use crate::shelter::sheltered;
 use crate::sync::atomic::Ordering;
 
 /// The time that a turn has for input. Most turns have one message, and look at the clock before and behind it.
@@ -512,11 +512,4 @@ impl<E: Environment> Session<E> {
             })
         })
     }
-}
-
-/// What `step` says; nothing when it panics, which the process's panic hook has told.
-pub(crate) fn sheltered<T>(step: impl FnOnce() -> T) -> Option<T> {
-    // A panic ends the session, which looks at little of its state then, and at nothing that is half changed: see
-    // `crate::sync::lock`.
-    catch_unwind(AssertUnwindSafe(step)).ok()
 }

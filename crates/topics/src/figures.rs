@@ -4,6 +4,7 @@ use crate::error::LockError;
 use crate::log::Log;
 use crate::memory::{get, header, seat};
 use crate::name::RecordId;
+use crate::seat::Count;
 use crate::table::{Owner, Seats, Topics};
 use crate::writing::Locked;
 
@@ -26,6 +27,15 @@ pub struct Figures {
     pub evictions: u64,
     /// How often a writer has found what another one, that was killed, had left.
     pub recovered: u64,
+    /// What all children have counted ([`Count`]), those that are gone included: messages that were handed to
+    /// subscribers,
+    pub delivered: u64,
+    /// messages that slow subscribers have not got,
+    pub dropped: u64,
+    /// times that a subscriber has missed something,
+    pub gaps: u64,
+    /// subscribers that came back and got what they had missed.
+    pub resumed: u64,
     /// Those who have a seat.
     pub children: Vec<ChildFigures>,
 }
@@ -70,7 +80,18 @@ impl Log<'_> {
             owner,
             lag: commit.saturating_sub(cursor(seat)).saturating_mul(8),
         };
+        let high = Seats(self.parts).high();
+        let counted = |what: Count| {
+            let seats = self.parts.seats[..high].iter();
+            seats
+                .map(|words| get(&words[seat::COUNTS + what as usize]))
+                .fold(0, u64::wrapping_add)
+        };
         Figures {
+            delivered: counted(Count::Delivered),
+            dropped: counted(Count::Dropped),
+            gaps: counted(Count::Gaps),
+            resumed: counted(Count::Resumed),
             latest: self.latest(),
             used: commit.saturating_sub(tail).saturating_mul(8),
             room: self.parts.ring.len() * 8,

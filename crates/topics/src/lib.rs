@@ -134,6 +134,6 @@ pub use log::Log;
 pub use memory::{Flags, Futex, KEYS, Kind, Layout};
 pub use name::{BadToken, BadTopic, Epoch, RecordId, Token, Topic};
 pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record};
-pub use seat::{Seat, Subscription};
+pub use seat::{Count, Seat, Subscription};
 pub use table::Owner;
 pub use writing::{Message, Published, Publisher};

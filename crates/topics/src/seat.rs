@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::bell::Bell;
 use crate::error::{LockError, SubscribeError};
-use crate::memory::{Parts, get, header, put};
+use crate::memory::{Parts, get, header, put, seat};
 use crate::name::{Epoch, RecordId, Topic};
 use crate::reading::{History, Reader};
 use crate::table::{Full, Name, Owner, Seats};
@@ -40,6 +40,24 @@ impl Subscription {
         self.start
     }
 }
+
+/// What a child counts in its seat. The sums stay when the child is gone ([`Figures`](crate::Figures)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// Messages that were handed to subscribers.
+    Delivered,
+    /// Messages that subscribers who were too slow have not got.
+    Dropped,
+    /// Times that a subscriber was told, or was closed over it, that it has missed something.
+    Gaps,
+    /// Subscribers that came back and got what they had missed.
+    Resumed,
+}
+
+/// How many there are.
+pub(crate) const COUNTS: usize = 4;
+
+const _: () = assert!(seat::COUNTS + COUNTS <= crate::memory::SEAT);
 
 impl<'m> Seat<'m> {
     pub(crate) fn new(parts: Parts<'m>, epoch: Epoch, index: usize, owner: Owner) -> Self {
@@ -103,6 +121,12 @@ impl<'m> Seat<'m> {
         let word = Seats(self.parts).bell(self.index);
         word.fetch_add(1, Ordering::SeqCst);
         bell.wake(word);
+    }
+
+    /// Counts; from any thread.
+    pub fn count(&self, what: Count, by: u64) {
+        // Relaxed: a sum, which stands alone.
+        self.parts.seats[self.index][seat::COUNTS + what as usize].fetch_add(by, Ordering::Relaxed);
     }
 
     /// Gives the seat back before the process ends.

@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error_log;
 use crate::host::Host;
-use crate::sender::Sender;
 
 thread_local! {
     // Without a destructor: a thread that had one to run would keep the shared object from being
@@ -54,20 +53,21 @@ impl Callback {
         }
     }
 
-    /// A callback of the connection of this sender.
+    /// A callback of a connection.
     ///
     /// # Safety
-    /// As [`of`](Self::of), for the sender's table.
+    /// As [`of`](Self::of).
     pub(crate) unsafe fn of_connection(
-        sender: &Sender,
+        host: Host,
+        connection: Identity,
         init: &'static str,
         name: &'static str,
     ) -> Self {
         Self {
             init,
             name,
-            host: Some(sender.host()),
-            connection: Some(sender.identity()),
+            host: Some(host),
+            connection: Some(connection),
         }
     }
 

@@ -149,7 +149,8 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
     // SAFETY: the sender is ended before this function refuses, or by `on_disconnect`.
     let sender = unsafe { Sender::new(host) };
     // SAFETY: this is the callback.
-    let callback = unsafe { Callback::of_connection(&sender, init, "on_connect") };
+    let callback =
+        unsafe { Callback::of_connection(sender.host(), sender.identity(), init, "on_connect") };
     let connected = callback.run(|| {
         // SAFETY: this is `on_connect`, and the handshake does not leave the closure.
         let handshake = unsafe { Handshake::new(host, &sender) };
@@ -343,7 +344,14 @@ pub(crate) unsafe extern "C" fn on_disconnect<E: Exported>(
         connection, sender, ..
     } = *live;
     // SAFETY: this is the callback, and the table is alive until it returns.
-    let callback = unsafe { Callback::of_connection(&sender, E::export().init(), "on_disconnect") };
+    let callback = unsafe {
+        Callback::of_connection(
+            sender.host(),
+            sender.identity(),
+            E::export().init(),
+            "on_disconnect",
+        )
+    };
     callback.run(|| sender.end());
     // After a panic, too: what other connections know of this one must go, exactly once. A second panic ends here.
     callback.run(|| connection.disconnect());
@@ -388,7 +396,9 @@ unsafe fn run<'a, E: Exported>(
         connection, sender, ..
     } = live;
     // SAFETY: this is the callback, and the table is alive until `on_disconnect` returns.
-    let callback = unsafe { Callback::of_connection(sender, E::export().init(), name) };
+    let callback = unsafe {
+        Callback::of_connection(sender.host(), sender.identity(), E::export().init(), name)
+    };
     live.failed = callback.run(|| f(&mut **connection, sender)).is_none();
     live.failed.then_some(&live.sender)
 }

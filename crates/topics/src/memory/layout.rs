@@ -117,6 +117,8 @@ pub(crate) mod seat {
     pub const BELL: usize = 1;
     /// How far its child has read.
     pub const CURSOR: usize = 2;
+    /// What its children have counted, of all that have ever had it: one word for each [`Count`](crate::Count).
+    pub const COUNTS: usize = 8;
 }
 
 /// How many subscribers one child has, for each topic.

@@ -111,7 +111,36 @@ impl<'m> History<'m> {
         limits: &Limits,
         batch: &mut Batch,
     ) -> Result<(), CannotResume> {
+        self.resume_some(since, limits, usize::MAX, batch).map(drop)
+    }
+
+    /// [`History::resume`] in steps: reads only the first of what was missed, some `most` bytes or one record. Says
+    /// whether that was all of it; else the last record that was read is what to go on from.
+    pub fn resume_some(
+        &self,
+        since: Token,
+        limits: &Limits,
+        most: usize,
+        batch: &mut Batch,
+    ) -> Result<bool, CannotResume> {
         batch.clear();
+        let links = self.links(since, limits)?;
+        let some = first_of(&links, most);
+        if self.read(some, batch) != some.len() {
+            batch.clear();
+            return Err(CannotResume::Overrun);
+        }
+        Ok(some.len() == links.len())
+    }
+
+    /// The ids of what [`History::resume`] would read.
+    pub fn missed(&self, since: Token, limits: &Limits) -> Result<Vec<RecordId>, CannotResume> {
+        let links = self.links(since, limits)?;
+        Ok(ids_of(&links))
+    }
+
+    /// What was published after `since`.
+    fn links(&self, since: Token, limits: &Limits) -> Result<Vec<(Header, u64)>, CannotResume> {
         if since.epoch != self.epoch {
             return Err(CannotResume::OtherEpoch);
         }
@@ -120,12 +149,17 @@ impl<'m> History<'m> {
         }
         let (links, end) = self.walk(since.id.0, limits);
         match end {
-            End::Reached if self.read(&links, batch) == links.len() => Ok(()),
-            End::Reached | End::Overrun => Err(CannotResume::Overrun),
+            End::Reached => Ok(links),
+            End::Overrun => Err(CannotResume::Overrun),
             End::Forgotten => Err(CannotResume::Forgotten),
             End::Limit => Err(CannotResume::Limit),
         }
-        .inspect_err(|_| batch.clear())
+    }
+
+    /// The ids of the topic's latest records, in order: as many as the limits allow and are still there.
+    pub fn recent_ids(&self, limits: &Limits) -> Vec<RecordId> {
+        let (links, _) = self.walk(0, limits);
+        ids_of(&links)
     }
 
     /// Reads the latest records of the topic, in order, into `batch`, in place of what is in it: as many as the limits
@@ -200,6 +234,24 @@ impl<'m> History<'m> {
         batch.keep_good();
         batch.len()
     }
+}
+
+fn ids_of(links: &[(Header, u64)]) -> Vec<RecordId> {
+    let ids = links.iter().map(|(header, _)| RecordId(header.id));
+    ids.collect()
+}
+
+/// The first records of some that have so many bytes together, or the first one.
+fn first_of(records: &[(Header, u64)], most: usize) -> &[(Header, u64)] {
+    let mut bytes = 0_usize;
+    let fit = records
+        .iter()
+        .take_while(|(header, _)| {
+            bytes = bytes.saturating_add(header.body_bytes());
+            bytes <= most
+        })
+        .count();
+    &records[..fit.max(1).min(records.len())]
 }
 
 /// Reads one record, if it is still there and whole.

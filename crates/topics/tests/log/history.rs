@@ -302,3 +302,43 @@ fn retained_records_have_a_limit() {
     log.forget(&topic("5")).unwrap();
     assert!(retain("new", b"x").is_ok());
 }
+
+#[test]
+fn in_steps_the_same_is_resumed() {
+    let log = log(SMALL);
+    interleaved(log);
+    for most in [0, 1, 8, 20, 40, 10_000] {
+        for since in 0..=30 {
+            let whole = resume(log, "a", since, &ALL).unwrap();
+            let history = log.history(&topic("a")).unwrap().unwrap();
+            let missed = history.missed(token(since), &ALL).unwrap();
+            assert!(missed.iter().map(|id| id.0).eq(whole.iter().copied()));
+            let (mut steps, mut from, mut batch) = (Vec::new(), since, Batch::new());
+            loop {
+                let history = log.history(&topic("a")).unwrap().unwrap();
+                let is_all = history
+                    .resume_some(token(from), &ALL, most, &mut batch)
+                    .unwrap();
+                steps.extend(ids(&batch));
+                if is_all {
+                    break;
+                }
+                assert!(!batch.is_empty());
+                from = *steps.last().unwrap();
+            }
+            assert_eq!(steps, whole, "since {since}, {most} bytes at a time");
+        }
+    }
+}
+
+#[test]
+fn the_ids_are_those_of_the_records() {
+    let log = log(SMALL);
+    interleaved(log);
+    for messages in [0, 1, 5, usize::MAX] {
+        let limits = Limits { messages, ..ALL };
+        let history = log.history(&topic("b")).unwrap().unwrap();
+        let found: Vec<u64> = history.recent_ids(&limits).iter().map(|id| id.0).collect();
+        assert_eq!(found, recent(log, "b", &limits));
+    }
+}

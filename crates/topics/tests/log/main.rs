@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use topics::{
-    Batch, Bell, CannotResume, Epoch, Flags, Kind, Layout, Limits, Log, Message, Owner,
+    Batch, Bell, CannotResume, Count, Epoch, Flags, Kind, Layout, Limits, Log, Message, Owner,
     PublishError, Published, Publisher, Reader, RecordId, Seat, Token, Topic,
 };
 

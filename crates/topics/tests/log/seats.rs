@@ -88,3 +88,25 @@ fn how_far_a_child_is_behind_is_told() {
     read(&mut reader).unwrap();
     assert_eq!(log.figures().children[0].lag, 0);
 }
+
+#[test]
+fn what_a_child_has_counted_stays_when_it_is_gone() {
+    let log = log(SMALL);
+    let seat = log.claim(owner(1), |_| true).unwrap();
+    seat.count(Count::Delivered, 5);
+    seat.count(Count::Gaps, 1);
+    seat.leave().unwrap();
+    let again = log.claim(owner(2), |_| true).unwrap();
+    let other = log.claim(owner(3), |_| true).unwrap();
+    again.count(Count::Delivered, 2);
+    other.count(Count::Dropped, 3);
+    other.count(Count::Resumed, 4);
+    let figures = log.figures();
+    let counts = [
+        figures.delivered,
+        figures.dropped,
+        figures.gaps,
+        figures.resumed,
+    ];
+    assert_eq!(counts, [7, 3, 1, 4]);
+}

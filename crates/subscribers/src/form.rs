@@ -1,0 +1,118 @@
+//! The messages of the subprotocol `topics.json`. Each is one JSON object, in a text message.
+//!
+//! | message | is |
+//! |---|---|
+//! | `{"topics":["/a"],"id":"…"}` | the first one: what the client is subscribed to, and the id that it may come back with |
+//! | the same with `"recovered":true` | it has come back: what it has missed follows, before anything new |
+//! | the same with `"recovered":false,"reason":"…"` | it has come back, and what it has missed cannot be told exactly: it begins with what is new |
+//! | `{"topic":"/a","id":"…","data":"…"}` | what was published: text |
+//! | the same with `"encoding":"base64"` | what was published: bytes, in base64 |
+//! | `{"dropped":3}` | so many messages were dropped here, because the client was slow |
+//! | `{"recovered":false,"reason":"…","id":"…"}` | some messages are missing here |
+//!
+//! An id is `epoch-id`, a [`Token`]: the last one that a client has seen is what it comes back with.
+
+use std::cell::OnceCell;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use topics::{Epoch, Kind, Record, Token, Topic};
+
+use crate::outlet::{Outlet, Refused};
+use crate::terms::Form;
+
+/// A record, with what it looks like to those who want JSON, made once.
+pub(crate) struct Prepared<'a> {
+    pub record: Record<'a>,
+    epoch: Epoch,
+    json: OnceCell<String>,
+}
+
+impl<'a> Prepared<'a> {
+    pub fn new(record: Record<'a>, epoch: Epoch) -> Self {
+        Prepared {
+            record,
+            epoch,
+            json: OnceCell::new(),
+        }
+    }
+
+    /// Hands it on, as whoever is there wants it.
+    pub fn give(&self, form: Form, outlet: &dyn Outlet) -> Result<(), Refused> {
+        let may_compress = !self.record.flags.uncompressed;
+        match form {
+            Form::Plain => outlet.take(self.record.kind, may_compress, self.record.payload),
+            Form::Json => {
+                let json = self.json.get_or_init(|| message(&self.record, self.epoch));
+                outlet.take(Kind::Text, may_compress, json.as_bytes())
+            }
+        }
+    }
+}
+
+/// How a client's coming back has turned out, as its first message says it.
+pub(crate) enum Recovery {
+    /// It has not been here before.
+    New,
+    /// It gets what it has missed.
+    Recovered,
+    /// It does not.
+    Lost(String),
+}
+
+/// The first message.
+pub(crate) fn hello<'t>(
+    topics: impl Iterator<Item = &'t Topic>,
+    recovery: &Recovery,
+    token: Token,
+) -> String {
+    let topics: Vec<String> = topics.map(|topic| quoted(topic.as_str())).collect();
+    let recovered = match recovery {
+        Recovery::New => String::new(),
+        Recovery::Recovered => "\"recovered\":true,".to_owned(),
+        Recovery::Lost(reason) => lost(reason),
+    };
+    format!(
+        "{{\"topics\":[{}],{recovered}\"id\":\"{token}\"}}",
+        topics.join(",")
+    )
+}
+
+/// What was published.
+pub(crate) fn message(record: &Record<'_>, epoch: Epoch) -> String {
+    let token = Token {
+        epoch,
+        id: record.id,
+    };
+    let topic = quoted(record.topic);
+    match (record.kind, str::from_utf8(record.payload)) {
+        (Kind::Text, Ok(text)) => {
+            format!(
+                "{{\"topic\":{topic},\"id\":\"{token}\",\"data\":{}}}",
+                quoted(text)
+            )
+        }
+        _ => format!(
+            "{{\"topic\":{topic},\"id\":\"{token}\",\"encoding\":\"base64\",\"data\":\"{}\"}}",
+            STANDARD.encode(record.payload)
+        ),
+    }
+}
+
+/// So many messages were dropped.
+pub(crate) fn dropped(count: u64) -> String {
+    format!("{{\"dropped\":{count}}}")
+}
+
+/// Messages are missing up to this one.
+pub(crate) fn gap(reason: &str, token: Token) -> String {
+    format!("{{{}\"id\":\"{token}\"}}", lost(reason))
+}
+
+fn lost(reason: &str) -> String {
+    format!("\"recovered\":false,\"reason\":{},", quoted(reason))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,300 @@
+//! A process's part of the log: who subscribes to what, and one round of delivering.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Duration;
+
+use topics::{
+    Batch, Bell, CannotResume, Count, History, Kind, LockError, Log, Reader, Record, Seat,
+    SubscribeError, Subscription, Token, Topic,
+};
+
+use crate::form::{Prepared, Recovery};
+use crate::outlet::Outlet;
+use crate::subscriber::{Part, Subscriber, Tally};
+use crate::terms::Terms;
+
+/// How many topics one subscriber may have.
+pub const MOST_TOPICS: usize = 128;
+
+/// By the topic's slot, its subscribers by their numbers.
+type Audience = HashMap<u32, BTreeMap<u64, Arc<Subscriber>>>;
+
+/// A process's subscribers. Every function may be called from any thread, [`Hub::pump`] from one at a time.
+pub struct Hub {
+    log: Log<'static>,
+    seat: Seat<'static>,
+    audience: RwLock<Audience>,
+    next: AtomicU64,
+}
+
+/// Why somebody is not subscribed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subscribing {
+    /// To more than [`MOST_TOPICS`].
+    TooMany,
+    /// The log refuses.
+    Refused(SubscribeError),
+}
+
+impl fmt::Display for Subscribing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subscribing::TooMany => {
+                write!(f, "a WebSocket subscribes to {MOST_TOPICS} topics at most")
+            }
+            Subscribing::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Hub {
+    /// For a process that has a seat at the log.
+    pub fn new(log: Log<'static>, seat: Seat<'static>) -> Self {
+        Hub {
+            log,
+            seat,
+            audience: RwLock::default(),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log<'static> {
+        &self.log
+    }
+
+    /// The process's reader, which begins at the log's end. There is one.
+    pub fn reader(&self) -> Result<Reader<'static>, LockError> {
+        self.seat.reader()
+    }
+
+    /// Has the reader return from its wait, because the process ends.
+    pub fn ring(&self, bell: &impl Bell) {
+        self.seat.ring(bell);
+    }
+
+    /// Subscribes to some topics, and hands `outlet` what it is to get before what is published from now on. `since`: the
+    /// last message that it knows of.
+    pub fn subscribe(
+        &self,
+        topics: Vec<Topic>,
+        since: Option<Token>,
+        terms: Terms,
+        outlet: Weak<dyn Outlet>,
+    ) -> Result<Arc<Subscriber>, Subscribing> {
+        let topics = without_doubles(topics);
+        if topics.len() > MOST_TOPICS {
+            return Err(Subscribing::TooMany);
+        }
+        let (subscriptions, histories) = self.count_in(&topics)?;
+        let now = histories.first().map(History::token);
+        let now = now.ok_or(Subscribing::TooMany)?;
+        let (recovery, from) = match since {
+            None => (Recovery::New, now),
+            Some(since) => match is_all_there(&histories, since, &terms) {
+                Ok(()) => (Recovery::Recovered, since),
+                Err(reason) => (Recovery::Lost(reason.to_string()), now),
+            },
+        };
+        self.count_recovery(&recovery);
+        let slots = subscriptions.iter().map(Subscription::slot);
+        let parts = topics.into_iter().zip(slots);
+        let parts = parts.map(|(topic, slot)| Part { topic, slot }).collect();
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let subscriber = Subscriber::new(
+            (number, now.epoch),
+            outlet,
+            terms,
+            parts,
+            subscriptions,
+            from.id,
+        );
+        subscriber.greet(&recovery, from);
+        {
+            let mut audience = self.audience_mut();
+            for part in &subscriber.parts {
+                let subscribers = audience.entry(part.slot).or_default();
+                subscribers.insert(number, Arc::clone(&subscriber));
+            }
+        }
+        self.go_on(&subscriber);
+        Ok(subscriber)
+    }
+
+    /// Hands a subscriber what it has not got yet, as far as its outlet has room.
+    pub fn go_on(&self, subscriber: &Subscriber) {
+        let mut tally = Tally::default();
+        subscriber.go_on(&self.log, &mut tally);
+        self.count(&tally);
+    }
+
+    /// A subscriber is gone.
+    pub fn leave(&self, subscriber: &Subscriber) {
+        subscriber.end();
+        {
+            let mut audience = self.audience_mut();
+            for part in &subscriber.parts {
+                if let Some(subscribers) = audience.get_mut(&part.slot) {
+                    subscribers.remove(&subscriber.number);
+                    if subscribers.is_empty() {
+                        audience.remove(&part.slot);
+                    }
+                }
+            }
+        }
+        let subscriptions = std::mem::take(
+            &mut *subscriber
+                .subscriptions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        self.count_out(subscriptions);
+    }
+
+    /// Delivers what the reader finds, some of it; says whether there was anything.
+    pub fn pump(&self, reader: &mut Reader<'static>, batch: &mut Batch) -> bool {
+        let mut touched = Vec::new();
+        let mut tally = Tally::default();
+        let has_read = match reader.next(batch) {
+            Ok(()) => {
+                for record in batch.iter() {
+                    self.deliver(record, &mut touched, &mut tally);
+                }
+                !batch.is_empty()
+            }
+            Err(gap) => {
+                let everybody: BTreeMap<u64, Arc<Subscriber>> = {
+                    let audience = self.audience();
+                    let all = audience.values().flatten();
+                    all.map(|(&number, it)| (number, Arc::clone(it))).collect()
+                };
+                for subscriber in everybody.values() {
+                    if subscriber.lag(&self.log, gap.after, &mut tally) {
+                        touch(subscriber, &mut touched);
+                    }
+                }
+                true
+            }
+        };
+        // What one connection gets in this round leaves in as few writes as can be.
+        for subscriber in touched {
+            subscriber.is_touched.store(false, Ordering::Relaxed);
+            subscriber.flush();
+        }
+        self.count(&tally);
+        has_read
+    }
+
+    /// Waits until there is something to deliver, for so long at most.
+    pub fn wait(&self, reader: &Reader<'static>, bell: &impl Bell, most: Duration) {
+        reader.wait(bell, most);
+    }
+
+    fn deliver(&self, record: Record<'_>, touched: &mut Vec<Arc<Subscriber>>, tally: &mut Tally) {
+        if record.kind == Kind::Notice {
+            return;
+        }
+        let audience = self.audience();
+        let Some(subscribers) = audience.get(&record.slot) else {
+            return;
+        };
+        let prepared = Prepared::new(record, self.log.epoch());
+        for subscriber in subscribers.values() {
+            if subscriber.deliver(&self.log, &prepared, tally) {
+                touch(subscriber, touched);
+            }
+        }
+    }
+
+    /// Counts a subscriber of each topic in, or of none.
+    #[allow(clippy::type_complexity)]
+    fn count_in(
+        &self,
+        topics: &[Topic],
+    ) -> Result<(Vec<Subscription>, Vec<History<'static>>), Subscribing> {
+        let (mut subscriptions, mut histories) = (Vec::new(), Vec::new());
+        for topic in topics {
+            match self.seat.subscribe(topic) {
+                Ok((subscription, history)) => {
+                    subscriptions.push(subscription);
+                    histories.push(history);
+                }
+                Err(error) => {
+                    self.count_out(subscriptions);
+                    return Err(Subscribing::Refused(error));
+                }
+            }
+        }
+        Ok((subscriptions, histories))
+    }
+
+    fn count_out(&self, subscriptions: Vec<Subscription>) {
+        for subscription in subscriptions {
+            // Without the lock, it counts until the process is gone.
+            let _ = self.seat.unsubscribe(subscription);
+        }
+    }
+
+    fn count_recovery(&self, recovery: &Recovery) {
+        match recovery {
+            Recovery::New => {}
+            Recovery::Recovered => self.seat.count(Count::Resumed, 1),
+            Recovery::Lost(_) => self.seat.count(Count::Gaps, 1),
+        }
+    }
+
+    fn count(&self, tally: &Tally) {
+        let counts = [
+            (Count::Delivered, tally.delivered),
+            (Count::Dropped, tally.dropped),
+            (Count::Gaps, tally.gaps),
+        ];
+        for (what, by) in counts {
+            if by > 0 {
+                self.seat.count(what, by);
+            }
+        }
+    }
+
+    fn audience(&self) -> RwLockReadGuard<'_, Audience> {
+        self.audience.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn audience_mut(&self) -> RwLockWriteGuard<'_, Audience> {
+        self.audience
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn touch(subscriber: &Arc<Subscriber>, touched: &mut Vec<Arc<Subscriber>>) {
+    if !subscriber.is_touched.swap(true, Ordering::Relaxed) {
+        touched.push(Arc::clone(subscriber));
+    }
+}
+
+fn without_doubles(topics: Vec<Topic>) -> Vec<Topic> {
+    let mut once: Vec<Topic> = Vec::with_capacity(topics.len().min(MOST_TOPICS));
+    for topic in topics {
+        if !once.contains(&topic) {
+            once.push(topic);
+        }
+    }
+    once
+}
+
+/// Whether what was published since then is there, of every topic.
+fn is_all_there(
+    histories: &[History<'static>],
+    since: Token,
+    terms: &Terms,
+) -> Result<(), CannotResume> {
+    let limits = terms.limits();
+    for history in histories {
+        history.missed(since, &limits)?;
+    }
+    Ok(())
+}

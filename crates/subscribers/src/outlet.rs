@@ -1,0 +1,42 @@
+//! What a subscriber's messages go out by.
+
+use topics::Kind;
+
+/// One subscriber's connection. Called from any thread, and by more than one at a time; never blocks.
+pub trait Outlet: Send + Sync {
+    /// Takes a whole message, if there is room. It may wait for [`Outlet::flush`]. After [`Refused::Full`],
+    /// [`Hub::go_on`](crate::Hub::go_on) is to be called for the subscriber once there is room.
+    fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused>;
+
+    /// Lets what was taken go out.
+    fn flush(&self);
+
+    /// Whether there is much room: a subscriber that finds none soon afterwards has taken nothing meanwhile.
+    fn has_ample_room(&self) -> bool;
+
+    /// Has [`Hub::go_on`](crate::Hub::go_on) be called for the subscriber soon, on another thread.
+    fn call_again(&self);
+
+    /// Ends the connection.
+    fn close(&self, why: Closing);
+}
+
+/// Why an outlet did not take a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// No room now.
+    Full,
+    /// It takes nothing any more.
+    Ended,
+}
+
+/// Why a subscriber is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closing {
+    /// It takes less than is published.
+    Slow,
+    /// It has missed something, and cannot be told.
+    Gap,
+    /// The log cannot be read.
+    Unavailable,
+}

@@ -1,0 +1,564 @@
+//! Where one subscriber is.
+//!
+//! ```text
+//!              caught up with the log, up to a position
+//!   Behind ───────────────────────────────────────────────► Live ──► Ended
+//!     ▲  reads the log itself, as there is room               │  gets what the process's reader reads behind that position
+//!     └───────────────────────────────────────────────────────┘
+//!       the reader was overrun, or has passed it by; it is slow, and to get the newest; it has just been behind
+//! ```
+//!
+//! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
+//! ([`Subscriber::was_passed_by`]), and whoever finds it catches up with the log.
+
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+
+use topics::{
+    Batch, CannotResume, Epoch, History, Kind, Limits, Log, Record, RecordId, Subscription, Token,
+    Topic,
+};
+
+use crate::form::{self, Prepared, Recovery};
+use crate::outlet::{Closing, Outlet, Refused};
+use crate::terms::{Form, Slow, Terms};
+
+/// How many bytes are read of the log before they are handed on.
+const CHUNK: usize = 256 << 10;
+/// So many times, before other subscribers have their turn.
+const ROUNDS: usize = 8;
+/// Whoever is behind has been let in already: it gets what is still there.
+const UNLIMITED: Limits = Limits {
+    messages: usize::MAX,
+    age: None,
+    now: 0,
+};
+/// The latest one.
+const NEWEST: Limits = Limits {
+    messages: 1,
+    age: None,
+    now: 0,
+};
+
+/// One subscriber, of one topic or more.
+pub struct Subscriber {
+    pub(crate) number: u64,
+    outlet: Weak<dyn Outlet>,
+    epoch: Epoch,
+    terms: Terms,
+    pub(crate) parts: Box<[Part]>,
+    /// What is counted for it in the log.
+    pub(crate) subscriptions: Mutex<Vec<Subscription>>,
+    state: Mutex<State>,
+    /// The thread that delivers has found another one here, and has gone on.
+    was_passed_by: AtomicBool,
+    /// Something was handed to its outlet in this round; only the thread that delivers looks.
+    pub(crate) is_touched: AtomicBool,
+}
+
+/// One of its topics.
+pub(crate) struct Part {
+    pub topic: Topic,
+    pub slot: u32,
+}
+
+struct State {
+    phase: Phase,
+    /// What was published up to here it has got, or has been told of.
+    since: RecordId,
+    /// While it is live: where in the log that begins.
+    start: u64,
+    /// While it is to get the newest: what was published up to here is in `newest` or in `dropped`, or was before.
+    counted: RecordId,
+    /// The newest message of each topic that it has not got yet.
+    newest: Box<[Option<RecordId>]>,
+    /// What it has lost, and has not been told of.
+    dropped: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is to get what the log has.
+    Behind(Wanted),
+    /// It gets what is read. Not `is_steady`: it has just been behind, and its outlet is full of that.
+    Live { is_steady: bool },
+    /// It gets nothing any more.
+    Ended,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Everything,
+    /// The newest of each topic.
+    Newest,
+}
+
+/// Some of what a subscriber has missed.
+struct Chunk {
+    batches: Vec<Batch>,
+    /// Of what comes after this one, something is missing.
+    bound: RecordId,
+}
+
+/// How a step has ended.
+#[derive(PartialEq, Eq)]
+enum Step {
+    More,
+    Done,
+}
+
+/// What a call has come to, to be counted.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub delivered: u64,
+    pub dropped: u64,
+    pub gaps: u64,
+}
+
+impl Subscriber {
+    pub(crate) fn new(
+        (number, epoch): (u64, Epoch),
+        outlet: Weak<dyn Outlet>,
+        terms: Terms,
+        parts: Box<[Part]>,
+        subscriptions: Vec<Subscription>,
+        since: RecordId,
+    ) -> Arc<Self> {
+        let newest = vec![None; parts.len()].into();
+        Arc::new(Subscriber {
+            number,
+            outlet,
+            epoch,
+            terms,
+            parts,
+            subscriptions: Mutex::new(subscriptions),
+            state: Mutex::new(State {
+                phase: Phase::Behind(Wanted::Everything),
+                since,
+                start: 0,
+                counted: since,
+                newest,
+                dropped: 0,
+            }),
+            was_passed_by: AtomicBool::new(false),
+            is_touched: AtomicBool::new(false),
+        })
+    }
+
+    /// Its topics.
+    pub fn topics(&self) -> impl ExactSizeIterator<Item = &Topic> {
+        self.parts.iter().map(|part| &part.topic)
+    }
+
+    /// Tells it what it is subscribed to, before anything else.
+    pub(crate) fn greet(&self, recovery: &Recovery, token: Token) {
+        let Some(outlet) = self.outlet.upgrade() else {
+            return;
+        };
+        if self.terms.form == Form::Json {
+            let hello = form::hello(self.topics(), recovery, token);
+            if outlet.take(Kind::Text, true, hello.as_bytes()).is_err() {
+                self.state().phase = Phase::Ended;
+            }
+        }
+    }
+
+    /// It gets nothing any more.
+    pub(crate) fn end(&self) {
+        self.state().phase = Phase::Ended;
+    }
+
+    /// Hands on a record that the process's reader has read; says whether its outlet has got something.
+    pub(crate) fn deliver(
+        &self,
+        log: &Log<'static>,
+        prepared: &Prepared<'_>,
+        tally: &mut Tally,
+    ) -> bool {
+        let Some(mut state) = self.state_or_note() else {
+            return false;
+        };
+        let Some(outlet) = self.outlet.upgrade() else {
+            return false;
+        };
+        if self.is_to_look_again(&mut state) {
+            self.catch_up(log, &mut state, &*outlet, tally);
+            return true;
+        }
+        let record = &prepared.record;
+        let is_live = matches!(state.phase, Phase::Live { .. });
+        if !is_live || record.position < state.start || record.id <= state.since {
+            return false;
+        }
+        match self.hand_on(&mut state, prepared, &*outlet, tally) {
+            Ok(()) => {}
+            Err(Refused::Ended) => state.phase = Phase::Ended,
+            Err(Refused::Full) => self.is_full(&mut state, record.id, &*outlet, tally),
+        }
+        true
+    }
+
+    /// The reader was overrun: what it has not read is in the log, or is not. Says whether its outlet has got something.
+    pub(crate) fn lag(&self, log: &Log<'static>, after: RecordId, tally: &mut Tally) -> bool {
+        let Some(mut state) = self.state_or_note() else {
+            return false;
+        };
+        let Some(outlet) = self.outlet.upgrade() else {
+            return false;
+        };
+        if let Phase::Live { .. } = state.phase {
+            state.since = state.since.max(after);
+            state.phase = Phase::Behind(Wanted::Everything);
+        }
+        self.catch_up(log, &mut state, &*outlet, tally);
+        true
+    }
+
+    /// Goes on where there was no room, or where it has begun.
+    pub(crate) fn go_on(&self, log: &Log<'static>, tally: &mut Tally) {
+        let Some(outlet) = self.outlet.upgrade() else {
+            return;
+        };
+        loop {
+            let mut state = self.state();
+            self.is_to_look_again(&mut state);
+            let is_to_wait = match state.phase {
+                Phase::Behind(_) => self.catch_up(log, &mut state, &*outlet, tally),
+                Phase::Live { .. } => {
+                    // Full is full: there will be a next time.
+                    let _ = self.tell_dropped(&mut state, &*outlet);
+                    false
+                }
+                Phase::Ended => true,
+            };
+            drop(state);
+            // Either this sees the note, or who has left it sees that nobody is here any more.
+            fence(Ordering::SeqCst);
+            if is_to_wait || !self.was_passed_by.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        outlet.flush();
+    }
+
+    pub(crate) fn flush(&self) {
+        if let Some(outlet) = self.outlet.upgrade() {
+            outlet.flush();
+        }
+    }
+
+    /// Hands a record on, behind what there is to be told of.
+    fn hand_on(
+        &self,
+        state: &mut State,
+        prepared: &Prepared<'_>,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        self.tell_dropped(state, outlet)?;
+        prepared.give(self.terms.form, outlet)?;
+        state.since = prepared.record.id;
+        tally.delivered += 1;
+        Ok(())
+    }
+
+    /// Tells it what it has lost.
+    fn tell_dropped(&self, state: &mut State, outlet: &dyn Outlet) -> Result<(), Refused> {
+        if state.dropped > 0 {
+            if self.terms.form == Form::Json {
+                outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+            }
+            state.dropped = 0;
+        }
+        Ok(())
+    }
+
+    /// There is no room for a live record.
+    fn is_full(&self, state: &mut State, id: RecordId, outlet: &dyn Outlet, tally: &mut Tally) {
+        match (self.terms.slow, state.phase) {
+            // What fills its outlet is what it had missed: it has had no time to take it.
+            (Slow::Close, Phase::Live { is_steady: false }) => {
+                state.phase = Phase::Behind(Wanted::Everything);
+            }
+            (Slow::Close, _) => {
+                outlet.close(Closing::Slow);
+                state.phase = Phase::Ended;
+            }
+            (Slow::Drop, _) => {
+                state.dropped += 1;
+                tally.dropped += 1;
+                state.since = id;
+            }
+            (Slow::Latest, _) => {
+                state.counted = state.since;
+                state.newest.fill(None);
+                state.phase = Phase::Behind(Wanted::Newest);
+            }
+        }
+    }
+
+    /// Reads the log as far as there is room; says whether somebody else is going to go on.
+    fn catch_up(
+        &self,
+        log: &Log<'static>,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> bool {
+        for _ in 0..ROUNDS {
+            let Phase::Behind(wanted) = state.phase else {
+                return false;
+            };
+            match self.read(log, wanted, state, outlet, tally) {
+                Ok(Step::More) => {}
+                Ok(Step::Done) => return false,
+                Err(Refused::Full) => return true,
+                Err(Refused::Ended) => {
+                    state.phase = Phase::Ended;
+                    return true;
+                }
+            }
+        }
+        outlet.call_again();
+        true
+    }
+
+    /// Reads some of the log, and hands it on in the order of the ids.
+    ///
+    /// The topics are looked at one after the other, but all as of the moment of the first: else a later record of one would
+    /// come before an earlier one of another, and whoever comes back with its id would never get the earlier one.
+    fn read(
+        &self,
+        log: &Log<'static>,
+        wanted: Wanted,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<Step, Refused> {
+        let mut histories = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let Ok(Some(history)) = log.history(&part.topic) else {
+                outlet.close(Closing::Unavailable);
+                return Err(Refused::Ended);
+            };
+            histories.push(history);
+        }
+        let Some(first) = histories.first() else {
+            return Err(Refused::Ended);
+        };
+        let (now, end) = (first.token(), first.end());
+        let is_whole = match wanted {
+            Wanted::Everything => match self.missed(&histories, state.since, now) {
+                Ok(chunk) => {
+                    let bound = chunk.bound.min(now.id);
+                    let is_its = |record: &Record<'_>| record.id <= bound;
+                    self.hand_on_all(&chunk.batches, is_its, state, outlet, tally)?;
+                    state.since = state.since.max(bound);
+                    bound == now.id
+                }
+                Err(reason) => {
+                    self.tell_gap(&reason.to_string(), now, state, outlet, tally)?;
+                    state.since = now.id;
+                    false
+                }
+            },
+            Wanted::Newest => {
+                self.count_newest(&histories, now, state, outlet, tally)?;
+                self.hand_on_newest(&histories, now, state, outlet, tally)?;
+                state.since = now.id;
+                true
+            }
+        };
+        if !is_whole {
+            return Ok(Step::More);
+        }
+        state.start = end;
+        state.phase = Phase::Live {
+            is_steady: outlet.has_ample_room(),
+        };
+        Ok(Step::Done)
+    }
+
+    /// The first of what it has missed, of each topic.
+    fn missed(
+        &self,
+        histories: &[History<'static>],
+        since: RecordId,
+        now: Token,
+    ) -> Result<Chunk, CannotResume> {
+        let most = CHUNK / histories.len().max(1);
+        let mut chunk = Chunk {
+            batches: Vec::with_capacity(histories.len()),
+            bound: RecordId(u64::MAX),
+        };
+        for history in histories {
+            let mut batch = Batch::new();
+            let since = Token { id: since, ..now };
+            if !history.resume_some(since, &UNLIMITED, most, &mut batch)? {
+                let last = batch.iter().last().map_or(since.id, |last| last.id);
+                chunk.bound = chunk.bound.min(last);
+            }
+            chunk.batches.push(batch);
+        }
+        Ok(chunk)
+    }
+
+    /// Hands on what was read, in the order of the ids.
+    fn hand_on_all(
+        &self,
+        batches: &[Batch],
+        is_its: impl Fn(&Record<'_>) -> bool,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let all = batches.iter().flat_map(Batch::iter);
+        let mut records: Vec<Record<'_>> = all
+            .filter(|record| record.kind != Kind::Notice && is_its(record))
+            .collect();
+        records.sort_unstable_by_key(|record| record.id);
+        for record in records {
+            let epoch = self.epoch;
+            self.hand_on(state, &Prepared::new(record, epoch), outlet, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Finds out which message of each topic is the newest, and how many are dropped for it.
+    fn count_newest(
+        &self,
+        histories: &[History<'static>],
+        now: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let counted = Token {
+            id: state.counted,
+            ..now
+        };
+        let mut gap = None;
+        for (history, newest) in histories.iter().zip(&mut state.newest) {
+            let ids = history
+                .missed(counted, &UNLIMITED)
+                .unwrap_or_else(|reason| {
+                    gap = Some(reason);
+                    history.recent_ids(&NEWEST)
+                });
+            let ids: Vec<RecordId> = ids.into_iter().filter(|&id| id <= now.id).collect();
+            if let Some(&last) = ids.last() {
+                let lost = ids.len() - 1 + usize::from(newest.is_some());
+                state.dropped += lost as u64;
+                tally.dropped += lost as u64;
+                *newest = Some(last);
+            }
+        }
+        state.counted = now.id;
+        match gap {
+            Some(reason) => {
+                let since = Token {
+                    id: state.since,
+                    ..now
+                };
+                self.tell_gap(&reason.to_string(), since, state, outlet, tally)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Hands on the newest message of each topic, as far as it is still there.
+    fn hand_on_newest(
+        &self,
+        histories: &[History<'static>],
+        now: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let mut batches = Vec::with_capacity(histories.len());
+        for (history, newest) in histories.iter().zip(&mut state.newest) {
+            let Some(id) = *newest else {
+                continue;
+            };
+            let before = Token {
+                id: RecordId(id.0 - 1),
+                ..now
+            };
+            let mut batch = Batch::new();
+            if history
+                .resume_some(before, &UNLIMITED, 1, &mut batch)
+                .is_err()
+            {
+                *newest = None;
+                state.dropped += 1;
+                tally.dropped += 1;
+            }
+            batches.push(batch);
+        }
+        let wanted: Vec<RecordId> = state.newest.iter().flatten().copied().collect();
+        let is_wanted = |record: &Record<'_>| wanted.contains(&record.id);
+        let handed_on = self.hand_on_all(&batches, is_wanted, state, outlet, tally);
+        // They went in the order of the ids: those up to the last that went are through.
+        let through = state.since;
+        for newest in &mut state.newest {
+            newest.take_if(|id| *id <= through);
+        }
+        handed_on
+    }
+
+    /// What it has missed cannot be told exactly: that is what it is told. `token` is what it may come back with then.
+    fn tell_gap(
+        &self,
+        reason: &str,
+        token: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        match (self.terms.form, self.terms.slow) {
+            (Form::Json, _) => {
+                let gap = form::gap(reason, token);
+                outlet.take(Kind::Text, true, gap.as_bytes())?;
+                // Those that were counted are among them.
+                state.dropped = 0;
+            }
+            (Form::Plain, Slow::Close) => {
+                tally.gaps += 1;
+                outlet.close(Closing::Gap);
+                return Err(Refused::Ended);
+            }
+            (Form::Plain, Slow::Drop | Slow::Latest) => {}
+        }
+        tally.gaps += 1;
+        Ok(())
+    }
+
+    /// What the thread that delivers has passed by is caught up with. Says whether there was something.
+    fn is_to_look_again(&self, state: &mut State) -> bool {
+        let was_passed_by = self.was_passed_by.swap(false, Ordering::SeqCst);
+        let is_live = matches!(state.phase, Phase::Live { .. });
+        if was_passed_by && is_live {
+            state.phase = Phase::Behind(Wanted::Everything);
+        }
+        was_passed_by && is_live
+    }
+
+    /// For the thread that delivers: the state, or a note for who has it.
+    fn state_or_note(&self) -> Option<MutexGuard<'_, State>> {
+        let attempt = || match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        attempt().or_else(|| {
+            self.was_passed_by.store(true, Ordering::SeqCst);
+            // Either who has it sees the note, or this sees that nobody has it any more.
+            fence(Ordering::SeqCst);
+            attempt()
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+//! A child's part in topics.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, TryLockError};
+
+use httpd::mpm;
+use httpd::server::Server;
+use subscribers::Hub;
+use topics::{
+    ChildFigures, ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published,
+    Publisher, Topic, TopicFigures,
+};
+
+use super::deliverer::Deliverer;
+use super::memory;
+use crate::lock::lock;
+
+/// A child's part in topics. Its seat at the log, and the thread that delivers, it has from its first subscriber on: most
+/// children of prefork never have one.
+pub struct Exchange {
+    log: Option<Log<'static>>,
+    running: Mutex<State>,
+}
+
+enum State {
+    /// Nobody has subscribed yet.
+    Quiet,
+    Running(Arc<Hub>, Deliverer),
+    /// The child ends.
+    Stopped,
+}
+
+/// Why there are no topics.
+#[derive(Clone, Copy)]
+pub enum Unavailable {
+    /// There is no log.
+    NoLog,
+    NoSeat(ClaimError),
+    Lock(LockError),
+    NoThread,
+    Stopping,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::NoLog => f.write_str("there is no shared memory for topics"),
+            Unavailable::NoSeat(error) => error.fmt(f),
+            Unavailable::Lock(error) => error.fmt(f),
+            Unavailable::NoThread => f.write_str("no thread to deliver messages"),
+            Unavailable::Stopping => f.write_str("the child stops"),
+        }
+    }
+}
+
+impl Exchange {
+    /// For the child that begins.
+    pub fn new(server: Server<'_>) -> Self {
+        Exchange {
+            log: memory::find(server),
+            running: Mutex::new(State::Quiet),
+        }
+    }
+
+    /// The log.
+    pub fn log(&self) -> Result<&Log<'static>, Unavailable> {
+        self.log.as_ref().ok_or(Unavailable::NoLog)
+    }
+
+    /// The child's subscribers, to whom a thread delivers from now on.
+    pub fn hub(&self) -> Result<Arc<Hub>, Unavailable> {
+        let mut running = lock(&self.running);
+        match &*running {
+            State::Running(hub, _) => return Ok(Arc::clone(hub)),
+            State::Stopped => return Err(Unavailable::Stopping),
+            State::Quiet => {}
+        }
+        let log = *self.log()?;
+        let seat = log.claim(memory::this(), memory::is_alive);
+        let hub = Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?));
+        let reader = hub.reader().map_err(Unavailable::Lock)?;
+        let deliverer = Deliverer::start(Arc::clone(&hub), reader);
+        let deliverer = deliverer.map_err(|_| Unavailable::NoThread)?;
+        *running = State::Running(Arc::clone(&hub), deliverer);
+        Ok(hub)
+    }
+
+    /// Publishes to a topic. `key`: the same message with the same key is published once.
+    pub fn publish(
+        &self,
+        topic: &Topic,
+        kind: Kind,
+        payload: &[u8],
+        key: Option<&str>,
+    ) -> Result<Published, PublishError> {
+        let Some(log) = self.log else {
+            return Err(PublishError::TopicsFull);
+        };
+        Publisher::new(log, Futex).publish(&Message {
+            topic,
+            kind,
+            flags: Flags::default(),
+            origin: 0,
+            time: subscribers::terms::now(),
+            key,
+            payload,
+        })
+    }
+
+    /// The most bytes of a message.
+    pub fn most_payload(&self) -> usize {
+        let publisher = self.log.map(|log| Publisher::new(log, Futex));
+        publisher.map_or(0, |publisher| publisher.most_payload())
+    }
+
+    /// The figures of all topics; `None` when there are none. `count`: how many topics are listed, those with most subscribers.
+    pub fn figures(&self, count: usize) -> Option<figures::Topics> {
+        let log = self.log?;
+        let all = log.figures();
+        let child = |child: &ChildFigures| (memory::pid(child.owner), child.lag);
+        Some(figures::Topics {
+            published: all.latest.0,
+            delivered: all.delivered,
+            dropped: all.dropped,
+            gaps: all.gaps,
+            resumed: all.resumed,
+            known: all.topics,
+            most: all.most_topics,
+            evicted: all.evictions,
+            used: all.used,
+            memory: all.room,
+            children: all.children.iter().map(child).collect(),
+            list: list(&log, count),
+        })
+    }
+
+    /// Ends the thread. prefork calls this from a signal handler, on any thread and at any instruction: there the thread is
+    /// not waited for, and ends with the process.
+    pub fn stop(&self) {
+        let state = match self.running.try_lock() {
+            Ok(mut running) => std::mem::replace(&mut *running, State::Stopped),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                std::mem::replace(&mut *poisoned.into_inner(), State::Stopped)
+            }
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if let State::Running(_, deliverer) = state {
+            deliverer.stop(mpm::is_threaded());
+        }
+    }
+}
+
+/// So many topics, those with most subscribers.
+fn list(log: &Log<'_>, count: usize) -> Vec<figures::Topic> {
+    if count == 0 {
+        return Vec::new();
+    }
+    // When the lock is not to be had, the list is empty, and the rest is there.
+    let mut all = log.topics().unwrap_or_default();
+    all.sort_by(|one, other| {
+        let most = other.subscribers.cmp(&one.subscribers);
+        most.then_with(|| one.name.cmp(&other.name))
+    });
+    let topic = |topic: TopicFigures| figures::Topic {
+        name: topic.name,
+        published: topic.published,
+        subscribers: topic.subscribers,
+    };
+    all.into_iter().take(count).map(topic).collect()
+}

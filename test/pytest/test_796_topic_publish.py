@@ -1,0 +1,167 @@
+"""Publishing over HTTP: what is answered, what is refused, and what a page of another origin cannot do."""
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from harness.topics import Subscriber, ask, publish, publishing, several_children, topics
+
+WORKERS = 40
+MODULES = ("authz_host",)
+MOST = 8 << 10
+
+
+def configuration(server):
+    return (
+        "WebSocketTopicMemory 64K\n"
+        + several_children(server, children=2)
+        + topics("/topics")
+        + topics("/wide", *(f"WebSocketTopic %{{PATH_INFO}}/{number}" for number in range(128)))
+        + publishing("/publish")
+        + publishing("/one", "WebSocketTopic /only")
+        + publishing("/small", "WebSocketMaxMessageSize 10")
+        + publishing("/trusted", "WebSocketOriginCheck Trusted",
+                     "WebSocketTrustedOrigin https://example.org")
+        + publishing("/guarded", "Require ip 192.0.2.1")
+    )
+
+
+def test_ws_796_01_nobody_is_202_and_somebody_is_201(httpd):
+    nobody = publish(httpd, "/publish/who", "hello")
+    assert (nobody.status, nobody.document["subscribers"]) == (202, 0)
+    assert nobody.get("Content-Type") == "application/json"
+    with Subscriber(httpd, "/topics/who") as subscriber:
+        somebody = publish(httpd, "/publish/who", "hello", method="PUT")
+        assert (somebody.status, somebody.document["subscribers"]) == (201, 1)
+        assert subscriber.next()["id"] == somebody.document["id"]
+
+
+def test_ws_796_02_a_chunked_body_is_a_message(httpd):
+    with Subscriber(httpd, "/topics/chunked") as subscriber, httpd.client() as client:
+        fields = [("Transfer-Encoding", "chunked"), ("Content-Type", "text/plain")]
+        body = b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+        assert client.request("/publish/chunked", fields, method="POST", body=body).status == 201
+        assert subscriber.next()["data"] == "hello"
+        # The connection is good for the next one.
+        body = b"1\r\n!\r\n0\r\n\r\n"
+        assert client.request("/publish/chunked", fields, method="POST", body=body).status == 201
+        assert subscriber.next()["data"] == "!"
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "TEXT/HTML;charset=x", "application/json"])
+def test_ws_796_03_text_that_is_not_utf_8_is_refused(httpd, media_type):
+    refused = publish(httpd, "/publish/bytes", b"\xff\xfe", type=media_type)
+    assert refused.status == 400 and "UTF-8" in refused.document["error"]
+
+
+@pytest.mark.parametrize("media_type", ["application/octet-stream", "image/png", None])
+def test_ws_796_04_any_other_type_is_bytes(httpd, media_type):
+    with Subscriber(httpd, "/topics/any") as subscriber:
+        assert publish(httpd, "/publish/any", b"\xff\xfe", type=media_type).status == 201
+        assert subscriber.next()["encoding"] == "base64"
+
+
+def test_ws_796_05_too_large_is_413(httpd):
+    for path, size in ("/publish/large", MOST + 1), ("/small/large", 11):
+        assert publish(httpd, path, "x" * size).status == 413
+    assert publish(httpd, "/small/large", "x" * 10).status == 202
+    assert publish(httpd, "/publish/large", "x" * (MOST - 400)).status == 202
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/publish", "/publish/", "/publish/a?topic=/b", "/one?topic=/other", "/publish?topic=",
+     "/publish?topic=%07", "/publish?topic=%FF", "/publish/%0A", "/publish/" + "x" * 255,
+     "/publish?" + "&".join(f"topic=/{number}" for number in range(129))],
+)
+def test_ws_796_06_what_names_no_topic_is_400(httpd, path):
+    refused = publish(httpd, path, "x")
+    assert refused.status == 400 and refused.document["error"]
+
+
+def test_ws_796_07_the_configuration_may_name_the_topic(httpd):
+    assert publish(httpd, "/one", "x").document["topic"] == "/only"
+    assert publish(httpd, "/one/whatever", "x").document["topic"] == "/only"
+
+
+def test_ws_796_08_the_same_key_publishes_once(httpd):
+    with Subscriber(httpd, "/topics/key") as subscriber:
+        key = [("Idempotency-Key", "8e03978e-40d5")]
+        answers = [publish(httpd, "/publish/key", "once", headers=key) for _ in range(3)]
+        assert {each.status for each in answers} == {201}
+        assert len({each.document["id"] for each in answers}) == 1
+        other = publish(httpd, "/publish/key", "another", headers=key)
+        assert other.status == 422 and "key" in other.document["error"]
+        publish(httpd, "/publish/key", "next")
+        assert subscriber.data(2) == ["once", "next"]
+    for bad in "", "x" * 256:
+        refused = publish(httpd, "/publish/key", "x", headers=[("Idempotency-Key", bad)])
+        assert refused.status == 400
+
+
+def test_ws_796_09_a_topic_is_shown_and_forgotten(httpd):
+    assert ask(httpd, "/publish/shown").status == 404
+    assert ask(httpd, "/publish/shown", "DELETE").status == 404
+    ids = [publish(httpd, "/publish/shown", str(number)).document["id"] for number in range(3)]
+    shown = ask(httpd, "/publish/shown")
+    assert shown.status == 200
+    assert shown.document == {
+        "topic": "/shown", "published": 3, "subscribers": 0, "id": ids[-1], "recent": ids,
+    }
+    assert ask(httpd, "/publish/shown", "DELETE").document["forgotten"] is True
+    assert ask(httpd, "/publish/shown").document["recent"] == []
+
+
+def test_ws_796_10_a_page_of_another_origin_cannot_publish(httpd):
+    evil = [("Origin", "https://evil.example")]
+    with Subscriber(httpd, "/topics/origin") as subscriber:
+        for method in "POST", "PUT":
+            refused = publish(httpd, "/publish/origin", "evil", method=method, headers=evil)
+            assert refused.status == 403
+        assert ask(httpd, "/publish/origin", "DELETE", headers=evil).status == 403
+        own = [("Origin", f"http://127.0.0.1:{httpd.port}")]
+        assert publish(httpd, "/publish/origin", "own", headers=own).status == 201
+        assert subscriber.next()["data"] == "own"
+    trusted = [("Origin", "https://example.org")]
+    assert publish(httpd, "/trusted/origin", "x", headers=trusted).status == 202
+    assert publish(httpd, "/trusted/origin", "x", headers=evil).status == 403
+
+
+def test_ws_796_11_other_methods_are_405(httpd):
+    response = httpd.ask("/publish/x", [("Connection", "close")], method="PATCH")
+    assert response.status == 405
+    assert response.get("Allow") == "GET, HEAD, POST, PUT, DELETE"
+    assert json.loads(response.body)["error"]
+
+
+def test_ws_796_12_require_decides_who_publishes(httpd, error_log):
+    error_log.expect("AH01630: client denied by server configuration")
+    fields = [("Content-Length", "1"), ("Connection", "close")]
+    assert httpd.ask("/guarded/x", fields, method="POST", body=b"x").status == 403
+
+
+@pytest.fixture
+def wide(mpm):
+    """How many WebSockets of 128 topics there may be at once. The other MPMs have a thread or a process for each."""
+    if mpm != "event":
+        pytest.skip("it is the log that is full, which has no MPM")
+    return 10_000 // 128
+
+
+def test_ws_796_13_more_topics_with_subscribers_than_there_may_be_are_503(httpd, wide, error_log):
+    error_log.expect("WS0212: 503 for /publish/.*: too many topics")
+    with ExitStack() as stack:
+        for number in range(wide):
+            stack.enter_context(httpd.open(f"/wide/{number}"))
+        with httpd.client() as client:
+            refused = client.upgrade("/wide/one-more")
+            assert (refused.status, refused.get("Retry-After")) == (503, "10")
+        # What it had got before it was refused is free again.
+        left = 10_000 - 128 * wide
+        for number in range(left):
+            stack.enter_context(httpd.open(f"/topics/{number}"))
+        refused = publish(httpd, "/publish/one-more", "x")
+        assert (refused.status, refused.get("Retry-After")) == (503, "1")
+        assert publish(httpd, "/publish/0", "x").status == 201
+    assert publish(httpd, "/publish/after", "x").status in (202, 503)
