@@ -276,8 +276,8 @@ fn ask_plugin(
 /// RFC 6455 §4.2.2, item 5.
 fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
     let headers = request.headers_out();
-    headers.set(c"Upgrade", c"websocket");
-    headers.set(c"Connection", c"Upgrade");
+    headers.set_static(c"Upgrade", c"websocket");
+    headers.set_static(c"Connection", c"Upgrade");
     headers.set_text(c"Sec-WebSocket-Accept", &accepted.accept);
     if let Some(subprotocol) = headers.get(c"Sec-WebSocket-Protocol") {
         // For the access log, which sees nothing of the 101.

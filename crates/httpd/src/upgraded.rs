@@ -2,6 +2,7 @@
 
 mod floor;
 mod read;
+mod reserve;
 mod write;
 
 use std::os::fd::RawFd;
@@ -49,6 +50,8 @@ struct Way {
     bypass: Bypass,
     /// Below filters that are not httpd's core ones.
     floor: Option<Floor>,
+    /// The connection's allocator has been lent blocks.
+    has_blocks: bool,
     /// The socket's timeout, for who has the connection afterwards.
     timeout: sys::apr_interval_time_t,
 }
@@ -98,22 +101,27 @@ impl Upgraded {
     /// # Safety
     /// The connection is never given back to the MPM, which would expect its allocator as it was.
     pub unsafe fn trim(&mut self) {
-        const BLOCK: usize = 8000;
         const KEPT: usize = 64 * 1024;
+        let has_filters = matches!(self.way().bypass, Bypass::Closed);
+        // A block for the request's header; with TLS what its own handshake went through as well.
+        let most = if has_filters { 4 } else { 1 };
+        let allocator = self.allocator();
         // SAFETY: the allocator is the live connection's own; each block goes back to it, which with this limit frees
         // it for good.
         unsafe {
-            let allocator = sys::apr_pool_allocator_get((*self.c.as_ptr()).pool);
             sys::apr_allocator_max_free_set(allocator, 1);
-            let block = sys::apr_allocator_alloc(allocator, BLOCK);
-            if !block.is_null() {
-                sys::apr_allocator_free(allocator, block);
-            }
-            if let Bypass::Closed = self.way().bypass {
-                // Filters take a block for each read, and would have to get it from the system.
+            reserve::take(allocator, most).give(allocator);
+            if has_filters {
+                // What filters take beyond what a read is lent, they would have to get from the system each time.
                 sys::apr_allocator_max_free_set(allocator, KEPT);
             }
         }
+    }
+
+    /// The connection's own, which goes with it.
+    fn allocator(&self) -> *mut sys::apr_allocator_t {
+        // SAFETY: the connection is live, and its pool has an allocator.
+        unsafe { sys::apr_pool_allocator_get((*self.c.as_ptr()).pool) }
     }
 
     /// The socket, to wait for.
@@ -145,6 +153,7 @@ impl Upgraded {
                 Way {
                     bypass,
                     floor,
+                    has_blocks: false,
                     timeout,
                 }
             }

@@ -3,7 +3,7 @@
 use httpd_sys as sys;
 
 use super::floor::Below;
-use super::{Upgraded, Way};
+use super::{Upgraded, Way, reserve};
 use crate::apr::Status;
 use crate::bypass::{Bypass, Counters};
 use crate::host_thread::Acting;
@@ -47,7 +47,11 @@ impl Upgraded {
         if let Bypass::Open(counters) = self.way().bypass {
             return self.read_socket(buffer, counters);
         }
+        self.lend_blocks();
         let read = self.read_filters(buffer);
+        if !matches!(read, Ok(Read::Data(_))) {
+            self.take_blocks_back();
+        }
         if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.way().bypass) {
             // What came with the handshake has been read: the core input filter holds nothing but the socket.
             self.way().bypass = Bypass::Open(counters);
@@ -75,6 +79,24 @@ impl Upgraded {
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The filters read into blocks that connections share: see [`reserve`].
+    fn lend_blocks(&mut self) {
+        let way = self.way();
+        if matches!(way.bypass, Bypass::Closed) && !way.has_blocks {
+            way.has_blocks = true;
+            // SAFETY: the allocator is the live connection's own, and has a lock.
+            unsafe { reserve::lend(self.allocator()) };
+        }
+    }
+
+    /// Nothing more is read for now.
+    fn take_blocks_back(&mut self) {
+        if std::mem::take(&mut self.way().has_blocks) {
+            // SAFETY: as in `lend_blocks`.
+            unsafe { reserve::take_back(self.allocator()) };
         }
     }
 
