@@ -79,6 +79,12 @@ impl<'r> Request<'r> {
         unsafe { Pool::from_raw(self.rec().pool) }
     }
 
+    /// The connection's pool, which outlives the request's.
+    pub fn connection_pool(&self) -> Pool<'r> {
+        // SAFETY: a request's connection outlives it, and this thread is its only user while a handler runs.
+        unsafe { Pool::from_raw(self.conn().pool) }
+    }
+
     /// What `SetHandler` says.
     pub fn handler(&self) -> Option<&'r CStr> {
         c_text(self.rec().handler)

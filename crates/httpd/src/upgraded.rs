@@ -38,6 +38,8 @@ pub struct Upgraded {
     surplus: Vec<u8>,
     /// What came behind the last data: the end, or an error.
     end: Option<Status>,
+    /// No other request will use the connection's memory.
+    is_to_be_trimmed: bool,
     /// Empty between calls.
     input: Brigade,
     /// Empty between calls.
@@ -89,22 +91,31 @@ impl Upgraded {
                 way: None,
                 surplus: Vec::new(),
                 end: None,
+                is_to_be_trimmed: false,
                 input: Brigade::new(pool, bucket_alloc),
                 output: Brigade::new(pool, bucket_alloc),
             })
         }
     }
 
-    /// Gives back memory that the connection's allocator keeps for a next request, which will not come: what the
-    /// opening handshake was read into, above all.
+    /// Has the memory given back that the connection's allocator keeps for a next request, which will not come: what the
+    /// opening handshake was read into, above all. That is done when nothing is left to be read for the first time.
     ///
     /// # Safety
     /// The connection is never given back to the MPM, which would expect its allocator as it was.
     pub unsafe fn trim(&mut self) {
+        self.is_to_be_trimmed = true;
+    }
+
+    /// What [`Upgraded::trim`] has asked for.
+    fn give_memory_back(&mut self) {
         const KEPT: usize = 64 * 1024;
+        if !std::mem::take(&mut self.is_to_be_trimmed) {
+            return;
+        }
         let has_filters = matches!(self.way().bypass, Bypass::Closed);
-        // A block for the request's header; with TLS what its own handshake went through as well.
-        let most = if has_filters { 4 } else { 1 };
+        // What the request and the first read went through; with TLS also its own handshake.
+        let most = if has_filters { 4 } else { 2 };
         let allocator = self.allocator();
         // SAFETY: the allocator is the live connection's own; each block goes back to it, which with this limit frees
         // it for good.

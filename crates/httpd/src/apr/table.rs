@@ -48,9 +48,9 @@ impl<'t> Table<'t> {
         unsafe { sys::apr_table_set(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) }
     }
 
-    /// [`Table::set`] for what is there for ever and needs no copy. The table goes before the module's code does.
-    pub fn set_static(self, name: &'static CStr, value: &'static CStr) {
-        // SAFETY: the table is live; the strings outlive it.
+    /// [`Table::set`] without a copy.
+    pub fn set_uncopied(self, name: &'static CStr, value: &'t CStr) {
+        // SAFETY: the table is live; the strings live as long as what owns it.
         unsafe { sys::apr_table_setn(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) }
     }
 

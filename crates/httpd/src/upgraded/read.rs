@@ -52,6 +52,9 @@ impl Upgraded {
         if !matches!(read, Ok(Read::Data(_))) {
             self.take_blocks_back();
         }
+        if let Ok(Read::WouldBlock) = read {
+            self.give_memory_back();
+        }
         if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.way().bypass) {
             // What came with the handshake has been read: the core input filter holds nothing but the socket.
             self.way().bypass = Bypass::Open(counters);
