@@ -14,7 +14,10 @@ const BLOCK: usize = 8000;
 /// How many of them a read through TLS has in use at a time.
 const LENT: usize = 2;
 
-/// [`LENT`] blocks for each thread that has read while the others did.
+/// How many times so many are kept: more than there are threads that read at a time.
+const MOST: usize = 32;
+
+/// [`LENT`] blocks for each connection that has read while the others did.
 static RESERVE: Mutex<Vec<Blocks>> = Mutex::new(Vec::new());
 
 /// Blocks that no allocator has, linked; maybe none.
@@ -67,14 +70,16 @@ pub(super) unsafe fn lend(allocator: *mut sys::apr_allocator_t) {
     }
 }
 
-/// Takes as many blocks back from an allocator as it was lent, or would have been.
+/// Takes as many blocks back from an allocator as it was lent, or would have been. It keeps them when there are enough.
 ///
 /// # Safety
 /// As for [`Blocks::give`].
 pub(super) unsafe fn take_back(allocator: *mut sys::apr_allocator_t) {
-    // SAFETY: the caller's promise.
-    let blocks = unsafe { take(allocator, LENT) };
-    reserve().push(blocks);
+    if reserve().len() < MOST {
+        // SAFETY: the caller's promise.
+        let blocks = unsafe { take(allocator, LENT) };
+        reserve().push(blocks);
+    }
 }
 
 fn reserve() -> MutexGuard<'static, Vec<Blocks>> {
