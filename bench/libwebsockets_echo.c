@@ -1,7 +1,8 @@
 /*
- * A WebSocket echo server on libwebsockets: libwebsockets_echo PORT [LEVEL]
+ * A WebSocket echo server on libwebsockets: libwebsockets_echo PORT [LEVEL | CERTIFICATE KEY]
  *
- * One service thread, no logging; with LEVEL the library's own permessage-deflate, else no extensions. As the
+ * One service thread, no logging; with LEVEL the library's own permessage-deflate, else no extensions; with two
+ * files TLS, of the library's defaults. As the
  * library's documentation advises, what comes in is queued as it comes (a message that is longer than the
  * receive buffer as several fragments) and goes out in the writeable callback, and a connection whose queue is
  * full is not read.
@@ -136,10 +137,15 @@ int main(int argc, char **argv)
     struct lws_context_creation_info info = {0};
     struct lws_context *context;
 
-    if (argc != 2 && argc != 3) {
+    if (argc < 2 || argc > 4) {
         return 2;
     }
-    level = argv[2];
+    level = argc == 3 ? argv[2] : NULL;
+    if (argc == 4) {
+        info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = argv[2];
+        info.ssl_private_key_filepath = argv[3];
+    }
     lws_set_log_level(0, NULL);
     signal(SIGINT, stop);
     signal(SIGTERM, stop);

@@ -33,6 +33,8 @@ def build():
         tcp_echo=release / "tcp-echo",
         zlib_echo=release / "zlib-echo",
         tungstenite=release / "tungstenite-echo",
+        fastwebsockets=release / "fastwebsockets-echo",
+        room_plugin=release / "libmod_websocket_bench_room.so",
         libwebsockets=compile_libwebsockets_echo(release),
         modules=our_modules(),
         httpd=httpd,

@@ -24,8 +24,26 @@ class Client:
             self.command(server, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def get(self, server, path, fresh, seconds):
+    def room(self, server, connections, size, depth, seconds, warm_up=0):
+        """One sends, and all receive, with the server's CPU time for each message that arrives."""
+        words = [
+            "room", "--path", "/room", "--connections", connections, "--size", size, "--depth", depth,
+            "--seconds", seconds, "--warm-up", warm_up, "--pid", server.pid,
+        ]
+        return self.run(server, *words, limit=seconds + warm_up + 60)
+
+    def get(self, server, path, fresh, seconds, depth=1, requests=None):
         words = ["get", "--path", path, "--new", "yes" if fresh else "no", "--seconds", seconds]
+        words += ["--depth", depth, "--pid", server.pid]
+        if requests:
+            words += ["--messages", requests]
+        return self.run(server, *words, limit=seconds + 60)
+
+    def open(self, server, seconds, depth=1, handshakes=None):
+        """WebSockets opened one after the other, with the server's CPU time for each."""
+        words = ["open", "--depth", depth, "--seconds", seconds, "--pid", server.pid]
+        if handshakes:
+            words += ["--messages", handshakes]
         return self.run(server, *words, limit=seconds + 60)
 
     def hold(self, server, connections, tls=False, message=None):
@@ -72,7 +90,7 @@ class Client:
         raw = "yes" if server.raw else "no"
         return [
             "echo", "--connections", connections, "--size", size, "--depth", depth, "--raw", raw,
-            "--seconds", seconds,
+            "--seconds", seconds, "--tls", "yes" if server.tls else "no",
         ]
 
 

@@ -6,6 +6,8 @@ from .echo import Cell, metric_table
 from .servers import COMPRESSING, EVENT, LIBWEBSOCKETS, ZLIB, Compression
 from .tables import bytes_name, figure, middle, table
 
+# Both are compared with: the library that people use, and what zlib itself takes.
+OTHERS = (LIBWEBSOCKETS, ZLIB)
 # The default, and the fastest.
 LEVELS = (6, 1)
 # Each may take 400 KiB.
@@ -21,8 +23,8 @@ def echoes(fleet, client, settings, _results):
         for connections, size in loads:
             cells.append(Cell(connections, size, 1, level).measure(servers, client, settings))
         fleet.stop(*servers)
-    yield metric_table("Compressed both ways: messages per second", "per_second", 0, cells, names)
-    yield metric_table("Compressed both ways: server CPU time per message, µs", "cpu_us", 1, cells, names)
+    yield metric_table("Compressed both ways: messages per second", "per_second", 0, cells, names, OTHERS)
+    yield metric_table("Compressed both ways: server CPU time per message, µs", "cpu_us", 1, cells, names, OTHERS)
     rows = [[str(cell), *(figure(middle(cell.values(name, "payload"))) for name in names)] for cell in cells]
     yield table("Compressed both ways: bytes of an echo's payload", ["", *names], rows)
 

@@ -6,12 +6,13 @@ import subprocess
 import time
 
 from .echo import Cell
-from .servers import EVENT, LIBWEBSOCKETS, TUNGSTENITE
+from .servers import EVENT, LIBWEBSOCKETS, STATIC_FILE, TUNGSTENITE
 from .tables import figure, table
 
 MIB = 1 << 20
 NAMES = (EVENT, LIBWEBSOCKETS, TUNGSTENITE)
 FEW, MORE = 2_000, 12_000
+FEW_OPENINGS, MORE_OPENINGS = 200, 1_200
 
 
 def instructions(fleet, client):
@@ -31,8 +32,35 @@ def instructions(fleet, client):
     return table("User-space instructions per message (callgrind)", ["", *names], rows)
 
 
+def instructions_of_openings(fleet, client):
+    """The same for an opening handshake, and for a page on a connection of its own."""
+    if not fleet.programs.valgrind:
+        return "No valgrind: install it for the instructions per handshake."
+
+    def handshakes(server, count):
+        return client.open(server, 60, handshakes=count)
+
+    def pages(server, count):
+        return client.get(server, STATIC_FILE, True, 60, requests=count)
+
+    row = []
+    for act in (handshakes, pages):
+        few, more = (total_of(fleet, EVENT, lambda server: act(server, count)) for count in (FEW_OPENINGS, MORE_OPENINGS))
+        row.append(figure((more[1] - few[1]) / (MORE_OPENINGS - FEW_OPENINGS)) if few and more else "–")
+    heads = ["", "opening handshake", "static GET, a connection for each"]
+    return table("User-space instructions for each (callgrind)", heads, [[EVENT, *row]])
+
+
 def instructions_of(fleet, client, name, cell, messages):
     """Messages and instructions of one run, or None."""
+    return total_of(
+        fleet, name,
+        lambda server: client.echo(server, cell.connections, cell.size, cell.depth, 60, messages=messages),
+    )
+
+
+def total_of(fleet, name, act):
+    """What `act` says of a server under callgrind, with the server's instructions from start to end; or None."""
     out = fleet.folder / "callgrind"
     out.mkdir(exist_ok=True)
     out.chmod(0o777)
@@ -42,12 +70,12 @@ def instructions_of(fleet, client, name, cell, messages):
         fleet.programs.valgrind, "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={out}/%p",
     ]
     server = fleet.start(name, prefix)
-    result = client.echo(server, cell.connections, cell.size, cell.depth, 60, messages=messages)
+    result = act(server)
     fleet.stop(server)
     totals = [re.search(r"^totals: (\d+)", file.read_text(), re.MULTILINE) for file in out.iterdir()]
     if not result or not all(totals):
         return None
-    return result["messages"], sum(int(total[1]) for total in totals)
+    return result.get("messages"), sum(int(total[1]) for total in totals)
 
 
 def system_calls(fleet, client):

@@ -1,6 +1,6 @@
 """Echoes: how many, how fast, and at what price."""
 
-from .servers import EVENT, LIBWEBSOCKETS, TUNGSTENITE, ZLIB
+from .servers import EVENT, LIBWEBSOCKETS
 from .tables import bytes_name, figure, middle, ratio, table, times
 
 MIB = 1 << 20
@@ -9,19 +9,21 @@ MIB = 1 << 20
 class Cell:
     """One kind of load, and what every server made of it, round by round."""
 
-    def __init__(self, connections, size, depth, level=None):
+    def __init__(self, connections, size, depth, level=None, tls=False):
         self.connections = connections
         self.size = size
         self.depth = depth
         # Of compression.
         self.level = level
+        self.tls = tls
         self.rounds = {}
 
     def __str__(self):
         many = "connection" if self.connections == 1 else "connections"
         flight = f", {self.depth} in flight" if self.depth > 1 else ""
         level = f", level {self.level}" if self.level else ""
-        return f"{bytes_name(self.size)}, {self.connections} {many}{flight}{level}"
+        tls = ", TLS" if self.tls else ""
+        return f"{bytes_name(self.size)}, {self.connections} {many}{flight}{level}{tls}"
 
     def measure(self, servers, client, settings):
         self.rounds = {server.name: [] for server in servers}
@@ -53,8 +55,9 @@ def small(fleet, client, settings, results):
             for depth in (1, 16) for size in (64, 1024) for connections in (1, 10, 100)
         ]
     names = run(fleet, client, settings, cells, results)
-    yield metric_table("Messages per second", "per_second", 0, cells, names)
-    yield metric_table("Server CPU time per message, µs", "cpu_us", 2, cells, names)
+    peers = fleet.peers()
+    yield metric_table("Messages per second", "per_second", 0, cells, names, peers)
+    yield metric_table("Server CPU time per message, µs", "cpu_us", 2, cells, names, peers)
     yield latency_table(cells, names)
 
 
@@ -64,8 +67,24 @@ def bulk(fleet, client, settings, results):
     if not settings.quick:
         cells = [Cell(connections, size, 1) for size in (65536, MIB) for connections in (1, 10)]
     names = run(fleet, client, settings, cells, results)
-    yield metric_table("Large messages: MB/s in each direction", "mb_per_second", 0, cells, names)
-    yield metric_table("Large messages: server CPU time per message, µs", "cpu_us", 0, cells, names)
+    peers = fleet.peers()
+    yield metric_table("Large messages: MB/s in each direction", "mb_per_second", 0, cells, names, peers)
+    yield metric_table("Large messages: server CPU time per message, µs", "cpu_us", 0, cells, names, peers)
+
+
+def encrypted(fleet, client, settings, results):
+    """Small messages over TLS, beside the one peer that has it built in."""
+    if not fleet.has_tls():
+        yield "No mod_ssl or no openssl: echoes over TLS are not measured."
+        return
+    cells = [Cell(100, 64, 1, tls=True)]
+    servers = [fleet.start(name, tls=True) for name in fleet.names((EVENT, LIBWEBSOCKETS))]
+    for cell in cells:
+        results["tls", cell.connections, cell.size, cell.depth] = cell.measure(servers, client, settings)
+    names = [server.name for server in servers]
+    fleet.stop(*servers)
+    yield metric_table("TLS: messages per second", "per_second", 0, cells, names, [LIBWEBSOCKETS])
+    yield metric_table("TLS: server CPU time per message, µs", "cpu_us", 2, cells, names, [LIBWEBSOCKETS])
 
 
 def run(fleet, client, settings, cells, results):
@@ -77,15 +96,30 @@ def run(fleet, client, settings, cells, results):
     return [server.name for server in servers]
 
 
-def metric_table(title, metric, digits, cells, names):
-    others = [name for name in (LIBWEBSOCKETS, TUNGSTENITE, ZLIB) if name in names]
-    rows = [
-        [str(cell)]
-        + [figure(middle(cell.values(name, metric)), digits) for name in names]
-        + [times(cell.ratio(metric, other)) for other in others]
-        for cell in cells
-    ]
-    return table(title, ["", *names, *(f"event ÷ {other}" for other in others)], rows)
+def metric_table(title, metric, digits, cells, names, peers):
+    peers = [name for name in peers if name in names]
+    heads, rows = ["", *names], []
+    # Among several there is one ratio: to the best.
+    if len(peers) == 1:
+        heads.append(f"event ÷ {peers[0]}")
+    elif peers:
+        heads += ["event ÷ the best peer", "which is"]
+    for cell in cells:
+        row = [str(cell), *(figure(middle(cell.values(name, metric)), digits) for name in names)]
+        if peers:
+            best = best_of(cell, metric, peers)
+            row.append(times(cell.ratio(metric, best)))
+        if len(peers) > 1:
+            row.append(best)
+        rows.append(row)
+    return table(title, heads, rows)
+
+
+def best_of(cell, metric, peers):
+    """Of CPU time, less is better."""
+    sign = 1 if metric == "cpu_us" else -1
+    measured = [name for name in peers if middle(cell.values(name, metric))]
+    return min(measured or peers, key=lambda name: sign * (middle(cell.values(name, metric)) or 0))
 
 
 def latency_table(cells, names):

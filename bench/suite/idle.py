@@ -19,7 +19,7 @@ def measure(fleet, client, settings, results):
         # On worker each WebSocket has a thread of its own.
         if name not in (WORKER, TCP):
             rows.append(many(fleet, client, name, MANY, rounds, results))
-    if fleet.programs.openssl and (fleet.programs.httpd_modules / "mod_ssl.so").exists():
+    if fleet.has_tls():
         rows.append(many(fleet, client, EVENT, MANY_TLS, 1, results, tls=True))
     heads = ["", "WebSockets", "KiB for each", "seconds to open them", "still open at the end"]
     yield table("Idle WebSockets", heads, rows)

@@ -3,11 +3,14 @@
 import argparse
 import os
 import resource
+import shlex
 import signal
 import sys
 import tempfile
 
-from . import compression, counts, echo, heartbeats, hostile, http, idle, machine, targets
+from . import (
+    compression, counts, echo, handshakes, heartbeats, hostile, http, idle, machine, room, targets,
+)
 from .build import Unusable, build
 from .client import Client
 from .servers import Fleet
@@ -15,6 +18,9 @@ from .servers import Fleet
 GROUPS = {
     "echo": echo.small,
     "bulk": echo.bulk,
+    "tls": echo.encrypted,
+    "room": room.measure,
+    "handshake": handshakes.measure,
     "compression": compression.echoes,
     "idle": idle.measure,
     "compression-idle": compression.idle,
@@ -50,13 +56,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mod_websocket-bench-") as folder:
         # The children of a server that root starts are another user.
         os.chmod(folder, 0o755)
-        with Fleet(programs, folder) as fleet:
+        with Fleet(programs, folder, arguments.beside) as fleet:
             print(machine.description(programs), end="\n\n", flush=True)
             for name in arguments.groups:
                 for table in GROUPS[name](fleet, client, settings, results):
                     print(table, end="\n\n", flush=True)
             if arguments.instructions:
                 print(counts.instructions(fleet, client), end="\n\n", flush=True)
+                print(counts.instructions_of_openings(fleet, client), end="\n\n", flush=True)
             if arguments.syscalls:
                 print(counts.system_calls(fleet, client), end="\n\n", flush=True)
             # Compression has none.
@@ -82,6 +89,10 @@ def parse_arguments():
         "--instructions", action="store_true", help="instructions per message, by valgrind's callgrind"
     )
     parser.add_argument("--syscalls", action="store_true", help="system calls per message, by strace")
+    parser.add_argument(
+        "--beside", action="append", default=[], type=shlex.split, metavar="COMMAND",
+        help="one more echo server, on /echo of 127.0.0.1: the command gets the port as its last word",
+    )
     arguments = parser.parse_args()
     counting = arguments.instructions or arguments.syscalls
     arguments.groups = arguments.only or ([] if counting else list(GROUPS))

@@ -12,15 +12,20 @@ EVENT = "event"
 WORKER = "worker"
 LIBWEBSOCKETS = "libwebsockets"
 TUNGSTENITE = "tungstenite"
+FASTWEBSOCKETS = "fastwebsockets"
 TCP = "bare TCP"
 ZLIB = "bare zlib"
+# The others that are whole WebSocket servers.
+PEERS = (LIBWEBSOCKETS, TUNGSTENITE, FASTWEBSOCKETS)
 # Every echo server, in the order of the columns.
-ALL = (EVENT, WORKER, LIBWEBSOCKETS, TUNGSTENITE, TCP)
+ALL = (EVENT, WORKER, *PEERS, TCP)
 # Those that compress when they are told to.
 COMPRESSING = (EVENT, LIBWEBSOCKETS, ZLIB)
 
 STATIC_FILE = "/static.html"
-COMPLAINT = re.compile(r":(warn|error|crit|alert|emerg)\] ")
+# Two warnings are meant: the child may take all that the limit of open files allows, and a crowd that is gone at once
+# is more than the log keeps up with.
+COMPLAINT = re.compile(r":(warn|error|crit|alert|emerg)\] (?!.*(WS0108|WS0009))")
 
 
 class Compression:
@@ -43,8 +48,10 @@ class Compression:
 class Fleet:
     """Starts servers, and stops them all at the end whatever happens."""
 
-    def __init__(self, programs, folder):
+    def __init__(self, programs, folder, beside=()):
         self.programs = programs
+        # The commands of servers that are not the benchmark's own, by name.
+        self.beside = {Path(command[0]).name: command for command in beside}
         self.folder = Path(folder)
         self.servers = []
         self.count = 0
@@ -55,7 +62,18 @@ class Fleet:
         missing = {WORKER} - set(self.programs.mpms)
         if not self.programs.libwebsockets:
             missing.add(LIBWEBSOCKETS)
-        return [name for name in wanted if name not in missing]
+        names = [name for name in wanted if name not in missing]
+        if wanted is ALL:
+            names[-1:-1] = self.beside
+        return names
+
+    def peers(self):
+        """Those of `names` that are whole WebSocket servers, and not this module."""
+        return [name for name in self.names() if name in PEERS or name in self.beside]
+
+    def has_tls(self):
+        """Whether httpd can have it."""
+        return self.programs.openssl and (self.programs.httpd_modules / "mod_ssl.so").exists()
 
     def start(self, name, prefix=(), tls=False, compression=None, directives=()):
         """Starts a server; `prefix` is a command that runs it, such as a profiler, and `directives` are more of
@@ -80,15 +98,20 @@ class Fleet:
             lines = [*(compression.directives() if compression else []), *directives]
             configuration.write_text(httpd_conf(programs, folder, port, name, tls, lines))
             command = [programs.httpd, "-d", folder, "-f", configuration, "-DFOREGROUND"]
+        elif name in self.beside:
+            command = [*self.beside[name], port]
         else:
             program = {
                 LIBWEBSOCKETS: programs.libwebsockets,
                 TUNGSTENITE: programs.tungstenite,
+                FASTWEBSOCKETS: programs.fastwebsockets,
                 TCP: programs.tcp_echo,
                 ZLIB: programs.zlib_echo,
             }
             command = [program[name], port, *([compression.level] if compression else [])]
-        return Server(name, folder, port, [*prefix, *command], compression)
+            if tls:
+                command += certificate(programs, folder)
+        return Server(name, folder, port, [*prefix, *command], compression, tls)
 
     def stop(self, *servers):
         """Stops these servers, or all."""
@@ -107,12 +130,13 @@ class Fleet:
 class Server:
     path = "/echo"
 
-    def __init__(self, name, folder, port, command, compression):
+    def __init__(self, name, folder, port, command, compression, tls):
         self.name = name
         self.folder = folder
         self.port = port
         self.raw = name == TCP
         self.compresses = compression is not None
+        self.tls = tls
         with open(folder / "output", "w") as output:
             self.process = subprocess.Popen(
                 [str(word) for word in command],
@@ -218,32 +242,42 @@ def httpd_conf(programs, folder, port, mpm, tls, directives):
         f'  WebSocketHandler "{programs.modules}/mod_websocket_echo.so" echo_init',
         *directives,
         "</Location>",
+        "<Location /room>",
+        "  SetHandler websocket-handler",
+        f'  WebSocketHandler "{programs.room_plugin}" room_init',
+        "</Location>",
     ]
     if mpm == EVENT:
         lines += ["ThreadsPerChild 25", "MaxRequestWorkers 25", "AsyncRequestWorkerFactor 4000"]
     else:
         lines += ["ThreadLimit 128", "ThreadsPerChild 128", "MaxRequestWorkers 128"]
     if tls:
-        subprocess.run(
-            [
-                programs.openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-                "-keyout", folder / "key.pem", "-out", folder / "certificate.pem",
-            ],
-            check=True, capture_output=True,
-        )
+        chain, key = certificate(programs, folder)
         lines += [
             *load(programs, "ssl", needed=True),
             # It warns of each self-signed certificate, and of the missing session cache.
             "LogLevel ssl:error",
             "SSLEngine on",
-            f'SSLCertificateFile "{folder}/certificate.pem"',
-            f'SSLCertificateKeyFile "{folder}/key.pem"',
+            f'SSLCertificateFile "{chain}"',
+            f'SSLCertificateKeyFile "{key}"',
         ]
     if os.getuid() == 0:
         nobody = pwd.getpwnam("nobody")
         lines += [f"User #{nobody.pw_uid}", f"Group #{nobody.pw_gid}"]
     return "\n".join(lines) + "\n"
+
+
+def certificate(programs, folder):
+    """Makes one, and its key: two files."""
+    chain, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            programs.openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", chain,
+        ],
+        check=True, capture_output=True,
+    )
+    return chain, key
 
 
 def load(programs, name, needed):

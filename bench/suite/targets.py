@@ -23,7 +23,24 @@ def table_rows(results):
             "1 MiB text echo, one connection, beside tokio-tungstenite", "1.0 ×", "1.2 ×",
             times(large.ratio("mb_per_second", TUNGSTENITE)),
         )
-    for label, name, reach, aim in (("event", "plain", "28", "16"), ("event, TLS", "TLS", "57", "40")):
+    secret = results.get(("tls", 100, 64, 1))
+    if secret:
+        yield (
+            "server CPU per 64 B message over TLS, 100 connections, beside libwebsockets", "1.1 ×", "0.9 ×",
+            times(secret.ratio("cpu_us", LIBWEBSOCKETS)),
+        )
+    for depth, label, reach, aim in ((1, "one at a time", "4.5", "3.8"), (16, "16 in flight", "1.2", "0.7")):
+        if ("room", depth) in results:
+            yield (
+                f"one message to 1,000 WebSockets, server CPU µs per delivery, {label}", reach, aim,
+                figure(results["room", depth], 2),
+            )
+    if ("handshakes", "per_second") in results:
+        yield (
+            "opening handshakes per second beside a static GET on a new connection", "0.95 ×", "1.0 ×",
+            times(results["handshakes", "per_second"]),
+        )
+    for label, name, reach, aim in (("event", "plain", "18", "12"), ("event, TLS", "TLS", "44", "36")):
         if ("idle", label) in results:
             yield (
                 f"memory per idle WebSocket, {name}, KiB", reach, aim, figure(results["idle", label], 1),

@@ -317,9 +317,12 @@ fn ask_plugin(
 /// RFC 6455 §4.2.2, item 5.
 fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
     let headers = request.headers_out();
-    headers.set(c"Upgrade", c"websocket");
-    headers.set(c"Connection", c"Upgrade");
-    headers.set_text(c"Sec-WebSocket-Accept", &accepted.accept);
+    // By now the request's pool has used up its first block, or nearly so, and the connection's has not: one more of 8 KiB
+    // would be there for as long as the WebSocket.
+    let accept = request.connection_pool().strdup(&accepted.accept);
+    headers.set_uncopied(c"Upgrade", c"websocket");
+    headers.set_uncopied(c"Connection", c"Upgrade");
+    headers.set_uncopied(c"Sec-WebSocket-Accept", accept);
     if let Some(subprotocol) = headers.get(c"Sec-WebSocket-Protocol") {
         // For the access log, which sees nothing of the 101.
         request.notes().set(c"websocket-subprotocol", subprotocol);

@@ -13,8 +13,23 @@ use crate::server::Server;
 pub trait DirConfig: Sized + 'static {
     /// What a scope has before any directive: every field unset.
     fn create() -> Self;
-    /// `add` where it is set, `base` elsewhere. Called for each request, so it is cheap.
+    /// `add` where it is set, `base` elsewhere. Called for each request, unless one of them has had no directive.
     fn merge(base: &Self, add: &Self) -> Self;
+}
+
+/// A configuration as httpd has it. Whoever only reads it takes a pointer to it for one to the first field.
+#[repr(C)]
+struct Scope<C> {
+    config: C,
+    /// A directive has been seen, of this scope or of one that is merged into it.
+    is_set: bool,
+}
+
+impl<C: DirConfig> Scope<C> {
+    /// Gives it to a pool, for httpd.
+    fn into_pool(self, pool: Pool<'_>) -> *mut c_void {
+        pool.own(self).as_ptr().cast()
+    }
 }
 
 /// Where a directive may stand.
@@ -306,7 +321,11 @@ unsafe fn arguments<'c, C>(
     config: *mut c_void,
 ) -> (Directive<'c>, &'c mut C) {
     // SAFETY: the caller's promise.
-    unsafe { (Directive { parms: &*parms }, &mut *config.cast::<C>()) }
+    unsafe {
+        let scope = &mut *config.cast::<Scope<C>>();
+        scope.is_set = true;
+        (Directive { parms: &*parms }, &mut scope.config)
+    }
 }
 
 /// # Safety
@@ -401,7 +420,11 @@ pub(crate) unsafe extern "C" fn create_dir_config<C: DirConfig>(
     // SAFETY: httpd passes a live pool.
     let pool = unsafe { Pool::from_raw(pool) };
     guard(std::ptr::null_mut(), || {
-        pool.own(C::create()).as_ptr().cast()
+        let scope = Scope {
+            config: C::create(),
+            is_set: false,
+        };
+        scope.into_pool(pool)
     })
 }
 
@@ -411,11 +434,27 @@ pub(crate) unsafe extern "C" fn merge_dir_config<C: DirConfig>(
     base: *mut c_void,
     add: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: httpd passes a live pool and two values that create or merge made.
-    let (pool, base, add) =
-        unsafe { (Pool::from_raw(pool), &*base.cast::<C>(), &*add.cast::<C>()) };
+    // SAFETY: httpd passes a live pool and two values that create or merge made, and that live at least as long as
+    // what is merged: the core's own configuration points into them, too.
+    let (pool, outer, inner) = unsafe {
+        (
+            Pool::from_raw(pool),
+            &*base.cast::<Scope<C>>(),
+            &*add.cast::<Scope<C>>(),
+        )
+    };
     guard(std::ptr::null_mut(), || {
-        pool.own(C::merge(base, add)).as_ptr().cast()
+        match (outer.is_set, inner.is_set) {
+            (false, _) => add,
+            (true, false) => base,
+            (true, true) => {
+                let scope = Scope {
+                    config: C::merge(&outer.config, &inner.config),
+                    is_set: true,
+                };
+                scope.into_pool(pool)
+            }
+        }
     })
 }
 

@@ -79,6 +79,12 @@ impl<'r> Request<'r> {
         unsafe { Pool::from_raw(self.rec().pool) }
     }
 
+    /// The connection's pool, which outlives the request's.
+    pub fn connection_pool(&self) -> Pool<'r> {
+        // SAFETY: a request's connection outlives it, and this thread is its only user while a handler runs.
+        unsafe { Pool::from_raw(self.conn().pool) }
+    }
+
     /// What `SetHandler` says.
     pub fn handler(&self) -> Option<&'r CStr> {
         c_text(self.rec().handler)
@@ -338,8 +344,11 @@ impl<'r> Request<'r> {
             sys::ap_remove_input_filter_byhandle((*r).input_filters, c"reqtimeout".as_ptr());
             (*r).status = sys::HTTP_SWITCHING_PROTOCOLS as c_int;
             (*r).status_line = sys::ap_get_status_line((*r).status);
-            (*r).headers_out =
-                sys::apr_table_overlay((*r).pool, (*r).err_headers_out, (*r).headers_out);
+            // Most often there are none, and a copy of the table would be memory that an idle WebSocket keeps.
+            if !self.err_headers_out().is_empty() {
+                (*r).headers_out =
+                    sys::apr_table_overlay((*r).pool, (*r).err_headers_out, (*r).headers_out);
+            }
             sys::ap_send_interim_response(r, 1);
 
             // HTTP's header filter has seen nothing of the 101 and would write a whole response at the end, for

@@ -3,6 +3,7 @@
 mod floor;
 mod goodbye;
 mod read;
+mod reserve;
 mod write;
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -43,6 +44,8 @@ pub struct Upgraded {
     surplus: Vec<u8>,
     /// What came behind the last data: the end, or an error.
     end: Option<Status>,
+    /// No other request will use the connection's memory.
+    is_to_be_trimmed: bool,
     /// Empty between calls.
     input: Brigade,
     /// Empty between calls.
@@ -56,6 +59,8 @@ struct Way {
     /// Below filters that are not httpd's core ones.
     floor: Option<Floor>,
     goodbye: Goodbye,
+    /// The connection's allocator has been lent blocks.
+    has_blocks: bool,
     /// The socket's timeout, for who has the connection afterwards.
     timeout: sys::apr_interval_time_t,
 }
@@ -106,31 +111,39 @@ impl Upgraded {
                 way: None,
                 surplus: Vec::new(),
                 end: None,
+                is_to_be_trimmed: false,
                 input: Brigade::new(pool, bucket_alloc),
                 output: Brigade::new(pool, bucket_alloc),
             })
         }
     }
 
-    /// Gives back memory that the connection's allocator keeps for a next request, which will not come: what the
-    /// opening handshake was read into, above all.
+    /// Has the memory given back that the connection's allocator keeps for a next request, which will not come: what the
+    /// opening handshake was read into, above all. That is done when nothing is left to be read for the first time.
     ///
     /// # Safety
     /// The connection is never given back to the MPM, which would expect its allocator as it was.
     pub unsafe fn trim(&mut self) {
-        const BLOCK: usize = 8000;
+        self.is_to_be_trimmed = true;
+    }
+
+    /// What [`Upgraded::trim`] has asked for.
+    fn give_memory_back(&mut self) {
         const KEPT: usize = 64 * 1024;
+        if !std::mem::take(&mut self.is_to_be_trimmed) {
+            return;
+        }
+        let has_filters = matches!(self.way().bypass, Bypass::Closed);
+        // What the request and the first read went through; with TLS also its own handshake.
+        let most = if has_filters { 4 } else { 2 };
+        let allocator = self.allocator();
         // SAFETY: the allocator is the live connection's own; each block goes back to it, which with this limit frees
         // it for good.
         unsafe {
-            let allocator = sys::apr_pool_allocator_get((*self.c.as_ptr()).pool);
             sys::apr_allocator_max_free_set(allocator, 1);
-            let block = sys::apr_allocator_alloc(allocator, BLOCK);
-            if !block.is_null() {
-                sys::apr_allocator_free(allocator, block);
-            }
-            if let Bypass::Closed = self.way().bypass {
-                // Filters take a block for each read, and would have to get it from the system.
+            reserve::take(allocator, most).give(allocator);
+            if has_filters {
+                // What filters take beyond what a read is lent, they would have to get from the system each time.
                 sys::apr_allocator_max_free_set(allocator, KEPT);
             }
         }
@@ -143,6 +156,12 @@ impl Upgraded {
         self.socket = own.as_raw_fd();
         self.own_socket = Some(own);
         Ok(())
+    }
+
+    /// The connection's own, which goes with it.
+    fn allocator(&self) -> *mut sys::apr_allocator_t {
+        // SAFETY: the connection is live, and its pool has an allocator.
+        unsafe { sys::apr_pool_allocator_get((*self.c.as_ptr()).pool) }
     }
 
     /// The socket, to wait for.
@@ -175,6 +194,7 @@ impl Upgraded {
                     bypass,
                     floor,
                     goodbye: Goodbye::Unsaid,
+                    has_blocks: false,
                     timeout,
                 }
             }

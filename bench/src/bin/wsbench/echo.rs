@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Read, Write},
-    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -13,15 +12,18 @@ use crate::{
     latency::Latencies,
     messages::Messages,
     options::Options,
+    server_cpu::ServerCpu,
+    tls::{Stream, Tls},
     websocket::{self, PATIENCE, Receiver, failure},
 };
 
 pub fn run(options: &Options) -> io::Result<()> {
     bench::raise_file_limit()?;
     let mut epoll = Epoll::new()?;
+    let tls = options.tls.then(Tls::new).transpose()?;
     let mut connections = Vec::with_capacity(options.connections);
     for number in 0..options.connections {
-        let connection = Connection::open(options, number)?;
+        let connection = Connection::open(options, tls.as_ref(), number)?;
         epoll.add_edges(&connection.socket, number)?;
         connections.push(connection);
     }
@@ -31,17 +33,16 @@ pub fn run(options: &Options) -> io::Result<()> {
         load.forget();
     }
 
-    let cpu = |pid| bench::cpu_time_of_tree(pid).map(|time| time.as_secs_f64());
-    let cpu_before = options.pid.map(cpu).transpose()?;
+    let cpu = ServerCpu::begin(options)?;
     let start = Instant::now();
     load.run(&mut epoll, &mut connections, options.duration)?;
     if load.echoed == 0 {
         return Err(failure("no echo came back"));
     }
     let seconds = start.elapsed().as_secs_f64();
-    let cpu_after = options.pid.map(cpu).transpose()?;
-
     let echoed = load.echoed as f64;
+    let cpu = cpu.per(echoed)?;
+
     print!(
         "messages={echoed} seconds={seconds:.4} per_second={:.1} mb_per_second={:.3} {}",
         echoed / seconds,
@@ -57,10 +58,7 @@ pub fn run(options: &Options) -> io::Result<()> {
             payload.sum::<usize>() as f64 / load.ever as f64
         );
     }
-    if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
-        print!(" cpu_us={:.4}", (after - before) / echoed * 1e6);
-    }
-    println!();
+    println!("{cpu}");
     Ok(())
 }
 
@@ -130,7 +128,7 @@ impl Load {
 }
 
 struct Connection {
-    socket: TcpStream,
+    socket: Stream,
     receiver: Receiver,
     /// The message under way, or the next, and how much of it is written.
     message: usize,
@@ -142,13 +140,13 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(options: &Options, number: usize) -> io::Result<Self> {
-        let mut socket = websocket::connect(options.port, number)?;
+    fn open(options: &Options, tls: Option<&Tls>, number: usize) -> io::Result<Self> {
+        let mut socket = Stream::new(websocket::connect(options.port, number)?, tls)?;
         if !options.raw {
             websocket::send_request(&mut socket, options)?;
             websocket::receive_response(&mut socket, options)?;
         }
-        socket.set_nonblocking(true)?;
+        socket.set_nonblocking()?;
         Ok(Self {
             socket,
             receiver: Receiver::default(),
@@ -211,7 +209,7 @@ impl Connection {
             load.echoed += messages as u64;
             load.ever += messages as u64;
             // Less than asked for: the next input is a new edge.
-            if got < load.buffer.len() {
+            if got < load.buffer.len() && self.socket.reads_all() {
                 return Ok(());
             }
         }

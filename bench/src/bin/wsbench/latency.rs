@@ -24,7 +24,7 @@ impl Latencies {
         }
     }
 
-    pub fn summary(mut self) -> Summary {
+    pub fn summary(&mut self) -> Summary {
         self.0.sort_unstable();
         let at = |share: f64| {
             let index = (self.0.len() as f64 * share) as usize;

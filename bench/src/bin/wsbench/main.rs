@@ -8,7 +8,10 @@ mod idle;
 mod json;
 mod latency;
 mod messages;
+mod open;
 mod options;
+mod room;
+mod server_cpu;
 mod tls;
 mod websocket;
 
@@ -23,14 +26,21 @@ const USAGE: &str = "usage: wsbench COMMAND --port N [OPTION VALUE]...
          --pid N (also the CPU time of that process and its descendants)
          --raw yes (a TCP echo: no handshake, no frames)
          --compress yes (permessage-deflate: JSON, compressed in advance; echoes are not inflated)
+         --tls yes
+  room   send on one connection what all of them receive, and count what arrives
+         --connections N  --size BYTES  --depth N (messages in flight)
+         --seconds S  --warm-up S  --messages N (end after so many arrivals)  --pid N
   idle   open WebSockets, print, and hold them until the end of stdin
          --connections N  --tls yes  --seconds S (the longest hold)
          --speak yes (each has had one message echoed: --size BYTES  --compress yes)
   hostile  misbehave until the end of stdin
          --connections N  --seconds S (at most)
          --kind announce, fragments, pings, unread, handshake, vanish or bomb
+  open   open one WebSocket after the other, and close them all at the end
+         --depth N (handshakes under way)  --seconds S  --messages N (end after so many)  --pid N
   get    GET --path over and over
-         --seconds S  --new yes (a connection for each request)
+         --seconds S  --messages N  --pid N
+         --new yes (a connection for each request)  --depth N (with --new: requests under way)
 All: --path PATH. Exit status: 0, 1 when the server misbehaved, 2 for bad arguments.";
 
 fn main() -> ExitCode {
@@ -45,6 +55,8 @@ fn main() -> ExitCode {
         "echo" => echo::run(&options),
         "idle" => idle::run(&options),
         "hostile" => hostile::run(&options),
+        "open" => open::run(&options),
+        "room" => room::run(&options),
         _ => get::run(&options),
     };
     if let Err(reason) = result {

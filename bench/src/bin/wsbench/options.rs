@@ -50,7 +50,7 @@ impl Options {
             duration: Duration::from_secs(1),
             warm_up: Duration::ZERO,
         };
-        if !["echo", "idle", "hostile", "get"].contains(&options.command.as_str()) {
+        if !["echo", "room", "idle", "hostile", "open", "get"].contains(&options.command.as_str()) {
             return Err(format!("unknown command {}", options.command));
         }
         while let Some(name) = words.next() {

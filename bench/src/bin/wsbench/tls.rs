@@ -1,6 +1,11 @@
-//! A TLS client that takes any certificate: the server is ours, and only its memory is of interest.
+//! A TLS client that takes any certificate: the server is ours, and only what it costs is of interest.
 
-use std::{io, net::TcpStream, sync::Arc};
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    os::fd::{AsRawFd, RawFd},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
@@ -25,13 +30,76 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    pub fn connect<'s>(
+    /// The handshake goes with the first bytes.
+    pub fn connect<S: Read + Write>(
         &self,
-        socket: &'s mut TcpStream,
-    ) -> io::Result<StreamOwned<ClientConnection, &'s mut TcpStream>> {
+        socket: S,
+    ) -> io::Result<StreamOwned<ClientConnection, S>> {
         let name = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(failure)?;
         Ok(StreamOwned::new(connection, socket))
+    }
+}
+
+/// A connection with TLS or without.
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    pub fn new(socket: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
+        Ok(match tls {
+            Some(tls) => Self::Tls(Box::new(tls.connect(socket)?)),
+            None => Self::Plain(socket),
+        })
+    }
+
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        self.socket().set_nonblocking(true)
+    }
+
+    /// Whether a read that gives less than it was asked for says that the socket is empty.
+    pub fn reads_all(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket().as_raw_fd()
     }
 }
 

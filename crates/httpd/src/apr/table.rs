@@ -48,6 +48,18 @@ impl<'t> Table<'t> {
         unsafe { sys::apr_table_set(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) }
     }
 
+    /// [`Table::set`] without a copy.
+    pub fn set_uncopied(self, name: &'static CStr, value: &'t CStr) {
+        // SAFETY: the table is live; the strings live as long as what owns it.
+        unsafe { sys::apr_table_setn(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) }
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(self) -> bool {
+        // SAFETY: the table is live.
+        unsafe { (*sys::apr_table_elts(self.raw.as_ptr())).nelts == 0 }
+    }
+
     /// [`Table::set`] for Rust text without a NUL inside; a NUL ends the value.
     pub fn set_text(self, name: &CStr, value: &str) {
         let until_nul = value.split('\0').next().unwrap_or_default();

@@ -3,7 +3,7 @@
 use httpd_sys as sys;
 
 use super::floor::Below;
-use super::{Upgraded, Way};
+use super::{Upgraded, Way, reserve};
 use crate::apr::Status;
 use crate::bypass::{Bypass, Counters};
 use crate::host_thread::Acting;
@@ -52,7 +52,14 @@ impl Upgraded {
     }
 
     fn read_layers(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        self.lend_blocks();
         let read = self.read_filters(buffer);
+        if !matches!(read, Ok(Read::Data(_))) {
+            self.take_blocks_back();
+        }
+        if let Ok(Read::WouldBlock) = read {
+            self.give_memory_back();
+        }
         if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.way().bypass) {
             // What came with the handshake has been read: the core input filter holds nothing but the socket.
             self.way().bypass = Bypass::Open(counters);
@@ -81,6 +88,24 @@ impl Upgraded {
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The filters read into blocks that connections share: see [`reserve`].
+    fn lend_blocks(&mut self) {
+        let way = self.way();
+        if matches!(way.bypass, Bypass::Closed) && !way.has_blocks {
+            way.has_blocks = true;
+            // SAFETY: the allocator is the live connection's own, and has a lock.
+            unsafe { reserve::lend(self.allocator()) };
+        }
+    }
+
+    /// Nothing more is read for now.
+    fn take_blocks_back(&mut self) {
+        if std::mem::take(&mut self.way().has_blocks) {
+            // SAFETY: as in `lend_blocks`.
+            unsafe { reserve::take_back(self.allocator()) };
         }
     }
 
