@@ -46,6 +46,8 @@ pub struct EventDriver {
     suspended: OnceLock<Instant>,
     /// When the registration's timer expires, which is then not later than the deadline.
     timer: Mutex<Option<Instant>>,
+    /// The poller has refused the socket, so that the next turn ends the WebSocket.
+    is_unwatched: AtomicBool,
     /// Set when `phase` is no longer `Open`, so that the open connection's turns need no lock.
     has_ended: AtomicBool,
     phase: Mutex<Phase>,
@@ -81,6 +83,7 @@ impl EventDriver {
             registration: OnceLock::new(),
             suspended: OnceLock::new(),
             timer: Mutex::new(None),
+            is_unwatched: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             phase: Mutex::new(Phase::New(upgraded)),
         });
@@ -113,13 +116,13 @@ impl EventDriver {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
-            Err(error) if self.edges.begin(false) => {
+            Err(error) => {
                 self.connection
                     .log(Level::Error, Tag::NotWatched, || not_watched(&error));
-                self.connection.session().give_up(Ending::Internal);
-                self.run(&mut Scratch::default());
+                // For the thread that has the turn, or the next one: the plugin may have asked for one already.
+                self.is_unwatched.store(true, Ordering::Release);
+                self.wake();
             }
-            Err(_) => {}
         }
     }
 
@@ -261,6 +264,9 @@ impl Driven for Turns<'_> {
         if driver.has_ended.load(Ordering::Acquire) {
             driver.linger();
             return Wait::Ended;
+        }
+        if driver.is_unwatched.load(Ordering::Acquire) {
+            driver.connection.session().give_up(Ending::Internal);
         }
         let wait = driver.connection.session().turn(self.buffer, is_hung_up);
         match wait {

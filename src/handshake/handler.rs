@@ -29,7 +29,7 @@ use crate::websocket::purpose::Purpose;
 
 use super::fields::Fields;
 use super::origin;
-use super::refusal::*;
+use super::refused_upgrade::*;
 use super::subscription::Subscription;
 
 /// `SetHandler websocket-topics`.
@@ -94,29 +94,33 @@ fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
     HandlerResult::Done
 }
 
-fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refusal> {
+fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, RefusedUpgrade> {
     if request.is_on_secondary_connection() {
         let reason = "WebSockets over HTTP/2 are not supported";
-        return Err(Refusal {
+        return Err(RefusedUpgrade {
             level: Level::Info,
-            ..Refusal::new(NOT_IMPLEMENTED, Tag::SecondaryConnection, reason)
+            ..RefusedUpgrade::new(NOT_IMPLEMENTED, Tag::SecondaryConnection, reason)
         });
     }
     let accepted = accept(request, fields)?;
     let Some(config) = request.config::<Config>(&websocket_module) else {
-        return Err(Refusal::new(
+        return Err(RefusedUpgrade::new(
             INTERNAL_SERVER_ERROR,
             Tag::NoPlugin,
             "there is no configuration",
         ));
     };
     origin::check(request, config, accepted.version)
-        .map_err(|reason| Refusal::new(FORBIDDEN, Tag::OriginRefused, reason))?;
+        .map_err(|reason| RefusedUpgrade::new(FORBIDDEN, Tag::OriginRefused, reason))?;
     let wanted = Wanted::by(request, config, &accepted)?;
 
     let Some(child) = Child::current() else {
         let reason = "the child process has not been started";
-        return Err(Refusal::new(INTERNAL_SERVER_ERROR, Tag::OpenFailed, reason));
+        return Err(RefusedUpgrade::new(
+            INTERNAL_SERVER_ERROR,
+            Tag::OpenFailed,
+            reason,
+        ));
     };
     let place = admit(request, config, &child)?;
     let compression = negotiate(request, config, accepted.version, &child);
@@ -162,17 +166,17 @@ impl<'c> Wanted<'c> {
         request: &Request<'_>,
         config: &'c Config,
         accepted: &Accepted<'_>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, RefusedUpgrade> {
         if is_for_topics(request) {
             return Subscription::wanted(request, config, accepted).map(Wanted::Topics);
         }
         config.plugin().map(Wanted::Plugin).ok_or_else(|| {
             let reason = "no plugin is configured (is a WebSocketHandler directive missing?)";
-            Refusal::new(INTERNAL_SERVER_ERROR, Tag::NoPlugin, reason)
+            RefusedUpgrade::new(INTERNAL_SERVER_ERROR, Tag::NoPlugin, reason)
         })
     }
 
-    fn purpose(&self, child: &Child) -> Result<Purpose, Refusal> {
+    fn purpose(&self, child: &Child) -> Result<Purpose, RefusedUpgrade> {
         match self {
             Wanted::Plugin(plugin) => Ok(Purpose::Plugin(Arc::clone(plugin))),
             Wanted::Topics(subscription) => subscription.listener(child).map(Purpose::Topics),
@@ -199,8 +203,8 @@ fn location(request: &Request<'_>, child: &Child) -> Location {
 }
 
 /// Judges the opening handshake.
-fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>, Refusal> {
-    let bad = |reason: String| Refusal::new(BAD_REQUEST, Tag::BadHandshake, reason);
+fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>, RefusedUpgrade> {
+    let bad = |reason: String| RefusedUpgrade::new(BAD_REQUEST, Tag::BadHandshake, reason);
     let accepted = fields.as_request().accept().map_err(|error| {
         if error.is_unsupported_version() {
             // RFC 6455 §4.4.
@@ -218,7 +222,11 @@ fn accept<'f>(request: &Request<'_>, fields: &'f Fields) -> Result<Accepted<'f>,
 }
 
 /// Gives the connection a place in the child, if there is one left.
-fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<Place, Refusal> {
+fn admit(
+    request: &Request<'_>,
+    config: &Config,
+    child: &Arc<Child>,
+) -> Result<Place, RefusedUpgrade> {
     let place = child.admit(
         config.max_connections(),
         location(request, child),
@@ -230,9 +238,9 @@ fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<P
             "the child holds {} WebSockets already (WebSocketMaxConnections)",
             config.max_connections()
         );
-        Refusal {
+        RefusedUpgrade {
             level: Level::Info,
-            ..Refusal::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
+            ..RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
         }
     })?;
     let most = config.max_connections_per_client();
@@ -242,7 +250,7 @@ fn admit(request: &Request<'_>, config: &Config, child: &Arc<Child>) -> Result<P
     request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
     let reason =
         format!("the client has {most} WebSockets already (WebSocketMaxConnectionsPerClient)");
-    Err(Refusal::new(
+    Err(RefusedUpgrade::new(
         TOO_MANY_REQUESTS,
         Tag::TooManyOfClient,
         reason,
@@ -274,7 +282,7 @@ fn ask_plugin(
     plugin: &Plugin,
     connection: &Arc<Connection>,
     child: &Child,
-) -> Result<PluginPrivate, Refusal> {
+) -> Result<PluginPrivate, RefusedUpgrade> {
     let verdict = child.while_opening(connection, || {
         connection.run(Callback::Connect, || {
             // SAFETY: the connection is new and lives for the call; nobody else runs its callbacks.
@@ -295,7 +303,7 @@ fn ask_plugin(
     }
     let chosen = connection.refuse(request);
     Err(match verdict {
-        Verdict::Failed => Refusal::new(
+        Verdict::Failed => RefusedUpgrade::new(
             INTERNAL_SERVER_ERROR,
             Tag::PluginFailed,
             "the plugin failed",
@@ -304,11 +312,11 @@ fn ask_plugin(
             let status = chosen.unwrap_or(FORBIDDEN);
             request.allow_status(status);
             let reason = format!("the plugin refused it with {status}");
-            Refusal {
+            RefusedUpgrade {
                 // A plugin's own 503 is no fault.
                 level: Level::Info,
                 body: connection.take_refusal_body(),
-                ..Refusal::new(status, Tag::RefusedByPlugin, reason)
+                ..RefusedUpgrade::new(status, Tag::RefusedByPlugin, reason)
             }
         }
     })

@@ -10,5 +10,5 @@ mod fields;
 pub mod handler;
 pub mod host;
 pub mod origin;
-mod refusal;
+mod refused_upgrade;
 mod subscription;

@@ -8,7 +8,7 @@ use subscribers::{Form, Outlet, Subscribing, Terms};
 use topics::{Token, Topic};
 use websocket_proto::handshake::Accepted;
 
-use super::refusal::*;
+use super::refused_upgrade::*;
 use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::log::{Level, Tag};
@@ -36,12 +36,12 @@ impl Subscription {
         request: &Request<'_>,
         config: &Config,
         accepted: &Accepted<'_>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, RefusedUpgrade> {
         let topics = naming::of_request(request, config).map_err(|unnamed| match unnamed {
-            Unnamed::Bad(reason) => Refusal::new(BAD_REQUEST, Tag::TopicsRefused, reason),
+            Unnamed::Bad(reason) => RefusedUpgrade::new(BAD_REQUEST, Tag::TopicsRefused, reason),
             Unnamed::Failed(reason) => {
                 let reason = format!("WebSocketTopic fails: {reason}");
-                Refusal::new(INTERNAL_SERVER_ERROR, Tag::TopicsRefused, reason)
+                RefusedUpgrade::new(INTERNAL_SERVER_ERROR, Tag::TopicsRefused, reason)
             }
         })?;
         let form = match accepted.subprotocols.contains(&JSON) {
@@ -57,10 +57,10 @@ impl Subscription {
     }
 
     /// The WebSocket's listener.
-    pub fn listener(&self, child: &Child) -> Result<Listener, Refusal> {
+    pub fn listener(&self, child: &Child) -> Result<Listener, RefusedUpgrade> {
         let listener = Listener::new(child.exchange(), self.topics.clone(), self.may_publish);
         listener.map_err(|error| {
-            Refusal::new(SERVICE_UNAVAILABLE, Tag::TopicsRefused, error.to_string())
+            RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TopicsRefused, error.to_string())
         })
     }
 
@@ -69,7 +69,7 @@ impl Subscription {
         &self,
         request: &Request<'_>,
         connection: &Arc<Connection>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RefusedUpgrade> {
         let Some(listener) = connection.purpose().listener() else {
             return Ok(());
         };
@@ -86,10 +86,10 @@ impl Subscription {
                     SERVICE_UNAVAILABLE
                 }
             };
-            Refusal {
+            RefusedUpgrade {
                 // The server's memory is as large as the operator has made it.
                 level: Level::Info,
-                ..Refusal::new(status, Tag::TopicsRefused, error.to_string())
+                ..RefusedUpgrade::new(status, Tag::TopicsRefused, error.to_string())
             }
         })?;
         if self.terms.form == Form::Json {
@@ -102,13 +102,13 @@ impl Subscription {
 }
 
 /// `?since=`, which only a client that gets ids can have.
-fn since(request: &Request<'_>, form: Form) -> Result<Option<Token>, Refusal> {
+fn since(request: &Request<'_>, form: Form) -> Result<Option<Token>, RefusedUpgrade> {
     let query = request.query().map(|query| query.to_string_lossy());
     let fields = fields(&query.unwrap_or_default());
     let Some(since) = field(&fields, "since") else {
         return Ok(None);
     };
-    let bad = |reason: &str| Refusal::new(BAD_REQUEST, Tag::TopicsRefused, reason);
+    let bad = |reason: &str| RefusedUpgrade::new(BAD_REQUEST, Tag::TopicsRefused, reason);
     if form != Form::Json {
         return Err(bad("?since= is for the subprotocol topics.json"));
     }

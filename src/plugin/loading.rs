@@ -12,7 +12,7 @@ use loaded_plugin::{Plugin, table};
 use websocket_plugin::abi;
 
 use super::image::Image;
-use super::mapped::{self, Binding, Place};
+use super::mapped::{self, Binding, MappedFile};
 use super::version;
 use crate::lock::lock;
 use crate::log::Tag;
@@ -55,7 +55,7 @@ fn load(file: &str, init: &str, remarks: &mut Vec<(Tag, String)>) -> Result<Plug
     let (library, stays) = version::load(path, image.as_ref(), binding(image.as_ref()))
         .map_err(|error| format!("cannot load {file}: {error}"))?;
     remarks.extend(stays.map(|text| (Tag::OldVersion, text)));
-    let (library, place) = Place::of_library(library);
+    let (library, place) = MappedFile::of_library(library);
     let place = place.ok_or_else(|| format!("cannot tell where {file} is mapped"))?;
     // An interpreter's extension modules expect its symbols to be seen by all, as they are in its own program.
     let needed = image.iter().flat_map(|image| &image.needed);
@@ -103,7 +103,7 @@ type Init = unsafe extern "C" fn() -> *mut abi::WebSocketPlugin;
 /// The init function, which is code of the file itself. The error goes on after the file's name.
 fn init_function(
     library: &Library,
-    place: &Place,
+    place: &MappedFile,
     image: Option<&Image>,
     init: &str,
 ) -> Result<Init, String> {
@@ -116,7 +116,7 @@ fn init_function(
             None => format!("has no function '{init}'"),
         });
     };
-    match Place::of(address) {
+    match MappedFile::of(address) {
         Some(found) if found.base != place.base => Err(format!(
             "has no function '{init}' of its own; what it would call lies in {}",
             found.file.display()
@@ -130,8 +130,8 @@ fn init_function(
 }
 
 /// Memory of the plugin's own: its file, or what it has allocated.
-fn require_own(place: &Place, address: *const c_void, what: &str) -> Result<(), String> {
-    match Place::of(address) {
+fn require_own(place: &MappedFile, address: *const c_void, what: &str) -> Result<(), String> {
+    match MappedFile::of(address) {
         Some(found) if found.base != place.base => Err(foreign(what, &found)),
         _ => Ok(()),
     }
@@ -139,12 +139,12 @@ fn require_own(place: &Place, address: *const c_void, what: &str) -> Result<(), 
 
 /// A function of the plugin's own: of its file, or of a library that it needs.
 fn require_code(
-    place: &Place,
+    place: &MappedFile,
     image: Option<&Image>,
     address: *const c_void,
     name: &str,
 ) -> Result<(), String> {
-    match Place::of(address) {
+    match MappedFile::of(address) {
         Some(found) if found.base == place.base && !place.is_code(address) => {
             Err(format!("{name} is no function"))
         }
@@ -155,7 +155,7 @@ fn require_code(
     }
 }
 
-fn foreign(what: &str, found: &Place) -> String {
+fn foreign(what: &str, found: &MappedFile) -> String {
     format!(
         "{what} lies in {}: a symbol of the same name is taken for it; declare it static",
         found.file.display()
@@ -169,7 +169,7 @@ fn is_needed(image: Option<&Image>, library: &Path) -> bool {
     let mut next = 0;
     while let Some(name) = names.get(next).cloned() {
         next += 1;
-        let Some(place) = mapped::place_of(&name) else {
+        let Some(place) = mapped::mapped_file_of(&name) else {
             continue;
         };
         if place.file == library {

@@ -46,8 +46,8 @@ pub fn promote(name: &str) -> Option<Library> {
 }
 
 /// Where the library of this name is mapped, if it is.
-pub fn place_of(name: &str) -> Option<Place> {
-    Place::of_library(find(Path::new(name))?).1
+pub fn mapped_file_of(name: &str) -> Option<MappedFile> {
+    MappedFile::of_library(find(Path::new(name))?).1
 }
 
 /// Whether malloc is not the C library's: a sanitizer, or an allocator from LD_PRELOAD. Memory that one part of the
@@ -57,7 +57,8 @@ pub fn is_malloc_replaced() -> bool {
     // SAFETY: the name is terminated, and the address is only compared.
     let malloc = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
     let library = libc::gnu_get_libc_version as *const c_void;
-    Place::of(malloc).map(|place| place.base) != Place::of(library).map(|place| place.base)
+    MappedFile::of(malloc).map(|place| place.base)
+        != MappedFile::of(library).map(|place| place.base)
 }
 
 /// The same where there is no other way of binding to protect from it.
@@ -68,14 +69,14 @@ pub fn is_malloc_replaced() -> bool {
 
 /// The file that an address belongs to.
 #[derive(Clone)]
-pub struct Place {
+pub struct MappedFile {
     /// Where the file is mapped; no two have the same.
     pub base: usize,
     /// The name under which it was loaded.
     pub file: PathBuf,
 }
 
-impl Place {
+impl MappedFile {
     /// Where `address` lies; `None` when that is no shared object's memory.
     pub fn of(address: *const c_void) -> Option<Self> {
         // SAFETY: dladdr takes any address, and fills the structure in when it returns something else than 0.
@@ -85,7 +86,7 @@ impl Place {
                 return None;
             }
             let name = CStr::from_ptr(info.dli_fname).to_bytes();
-            Some(Place {
+            Some(MappedFile {
                 base: info.dli_fbase as usize,
                 file: PathBuf::from(OsStr::from_bytes(name)),
             })
@@ -101,7 +102,7 @@ impl Place {
         unsafe {
             let found = libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast()) == 0;
             let place = (found && !map.is_null())
-                .then(|| Place::of((*map).dynamic))
+                .then(|| MappedFile::of((*map).dynamic))
                 .flatten();
             (Library::from_raw(handle), place)
         }

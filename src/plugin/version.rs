@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libloading::os::unix::Library;
 
 use super::image::Image;
-use super::mapped::{self, Binding, Place};
+use super::mapped::{self, Binding, MappedFile};
 
 /// How many versions of one file may stay mapped before the newest is not looked for any more.
 const MOST_VERSIONS: usize = 32;
@@ -32,8 +32,8 @@ pub fn load(
             remember(file, image);
             return Ok((library, None));
         };
-        let (mapped, place) = Place::of_library(mapped);
-        let identity = place.as_ref().and_then(Place::identity);
+        let (mapped, place) = MappedFile::of_library(mapped);
+        let identity = place.as_ref().and_then(MappedFile::identity);
         if identity.is_none() || identity == mapped::identity_of(file) {
             // What is in the middle of its own reading is the same for two init functions of one file.
             let is_overwritten = is_overwritten(file, image);
@@ -48,12 +48,12 @@ pub fn load(
 }
 
 /// A symbol of the new version's that the process has once only, and has from the old version.
-fn shared(image: Option<&Image>, mapped: &Library, place: &Place) -> Option<String> {
+fn shared(image: Option<&Image>, mapped: &Library, place: &MappedFile) -> Option<String> {
     let mut unique = image?.unique();
     let symbol = unique.find(|name| {
         let name = CString::new(*name).ok();
         let address = name.and_then(|name| mapped::symbol(mapped, &name));
-        let found = address.and_then(Place::of);
+        let found = address.and_then(MappedFile::of);
         found.is_some_and(|found| found.base == place.base)
     })?;
     Some(symbol.to_owned())

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use httpd::log::Subject;
+use httpd::pen::Line;
 use httpd::request::{Request, RequestHandle};
 use httpd::server::Server;
 use httpd::upgraded::Upgraded;
@@ -257,7 +258,6 @@ impl Connection {
     pub(crate) fn log(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
         let mut text = Some(text);
         let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
-        // Written when the transport is free again: the log may hang.
         let of_open = self
             .session
             .with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
@@ -267,12 +267,22 @@ impl Connection {
                 // SAFETY: on_connect runs on this thread, and the request is its own meanwhile.
                 line(&Subject::Request(&unsafe { self.request.get() }))
             }
-            // The request is httpd's now.
-            None => Server::main().and_then(|server| line(&Subject::Server(server))),
+            None => of_server(line),
         };
-        if let Some(line) = line {
-            scribe::write(line);
-        }
+        write(line);
+    }
+
+    /// The same, from a thread that must not wait for the transport: while another has that, the line is the server's.
+    fn log_at_once(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
+        let mut text = Some(text);
+        let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
+        let of_open = self
+            .session
+            .try_with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
+        write(match of_open {
+            Some(line) => line,
+            None => of_server(line),
+        });
     }
 
     /// Who waits for the socket, once the connection is open and while it is driven.
@@ -293,12 +303,25 @@ impl Connection {
 
     /// Logs a callback of the plugin's that has been running for very long; from any thread.
     pub fn say_very_long(&self, name: &str) {
-        self.log(Level::Warn, Tag::SlowCallback, || {
+        // A filter may hang with the transport, and the thread that says this has others to look at.
+        self.log_at_once(Level::Warn, Tag::SlowCallback, || {
             format!(
                 "the plugin's {name} has been running for more than {} s",
                 VERY_LONG.as_secs()
             )
         });
+    }
+}
+
+/// A line of a connection whose own request is httpd's, or another thread's, now.
+fn of_server(mut line: impl FnMut(&Subject<'_>) -> Option<Line>) -> Option<Line> {
+    Server::main().and_then(|server| line(&Subject::Server(server)))
+}
+
+/// Written when the transport is free again: the log may hang.
+fn write(line: Option<Line>) {
+    if let Some(line) = line {
+        scribe::write(line);
     }
 }
 

@@ -286,11 +286,6 @@ pub struct Remains {
 unsafe impl Send for Remains {}
 
 impl Remains {
-    /// The socket, to wait for.
-    pub fn socket(&self) -> RawFd {
-        self.socket
-    }
-
     /// Throws away what the peer still sends, so that the kernel does not answer it with a reset, which would
     /// destroy what the peer has not read yet. Says whether the peer has ended, too. A peer that sends without
     /// end is not followed for ever.

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use websocket_proto::{
-    CloseFrame, Event, LocalError, MessageKind, Receiver, ReceiverConfig, ReservedCloseCodes, Role,
-    Sender,
+    CloseFrame, Event, LocalError, MessageKind, ReceivingConfig, ReceivingHalf, ReservedCloseCodes,
+    Role, SendingHalf,
 };
 
 /// The largest message that a script can expect, in bytes.
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that has an answer to its handshake.
 pub struct Client {
     socket: TcpStream,
-    sender: Sender,
-    receiver: Receiver,
+    sender: SendingHalf,
+    receiver: ReceivingHalf,
     received: VecDeque<Received>,
     pub response: Answer,
 }
@@ -56,8 +56,8 @@ impl Client {
         let _ = socket.set_nodelay(true);
         let mut client = Client {
             socket,
-            sender: Sender::new(Role::Client),
-            receiver: Receiver::new(ReceiverConfig {
+            sender: SendingHalf::new(Role::Client),
+            receiver: ReceivingHalf::new(ReceivingConfig {
                 role: Role::Client,
                 max_message_size: MAX_MESSAGE,
                 reserved_close_codes: ReservedCloseCodes::Allow,
@@ -177,7 +177,7 @@ impl Client {
     /// Sends what `make` makes.
     pub fn send(
         &mut self,
-        make: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), LocalError>,
+        make: impl FnOnce(&mut SendingHalf, &mut Vec<u8>) -> Result<(), LocalError>,
     ) -> Result<(), String> {
         let mut frame = Vec::new();
         self.sender.set_mask_key(fastrand::u32(..).to_be_bytes());

@@ -87,7 +87,7 @@ pub struct Handover<T: Transport> {
 
 struct State<T: Transport> {
     outbox: Outbox,
-    place: Place<T>,
+    whereabouts: Whereabouts<T>,
     /// How many threads wait until the wire is put back.
     expected: u32,
     /// How many threads wait for room in the outbox.
@@ -98,7 +98,7 @@ struct State<T: Transport> {
 }
 
 /// Where the wire is.
-enum Place<T: Transport> {
+enum Whereabouts<T: Transport> {
     /// Not open yet, or given back.
     Absent,
     /// At rest.
@@ -112,12 +112,12 @@ enum Place<T: Transport> {
     },
 }
 
-impl<T: Transport> Place<T> {
+impl<T: Transport> Whereabouts<T> {
     /// Whether nothing may be read before output has left.
     fn is_clogged(&self) -> bool {
         match self {
-            Place::Free(wire) | Place::Stalled(wire) => wire.is_clogged(),
-            Place::Absent | Place::Held { .. } => false,
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => wire.is_clogged(),
+            Whereabouts::Absent | Whereabouts::Held { .. } => false,
         }
     }
 }
@@ -184,7 +184,7 @@ impl<T: Transport> Handover<T> {
             limit: outbox.limit(SentBy::Callback),
             state: Mutex::new(State {
                 outbox,
-                place: Place::Absent,
+                whereabouts: Whereabouts::Absent,
                 expected: 0,
                 waiting: 0,
                 input: Input::Flowing,
@@ -198,15 +198,15 @@ impl<T: Transport> Handover<T> {
 
     /// The session has a transport from now on.
     pub fn open(&self, wire: Wire<T>) {
-        self.state().place = Place::Free(Box::new(wire));
+        self.state().whereabouts = Whereabouts::Free(Box::new(wire));
     }
 
     /// Takes the wire for good, once no other thread has it.
     pub fn close(&self) -> Option<Wire<T>> {
         let mut state = self.wire_in_place();
-        match std::mem::replace(&mut state.place, Place::Absent) {
-            Place::Free(wire) | Place::Stalled(wire) => Some(*wire),
-            Place::Absent | Place::Held { .. } => None,
+        match std::mem::replace(&mut state.whereabouts, Whereabouts::Absent) {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(*wire),
+            Whereabouts::Absent | Whereabouts::Held { .. } => None,
         }
     }
 
@@ -279,7 +279,7 @@ impl<T: Transport> Handover<T> {
     fn resumes_input(&self, state: &mut State<T>) -> bool {
         let resumes = state.input == Input::StoppedForRoom
             && state.outbox.load() < self.limit
-            && !state.place.is_clogged();
+            && !state.whereabouts.is_clogged();
         if resumes {
             state.input = Input::Flowing;
         }
@@ -323,7 +323,7 @@ impl<T: Transport> Handover<T> {
     fn take_for_output(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
         if !state.outbox.has_output()
             || state.expected > 0
-            || !matches!(state.place, Place::Free(_))
+            || !matches!(state.whereabouts, Whereabouts::Free(_))
         {
             return None;
         }
@@ -362,7 +362,7 @@ impl<T: Transport> Handover<T> {
     /// from here on is told. As after [`Handover::look`], others may have left output to the caller.
     pub fn stop_input(&self) -> bool {
         let mut state = self.wire_in_place();
-        if state.outbox.load() < self.limit && !state.place.is_clogged() {
+        if state.outbox.load() < self.limit && !state.whereabouts.is_clogged() {
             return false;
         }
         state.input = Input::StoppedForRoom;
@@ -380,21 +380,26 @@ impl<T: Transport> Handover<T> {
         holding
     }
 
+    /// The wire, unless another thread has it.
+    pub fn try_hold(&self) -> Option<Holding<'_, T>> {
+        self.take(&mut self.state())
+    }
+
     /// There may be room again: the wire, when there is something to go on with.
     pub fn resume(&self) -> Option<Holding<'_, T>> {
         let mut state = self.state();
-        match &mut state.place {
-            Place::Stalled(_) => self.take(&mut state),
-            Place::Free(_) => {
+        match &mut state.whereabouts {
+            Whereabouts::Stalled(_) => self.take(&mut state),
+            Whereabouts::Free(_) => {
                 let holding = self.take_for_output(&mut state);
                 self.note(&state);
                 holding
             }
-            Place::Held { has_room_come } => {
+            Whereabouts::Held { has_room_come } => {
                 *has_room_come = true;
                 None
             }
-            Place::Absent => None,
+            Whereabouts::Absent => None,
         }
     }
 
@@ -402,8 +407,8 @@ impl<T: Transport> Handover<T> {
     #[inline(always)]
     fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
         let state = self.state();
-        match &state.place {
-            Place::Held { .. } => self.wait_for_wire(state),
+        match &state.whereabouts {
+            Whereabouts::Held { .. } => self.wait_for_wire(state),
             _ => state,
         }
     }
@@ -414,7 +419,7 @@ impl<T: Transport> Handover<T> {
         mut state: MutexGuard<'a, State<T>>,
     ) -> MutexGuard<'a, State<T>> {
         state.expected += 1;
-        while let Place::Held { .. } = state.place {
+        while let Whereabouts::Held { .. } = state.whereabouts {
             state = wait(&self.wire_is_back, state);
         }
         state.expected -= 1;
@@ -423,22 +428,22 @@ impl<T: Transport> Handover<T> {
 
     #[inline(always)]
     fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
-        let is_stalled = match &state.place {
-            Place::Absent | Place::Held { .. } => return None,
-            Place::Free(_) => false,
-            Place::Stalled(_) => true,
+        let is_stalled = match &state.whereabouts {
+            Whereabouts::Absent | Whereabouts::Held { .. } => return None,
+            Whereabouts::Free(_) => false,
+            Whereabouts::Stalled(_) => true,
         };
-        let held = Place::Held {
+        let held = Whereabouts::Held {
             has_room_come: false,
         };
-        match std::mem::replace(&mut state.place, held) {
-            Place::Free(wire) | Place::Stalled(wire) => Some(Holding {
+        match std::mem::replace(&mut state.whereabouts, held) {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(Holding {
                 handover: self,
                 wire: Some(wire),
                 has_asked_again: is_stalled,
                 is_stall_told: is_stalled,
             }),
-            Place::Absent | Place::Held { .. } => None,
+            Whereabouts::Absent | Whereabouts::Held { .. } => None,
         }
     }
 
@@ -449,12 +454,16 @@ impl<T: Transport> Handover<T> {
     #[inline]
     pub fn look(&self, now: Instant) -> Sight<T::Failure> {
         let mut state = self.wire_in_place();
-        let State { outbox, place, .. } = &mut *state;
+        let State {
+            outbox,
+            whereabouts,
+            ..
+        } = &mut *state;
         let has_output = outbox.has_output();
         let has_room = outbox.load() < self.limit;
         let is_close_sent = outbox.is_close_sent();
-        match place {
-            Place::Free(wire) | Place::Stalled(wire) => {
+        match whereabouts {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => {
                 let is_idle = wire.is_idle();
                 Sight {
                     is_idle,
@@ -468,7 +477,7 @@ impl<T: Transport> Handover<T> {
                     is_close_sent,
                 }
             }
-            Place::Absent | Place::Held { .. } => Sight {
+            Whereabouts::Absent | Whereabouts::Held { .. } => Sight {
                 is_idle: true,
                 has_output: false,
                 failure: None,
@@ -484,16 +493,19 @@ impl<T: Transport> Handover<T> {
     /// Whether the Close frame has been put in, and the transport has taken it.
     pub fn has_close_left(&self) -> bool {
         let state = self.wire_in_place();
-        let has_taken_all = match &state.place {
-            Place::Free(wire) | Place::Stalled(wire) => wire.is_idle(),
-            Place::Absent | Place::Held { .. } => false,
+        let has_taken_all = match &state.whereabouts {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => wire.is_idle(),
+            Whereabouts::Absent | Whereabouts::Held { .. } => false,
         };
         state.outbox.is_close_sent() && !state.outbox.has_output() && has_taken_all
     }
 
     /// Whether the transport may be full: it was when it was last written to, or a thread is at it.
     pub fn is_stalled(&self) -> bool {
-        matches!(self.state().place, Place::Stalled(_) | Place::Held { .. })
+        matches!(
+            self.state().whereabouts,
+            Whereabouts::Stalled(_) | Whereabouts::Held { .. }
+        )
     }
 
     /// Whether nothing is taken any more: the session has ended, or the Close frame has been put in.
@@ -531,7 +543,7 @@ impl<T: Transport> Handover<T> {
     #[inline(always)]
     fn note(&self, state: &State<T>) {
         let outbox = &state.outbox;
-        let is_free = matches!(&state.place, Place::Free(wire) if !wire.is_lost());
+        let is_free = matches!(&state.whereabouts, Whereabouts::Free(wire) if !wire.is_lost());
         let is_close_sent = outbox.is_close_sent();
         let is_at_rest = is_free && !is_close_sent && !outbox.has_output();
         self.hint.store(outbox.load(), is_close_sent, is_at_rest);

@@ -2,8 +2,8 @@
 //! [`Environment`].
 //!
 //! ```text
-//!  in:   Transport ─► turn ─► websocket_proto::Receiver ─► Application::on_message
-//!  out:  send, from any thread ─► handover: outbox (websocket_proto::Sender) ─► wire ─► Transport
+//!  in:   Transport ─► turn ─► websocket_proto::ReceivingHalf ─► Application::on_message
+//!  out:  send, from any thread ─► handover: outbox (websocket_proto::SendingHalf) ─► wire ─► Transport
 //! ```
 //!
 //! | file | what lives there |

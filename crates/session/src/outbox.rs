@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use websocket_proto::{CloseFrame, Compression, ControlPayload, LocalError, MessageKind, Sender};
+use websocket_proto::{
+    CloseFrame, Compression, ControlPayload, LocalError, MessageKind, SendingHalf,
+};
 
 use crate::buffers::Buffers;
 use crate::limits::{GATHER, HELD_UP_OVERHEAD};
 
 /// The outbox: plain data, which [`crate::handover`] keeps under its lock.
 pub struct Outbox {
-    sender: Sender,
+    sender: SendingHalf,
     /// Buffers of whole frames that are full.
     full: VecDeque<Vec<u8>>,
     /// Whole frames behind those: the buffer that more are gathered in. Empty only when there are no others.
@@ -95,7 +97,7 @@ pub enum Refused {
 
 impl Outbox {
     /// An empty outbox that takes messages while fewer than `limit` bytes wait, and as much again of callbacks.
-    pub fn new(limit: usize, sender: Sender, buffers: Arc<Buffers>) -> Self {
+    pub fn new(limit: usize, sender: SendingHalf, buffers: Arc<Buffers>) -> Self {
         Outbox {
             sender,
             full: VecDeque::new(),
@@ -389,7 +391,7 @@ impl Outbox {
     fn append(
         &mut self,
         payload_len: usize,
-        encode: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), LocalError>,
+        encode: impl FnOnce(&mut SendingHalf, &mut Vec<u8>) -> Result<(), LocalError>,
     ) -> Result<(), Refused> {
         let before = self.last.len();
         if before == 0 {
@@ -409,7 +411,7 @@ impl Outbox {
     fn append_in_another(
         &mut self,
         payload_len: usize,
-        encode: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), LocalError>,
+        encode: impl FnOnce(&mut SendingHalf, &mut Vec<u8>) -> Result<(), LocalError>,
     ) -> Result<(), Refused> {
         let mut another = self.buffers.take(payload_len);
         encode(&mut self.sender, &mut another)?;

@@ -10,7 +10,7 @@ use crate::outbox::{Outgoing, SentBy};
 use crate::reader::{Reader, Stop};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
-use crate::watch::{Verdict, earliest};
+use crate::watch::{Finding, earliest};
 
 impl<E: Environment> Session<E> {
     /// What the waiter has to wait for after a turn that leaves nothing behind, as most do: the time of the last full look,
@@ -119,11 +119,11 @@ impl<E: Environment> Session<E> {
             &self.environment,
         ) {
             _ if is_over(drain_at) => ClosedBy::Stopping,
-            Verdict::Dead => {
+            Finding::Dead => {
                 reader.ends(Ending::PongTimeout);
                 return Err(Wait::Ended);
             }
-            Verdict::Ping(payload) => {
+            Finding::Ping(payload) => {
                 // It is only refused when the connection ends anyway, or when there is no room, so that nothing is
                 // read and nothing was to be pinged.
                 let ping = Outgoing::Ping(&payload);
@@ -133,11 +133,11 @@ impl<E: Environment> Session<E> {
                 }
                 return Err(Wait::Again);
             }
-            Verdict::Idle => ClosedBy::Idle,
-            Verdict::Unfinished => ClosedBy::Unfinished,
-            Verdict::Old => ClosedBy::Age,
-            Verdict::TooFast => ClosedBy::Rate,
-            Verdict::Well(watched_until) => {
+            Finding::Idle => ClosedBy::Idle,
+            Finding::Unfinished => ClosedBy::Unfinished,
+            Finding::Old => ClosedBy::Age,
+            Finding::TooFast => ClosedBy::Rate,
+            Finding::Well(watched_until) => {
                 let timer = self.asked.timer();
                 if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
                     return Err(Wait::Again);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use websocket_proto::Receiver;
+use websocket_proto::ReceivingHalf;
 
 use crate::config::Config;
 use crate::environment::{EndingOf, Environment, Machine};
@@ -10,7 +10,7 @@ use crate::watch::Watch;
 
 /// The receiving half, and how it is coming to its end. The thread that has the turn has it.
 pub struct Reader<E: Environment> {
-    pub(crate) receiver: Receiver,
+    pub(crate) receiver: ReceivingHalf,
     /// Why the last turn has read no further.
     pub(crate) stop: Stop,
     pub(crate) ending: Option<EndingOf<E>>,
@@ -74,7 +74,7 @@ impl Stop {
 
 impl<E: Environment> Reader<E> {
     /// The receiving half of a new session.
-    pub fn new(receiver: Receiver, config: &Config, machine: &impl Machine) -> Self {
+    pub fn new(receiver: ReceivingHalf, config: &Config, machine: &impl Machine) -> Self {
         Reader {
             receiver,
             stop: Stop::Drained,

@@ -154,6 +154,14 @@ impl<E: Environment> Session<E> {
         self.look_at_wire(|wire| look(wire.transport()))
     }
 
+    /// [`Session::with_transport`] that does not wait: `None` while another thread has the transport, too.
+    pub fn try_with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
+        let mut holding = self.handover.try_hold()?;
+        let seen = holding.look(|wire| look(wire.transport()));
+        self.give_back(holding);
+        Some(seen)
+    }
+
     fn look_at_wire<T>(
         &self,
         look: impl FnOnce(&mut crate::wire::Wire<E::Transport>) -> T,

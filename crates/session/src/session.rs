@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 use websocket_proto::{
-    CloseFrame, ProtocolVersion, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    CloseFrame, ProtocolVersion, ReceivingConfig, ReceivingHalf, ReservedCloseCodes, Role,
+    SendingHalf,
 };
 
 use crate::buffers::Buffers;
@@ -109,8 +110,8 @@ impl<E: Environment> Session<E> {
         compression: Option<(Agreed, Arc<CodecPool>)>,
         buffers: Arc<Buffers>,
     ) -> Self {
-        let mut sender = Sender::new(Role::Server);
-        let mut receiver = Receiver::new(ReceiverConfig {
+        let mut sender = SendingHalf::new(Role::Server);
+        let mut receiver = ReceivingHalf::new(ReceivingConfig {
             role: Role::Server,
             max_message_size: config.max_message_size,
             reserved_close_codes: config.reserved_close_codes,

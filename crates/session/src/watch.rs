@@ -40,7 +40,7 @@ pub struct Watch {
 type WellUntil = Option<Instant>;
 
 /// What the watch has to say of the peer.
-pub enum Verdict {
+pub enum Finding {
     /// All is well until then.
     Well(Option<Instant>),
     /// A ping with this payload is due.
@@ -148,7 +148,7 @@ impl Watch {
         is_mid_message: bool,
         is_stopped: bool,
         machine: &impl Machine,
-    ) -> Verdict {
+    ) -> Finding {
         self.well_until = None;
         // A ping would wait behind the output, and what is not read tells nothing: WebSocketSendTimeout judges then.
         if std::mem::take(&mut self.has_input)
@@ -178,33 +178,33 @@ impl Watch {
         self.unfinished_since = is_mid_message.then(|| self.unfinished_since.unwrap_or(now));
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         if is_over(self.ends_at) {
-            return Verdict::Old;
+            return Finding::Old;
         }
         let last_message = self.last_message.max(last_sent);
         let idle_at = (!self.idle_timeout.is_zero()).then(|| last_message + self.idle_timeout);
         if is_over(idle_at) {
-            return Verdict::Idle;
+            return Finding::Idle;
         }
         let message_ends = self
             .unfinished_since
             .filter(|_| !self.message_timeout.is_zero() && !is_stopped)
             .map(|since| since + self.message_timeout);
         if is_over(message_ends) {
-            return Verdict::Unfinished;
+            return Finding::Unfinished;
         }
         let over_since = self.rate.as_ref().and_then(RateLimit::over_since);
         let patience_ends = over_since.map(|since| since + RATE_PATIENCE);
         if is_over(patience_ends) {
-            return Verdict::TooFast;
+            return Finding::TooFast;
         }
         match self.heartbeat.check(now) {
-            Beat::Ping(payload) => Verdict::Ping(payload),
-            Beat::Dead => Verdict::Dead,
+            Beat::Ping(payload) => Finding::Ping(payload),
+            Beat::Dead => Finding::Dead,
             Beat::Wait(beat_at) => {
                 let times = [self.ends_at, idle_at, message_ends, patience_ends, beat_at];
                 let until = earliest(&times);
                 self.well_until = Some(until);
-                Verdict::Well(until)
+                Finding::Well(until)
             }
         }
     }

@@ -11,7 +11,7 @@ use session::outbox::{Outbox, SentBy};
 use session::wire::Wire;
 use session::{Buffers, Machine, Refused, ThreadId};
 use table::{Pipe, text};
-use websocket_proto::{MessageBudget, Role, Sender};
+use websocket_proto::{MessageBudget, Role, SendingHalf};
 
 const LIMIT: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ impl Scene {
         let pipe = Pipe::default();
         pipe.0.lock().unwrap().room = room;
         let buffers = Arc::new(Buffers::new(Arc::new(MessageBudget::new(1 << 20))));
-        let outbox = Outbox::new(LIMIT, Sender::new(Role::Server), Arc::clone(&buffers));
+        let outbox = Outbox::new(LIMIT, SendingHalf::new(Role::Server), Arc::clone(&buffers));
         let handover = Handover::new(outbox);
         handover.open(Wire::new(pipe.clone(), TIMEOUT, buffers));
         Scene {

@@ -6,8 +6,8 @@ use session::Buffers;
 use session::limits::HELD_UP_OVERHEAD;
 use session::outbox::{Outbox, Outgoing, Refused, SentBy};
 use websocket_proto::{
-    Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, Receiver,
-    ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, ReceivingConfig,
+    ReceivingHalf, ReservedCloseCodes, Role, SendingHalf,
 };
 
 const LIMIT: usize = 1000;
@@ -17,7 +17,7 @@ fn buffers() -> Arc<Buffers> {
 }
 
 fn outbox() -> Outbox {
-    Outbox::new(LIMIT, Sender::new(Role::Server), buffers())
+    Outbox::new(LIMIT, SendingHalf::new(Role::Server), buffers())
 }
 
 fn message(payload: &[u8]) -> Outgoing<'_> {
@@ -35,9 +35,9 @@ fn fragment(payload: &[u8], is_final: bool) -> Outgoing<'_> {
 /// The payload of a ping that has come.
 fn pinged(payload: &[u8]) -> ControlPayload {
     let mut frame = Vec::new();
-    let mut peer = Sender::new(Role::Client);
+    let mut peer = SendingHalf::new(Role::Client);
     peer.send_ping(payload, &mut frame).unwrap();
-    let mut receiver = Receiver::new(ReceiverConfig {
+    let mut receiver = ReceivingHalf::new(ReceivingConfig {
         role: Role::Server,
         max_message_size: 1000,
         reserved_close_codes: ReservedCloseCodes::Refuse,
@@ -65,7 +65,7 @@ fn drain(outbox: &mut Outbox) -> Vec<u8> {
 
 #[test]
 fn small_frames_are_gathered_and_large_ones_are_not() {
-    let mut outbox = Outbox::new(1 << 20, Sender::new(Role::Server), buffers());
+    let mut outbox = Outbox::new(1 << 20, SendingHalf::new(Role::Server), buffers());
     for _ in 0..3 {
         outbox.push(message(b"small"), SentBy::Thread).unwrap();
     }

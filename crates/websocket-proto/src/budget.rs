@@ -11,7 +11,7 @@ pub(crate) const FREE: usize = 16 << 10;
 /// How many bytes the unfinished messages of all connections may take together.
 ///
 /// One budget serves any number of connections and threads
-/// ([`Receiver::with_message_budget`](crate::Receiver::with_message_budget)). Memory is asked for
+/// ([`ReceivingHalf::with_message_budget`](crate::ReceivingHalf::with_message_budget)). Memory is asked for
 /// before it is taken, and given back when the message is complete or the connection ends.
 ///
 /// A message gets more as long as **what is left for all others is at least what it then has

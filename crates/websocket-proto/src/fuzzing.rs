@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::close::ReservedCloseCodes;
-use crate::connection::{Event, Payload, Receiver, ReceiverConfig, Sender};
+use crate::connection::{Event, Payload, ReceivingConfig, ReceivingHalf, SendingHalf};
 use crate::error::ProtocolError;
 use crate::extension::negotiation::parse_offers;
 use crate::extension::permessage_deflate::{
@@ -160,7 +160,7 @@ pub fn connection(data: &[u8]) {
         let cut = receive(role, max_message_size, Cut::new(*picker, stream));
         assert_eq!(whole, cut, "{role:?}");
 
-        let mut sender = Sender::new(role).with_mask_key([*picker, *limit, 1, 2]);
+        let mut sender = SendingHalf::new(role).with_mask_key([*picker, *limit, 1, 2]);
         let mut answer = Vec::new();
         let answered: Vec<Seen> = whole
             .into_iter()
@@ -224,7 +224,7 @@ pub fn inflate(data: &[u8]) {
         assert_eq!(receive(0), receive(*cut_picker));
     }
 
-    let mut sender = Sender::new(Role::Server).with_permessage_deflate(&codecs.0, &codecs.1);
+    let mut sender = SendingHalf::new(Role::Server).with_permessage_deflate(&codecs.0, &codecs.1);
     let mut stream = Vec::new();
     for _ in 0..3 {
         let result = sender.send_message(MessageKind::Binary, payload, &mut stream);
@@ -259,7 +259,7 @@ enum Seen {
 
 impl Seen {
     /// Sends the same event on; false when it is none that can be sent.
-    fn send(&self, sender: &mut Sender, out: &mut Vec<u8>) -> bool {
+    fn send(&self, sender: &mut SendingHalf, out: &mut Vec<u8>) -> bool {
         match self {
             Seen::Message(kind, payload) => sender.send_message(*kind, payload, out),
             Seen::Ping(payload) => sender.send_ping(payload, out),
@@ -279,8 +279,8 @@ impl Seen {
     }
 }
 
-fn receiver(role: Role, max_message_size: u64) -> Receiver {
-    Receiver::new(ReceiverConfig {
+fn receiver(role: Role, max_message_size: u64) -> ReceivingHalf {
+    ReceivingHalf::new(ReceivingConfig {
         role,
         max_message_size,
         reserved_close_codes: ReservedCloseCodes::Allow,
@@ -298,7 +298,7 @@ fn receive<'a>(
 
 /// The same, of any receiver; asserts what holds in between.
 fn receive_with<'a>(
-    mut receiver: Receiver,
+    mut receiver: ReceivingHalf,
     max_message_size: u64,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Vec<Seen> {
@@ -319,7 +319,7 @@ fn receive_with<'a>(
             let (consumed, event) = receiver.receive(rest);
             assert!(consumed > 0 && consumed <= len);
             // The smallest fragment has two bytes.
-            let least = len.min(2 * Receiver::MOST_FRAMES);
+            let least = len.min(2 * ReceivingHalf::MOST_FRAMES);
             assert!(event.is_some() || consumed >= least);
             assert!(event.is_none() || !was_finished);
             let is_last = matches!(event, Some(Event::Close(_) | Event::Failed(_)));

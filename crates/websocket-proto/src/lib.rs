@@ -11,14 +11,14 @@
 //! | [`message`] | frames → messages: fragmentation, limits, UTF-8 (§5.4 to §5.6) |
 //! | [`utf8`] | UTF-8 checked while it arrives, failed at the first wrong byte (§8.1) |
 //! | [`close`] | close codes, close reasons, Close frames (§7.4) |
-//! | [`connection`] | both halves of an endpoint: [`Receiver`] and [`Sender`] |
+//! | [`connection`] | both halves of an endpoint: [`ReceivingHalf`] and [`SendingHalf`] |
 //! | [`extension`] | negotiates permessage-deflate (RFC 6455 §9), and compresses (RFC 7692) |
 //! | [`error`] | [`ProtocolError`], the peer's fault, and [`LocalError`], our own |
 //!
 //! What the unfinished messages of all connections may take together is a [`MessageBudget`].
 //!
 //! The three layers of receiving stay apart: [`frame::FrameDecoder`] turns bytes into frames,
-//! [`message::MessageAssembler`] frames into messages, and [`Receiver`] messages into events. The
+//! [`message::MessageAssembler`] frames into messages, and [`ReceivingHalf`] messages into events. The
 //! two halves of an endpoint share nothing, so that one thread may send while another receives.
 //!
 //! # Example
@@ -26,14 +26,14 @@
 //! A server receives the masked "Hello" of RFC 6455 §5.7 and echoes it:
 //!
 //! ```
-//! use websocket_proto::{Event, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender};
+//! use websocket_proto::{Event, ReceivingHalf, ReceivingConfig, ReservedCloseCodes, Role, SendingHalf};
 //!
-//! let mut receiver = Receiver::new(ReceiverConfig {
+//! let mut receiver = ReceivingHalf::new(ReceivingConfig {
 //!     role: Role::Server,
 //!     max_message_size: 32 << 20,
 //!     reserved_close_codes: ReservedCloseCodes::Refuse,
 //! });
-//! let mut sender = Sender::new(Role::Server);
+//! let mut sender = SendingHalf::new(Role::Server);
 //!
 //! let mut input = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
 //! let mut output = Vec::new();
@@ -71,7 +71,7 @@ pub mod utf8;
 pub use budget::MessageBudget;
 pub use close::{CloseCode, CloseFrame, CloseReason, ReservedCloseCodes};
 pub use connection::{
-    Compression, ControlPayload, Event, Payload, Receiver, ReceiverConfig, Sender,
+    Compression, ControlPayload, Event, Payload, ReceivingConfig, ReceivingHalf, SendingHalf,
 };
 pub use error::{LocalError, ProtocolError};
 pub use frame::Role;

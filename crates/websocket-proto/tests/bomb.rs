@@ -11,7 +11,8 @@ use websocket_proto::extension::permessage_deflate::{
 };
 use websocket_proto::frame::{FrameHeader, Opcode, encode_header};
 use websocket_proto::{
-    Event, MessageKind, ProtocolError, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    Event, MessageKind, ProtocolError, ReceivingConfig, ReceivingHalf, ReservedCloseCodes, Role,
+    SendingHalf,
 };
 
 /// The system's allocator, with a count for each thread of what it has in use and of the most that it ever had:
@@ -60,8 +61,8 @@ fn bomb() -> Vec<u8> {
     piece.repeat(1024)
 }
 
-fn receiver(max_message_size: u64) -> Receiver {
-    Receiver::new(ReceiverConfig {
+fn receiver(max_message_size: u64) -> ReceivingHalf {
+    ReceivingHalf::new(ReceivingConfig {
         role: Role::Client,
         max_message_size,
         reserved_close_codes: ReservedCloseCodes::Refuse,
@@ -108,7 +109,7 @@ fn memory_follows_the_limit_and_leaves_an_idle_connection() {
         if i == 1 {
             before = USED.get();
         }
-        let mut sender = Sender::new(Role::Server).with_permessage_deflate(&agreed, &pool);
+        let mut sender = SendingHalf::new(Role::Server).with_permessage_deflate(&agreed, &pool);
         let mut receiver = receiver(5000).with_permessage_deflate(&agreed, &pool);
         out.clear();
         sender

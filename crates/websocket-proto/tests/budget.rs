@@ -8,15 +8,15 @@ use websocket_proto::extension::permessage_deflate::{
 };
 use websocket_proto::frame::{FrameHeader, Opcode, encode_header};
 use websocket_proto::{
-    Event, MessageBudget, ProtocolError, Receiver, ReceiverConfig, ReservedCloseCodes, Role,
+    Event, MessageBudget, ProtocolError, ReceivingConfig, ReceivingHalf, ReservedCloseCodes, Role,
 };
 
 const BUDGET: usize = 1 << 20;
 /// What is not counted of each message.
 const FREE: usize = 16 << 10;
 
-fn receiver(budget: &Arc<MessageBudget>) -> Receiver {
-    let receiver = Receiver::new(ReceiverConfig {
+fn receiver(budget: &Arc<MessageBudget>) -> ReceivingHalf {
+    let receiver = ReceivingHalf::new(ReceivingConfig {
         role: Role::Client,
         max_message_size: 32 << 20,
         reserved_close_codes: ReservedCloseCodes::Refuse,
@@ -34,7 +34,7 @@ fn frame(opcode: Opcode, fin: bool, rsv1: bool, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Whether the receiver takes it all without failing, and gives no message.
-fn takes(receiver: &mut Receiver, mut input: Vec<u8>) -> bool {
+fn takes(receiver: &mut ReceivingHalf, mut input: Vec<u8>) -> bool {
     let mut rest = &mut input[..];
     while !rest.is_empty() {
         let (consumed, event) = receiver.receive(rest);

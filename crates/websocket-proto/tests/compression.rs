@@ -13,7 +13,7 @@ use websocket_proto::extension::permessage_deflate::{
 };
 use websocket_proto::frame::Opcode;
 use websocket_proto::{
-    Compression, LocalError, MessageKind, Payload, ProtocolError, Receiver, Role, Sender,
+    Compression, LocalError, MessageKind, Payload, ProtocolError, ReceivingHalf, Role, SendingHalf,
 };
 
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -36,16 +36,16 @@ fn pool() -> Arc<CodecPool> {
     Arc::new(CodecPool::new(2))
 }
 
-fn inflating(role: Role, max_message_size: u64, context_takeover: bool) -> Receiver {
+fn inflating(role: Role, max_message_size: u64, context_takeover: bool) -> ReceivingHalf {
     let agreed = agree(&config(context_takeover));
     receiver(role, max_message_size).with_permessage_deflate(&agreed, &pool())
 }
 
-fn deflating(config: &PermessageDeflateConfig) -> Sender {
-    Sender::new(Role::Server).with_permessage_deflate(&agree(config), &pool())
+fn deflating(config: &PermessageDeflateConfig) -> SendingHalf {
+    SendingHalf::new(Role::Server).with_permessage_deflate(&agree(config), &pool())
 }
 
-fn send(sender: &mut Sender, kind: MessageKind, payload: &[u8]) -> Vec<u8> {
+fn send(sender: &mut SendingHalf, kind: MessageKind, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     sender.send_message(kind, payload, &mut out).unwrap();
     out
@@ -419,7 +419,7 @@ fn what_does_not_compress_goes_plain_without_takeover_and_grows_little_with_it()
     for len in [1, 5, 100, 125, 126, 10_000, 65_535, 65_536, 300_000] {
         let payload = noise(len);
         let plain = send(
-            &mut Sender::new(Role::Server),
+            &mut SendingHalf::new(Role::Server),
             MessageKind::Binary,
             &payload,
         );
@@ -482,7 +482,7 @@ fn every_level_and_window_in_either_role_arrives() {
             let agreed = agree(&config);
             for (role, peer) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
                 let pool = pool();
-                let mut sender = Sender::new(role)
+                let mut sender = SendingHalf::new(role)
                     .with_mask_key(support::KEY)
                     .with_permessage_deflate(&agreed, &pool);
                 let mut receiver = receiver(peer, 1 << 20).with_permessage_deflate(&agreed, &pool);
@@ -519,7 +519,7 @@ fn a_sender_refers_back_as_far_as_its_window_and_no_farther() {
 fn without_takeover_nothing_stays_with_a_connection_and_the_pool_has_it() {
     let pool = pool();
     let agreed = agree(&config(false));
-    let mut sender = Sender::new(Role::Server).with_permessage_deflate(&agreed, &pool);
+    let mut sender = SendingHalf::new(Role::Server).with_permessage_deflate(&agreed, &pool);
     let mut receiver = receiver(Role::Server, 100).with_permessage_deflate(&agreed, &pool);
     assert_eq!(pool.idle(), (0, 0));
     send(&mut sender, MessageKind::Text, &[b'x'; 100]);
@@ -538,6 +538,14 @@ fn without_takeover_nothing_stays_with_a_connection_and_the_pool_has_it() {
 
 #[test]
 fn off_takes_a_pointer_in_each_half() {
-    assert!(size_of::<Sender>() <= 24, "{}", size_of::<Sender>());
-    assert!(size_of::<Receiver>() <= 304, "{}", size_of::<Receiver>());
+    assert!(
+        size_of::<SendingHalf>() <= 24,
+        "{}",
+        size_of::<SendingHalf>()
+    );
+    assert!(
+        size_of::<ReceivingHalf>() <= 304,
+        "{}",
+        size_of::<ReceivingHalf>()
+    );
 }

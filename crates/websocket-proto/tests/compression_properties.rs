@@ -12,7 +12,7 @@ use websocket_proto::extension::permessage_deflate::{
     Agreed, CodecPool, CompressionLevel, PermessageDeflateConfig, WindowBits, negotiate,
 };
 use websocket_proto::frame::{FrameDecoder, NoRules, Opcode};
-use websocket_proto::{Compression, MessageKind, Receiver, Role, Sender};
+use websocket_proto::{Compression, MessageKind, ReceivingHalf, Role, SendingHalf};
 
 fn agreed() -> impl Strategy<Value = Agreed> {
     let offers = prop_oneof![
@@ -48,7 +48,7 @@ fn message() -> impl Strategy<Value = Seen> {
     ]
 }
 
-fn sent(sender: &mut Sender, message: &Seen, compression: Compression) -> Vec<u8> {
+fn sent(sender: &mut SendingHalf, message: &Seen, compression: Compression) -> Vec<u8> {
     let (kind, payload) = match message {
         Seen::Text(text) => (MessageKind::Text, text.as_bytes()),
         Seen::Binary(bytes) => (MessageKind::Binary, &bytes[..]),
@@ -79,7 +79,7 @@ fn fragmented(peer: Role, stream: &mut [u8], cuts: &[Index]) -> Vec<u8> {
 }
 
 /// Feeds a stream cut at these places.
-fn feed_cut(receiver: &mut Receiver, stream: &[u8], cuts: &[Index]) -> Vec<Seen> {
+fn feed_cut(receiver: &mut ReceivingHalf, stream: &[u8], cuts: &[Index]) -> Vec<Seen> {
     let mut cuts: Vec<usize> = cuts.iter().map(|i| i.index(stream.len() + 1)).collect();
     cuts.extend([0, stream.len()]);
     cuts.sort_unstable();
@@ -101,7 +101,7 @@ proptest! {
         cuts in proptest::collection::vec(any::<Index>(), 0..20),
     ) {
         let pool = Arc::new(CodecPool::new(1));
-        let mut sender = Sender::new(role)
+        let mut sender = SendingHalf::new(role)
             .with_mask_key(KEY)
             .with_permessage_deflate(&agreed, &pool);
         let mut stream = Vec::new();
@@ -129,7 +129,7 @@ proptest! {
         cuts in proptest::collection::vec(any::<Index>(), 0..20),
     ) {
         let pool = Arc::new(CodecPool::new(1));
-        let mut sender = Sender::new(Role::Client).with_permessage_deflate(&agreed, &pool);
+        let mut sender = SendingHalf::new(Role::Client).with_permessage_deflate(&agreed, &pool);
         let mut stream: Vec<u8> = messages
             .iter()
             .flat_map(|message| sent(&mut sender, message, Compression::Default))

@@ -6,8 +6,8 @@ use support::{BOTH, KEY, Seen, assert_events, feed, frame, receiver, text};
 use websocket_proto::frame::{FrameHeader, Opcode, encode_header};
 use websocket_proto::message::MessageAssembler;
 use websocket_proto::{
-    CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError, Receiver, ReceiverConfig,
-    ReservedCloseCodes, Role, Sender,
+    CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError, ReceivingConfig,
+    ReceivingHalf, ReservedCloseCodes, Role, SendingHalf,
 };
 
 #[test]
@@ -333,7 +333,7 @@ fn close_frames_with_bad_content_fail() {
 
 #[test]
 fn unregistered_close_codes_are_accepted_when_allowed() {
-    let mut receiver = Receiver::new(ReceiverConfig {
+    let mut receiver = ReceivingHalf::new(ReceivingConfig {
         role: Role::Client,
         max_message_size: 1000,
         reserved_close_codes: ReservedCloseCodes::Allow,
@@ -406,7 +406,7 @@ fn a_message_in_many_fragments_is_consumed_a_few_at_a_time() {
         .chain([fragment; 99])
         .flatten()
         .collect::<Vec<_>>();
-    let many = 3 * Receiver::MOST_FRAMES;
+    let many = 3 * ReceivingHalf::MOST_FRAMES;
     assert_eq!(receiver.receive(&mut input), (many, None));
     assert_eq!(receiver.receive(&mut input[many..]), (300 - many, None));
     let mut last = [0x80, 1, b'x'];
@@ -432,7 +432,7 @@ fn a_message_is_under_way_from_its_first_header_to_its_last_byte() {
 #[test]
 fn what_either_role_sends_its_peer_receives() {
     for (role, peer) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
-        let mut sender = Sender::new(role).with_mask_key(KEY);
+        let mut sender = SendingHalf::new(role).with_mask_key(KEY);
         let mut out = Vec::new();
         let close = CloseFrame::new(CloseCode::GOING_AWAY, "bye");
         sender

@@ -6,7 +6,7 @@ mod support;
 use proptest::prelude::*;
 use support::{Seen, feed, frame, receiver};
 use websocket_proto::frame::Opcode;
-use websocket_proto::{CloseCode, CloseFrame, Receiver, ReservedCloseCodes, Role};
+use websocket_proto::{CloseCode, CloseFrame, ReceivingHalf, ReservedCloseCodes, Role};
 
 /// Frames in an order that the protocol allows, and the events that they are to give.
 fn valid_stream(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Seen>)> {
@@ -66,7 +66,11 @@ fn valid_stream(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Seen>)> {
 }
 
 /// Feeds a stream cut at these places.
-fn feed_cut(receiver: &mut Receiver, stream: &[u8], cuts: &[prop::sample::Index]) -> Vec<Seen> {
+fn feed_cut(
+    receiver: &mut ReceivingHalf,
+    stream: &[u8],
+    cuts: &[prop::sample::Index],
+) -> Vec<Seen> {
     let mut cuts: Vec<usize> = cuts.iter().map(|i| i.index(stream.len() + 1)).collect();
     cuts.extend([0, stream.len()]);
     cuts.sort_unstable();

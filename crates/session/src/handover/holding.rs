@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Handover, Input, Place, Progress, State};
+use super::{Handover, Input, Progress, State, Whereabouts};
 use crate::environment::{Machine, Read, Transport};
 use crate::wire::Wire;
 
@@ -110,7 +110,7 @@ impl<T: Transport> Holding<'_, T> {
                 self.wire = Some(wire);
                 return (true, None);
             }
-            state.place = Place::Free(wire);
+            state.whereabouts = Whereabouts::Free(wire);
             self.tell_expected(state);
             (false, None)
         } else {
@@ -125,8 +125,8 @@ impl<T: Transport> Holding<'_, T> {
         state: &mut State<T>,
         wire: Box<Wire<T>>,
     ) -> (bool, Option<Option<Instant>>) {
-        let has_room_come = match &mut state.place {
-            Place::Held { has_room_come } => std::mem::take(has_room_come),
+        let has_room_come = match &mut state.whereabouts {
+            Whereabouts::Held { has_room_come } => std::mem::take(has_room_come),
             _ => false,
         };
         let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
@@ -135,7 +135,7 @@ impl<T: Transport> Holding<'_, T> {
             return (true, None);
         }
         let stalled = (!self.is_stall_told).then(|| wire.send_deadline());
-        state.place = Place::Stalled(wire);
+        state.whereabouts = Whereabouts::Stalled(wire);
         self.tell_expected(state);
         (false, stalled)
     }
@@ -161,9 +161,9 @@ impl<T: Transport> Holding<'_, T> {
     #[cold]
     fn put_back_in_panic(&self, wire: Box<Wire<T>>) {
         let mut state = self.handover.state();
-        state.place = match wire.is_idle() {
-            true => Place::Free(wire),
-            false => Place::Stalled(wire),
+        state.whereabouts = match wire.is_idle() {
+            true => Whereabouts::Free(wire),
+            false => Whereabouts::Stalled(wire),
         };
         self.handover.note(&state);
         self.handover.wire_is_back.notify_all();

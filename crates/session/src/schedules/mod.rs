@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use schedules::Mutex;
-use websocket_proto::{Compression, MessageBudget, MessageKind, Role, Sender};
+use websocket_proto::{Compression, MessageBudget, MessageKind, Role, SendingHalf};
 
 use crate::buffers::Buffers;
 use crate::ending::Account;
@@ -107,7 +107,7 @@ impl Model {
         let pipe = Arc::new(Mutex::new(Pipe { room, taken: 0 }));
         let budget = Arc::new(MessageBudget::new(0));
         let buffers = Arc::new(Buffers::new(budget));
-        let outbox = Outbox::new(limit, Sender::new(Role::Server), Arc::clone(&buffers));
+        let outbox = Outbox::new(limit, SendingHalf::new(Role::Server), Arc::clone(&buffers));
         let handover = Handover::new(outbox);
         let socket = Socket(Arc::clone(&pipe));
         handover.open(Wire::new(socket, Duration::from_secs(1), buffers));

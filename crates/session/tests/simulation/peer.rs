@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use websocket_proto::{
-    CloseCode, CloseFrame, Event, Receiver, ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    CloseCode, CloseFrame, Event, ReceivingConfig, ReceivingHalf, ReservedCloseCodes, Role,
+    SendingHalf,
 };
 
 use crate::letter;
@@ -21,8 +22,8 @@ pub struct Peer {
     promises: Arc<Promises>,
     poller: Arc<Poller>,
     wakes: Arc<Sleeper>,
-    sender: Sender,
-    receiver: Receiver,
+    sender: SendingHalf,
+    receiver: ReceivingHalf,
     /// Written as the network takes it.
     output: Vec<u8>,
     deeds_left: u64,
@@ -42,8 +43,8 @@ impl Peer {
         poller: &Arc<Poller>,
         settings: &Settings,
     ) -> Self {
-        let mut sender = Sender::new(Role::Client).with_mask_key([0xa5, 0x5a, 0x3c, 0x77]);
-        let mut receiver = Receiver::new(ReceiverConfig {
+        let mut sender = SendingHalf::new(Role::Client).with_mask_key([0xa5, 0x5a, 0x3c, 0x77]);
+        let mut receiver = ReceivingHalf::new(ReceivingConfig {
             role: Role::Client,
             max_message_size: 1 << 20,
             reserved_close_codes: ReservedCloseCodes::Refuse,

@@ -11,8 +11,8 @@ use session::{
     ThreadId, Transport, Wait, Waiter,
 };
 use websocket_proto::{
-    CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, Receiver,
-    ReceiverConfig, ReservedCloseCodes, Role, Sender,
+    CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, ReceivingConfig,
+    ReceivingHalf, ReservedCloseCodes, Role, SendingHalf,
 };
 
 /// What is called, in order.
@@ -89,7 +89,7 @@ pub struct Ends {
 pub struct Scene {
     pub session: Arc<Session<Table>>,
     pub pipe: Pipe,
-    peer: Sender,
+    peer: SendingHalf,
     buffer: Vec<u8>,
 }
 
@@ -151,7 +151,7 @@ impl Scene {
         Scene {
             session,
             pipe,
-            peer: Sender::new(Role::Client),
+            peer: SendingHalf::new(Role::Client),
             buffer: vec![0; 4096],
         }
     }
@@ -221,7 +221,7 @@ impl Scene {
 
     /// What the peer has got so far, a word for each frame.
     pub fn sent(&self) -> Vec<String> {
-        let mut receiver = Receiver::new(ReceiverConfig {
+        let mut receiver = ReceivingHalf::new(ReceivingConfig {
             role: Role::Client,
             max_message_size: 1 << 20,
             reserved_close_codes: ReservedCloseCodes::Refuse,

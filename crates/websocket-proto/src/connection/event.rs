@@ -4,7 +4,7 @@ use crate::close::CloseFrame;
 use crate::error::ProtocolError;
 use crate::message::{ControlPayload, MessageKind};
 
-/// What the [`Receiver`](super::Receiver) has made of its input.
+/// What the [`ReceivingHalf`](super::ReceivingHalf) has made of its input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A whole message.
@@ -29,7 +29,7 @@ pub enum Event<'a> {
 pub enum Payload<'a> {
     /// A frame that lay whole in the input, unmasked in its place.
     Borrowed(&'a mut [u8]),
-    /// Anything else; [`Receiver::recycle`](super::Receiver::recycle) takes it back.
+    /// Anything else; [`ReceivingHalf::recycle`](super::ReceivingHalf::recycle) takes it back.
     Owned(Vec<u8>),
 }
 

@@ -9,9 +9,9 @@ use crate::extension::permessage_deflate::{Agreed, CodecPool};
 use crate::frame::{FrameDecoder, Role, apply_mask};
 use crate::message::{Assembled, MessageAssembler, MessageKind};
 
-/// What a [`Receiver`] has to know.
+/// What a [`ReceivingHalf`] has to know.
 #[derive(Clone, Copy, Debug)]
-pub struct ReceiverConfig {
+pub struct ReceivingConfig {
     /// Which endpoint we are.
     pub role: Role,
     /// The largest message, and the largest control frame, in payload bytes; of a compressed
@@ -27,8 +27,8 @@ pub struct ReceiverConfig {
 /// it has not consumed, until the piece is used up:
 ///
 /// ```
-/// # use websocket_proto::{Receiver, ReceiverConfig, ReservedCloseCodes, Role};
-/// # let mut receiver = Receiver::new(ReceiverConfig {
+/// # use websocket_proto::{ReceivingHalf, ReceivingConfig, ReservedCloseCodes, Role};
+/// # let mut receiver = ReceivingHalf::new(ReceivingConfig {
 /// #     role: Role::Client,
 /// #     max_message_size: 1000,
 /// #     reserved_close_codes: ReservedCloseCodes::Refuse,
@@ -52,7 +52,7 @@ pub struct ReceiverConfig {
 /// the rest is discarded and no event comes any more. When the transport ends, there is nothing to
 /// call: what is incomplete then will stay so.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct ReceivingHalf {
     decoder: FrameDecoder,
     assembler: MessageAssembler,
     reserved_close_codes: ReservedCloseCodes,
@@ -65,13 +65,13 @@ enum Found {
     Assembled(Assembled),
 }
 
-impl Receiver {
-    /// How many frames one call of [`Receiver::receive`] consumes at most.
+impl ReceivingHalf {
+    /// How many frames one call of [`ReceivingHalf::receive`] consumes at most.
     pub const MOST_FRAMES: usize = 64;
 
     /// A receiver for a connection whose opening handshake is done.
-    pub fn new(config: ReceiverConfig) -> Receiver {
-        Receiver {
+    pub fn new(config: ReceivingConfig) -> ReceivingHalf {
+        ReceivingHalf {
             decoder: FrameDecoder::new(config.role),
             assembler: MessageAssembler::new(config.max_message_size),
             reserved_close_codes: config.reserved_close_codes,
@@ -84,7 +84,11 @@ impl Receiver {
     ///
     /// Without context takeover its decompressor is the pool's, and here only during a message; with
     /// it, it stays from the first compressed message on.
-    pub fn with_permessage_deflate(mut self, agreed: &Agreed, pool: &Arc<CodecPool>) -> Receiver {
+    pub fn with_permessage_deflate(
+        mut self,
+        agreed: &Agreed,
+        pool: &Arc<CodecPool>,
+    ) -> ReceivingHalf {
         let inflater = agreed.inflater(self.decoder.role(), pool);
         self.assembler = self.assembler.with_inflater(inflater);
         self
@@ -92,13 +96,13 @@ impl Receiver {
 
     /// This receiver, with messages that share their memory with those of others until they are
     /// complete; one that gets no more of it fails with [`ProtocolError::NoMemory`].
-    pub fn with_message_budget(mut self, budget: Arc<MessageBudget>) -> Receiver {
+    pub fn with_message_budget(mut self, budget: Arc<MessageBudget>) -> ReceivingHalf {
         self.assembler = self.assembler.with_share(Share::of(budget));
         self
     }
 
     /// Consumes input until an event is ready or the input is used up; gives how many bytes it
-    /// consumed. Of a message in many small fragments it consumes [`Receiver::MOST_FRAMES`] at a
+    /// consumed. Of a message in many small fragments it consumes [`ReceivingHalf::MOST_FRAMES`] at a
     /// time, so that a caller who has others to look after gets to do so.
     ///
     /// The event borrows from `input` alone, so the receiver may be used while the event lives.

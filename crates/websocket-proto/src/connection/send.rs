@@ -13,7 +13,7 @@ use crate::utf8::{self, Utf8Validator};
 /// appends nothing. Drive it so: any number of messages, Pings and Pongs, then one Close, then
 /// nothing any more.
 #[derive(Debug)]
-pub struct Sender {
+pub struct SendingHalf {
     /// The masking key, for a client.
     mask: Option<[u8; 4]>,
     is_close_sent: bool,
@@ -40,12 +40,12 @@ pub enum Compression {
     Skip,
 }
 
-impl Sender {
+impl SendingHalf {
     /// A sender for a connection whose opening handshake is done.
     ///
     /// A client masks with the key 0 until it [sets another one](Self::set_mask_key).
-    pub fn new(role: Role) -> Sender {
-        Sender {
+    pub fn new(role: Role) -> SendingHalf {
+        SendingHalf {
             mask: match role {
                 Role::Server => None,
                 Role::Client => Some([0; 4]),
@@ -62,7 +62,11 @@ impl Sender {
     /// Without context takeover its compressor is the pool's, and a message that would not become
     /// smaller goes uncompressed. With it, the compressor stays from the first compressed message
     /// on, and every message that has been through it goes compressed.
-    pub fn with_permessage_deflate(mut self, agreed: &Agreed, pool: &Arc<CodecPool>) -> Sender {
+    pub fn with_permessage_deflate(
+        mut self,
+        agreed: &Agreed,
+        pool: &Arc<CodecPool>,
+    ) -> SendingHalf {
         // RFC 6455 §5.1: a client masks, a server does not.
         let role = match self.mask {
             Some(_) => Role::Client,
@@ -73,7 +77,7 @@ impl Sender {
     }
 
     /// This sender with a masking key; see [`set_mask_key`](Self::set_mask_key).
-    pub fn with_mask_key(mut self, key: [u8; 4]) -> Sender {
+    pub fn with_mask_key(mut self, key: [u8; 4]) -> SendingHalf {
         self.set_mask_key(key);
         self
     }
@@ -346,8 +350,8 @@ mod tests {
 
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-    fn server() -> (Sender, Vec<u8>) {
-        (Sender::new(Role::Server), Vec::new())
+    fn server() -> (SendingHalf, Vec<u8>) {
+        (SendingHalf::new(Role::Server), Vec::new())
     }
 
     #[test]
@@ -361,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_client_sends_the_masked_hello_of_section_5_7() {
-        let mut sender = Sender::new(Role::Client).with_mask_key(KEY);
+        let mut sender = SendingHalf::new(Role::Client).with_mask_key(KEY);
         let mut out = Vec::new();
         sender
             .send_message(MessageKind::Text, b"Hello", &mut out)
@@ -371,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_server_never_masks_whatever_key_it_is_given() {
-        let mut sender = Sender::new(Role::Server).with_mask_key(KEY);
+        let mut sender = SendingHalf::new(Role::Server).with_mask_key(KEY);
         let mut out = Vec::new();
         sender.send_pong(b"Hello", &mut out).unwrap();
         assert_eq!(out, b"\x8a\x05Hello");
@@ -379,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_client_masks_each_frame_from_the_start_of_its_key() {
-        let mut sender = Sender::new(Role::Client).with_mask_key(KEY);
+        let mut sender = SendingHalf::new(Role::Client).with_mask_key(KEY);
         let mut out = Vec::new();
         sender.send_ping(b"Hello", &mut out).unwrap();
         sender.send_pong(b"Hello", &mut out).unwrap();

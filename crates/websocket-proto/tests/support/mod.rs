@@ -2,7 +2,7 @@
 
 use websocket_proto::frame::{FrameHeader, Opcode, apply_mask, encode_header};
 use websocket_proto::{
-    CloseFrame, Event, MessageKind, Payload, ProtocolError, Receiver, ReceiverConfig,
+    CloseFrame, Event, MessageKind, Payload, ProtocolError, ReceivingConfig, ReceivingHalf,
     ReservedCloseCodes, Role,
 };
 
@@ -24,8 +24,8 @@ pub fn text(text: &str) -> Seen {
     Seen::Text(text.to_owned())
 }
 
-pub fn receiver(role: Role, max_message_size: u64) -> Receiver {
-    Receiver::new(ReceiverConfig {
+pub fn receiver(role: Role, max_message_size: u64) -> ReceivingHalf {
+    ReceivingHalf::new(ReceivingConfig {
         role,
         max_message_size,
         reserved_close_codes: ReservedCloseCodes::Refuse,
@@ -56,12 +56,12 @@ pub fn frame_with(role: Role, fin: bool, rsv1: bool, opcode: Opcode, payload: &[
 }
 
 /// Hands one piece of input over; all its events. Whole messages go the short way, as in a session.
-pub fn feed(receiver: &mut Receiver, piece: &[u8]) -> Vec<Seen> {
+pub fn feed(receiver: &mut ReceivingHalf, piece: &[u8]) -> Vec<Seen> {
     feed_by(receiver, piece, true)
 }
 
 /// The same, with the short way or without.
-pub fn feed_by(receiver: &mut Receiver, piece: &[u8], has_short_way: bool) -> Vec<Seen> {
+pub fn feed_by(receiver: &mut ReceivingHalf, piece: &[u8], has_short_way: bool) -> Vec<Seen> {
     let mut piece = piece.to_vec();
     let mut rest = &mut piece[..];
     let mut events = Vec::new();
@@ -113,7 +113,7 @@ pub fn assert_events(role: Role, max_message_size: u64, stream: &[u8], expected:
 
 /// The same, of any receiver.
 #[track_caller]
-pub fn assert_events_of(new: impl Fn() -> Receiver, stream: &[u8], expected: &[Seen]) {
+pub fn assert_events_of(new: impl Fn() -> ReceivingHalf, stream: &[u8], expected: &[Seen]) {
     let sizes = (1..=stream.len().min(20)).chain([stream.len().max(1)]);
     for (size, has_short_way) in sizes.flat_map(|size| [(size, true), (size, false)]) {
         let mut receiver = new();

@@ -2,8 +2,8 @@
 //!
 //! Drive it so: [`negotiate`] with the client's Sec-WebSocket-Extensions; when that gives an
 //! [`Agreed`], send its [response](Agreed::response) with the 101, and hand it to
-//! [`Receiver::with_permessage_deflate`](crate::Receiver::with_permessage_deflate) and
-//! [`Sender::with_permessage_deflate`](crate::Sender::with_permessage_deflate) together with a
+//! [`ReceivingHalf::with_permessage_deflate`](crate::ReceivingHalf::with_permessage_deflate) and
+//! [`SendingHalf::with_permessage_deflate`](crate::SendingHalf::with_permessage_deflate) together with a
 //! [`CodecPool`], one for all connections.
 //!
 //! # Memory

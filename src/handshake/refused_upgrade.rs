@@ -17,7 +17,7 @@ pub const NOT_IMPLEMENTED: u16 = 501;
 pub const SERVICE_UNAVAILABLE: u16 = 503;
 
 /// Why an upgrade is refused.
-pub struct Refusal {
+pub struct RefusedUpgrade {
     pub status: u16,
     pub level: Level,
     pub tag: Tag,
@@ -26,14 +26,14 @@ pub struct Refusal {
     pub body: Option<(CString, Vec<u8>)>,
 }
 
-impl Refusal {
+impl RefusedUpgrade {
     pub fn new(status: u16, tag: Tag, reason: impl Into<String>) -> Self {
         let level = if status < INTERNAL_SERVER_ERROR {
             Level::Info
         } else {
             Level::Error
         };
-        Refusal {
+        RefusedUpgrade {
             status,
             level,
             tag,
