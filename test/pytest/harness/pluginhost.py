@@ -42,9 +42,11 @@ class PluginHost:
         command = [settings.PLUGIN_HOST, plugin, init, "--port", "0", *arguments]
         if quiet:
             command.append("--quiet")
+        # Not the lines of a backtrace.
+        inherited = {name: value for name, value in os.environ.items() if name != "RUST_BACKTRACE"}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stderr=log, stdout=log, env={**os.environ, **(environment or {})}
+                command, stderr=log, stdout=log, env={**inherited, **(environment or {})}
             )
 
         def listens():
@@ -144,6 +146,10 @@ class Site:
     def uri(self, path, *, tls=False):
         assert not tls
         return f"ws://127.0.0.1:{self.hosts[path].port}{path}"
+
+    def children(self):
+        """The processes that serve."""
+        return [host.process.pid for host in self.hosts.values() if host.process.poll() is None]
 
     def recorder(self):
         return Recorder(self)

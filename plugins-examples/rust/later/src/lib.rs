@@ -119,3 +119,6 @@ async fn answer(peer: AsyncSender, text: String) -> Result<(), SendError> {
 }
 
 websocket_plugin::export_plugin!(later_init, Later::default());
+
+#[cfg(test)]
+mod tests;
