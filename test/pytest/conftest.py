@@ -6,6 +6,7 @@ once), `MPMS` (those that the suite is about), `ENVIRONMENT`, and `EXPECTED_AT_S
 warnings that starting provokes). It gets one httpd per MPM.
 """
 
+import itertools
 import signal
 import time
 
@@ -105,11 +106,14 @@ def error_log(request):
     log.verify()
 
 
+_gates = itertools.count()
+
+
 @pytest.fixture
 def gate(httpd):
-    """A file that is not there yet, for the scripted plugin's `await`; in the end it is."""
-    gate = httpd.directory / "gate"
-    gate.unlink(missing_ok=True)
+    """A file that is not there yet, for the scripted plugin's `await`; in the end it is. Each test has one of its own: a
+    callback may still have to find the last one's."""
+    gate = httpd.directory / f"gate-{next(_gates)}"
     yield gate
     gate.touch()
 
