@@ -114,7 +114,12 @@ class Site:
         self.recorder_file = self.directory / "recorder"
         self.recorder_file.touch()
         self.error_log = HostLog(self.directory / "log")
-        environment = {"WEBSOCKET_RECORDER_FILE": str(self.recorder_file)}
+        threads_file = self.directory / "threads.log"
+        threads_file.touch()
+        environment = {
+            "WEBSOCKET_RECORDER_FILE": str(self.recorder_file),
+            "WEBSOCKET_THREADS_FILE": str(threads_file),
+        }
         self.hosts = {}
         # Those that a suite compiles itself.
         sites = sites(self.directory) if callable(sites) else sites
