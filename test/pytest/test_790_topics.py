@@ -204,6 +204,7 @@ def test_ws_790_10_the_subscribers_of_a_killed_child_are_not_counted(httpd, keep
     assert everybody == len(clients)
     pids = [each["pid"] for each in Status(httpd).read()["connections"]]
     gone = pids.count(pids[0])
+    httpd.error_log.expect_death(pids[0], gone)
     os.kill(pids[0], signal.SIGKILL)
     eventually(
         lambda: ask(httpd, "/publish/killed").document["subscribers"] == everybody - gone,

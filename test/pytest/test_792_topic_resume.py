@@ -264,6 +264,7 @@ def test_ws_792_11_a_child_that_is_killed_loses_nothing_to_who_comes_back(httpd,
     many(httpd, "/dies", 3)
     for each in subscribers:
         each.data(3)
+    httpd.error_log.expect_death()
     os.kill(Status(httpd).read()["connections"][0]["pid"], signal.SIGKILL)
     many(httpd, "/dies", 3)
     for each in subscribers:

@@ -55,15 +55,16 @@ class ErrorLog:
         self.path = path
         self._begin = 0
         self._expected = []
-        self._expected_before = []
         self._tolerated = []
+        self._announced_before = []
 
     def begin(self):
         """Starts the account of a new test; what came before it belongs to nobody."""
         self._begin = self._end()
-        # A line that a test announced may come twice, and later than its client has left: the scribe writes it.
-        self._expected_before, self._expected = self._expected, []
-        self._tolerated = []
+        # A line that a test announced may come twice, and later than its client has left: the scribe writes it, or
+        # the parent when it has noticed.
+        self._announced_before = self._expected + self._tolerated
+        self._expected, self._tolerated = [], []
 
     def expect(self, pattern):
         """Announces lines at warn or above that match `pattern`. At least one must come."""
@@ -115,7 +116,7 @@ class ErrorLog:
                 ),
                 f"an error log line at warn or above matching {pattern.pattern!r}",
             )
-        announced = self._expected + self._expected_before + self._tolerated
+        announced = self._expected + self._tolerated + self._announced_before
         surprises = [
             entry.text
             for entry in self.entries()
