@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from .rawclient import RawClient
+from .wrapped import WrappedSocket
 
 ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
 NEW_SESSION_TICKET, KEY_UPDATE = 4, 24
@@ -64,7 +65,7 @@ class _Direction:
         return inner[-1], inner[:-1]
 
 
-class RecordSocket:
+class RecordSocket(WrappedSocket):
     """A connected socket under TLS 1.3. What it sends is made of the records that its methods return."""
 
     def __init__(self, sock, context, server_name="localhost"):
@@ -175,21 +176,6 @@ class RecordSocket:
         data = bytes(self._raw[:count])
         del self._raw[:count]
         return data
-
-    def settimeout(self, timeout):
-        self._socket.settimeout(timeout)
-
-    def gettimeout(self):
-        return self._socket.gettimeout()
-
-    def setsockopt(self, *option):
-        self._socket.setsockopt(*option)
-
-    def fileno(self):
-        return self._socket.fileno()
-
-    def close(self):
-        self._socket.close()
 
 
 class RecordClient(RawClient):

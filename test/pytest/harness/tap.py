@@ -4,11 +4,12 @@ follows a close_notify, and whether anything does."""
 import ssl
 
 from .rawclient import RawClient
+from .wrapped import WrappedSocket
 
 ALERT = 21
 
 
-class TapSocket:
+class TapSocket(WrappedSocket):
     """A connected socket under TLS."""
 
     def __init__(self, sock, context, server_name="localhost"):
@@ -83,21 +84,6 @@ class TapSocket:
         if data:
             self.records.clear()
         return data
-
-    def settimeout(self, timeout):
-        self._socket.settimeout(timeout)
-
-    def gettimeout(self):
-        return self._socket.gettimeout()
-
-    def setsockopt(self, *option):
-        self._socket.setsockopt(*option)
-
-    def fileno(self):
-        return self._socket.fileno()
-
-    def close(self):
-        self._socket.close()
 
 
 class TapClient(RawClient):

@@ -134,34 +134,6 @@ fn connections_without_an_address_are_one_client_and_not_the_machines_own() {
     assert!(!seat.open(location, ip("::1")).is_within(1, ALIVE));
 }
 
-/// `cargo test --release -p figures --test board -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn what_admissions_and_refusals_take() {
-    const OPEN: u32 = 50_000;
-    const ROUNDS: u32 = 2_000;
-    let board = board(Layout {
-        slots: 16,
-        entries: 1 << 16,
-        threads: 0,
-    });
-    let seat = seat(board, 1);
-    let location = board.location("host/echo", "echo");
-    let address = |number: u32| Some(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into());
-    let held: Vec<_> = (0..OPEN)
-        .map(|number| seat.open(location, address(number / 10)))
-        .collect();
-    for (what, limit, is_within) in [("admission", 11, true), ("refusal", 10, false)] {
-        let start = std::time::Instant::now();
-        for round in 0..ROUNDS {
-            let entry = seat.open(location, address(round));
-            assert_eq!(entry.is_within(limit, ALIVE), is_within);
-        }
-        println!("{what} with {OPEN} open: {:?}", start.elapsed() / ROUNDS);
-    }
-    drop(held);
-}
-
 #[test]
 fn no_more_than_may_pass_however_many_come_at_once() {
     const THREADS: u32 = 4;
