@@ -132,14 +132,16 @@ impl Outside {
         begin: Instant,
         call: impl FnOnce() -> T,
     ) -> (T, Instant) {
-        let returned = self.calling.run(callback, begin, call);
+        let under_way = self.calling.begins(callback, begin);
+        let result = call();
+        let returned = under_way.returned();
         if returned.is_to_be_told
             && let Some(connection) = self.connection.upgrade()
         {
             connection.took_very_long(callback.name(), returned.time);
         }
         self.entry().callback_took(returned.time);
-        (returned.result, returned.end)
+        (result, returned.end)
     }
 }
 

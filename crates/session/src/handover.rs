@@ -65,6 +65,7 @@ use websocket_proto::{CloseFrame, ControlPayload};
 
 use hint::Hint;
 pub use holding::Holding;
+use holding::Whereabouts;
 
 use crate::environment::Transport;
 use crate::limits::CORK_LIMIT;
@@ -95,31 +96,6 @@ struct State<T: Transport> {
     input: Input,
     /// How many messages have been put in.
     messages: u64,
-}
-
-/// Where the wire is.
-enum Whereabouts<T: Transport> {
-    /// Not open yet, or given back.
-    Absent,
-    /// At rest.
-    Free(Box<Wire<T>>),
-    /// Output waits for the transport, or the transport is broken.
-    Stalled(Box<Wire<T>>),
-    /// A thread has it.
-    Held {
-        /// The poller has said meanwhile that there is room.
-        has_room_come: bool,
-    },
-}
-
-impl<T: Transport> Whereabouts<T> {
-    /// Whether nothing may be read before output has left.
-    fn is_clogged(&self) -> bool {
-        match self {
-            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => wire.is_clogged(),
-            Whereabouts::Absent | Whereabouts::Held { .. } => false,
-        }
-    }
 }
 
 /// Whether a turn may read.
@@ -367,84 +343,6 @@ impl<T: Transport> Handover<T> {
         }
         state.input = Input::StoppedForRoom;
         true
-    }
-
-    // The wire is taken.
-
-    /// The wire, before threads that would only write to it; none while the session is not open.
-    #[inline(always)]
-    pub fn hold(&self) -> Option<Holding<'_, T>> {
-        let mut state = self.wire_in_place();
-        let holding = self.take(&mut state);
-        self.hint.wire_is_taken();
-        holding
-    }
-
-    /// The wire, unless another thread has it.
-    pub fn try_hold(&self) -> Option<Holding<'_, T>> {
-        self.take(&mut self.state())
-    }
-
-    /// There may be room again: the wire, when there is something to go on with.
-    pub fn resume(&self) -> Option<Holding<'_, T>> {
-        let mut state = self.state();
-        match &mut state.whereabouts {
-            Whereabouts::Stalled(_) => self.take(&mut state),
-            Whereabouts::Free(_) => {
-                let holding = self.take_for_output(&mut state);
-                self.note(&state);
-                holding
-            }
-            Whereabouts::Held { has_room_come } => {
-                *has_room_come = true;
-                None
-            }
-            Whereabouts::Absent => None,
-        }
-    }
-
-    /// The lock, once no thread has the wire.
-    #[inline(always)]
-    fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
-        let state = self.state();
-        match &state.whereabouts {
-            Whereabouts::Held { .. } => self.wait_for_wire(state),
-            _ => state,
-        }
-    }
-
-    #[cold]
-    fn wait_for_wire<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State<T>>,
-    ) -> MutexGuard<'a, State<T>> {
-        state.expected += 1;
-        while let Whereabouts::Held { .. } = state.whereabouts {
-            state = wait(&self.wire_is_back, state);
-        }
-        state.expected -= 1;
-        state
-    }
-
-    #[inline(always)]
-    fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
-        let is_stalled = match &state.whereabouts {
-            Whereabouts::Absent | Whereabouts::Held { .. } => return None,
-            Whereabouts::Free(_) => false,
-            Whereabouts::Stalled(_) => true,
-        };
-        let held = Whereabouts::Held {
-            has_room_come: false,
-        };
-        match std::mem::replace(&mut state.whereabouts, held) {
-            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(Holding {
-                handover: self,
-                wire: Some(wire),
-                has_asked_again: is_stalled,
-                is_stall_told: is_stalled,
-            }),
-            Whereabouts::Absent | Whereabouts::Held { .. } => None,
-        }
     }
 
     // What it looks like.

@@ -151,13 +151,16 @@ impl<E: Environment> Session<E> {
 
     /// Looks at the transport, once the session is open and until it has been given back.
     pub fn with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
-        self.look_at_wire(|wire| look(wire.transport()))
+        let mut holding = self.handover.hold()?;
+        let seen = look(holding.transport());
+        self.give_back(holding);
+        Some(seen)
     }
 
     /// [`Session::with_transport`] that does not wait: `None` while another thread has the transport, too.
     pub fn try_with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
         let mut holding = self.handover.try_hold()?;
-        let seen = holding.look(|wire| look(wire.transport()));
+        let seen = look(holding.transport());
         self.give_back(holding);
         Some(seen)
     }

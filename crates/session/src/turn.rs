@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError};
 
 use crate::ending::{Account, ClosedBy, Ending};
-use crate::environment::{EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Wait};
+use crate::environment::{
+    EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Transport, Wait,
+};
 use crate::handover::Holding;
 use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
 use crate::reader::{Reader, Stop};
@@ -288,7 +290,7 @@ impl<E: Environment> Session<E> {
                 None => return Ok(Read::Eof),
             }
         }
-        let read = holding.read(buffer);
+        let read = holding.transport().read(buffer);
         self.give_back(holding);
         if let Ok(Read::Data(count) | Read::LastData(count)) = read {
             reader.bytes_received += count as u64;

@@ -1,20 +1,125 @@
-//! What the thread that has the wire does with it, until the wire is back in its place.
+//! The wire is taken out of its place, used, and put back: by one thread at a time, as the tables of
+//! [`handover`](super) say.
 
 use std::time::Instant;
 
-use super::{Handover, Input, Progress, State, Whereabouts};
-use crate::environment::{Machine, Read, Transport};
+use super::{Handover, Input, Progress, State, wait};
+use crate::environment::{Machine, Transport};
+use crate::sync::MutexGuard;
 use crate::wire::Wire;
+
+/// Where the wire is.
+pub(super) enum Whereabouts<T: Transport> {
+    /// Not open yet, or given back.
+    Absent,
+    /// At rest.
+    Free(Box<Wire<T>>),
+    /// Output waits for the transport, or the transport is broken.
+    Stalled(Box<Wire<T>>),
+    /// A thread has it.
+    Held {
+        /// The poller has said meanwhile that there is room.
+        has_room_come: bool,
+    },
+}
+
+impl<T: Transport> Whereabouts<T> {
+    /// Whether nothing may be read before output has left.
+    pub(super) fn is_clogged(&self) -> bool {
+        match self {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => wire.is_clogged(),
+            Whereabouts::Absent | Whereabouts::Held { .. } => false,
+        }
+    }
+}
+
+impl<T: Transport> Handover<T> {
+    /// The wire, before threads that would only write to it; none while the session is not open.
+    #[inline(always)]
+    pub fn hold(&self) -> Option<Holding<'_, T>> {
+        let mut state = self.wire_in_place();
+        let holding = self.take(&mut state);
+        self.hint.wire_is_taken();
+        holding
+    }
+
+    /// The wire, unless another thread has it.
+    pub fn try_hold(&self) -> Option<Holding<'_, T>> {
+        self.take(&mut self.state())
+    }
+
+    /// There may be room again: the wire, when there is something to go on with.
+    pub fn resume(&self) -> Option<Holding<'_, T>> {
+        let mut state = self.state();
+        match &mut state.whereabouts {
+            Whereabouts::Stalled(_) => self.take(&mut state),
+            Whereabouts::Free(_) => {
+                let holding = self.take_for_output(&mut state);
+                self.note(&state);
+                holding
+            }
+            Whereabouts::Held { has_room_come } => {
+                *has_room_come = true;
+                None
+            }
+            Whereabouts::Absent => None,
+        }
+    }
+
+    /// The lock, once no thread has the wire.
+    #[inline(always)]
+    pub(super) fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
+        let state = self.state();
+        match &state.whereabouts {
+            Whereabouts::Held { .. } => self.wait_for_wire(state),
+            _ => state,
+        }
+    }
+
+    #[cold]
+    fn wait_for_wire<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+    ) -> MutexGuard<'a, State<T>> {
+        state.expected += 1;
+        while let Whereabouts::Held { .. } = state.whereabouts {
+            state = wait(&self.wire_is_back, state);
+        }
+        state.expected -= 1;
+        state
+    }
+
+    #[inline(always)]
+    pub(super) fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
+        let is_stalled = match &state.whereabouts {
+            Whereabouts::Absent | Whereabouts::Held { .. } => return None,
+            Whereabouts::Free(_) => false,
+            Whereabouts::Stalled(_) => true,
+        };
+        let held = Whereabouts::Held {
+            has_room_come: false,
+        };
+        match std::mem::replace(&mut state.whereabouts, held) {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(Holding {
+                handover: self,
+                wire: Some(wire),
+                has_asked_again: is_stalled,
+                is_stall_told: is_stalled,
+            }),
+            Whereabouts::Absent | Whereabouts::Held { .. } => None,
+        }
+    }
+}
 
 /// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
 pub struct Holding<'a, T: Transport> {
-    pub(super) handover: &'a Handover<T>,
+    handover: &'a Handover<T>,
     /// `None` once it is back in its place.
-    pub(super) wire: Option<Box<Wire<T>>>,
+    wire: Option<Box<Wire<T>>>,
     /// The transport has been asked again since it last took all it was given.
-    pub(super) has_asked_again: bool,
+    has_asked_again: bool,
     /// Whoever waits for the transport has been told of this stall.
-    pub(super) is_stall_told: bool,
+    is_stall_told: bool,
 }
 
 impl<T: Transport> Holding<'_, T> {
@@ -28,9 +133,9 @@ impl<T: Transport> Holding<'_, T> {
         self.is_stall_told
     }
 
-    /// Reads what there is, at most `buffer.len()` bytes.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
-        self.wire().read(buffer)
+    /// The transport, to be read from or looked at.
+    pub fn transport(&mut self) -> &mut T {
+        self.wire().transport()
     }
 
     /// The wire, to be looked at.
