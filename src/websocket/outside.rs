@@ -1,5 +1,6 @@
 //! What a session is given of the outside: its plugin, its driver, its figures, this machine.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -192,15 +193,17 @@ impl Application for Outside {
         });
     }
 
-    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) -> Option<Range<Instant>> {
         if !self.has_on_pong() {
-            return;
+            return None;
         }
         let round_trip = heartbeat.or_else(|| self.round_trip(payload));
-        self.call(Callback::Pong, |plugin, private, server| {
+        let begin = Instant::now();
+        let end = self.call_at(Callback::Pong, begin, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }
         });
+        Some(begin..end)
     }
 
     fn on_close(&self, code: u16, reason: &str, is_clean: bool) {

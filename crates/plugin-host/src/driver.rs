@@ -169,6 +169,10 @@ impl AsRawFd for Socket {
 
 impl Source for Driver {
     fn ready(self: Arc<Self>, readiness: Readiness, scratch: &mut Scratch) {
+        if readiness.intersects(Readiness::ERROR) {
+            // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
+            self.connection.session().peer_is_gone();
+        }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();

@@ -126,8 +126,8 @@ pub struct Progress {
     pub queued: usize,
     /// An application was refused for want of room, and there is some now.
     pub has_wanted_room: bool,
-    /// A turn's input waits for room, and there is some now.
-    pub resumes_input: bool,
+    /// A turn is due: its input waits for room, and there is some now, or the transport has just broken.
+    pub is_turn_due: bool,
     /// The transport takes no more from now on, and its peer has until then to take some. A stall is told once, though the
     /// peer's time begins anew with each byte it takes: who finds the time over, asks again.
     pub stalled: Option<Option<Instant>>,
@@ -308,15 +308,48 @@ impl<T: Transport> Handover<T> {
         Some(holding)
     }
 
-    /// Nothing is put in any more, what waits is dropped, and waiting threads go on.
-    pub fn end(&self) {
+    /// Nothing is put in any more, what waits is dropped, and waiting threads go on. Says whether something was put in until
+    /// now.
+    pub fn end(&self) -> bool {
         let mut state = self.state();
+        let was_open = !state.outbox.has_ended();
         state.outbox.end();
         self.note(&state);
         self.tell_waiting(&state);
+        was_open
+    }
+
+    /// The peer is gone, so that what waits for it waits in vain: nothing but the Close frame is put in any more, and waiting
+    /// threads go on.
+    pub fn peer_is_gone(&self) {
+        let mut state = self.state();
+        self.forget_peer(&mut state);
+        self.note(&state);
+    }
+
+    /// Says whether that is new.
+    fn forget_peer(&self, state: &mut State<T>) -> bool {
+        let is_new = state.outbox.peer_is_gone();
+        if is_new {
+            self.tell_waiting(state);
+        }
+        is_new
     }
 
     // Threads that wait.
+
+    /// Whether a callback has to wait for the transport to take more before `outgoing` finds room, and until when its peer has
+    /// time. Only the thread that waits for the transport goes on with a stalled wire; so, while that is the caller itself,
+    /// nobody else makes room. Not so where others write: then the caller tries again.
+    pub fn must_wait_for_transport(&self, outgoing: Outgoing<'_>) -> Option<Option<Instant>> {
+        let state = self.wire_in_place();
+        match &state.whereabouts {
+            Whereabouts::Stalled(wire) if state.outbox.must_wait(outgoing, SentBy::Callback) => {
+                Some(wire.send_deadline())
+            }
+            _ => None,
+        }
+    }
 
     /// Blocks until there is room for `outgoing`, or there will never be any.
     pub fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {

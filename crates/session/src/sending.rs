@@ -123,12 +123,16 @@ impl<E: Environment> Session<E> {
     fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
         // A callback would wait for what it has gathered itself.
         self.transmit();
-        let deadline = self.look_at_wire(|wire| wire.send_deadline()).flatten();
-        if !self.environment.wait_to_write(deadline) {
-            self.handover.wait_for_room(outgoing, sent_by);
-            return;
+        if sent_by == SentBy::Callback {
+            let Some(deadline) = self.handover.must_wait_for_transport(outgoing) else {
+                return;
+            };
+            if self.environment.wait_to_write(deadline) {
+                self.expire();
+                return;
+            }
         }
-        self.expire();
+        self.handover.wait_for_room(outgoing, sent_by);
     }
 
     /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
@@ -161,16 +165,6 @@ impl<E: Environment> Session<E> {
     pub fn try_with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
         let mut holding = self.handover.try_hold()?;
         let seen = look(holding.transport());
-        self.give_back(holding);
-        Some(seen)
-    }
-
-    fn look_at_wire<T>(
-        &self,
-        look: impl FnOnce(&mut crate::wire::Wire<E::Transport>) -> T,
-    ) -> Option<T> {
-        let mut holding = self.handover.hold()?;
-        let seen = holding.look(look);
         self.give_back(holding);
         Some(seen)
     }
@@ -224,7 +218,7 @@ impl<E: Environment> Session<E> {
         if progress.has_wanted_room {
             self.room_has_come();
         }
-        if progress.resumes_input {
+        if progress.is_turn_due {
             // The socket may have been written to by a thread that knows nothing of the input.
             self.wake();
         }

@@ -111,6 +111,29 @@ impl<T: Transport> Handover<T> {
     }
 }
 
+/// What has become of the wire.
+struct Placed {
+    /// It is still held, and is to be written to.
+    goes_on: bool,
+    /// It is stalled, until when its peer has time.
+    stalled: Option<Option<Instant>>,
+    /// The transport has just broken.
+    has_broken: bool,
+}
+
+impl Placed {
+    const AGAIN: Placed = Placed {
+        goes_on: true,
+        ..Placed::QUIETLY
+    };
+
+    const QUIETLY: Placed = Placed {
+        goes_on: false,
+        stalled: None,
+        has_broken: false,
+    };
+}
+
 /// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
 pub struct Holding<'a, T: Transport> {
     handover: &'a Handover<T>,
@@ -161,7 +184,7 @@ impl<T: Transport> Holding<'_, T> {
     /// Puts the wire back, after a look or a read; writes what others have left meanwhile.
     #[inline(always)]
     pub fn give_back(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
-        if self.put_back().0 {
+        if self.put_back() {
             self.write(machine, tell);
         }
     }
@@ -181,43 +204,43 @@ impl<T: Transport> Holding<'_, T> {
         if resumes_input {
             state.input = Input::Flowing;
         }
-        let (goes_on, stalled) = self.place(&mut state);
+        let placed = self.place(&mut state);
         handover.note(&state);
         let progress = Progress {
             sent: count,
             queued: state.outbox.queued(),
             has_wanted_room: room.is_wanted,
-            resumes_input,
-            stalled,
+            is_turn_due: resumes_input || placed.has_broken,
+            stalled: placed.stalled,
         };
-        (goes_on, progress)
+        (placed.goes_on, progress)
     }
 
+    /// Says whether the wire is still held.
     #[inline(always)]
-    fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
+    fn put_back(&mut self) -> bool {
         let handover = self.handover;
         let mut state = handover.state();
         let placed = self.place(&mut state);
         handover.note(&state);
-        placed
+        placed.goes_on
     }
 
-    /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
     #[inline(always)]
-    fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
+    fn place(&mut self, state: &mut State<T>) -> Placed {
         let Some(mut wire) = self.wire.take() else {
-            return (false, None);
+            return Placed::QUIETLY;
         };
         if wire.is_idle() {
             if state.expected == 0 && state.outbox.has_output() && wire.load(&mut state.outbox) {
                 self.has_asked_again = false;
                 self.is_stall_told = false;
                 self.wire = Some(wire);
-                return (true, None);
+                return Placed::AGAIN;
             }
             state.whereabouts = Whereabouts::Free(wire);
             self.tell_expected(state);
-            (false, None)
+            Placed::QUIETLY
         } else {
             self.place_full(state, wire)
         }
@@ -225,11 +248,7 @@ impl<T: Transport> Holding<'_, T> {
 
     /// The same, of a wire whose transport holds a part, or is broken.
     #[cold]
-    fn place_full(
-        &mut self,
-        state: &mut State<T>,
-        wire: Box<Wire<T>>,
-    ) -> (bool, Option<Option<Instant>>) {
+    fn place_full(&mut self, state: &mut State<T>, wire: Box<Wire<T>>) -> Placed {
         let has_room_come = match &mut state.whereabouts {
             Whereabouts::Held { has_room_come } => std::mem::take(has_room_come),
             _ => false,
@@ -237,12 +256,17 @@ impl<T: Transport> Holding<'_, T> {
         let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
         if is_asked && !wire.is_lost() {
             self.wire = Some(wire);
-            return (true, None);
+            return Placed::AGAIN;
         }
         let stalled = (!self.is_stall_told).then(|| wire.send_deadline());
+        let has_broken = wire.failure().is_some() && self.handover.forget_peer(state);
         state.whereabouts = Whereabouts::Stalled(wire);
         self.tell_expected(state);
-        (false, stalled)
+        Placed {
+            goes_on: false,
+            stalled,
+            has_broken,
+        }
     }
 
     fn tell_expected(&self, state: &State<T>) {

@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 
 use shuttle::{FailurePersistence, Runner};
 
-use crate::chance::Chance;
 use crate::kept::KEPT;
 use crate::peer::Peer;
 use crate::poller::Poller;
@@ -55,14 +54,18 @@ struct Life {
 fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<World>>>) {
     let world = World::new(seed, origin, tells);
     *last_world.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&world));
-    let settings = Settings::draw(&mut Chance::new(!seed));
+    let settings = Settings::of(seed);
     let promises = Arc::new(Promises::default());
-    let poller = Poller::new(&world);
+    let poller = Poller::new(&world, settings.is_blocking);
     let session = Server::open(&world, &promises, &poller, &settings);
     let mut threads = Vec::new();
-    for _ in 0..settings.workers {
+    let (workers, work): (u64, fn(&SimulatedSession)) = match settings.is_blocking {
+        true => (1, Server::stay),
+        false => (settings.workers, Server::work),
+    };
+    for _ in 0..workers {
         let session = Arc::clone(&session);
-        threads.push(shuttle::thread::spawn(move || Server::work(&session)));
+        threads.push(shuttle::thread::spawn(move || work(&session)));
     }
     for origin in 1..=settings.threads {
         let session = Arc::clone(&session);
@@ -109,6 +112,7 @@ fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<W
 impl Life {
     /// Lets the time pass until something happens. Says whether anything is going to.
     fn goes_on(&mut self) -> bool {
+        self.promises.are_kept();
         let has_ended = self.session.environment().has_ended();
         if !has_ended {
             self.is_at_rest();
@@ -179,20 +183,41 @@ impl Life {
         }
     }
 
+    /// The peer is gone, and nobody can take a step: then nobody waits for it, and the session has ended as soon as a turn could
+    /// find out.
+    fn is_over(&self) {
+        let blocked = self.promises.blocked();
+        let is_callback = |(origin, _): &(_, _)| *origin == letter::CALLBACKS;
+        if self.promises.callback() && !blocked.iter().any(is_callback) {
+            // It does something else, which takes time.
+            return;
+        }
+        assert!(
+            blocked.is_empty(),
+            "{blocked:?} is blocked in send, and the peer is gone"
+        );
+        // What has come from it may have to wait for its rate.
+        assert!(
+            self.settings.config.rate_limit.is_some(),
+            "the peer is gone, and the session lives on"
+        );
+    }
+
     /// Nobody can take a step: then nobody may be waiting for something that is possible.
     fn is_at_rest(&self) {
         let (session, limit) = (&self.session, self.settings.config.send_buffer);
-        let (has_input, has_room, reads_no_more) = {
+        let (is_broken, has_input, has_room, reads_no_more) = {
             let state = self.world.state();
-            if state.is_reset {
-                return;
-            }
             (
+                state.is_reset || state.is_layer_broken,
                 state.inward.has_arrived(),
                 state.outward.room() > 0,
                 state.reads_no_more,
             )
         };
+        if is_broken {
+            return self.is_over();
+        }
         let buffered = session.buffered();
         // Behind a message in parts wait whole messages, each of which takes more memory than its bytes.
         let behind = self.promises.behind();
@@ -221,8 +246,9 @@ impl Life {
                 limit
             };
             let waits = match call {
-                Call::Message => most_cost,
-                Call::Other => most_queued,
+                // The end of the message in parts may be a callback's to send.
+                Call::Message if *origin != letter::CALLBACKS => most_cost,
+                _ => most_queued,
             };
             assert!(
                 waits >= most && !session.has_ended(),

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub enum Call {
     Message(String),
     Writable,
     Timer,
+    Pong(String),
     Close(u16),
     Disconnect,
 }
@@ -199,6 +201,12 @@ impl Scene {
         self.ends().input.push_back(bytes);
     }
 
+    pub fn receives_pong(&mut self, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        self.peer.send_pong(payload, &mut bytes).unwrap();
+        self.ends().input.push_back(bytes);
+    }
+
     /// One turn, on thread 1.
     pub fn turn(&mut self) -> Wait {
         self.session.turn(&mut self.buffer, false)
@@ -295,7 +303,11 @@ impl Application for Table {
         self.call(Call::Writable);
     }
 
-    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {}
+    fn on_pong(&self, payload: &[u8], _heartbeat: Option<Duration>) -> Option<Range<Instant>> {
+        let begin = self.now();
+        self.call(Call::Pong(String::from_utf8(payload.to_vec()).unwrap()));
+        Some(begin..self.now())
+    }
 
     fn on_timer(&self) {
         self.call(Call::Timer);
