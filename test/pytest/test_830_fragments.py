@@ -411,7 +411,8 @@ def test_ws_830_24_input_is_read_when_what_was_held_up_has_gone(httpd, records, 
     """Though no turn has stopped for room: the last had read all there was, and found none at its end."""
     with httpd.open("/narrow", tls=tls) as client:
         thread_in_parts(client, gate)
-        tell(client, "send text x:3000")
+        # With a timer, a turn's end looks at everything.
+        tell(client, "set_timer 600000; send text x:3000")
         assert records.result("send text x:3000") == "3000"
         gate.touch()
         assert frames(client, 2) == [(CONTINUATION, True, b"b"), (TEXT, True, b"x" * 3000)]

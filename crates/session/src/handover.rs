@@ -21,7 +21,7 @@
 //! | has taken all | a thread is expected | **free**; the expected thread takes it, and writes what is there when *it* is done |
 //! | has taken all | there is output | it is written; still **held** |
 //! | has taken all | there is none | **free** |
-//! | is broken, or its peer is given up | | **stalled** |
+//! | is broken, or its peer is given up | | **stalled**; when it has just broken, the [peer is gone](#a-peer-that-is-gone) |
 //! | holds a part | room has come | it is written to again; still **held** |
 //! | holds a part | it was written to, and has not been asked again since | it is asked again: a filter may have passed on what it held; still **held** |
 //! | holds a part | | **stalled**; whoever waits for the transport is told until when |
@@ -43,9 +43,17 @@
 //!
 //! # Room
 //!
-//! What is queued sinks where the transport's answer is accounted for, under the lock. Whoever waits for room, waits
-//! under the lock, and is woken there: a thread in [`Handover::wait_for_room`], an application that was refused
-//! ([`Progress::has_wanted_room`]), the turn whose input waits ([`Progress::resumes_input`]).
+//! What is queued sinks where the transport's answer is accounted for, under the lock. Who waits for room has said so
+//! under the lock, and is told there:
+//!
+//! | who waits | where | told by |
+//! |---|---|---|
+//! | a thread in `send`; a callback, while other threads wait for the transport | [`Handover::wait_for_room`] | the condition |
+//! | a callback on the thread that waits for the transport itself (the blocking driver) | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport: nobody else goes on with a stalled wire |
+//! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Accepted::has_wanted_room`] |
+//! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Accepted::resumes_input`] |
+//!
+//! A callback waits for what the transport takes, and for nothing else: the end of a message in parts may be its own to send.
 //!
 //! Messages that wait for the end of one in parts are held up in the outbox. They have no wire to wait for, but take room all
 //! the same: for those that would wait behind them, and for input, unless a callback may be what ends the message in parts.
@@ -55,6 +63,12 @@
 //! |---|---|---|
 //! | flowing | **stopped for room** | nothing |
 //! | stopped for room | the same | **flowing**, and a turn is asked for |
+//!
+//! # A peer that is gone
+//!
+//! What waits for the peer waits in vain once the transport is broken: a write has found out, or the poller says so
+//! ([`Handover::peer_is_gone`]). Then nothing but the Close frame is put in, threads in `send` go on, and are refused, what was held up
+//! is dropped, and so input flows, from which a turn learns the end.
 
 mod hint;
 mod holding;
