@@ -44,8 +44,8 @@ def descriptors(pid):
 
 
 def connections(pid):
-    """How many sockets `pid` has that do not listen, by however many descriptors; the broken ones too, which no table has."""
-    return len(set(_sockets(pid)) - _listening(pid))
+    """How many connections `pid` has, by however many descriptors; the broken ones too, which no table has."""
+    return len(set(_sockets(pid)) - _listening(pid) - _unix(pid))
 
 
 def listens(pid):
@@ -65,6 +65,12 @@ def _listening(pid):
             if fields[3] == _LISTEN:
                 listening.add(f"socket:[{fields[9]}]")
     return listening
+
+
+def _unix(pid):
+    """The sockets of the system's own in the network of `pid`, such as a pair that carries signals."""
+    lines = Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]
+    return {f"socket:[{line.split()[6]}]" for line in lines}
 
 
 def _sockets(pid):
