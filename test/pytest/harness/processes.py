@@ -90,6 +90,12 @@ def resident_bytes(pid):
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def own_bytes(pid):
+    """The resident memory that `pid` shares with no other process and no file: its heap and its stacks."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
+
+
 @contextlib.contextmanager
 def many_descriptors(needed):
     """Raises the number of descriptors that this process and its servers may have to `needed`."""
