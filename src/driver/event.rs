@@ -189,7 +189,10 @@ impl EventDriver {
                 self.set_timer(Some(*deadline));
                 return;
             }
-            if let Phase::Lingering(remains, _) = std::mem::replace(&mut *phase, Phase::Gone) {
+            let over = std::mem::replace(&mut *phase, Phase::Gone);
+            // Other modules' cleanups run in there.
+            drop(phase);
+            if let Phase::Lingering(remains, _) = over {
                 self.reap(remains);
             }
         }

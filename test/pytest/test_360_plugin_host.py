@@ -261,6 +261,24 @@ def test_ws_360_13_a_new_file_is_taken_and_websockets_close_with_1012(host, tmp_
         client.close_properly()
 
 
+def test_ws_360_27_at_the_end_those_of_an_earlier_file_have_their_last_callback_too(host, tmp_path):
+    plugin, record = tmp_path / "scripted.so", tmp_path / "record"
+    shutil.copyfile(plugin_of("scripted")[0], plugin)
+    environment = {"WEBSOCKET_RECORDER_FILE": str(record)}
+    running = host(str(plugin), "scripted_init", "--watch", environment=environment)
+    with running.open() as client:
+        shutil.copyfile(plugin, tmp_path / "new.so")
+        os.replace(tmp_path / "new.so", plugin)
+        received = client.receive_frame()
+        assert (received.opcode, received.close_code) == (CLOSE, 1012)
+        # It does not answer.
+        assert running.stop() == 0
+    whats = [line.split(" ", 2)[2] for line in record.read_text().splitlines()]
+    ends = [what for what in whats if what.split()[0] in ("disconnect", "child_stop", "destroy")]
+    gone = ["child_stop 1", "destroy"]
+    assert ends == ["disconnect", *gone, *gone], whats
+
+
 def test_ws_360_14_a_new_file_that_is_no_plugin_leaves_the_old_one_running(host, tmp_path):
     plugin = tmp_path / "rpc.so"
     shutil.copyfile(plugin_of("rpc")[0], plugin)
