@@ -3,15 +3,15 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 from . import settings
 from .errorlog import ErrorLog
+from .lines import whole_lines
+from .ports import Ports
 from .processes import connections, listens, thread_names
 from .rawclient import RawClient
 from .recorder import Recorder
@@ -57,38 +57,16 @@ class Httpd:
             "WEBSOCKET_RECORDER_FILE": str(self.recorder_file),
             **(environment or {}),
         }
-        self.port = self.tls_port = self.spare_port = None
-        self.choose_ports()
+        # For plain HTTP, for TLS, and for what else a suite has.
+        self._ports = Ports(3)
+        self.port, self.tls_port, self.spare_port = self._ports.numbers
         self._process = None
-        self._suite_text = None
         self._output = (self.directory / "output.log").open("wb+")
 
     # Configuration
 
-    def choose_ports(self):
-        """Free ports: `port` and `spare_port` for plain HTTP, `tls_port` for TLS."""
-        with ExitStack() as held:
-            def free_port():
-                while True:
-                    sockets = [socket.socket(socket.AF_INET)]
-                    if settings.ipv6():
-                        sockets.append(socket.socket(socket.AF_INET6))
-                    for each in sockets:
-                        held.callback(each.close)
-                    sockets[0].bind(("127.0.0.1", 0))
-                    port = sockets[0].getsockname()[1]
-                    try:
-                        for other in sockets[1:]:
-                            other.bind(("::1", port))
-                    except OSError:
-                        continue
-                    return port
-
-            self.port, self.tls_port, self.spare_port = (free_port() for _ in range(3))
-
     def configure(self, text):
         """Writes httpd.conf. `text` is the suite's part, or a function that makes it."""
-        self._suite_text = text
         self.configuration_file.write_text(self.full_configuration(text))
 
     def full_configuration(self, text):
@@ -183,18 +161,6 @@ class Httpd:
         return self._process.pid
 
     def start(self):
-        for attempt in range(3):
-            try:
-                self._start()
-                return self
-            except PortTaken:
-                if attempt == 2 or not callable(self._suite_text):
-                    raise
-                self.choose_ports()
-                self.configure(self._suite_text)
-        raise AssertionError("unreachable")
-
-    def _start(self):
         starts = self._count_starts()
         self._process = subprocess.Popen(
             [*self._wrapper, settings.httpd_binary(), "-d", str(self.directory), "-f",
@@ -203,13 +169,13 @@ class Httpd:
             env=self.environment, start_new_session=True,
         )
         self._wait_for_start(starts)
+        return self
 
     def _wait_for_start(self, starts):
         def up():
             if self._process.poll() is not None:
                 problem = self.output() + self.error_log.tail()
-                kind = PortTaken if "could not bind to address" in problem else AssertionError
-                raise kind(f"httpd ended with {self._process.returncode}:\n{problem}")
+                raise AssertionError(f"httpd ended with {self._process.returncode}:\n{problem}")
             return self._count_starts() > starts
 
         eventually(up, "httpd's report that it runs", 60)
@@ -291,6 +257,7 @@ class Httpd:
 
     def remove(self):
         self._output.close()
+        self._ports.close()
         if not settings.KEEP_DIRECTORIES:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -334,10 +301,7 @@ class Httpd:
         return total
 
     def access_lines(self, containing=""):
-        if not self.access_log.exists():
-            return []
-        text = self.access_log.read_text("utf-8", "replace")
-        return [line for line in text.splitlines() if containing in line]
+        return [line for line in whole_lines(self.access_log) if containing in line]
 
     def recorder(self):
         """The recorder plugin's callbacks from now on."""
@@ -345,7 +309,7 @@ class Httpd:
 
     def recorded(self):
         """Every line of the recorder plugin."""
-        return [line for line in self.recorder_file.read_text().splitlines() if line]
+        return [line for line in whole_lines(self.recorder_file) if line]
 
     # Clients
 
@@ -374,10 +338,6 @@ class Httpd:
     def uri(self, path, *, tls=False):
         scheme, port = ("wss", self.tls_port) if tls else ("ws", self.port)
         return f"{scheme}://127.0.0.1:{port}{path}"
-
-
-class PortTaken(AssertionError):
-    """Somebody took a port between choosing it and listening on it."""
 
 
 def _parent_of(pid):
