@@ -58,8 +58,10 @@ class Status:
         return seen[-1]
 
     def wait_for_open(self, count):
+        """Waits until so many WebSockets are open and none is closing, which is listed, too, and has its place still."""
         return self.wait_for(
-            lambda status: status["total"]["open"] == count, f"{count} open WebSockets"
+            lambda status: (status["total"]["open"], status["total"]["closing"]) == (count, 0),
+            f"{count} open WebSockets, and none that is closing",
         )
 
     def generation_of(self, number):
