@@ -15,6 +15,8 @@ TOO_SLOW = 1013
 TAKEN = "somebody has this nickname"
 # More than a socket and the send buffer hold, of the longest messages.
 FLOOD = 100
+# All of the present test.
+_guests = []
 
 
 def configuration(_server):
@@ -30,6 +32,7 @@ class Guest:
 
     def __init__(self, httpd, path="/chat", **options):
         self.client = httpd.open(path, **options)
+        _guests.append(self.client)
 
     def __enter__(self):
         return self
@@ -95,6 +98,15 @@ def alone(httpd, nick):
         return None
 
     return eventually(only_one, "the room to be empty")
+
+
+@pytest.fixture(autouse=True)
+def room(httpd, error_log):
+    """Everybody has left it when the next test begins, or who joins there hears of it: a guest may see its end before."""
+    _guests.clear()
+    yield
+    for client in _guests:
+        error_log.wait_for_end(client)
 
 
 @pytest.fixture
