@@ -7,6 +7,7 @@ What 600 shows for a few connections on each MPM is shown here for many.
 import asyncio
 import hashlib
 import select
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,13 +34,15 @@ def serve(make_httpd, mpm):
 
 
 def test_ws_710_01_a_graceful_restart_closes_one_after_the_other(serve):
-    server = serve("2s")
+    server = serve("4s")
     old = server.children()
-    with Crowd(server) as crowd:
+    with Crowd(server) as crowd, ThreadPoolExecutor() as beside:
         clients = crowd.open(CROWD)
-        server.graceful()
+        # It takes a while, in which the first are told to go.
+        restart = beside.submit(server.graceful)
         # Computing something takes longer than to close everybody at once would.
         moments = crowd.drain(clients, lambda: hashlib.sha256(bytes(8 << 20)))
+        restart.result()
         assert len(moments) >= 10, f"all closed in {len(moments)} moments"
         newest = crowd.open(5)
         assert not {crowd.pids[client] for client in newest} & set(old)
