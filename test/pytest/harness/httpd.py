@@ -1,6 +1,7 @@
 """A private httpd on loopback: its own directory, configuration, ports and error log."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,8 +20,9 @@ from .waiting import eventually
 
 _UP = "resuming normal operations"
 _EXIT_PATIENCE = 15.0
-# How long a stop waits for a quiet server at most.
+# How long a stop waits at most for connections to end, and for threads to have started, which takes a busy machine longer.
 _MOMENT = 0.3
+_START_PATIENCE = 5.0
 
 
 class Httpd:
@@ -61,13 +63,16 @@ class Httpd:
         self._ports = Ports(3)
         self.port, self.tls_port, self.spare_port = self._ports.numbers
         self._process = None
+        self._threads = 0
         self._output = (self.directory / "output.log").open("wb+")
 
     # Configuration
 
     def configure(self, text):
         """Writes httpd.conf. `text` is the suite's part, or a function that makes it."""
-        self.configuration_file.write_text(self.full_configuration(text))
+        full = self.full_configuration(text)
+        self._threads = int((re.findall(r"^ThreadsPerChild (\d+)$", full, re.MULTILINE) or ["0"])[-1])
+        self.configuration_file.write_text(full)
 
     def full_configuration(self, text):
         return self._base() + (text(self) if callable(text) else text)
@@ -214,24 +219,31 @@ class Httpd:
         self._wait_for_exit(children)
 
     def _settle(self):
-        """Gives the children a moment to have all their threads and no connection any more.
+        """Waits until the children have all their threads, and gives them a moment to have no connection any more.
 
         httpd itself may crash when it is stopped while its threads start or end a connection: event's
         main thread then looks at sockets that go, and prefork's signal handler frees what the interrupted
         code uses. What is open on purpose stays open: the moment is short.
         """
-        deadline = time.monotonic() + _MOMENT
-        while time.monotonic() < deadline:
+        begin = time.monotonic()
+        waited = 0.0
+        while waited < _START_PATIENCE:
             try:
-                if all(
-                    connections(pid) == 0
-                    and (self.mpm == "prefork" or len(thread_names(pid)) > self.workers + 1)
-                    for pid in self.children()
+                children = self.children()
+                if not any(map(self.is_starting, children)) and (
+                    waited > _MOMENT or not any(map(connections, children))
                 ):
                     return
             except OSError:  # one has ended meanwhile
                 pass
             time.sleep(0.005)
+            waited = time.monotonic() - begin
+
+    def is_starting(self, pid):
+        """Whether a child has not got all of httpd's threads yet: those that wait, the one that accepts, and the main one."""
+        if self.mpm == "prefork" or not listens(pid):
+            return False
+        return sum(not name.startswith("websocket-") for name in thread_names(pid)) < self._threads + 2
 
     def graceful_stop(self):
         """Only the signal of `apachectl graceful-stop`."""
