@@ -15,7 +15,8 @@ MEGABYTE = 1 << 20
 
 def configuration(_server):
     return (
-        location("/echo", example(ECHO))
+        # The time is counted from when the Close is queued, behind what has not been read yet.
+        location("/echo", example(ECHO), "WebSocketCloseTimeout 1min")
         + location("/rpc", plugin("rpc"))
         + location("/sleep", plugin("sleep"))
         + location("/scripted", plugin("scripted"))

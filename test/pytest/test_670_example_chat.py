@@ -23,7 +23,8 @@ def configuration(_server):
     return (
         "SendBufferSize 16384\n"
         + location("/chat", example(CHAT))
-        + location("/small", example(CHAT), "WebSocketSendBuffer 16K")
+        # The time is counted from when the Close is queued, behind what has not been read yet.
+        + location("/small", example(CHAT), "WebSocketSendBuffer 16K", "WebSocketCloseTimeout 1min")
     )
 
 

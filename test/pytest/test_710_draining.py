@@ -20,6 +20,8 @@ from harness.waiting import eventually
 MPMS = ("event", "worker")
 CROWD = 40
 WORKERS = 3 * CROWD
+# Of those who are told to go some are busy with something else first.
+ANSWERED_LATE = "WebSocketCloseTimeout 1min"
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_ws_710_03_without_a_drain_each_generation_waits_for_its_clients(serve):
 
 
 def test_ws_710_04_a_second_graceful_restart_during_the_drain(serve):
-    server = serve("3s")
+    server = serve("3s", ANSWERED_LATE)
     first = server.children()
     with Crowd(server) as crowd:
         waiting = crowd.open(CROWD)
@@ -250,7 +252,7 @@ def test_ws_710_09_a_child_that_has_had_its_connections_retires(serve):
 
 
 def test_ws_710_10_who_comes_during_the_drain_comes_to_the_new_generation(serve):
-    server = serve("3s")
+    server = serve("3s", ANSWERED_LATE)
     old = server.children()
     with Crowd(server) as crowd:
         clients = crowd.open(CROWD)
