@@ -202,7 +202,8 @@ def test_ws_790_10_the_subscribers_of_a_killed_child_are_not_counted(httpd, keep
     clients = on_several_children(httpd, lambda: keep(httpd.open("/topics/killed")), least=2)
     everybody = ask(httpd, "/publish/killed").document["subscribers"]
     assert everybody == len(clients)
-    pids = [each["pid"] for each in Status(httpd).read()["connections"]]
+    # These, and none of the test before that is closing still.
+    pids = [each["pid"] for each in Status(httpd).wait_for_open(len(clients))["connections"]]
     gone = pids.count(pids[0])
     httpd.error_log.expect_death(pids[0], gone)
     os.kill(pids[0], signal.SIGKILL)
