@@ -52,7 +52,8 @@ SSLSessionCache shmcb:run/ssl(512000)
 
 @pytest.fixture(scope="module", autouse=True)
 def enough_descriptors():
-    with many_descriptors(3 * MANY + 500):
+    # Under worker a child wants four for each of its threads.
+    with many_descriptors(4 * WORKERS + 500):
         yield
 
 
