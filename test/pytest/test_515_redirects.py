@@ -264,7 +264,7 @@ def test_ws_515_15_the_access_log_has_one_line_for_each(httpd, beside):
         client.close_properly()
     (line,) = eventually(lambda: httpd.access_lines(name), "the line in the access log")
     assert line.endswith(f'"GET /rewrite/sock{name} HTTP/1.1" 101')
-    # One that came behind it would be before this one.
+    # A second line about it would come before this one.
     with httpd.open("/echo?after") as client:
         client.close_properly()
     eventually(lambda: httpd.access_lines("/echo?after"), "the next line in the access log")
