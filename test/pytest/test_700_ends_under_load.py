@@ -50,7 +50,8 @@ def settles(httpd):
     def check():
         ended = recorder.wait_until_all_ended()
         if httpd.mpm != "prefork":  # there the number of idle children is regulated
-            assert children == set(httpd.children())
+            # Another one may have come when for a moment no thread was idle.
+            assert children <= set(httpd.children()), "a child has died"
         return ended
 
     return check

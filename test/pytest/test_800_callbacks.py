@@ -17,7 +17,7 @@ MODULES = TLS_MODULES
 WORKERS = 24
 
 # Everybody is told to go, soon.
-BRISK = "WebSocketDrainTimeout 500ms\n"
+BRISK = "WebSocketDrainTimeout 500ms\nWebSocketCloseTimeout 1min\n"
 
 
 def configuration(server):

@@ -51,9 +51,10 @@ class Recorder:
         """
 
         def ended():
-            # In this order: who has no socket any more has written that it came.
+            # In this order: who has been accepted has a socket, and who has none any more has written that it came.
+            children = self._server.children()
             try:
-                if any(processes.connections(pid) for pid in self._server.children()):
+                if any(map(processes.unaccepted, children)) or any(map(processes.connections, children)):
                     return False
             except OSError:  # a child has ended meanwhile
                 return False
