@@ -1,17 +1,16 @@
 //! What a session is given of the outside: its plugin, its driver, its figures, this machine.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::random::random;
-use server_functions::ServerTable;
-use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
+use server_functions::{Pings, ServerTable};
+use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
 use crate::board::{Callback, Calling, Entry};
-use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::NotTaken;
@@ -39,8 +38,8 @@ pub struct Outside {
     pub(super) place: Place,
     /// Lets the board say which callback runs.
     pub(super) calling: Calling,
-    /// The plugin's latest ping, and when it went out.
-    pinged: Mutex<Option<(Vec<u8>, Instant)>>,
+    /// The plugin's pings that no Pong has answered yet.
+    pings: Pings,
     /// Whose outside it is.
     connection: Weak<dyn Overseer>,
 }
@@ -60,7 +59,7 @@ impl Outside {
             private: OnceLock::new(),
             driver: OnceLock::new(),
             place,
-            pinged: Mutex::default(),
+            pings: Pings::default(),
             connection,
         }
     }
@@ -75,26 +74,14 @@ impl Outside {
         self.driver.get().and_then(Weak::upgrade)
     }
 
-    /// The plugin sends something: the round trip of a ping is its to know.
-    #[inline(always)]
-    pub fn sends(&self, outgoing: &Outgoing<'_>) {
-        if let Outgoing::Ping(payload) = outgoing
-            && self.has_on_pong()
-        {
-            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
-        }
+    /// The plugin's pings, when their round trips are its to know.
+    pub fn pings(&self) -> Option<&Pings> {
+        self.has_on_pong().then_some(&self.pings)
     }
 
     fn has_on_pong(&self) -> bool {
         let plugin = self.purpose.plugin();
         plugin.is_some_and(|plugin| plugin.has_on_pong())
-    }
-
-    /// How long the plugin's latest ping was under way, when this pong answers it.
-    fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
-        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
-        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
-        Some(sent.elapsed())
     }
 
     /// What every callback takes; only the plugin that has accepted this connection gets any.
@@ -197,7 +184,7 @@ impl Application for Outside {
         if !self.has_on_pong() {
             return None;
         }
-        let round_trip = heartbeat.or_else(|| self.round_trip(payload));
+        let round_trip = heartbeat.or_else(|| self.pings.answered(payload));
         let begin = Instant::now();
         let end = self.call_at(Callback::Pong, begin, |plugin, private, server| {
             // SAFETY: as in `on_open`.

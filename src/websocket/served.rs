@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 
 use httpd::request::Request;
-use server_functions::{Level, Served};
-use session::{Outgoing, Session};
+use server_functions::{Level, Pings, Served};
+use session::Session;
 use websocket_plugin::abi::RequestRec;
 
 use crate::log::{self, Tag};
@@ -18,7 +18,7 @@ impl Connection {
     /// # Safety
     /// As [`Served::header`].
     unsafe fn plugins_request(&self) -> Request<'_> {
-        // SAFETY: the request lives as long as its connection, and the plugin's callback is what uses it now.
+        // SAFETY: the request lives until on_disconnect has returned, and the caller is the plugin before that.
         unsafe { self.request().get() }
     }
 }
@@ -77,9 +77,8 @@ impl Served for Connection {
         plugin.is_some_and(|plugin| plugin.has_on_timer())
     }
 
-    #[inline(always)]
-    fn sends(&self, outgoing: &Outgoing<'_>) {
-        self.outside().sends(outgoing);
+    fn pings(&self) -> Option<&Pings> {
+        self.outside().pings()
     }
 
     fn log(&self, level: Level, line: &CStr) {

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use loaded_plugin::PluginPrivate;
-use server_functions::{Level, Misuses, Served, ServerTable};
+use server_functions::{Level, Misuses, Pings, Served, ServerTable};
+use session::Session;
 use session::sync::lock;
-use session::{Outgoing, Session};
 use websocket_plugin::abi::RequestRec;
 use websocket_proto::{ProtocolVersion, ReservedCloseCodes};
 
+use crate::driver::Driver;
 use crate::generation::Generation;
 use crate::host::Host;
 use crate::outside::Outside;
@@ -80,7 +81,7 @@ impl Connection {
                 private: OnceLock::new(),
                 driver: OnceLock::new(),
                 number,
-                pinged: Mutex::default(),
+                pings: Pings::default(),
             };
             Connection {
                 session: Session::new(outside, &limits, None, Arc::clone(&host.buffers)),
@@ -97,6 +98,11 @@ impl Connection {
     /// What happens on it.
     pub fn session(&self) -> &Session<Outside> {
         &self.session
+    }
+
+    /// Who drives it, from its opening on and while somebody does.
+    pub fn driver(&self) -> Option<Arc<Driver>> {
+        self.session.environment().driver()
     }
 
     /// Its number in the log.
@@ -187,8 +193,8 @@ impl Served for Connection {
             .has_on_timer()
     }
 
-    fn sends(&self, outgoing: &Outgoing<'_>) {
-        self.session.environment().sends(outgoing);
+    fn pings(&self) -> Option<&Pings> {
+        Some(&self.session.environment().pings)
     }
 
     fn log(&self, level: Level, line: &CStr) {

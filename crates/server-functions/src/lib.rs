@@ -11,6 +11,7 @@
 //! | `arguments` | what a plugin passes: checked, references and slices afterwards |
 //! | `request` | the functions for on_connect, and what came with it |
 //! | `messages` | what is sent and closed |
+//! | `pings` | those of the plugin that are under way |
 //! | `timer`, `log` | one function each |
 //! | `process` | the table of a process, and the two functions that work without a connection |
 //! | `misuses` | what a plugin has done wrong, told once |
@@ -23,6 +24,7 @@ mod arguments;
 mod log;
 mod messages;
 mod misuses;
+mod pings;
 mod process;
 mod request;
 pub mod served;
@@ -30,6 +32,7 @@ mod table;
 mod timer;
 
 pub use misuses::Misuses;
+pub use pings::Pings;
 pub use process::ProcessTable;
 pub use served::{Level, Process, Served};
 pub use table::ServerTable;

@@ -3,7 +3,9 @@
 use std::ffi::{CStr, CString, c_int};
 use std::fmt;
 
-use session::{Environment, Outgoing, Session};
+use session::{Environment, Session};
+
+use crate::pings::Pings;
 use websocket_plugin::abi::{self, RequestRec};
 
 /// A connection whose plugin calls. Its functions are called on any thread, if they do not say otherwise.
@@ -54,8 +56,8 @@ pub trait Served: Sync {
     /// Whether the plugin has an `on_timer`.
     fn has_on_timer(&self) -> bool;
 
-    /// The plugin is about to send something.
-    fn sends(&self, outgoing: &Outgoing<'_>);
+    /// The plugin's pings; `None` when it does not want to know of their Pongs.
+    fn pings(&self) -> Option<&Pings>;
 
     /// Logs a line of the plugin's.
     fn log(&self, level: Level, line: &CStr);

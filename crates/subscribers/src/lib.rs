@@ -7,6 +7,7 @@
 //! | [`subscriber`] | where one subscriber is: live, or behind; what becomes of a slow one |
 //! | [`outlet`] | what a subscriber's messages go out by |
 //! | [`terms`] | what a subscriber is to get: as it is or as JSON, how far back, what when it is slow |
+//! | [`body`] | what a body is that comes over HTTP to be published |
 //! | [`form`] | the messages of the subprotocol `topics.json` |
 //!
 //! # What it promises
@@ -22,7 +23,11 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod body;
 pub mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
 pub mod outlet;
 pub mod subscriber;
