@@ -138,19 +138,14 @@ impl Driver for BlockingDriver {
         self.wake();
     }
 
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool {
-        // On this thread a plugin's callback is running: nobody else waits for the socket.
-        let is_own = socket::current_thread() == self.thread;
-        if is_own {
-            let room = Interest {
-                read: false,
-                write: true,
-                end: false,
-            };
-            // A broken connection has room: the write that follows finds out.
-            self.wait(room, deadline);
-        }
-        is_own
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        let room = Interest {
+            read: false,
+            write: true,
+            end: false,
+        };
+        // A broken connection has room: the write that follows finds out.
+        self.wait(room, deadline);
     }
 
     fn is_blocking(&self) -> bool {

@@ -145,8 +145,10 @@ impl Waiter for Outside {
         }
     }
 
-    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
-        false
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        if let Some(driver) = self.driver() {
+            driver.wait_to_write(deadline);
+        }
     }
 }
 

@@ -119,9 +119,10 @@ pub trait Waiter {
     /// The transport takes no more output: a turn is due when it does, when it breaks or at `deadline`.
     fn stalled(&self, deadline: Option<Instant>);
 
-    /// Called by a thread that has to wait for room in the outbox. When nobody else would wait for the transport
-    /// meanwhile, it does so here until there may be room or `deadline` has come, and says `true`.
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool;
+    /// Called by the thread of a callback, which has to wait for room in the outbox: returns when the transport may take
+    /// more, when it breaks, after a [`Waiter::wake`] and at `deadline`. It must not count on another thread for that: all
+    /// that wait for transports may be here.
+    fn wait_to_write(&self, deadline: Option<Instant>);
 }
 
 /// Who counts what happens.

@@ -48,8 +48,8 @@
 //!
 //! | who waits | where | told by |
 //! |---|---|---|
-//! | a thread in `send`; a callback, while other threads wait for the transport | [`Handover::wait_for_room`] | the condition |
-//! | a callback on the thread that waits for the transport itself (the blocking driver) | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport: nobody else goes on with a stalled wire |
+//! | a thread in `send` | [`Handover::wait_for_room`] | the condition |
+//! | a callback in `send` | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport itself: all other threads that would look at it may be in callbacks that wait, too; when one of them has made room, [`Progress::is_turn_due`] |
 //! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Accepted::has_wanted_room`] |
 //! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Accepted::resumes_input`] |
 //!
@@ -107,6 +107,8 @@ struct State<T: Transport> {
     expected: u32,
     /// How many threads wait for room in the outbox.
     waiting: u32,
+    /// A callback waits for room, by the transport.
+    callback_waits: bool,
     input: Input,
     /// How many messages have been put in.
     messages: u64,
@@ -140,7 +142,8 @@ pub struct Progress {
     pub queued: usize,
     /// An application was refused for want of room, and there is some now.
     pub has_wanted_room: bool,
-    /// A turn is due: its input waits for room, and there is some now, or the transport has just broken.
+    /// A turn is due: its input waits for room, or a callback of its does, and there is some now; or the transport has just
+    /// broken.
     pub is_turn_due: bool,
     /// The transport takes no more from now on, and its peer has until then to take some. A stall is told once, though the
     /// peer's time begins anew with each byte it takes: who finds the time over, asks again.
@@ -177,6 +180,7 @@ impl<T: Transport> Handover<T> {
                 whereabouts: Whereabouts::Absent,
                 expected: 0,
                 waiting: 0,
+                callback_waits: false,
                 input: Input::Flowing,
                 messages: 0,
             }),
@@ -353,23 +357,24 @@ impl<T: Transport> Handover<T> {
     // Threads that wait.
 
     /// Whether a callback has to wait for the transport to take more before `outgoing` finds room, and until when its peer has
-    /// time. Only the thread that waits for the transport goes on with a stalled wire; so, while that is the caller itself,
-    /// nobody else makes room. Not so where others write: then the caller tries again.
+    /// time. Where others write, it has not: then the caller tries again.
     pub fn must_wait_for_transport(&self, outgoing: Outgoing<'_>) -> Option<Option<Instant>> {
-        let state = self.wire_in_place();
-        match &state.whereabouts {
+        let mut state = self.wire_in_place();
+        let deadline = match &state.whereabouts {
             Whereabouts::Stalled(wire) if state.outbox.must_wait(outgoing, SentBy::Callback) => {
-                Some(wire.send_deadline())
+                wire.send_deadline()
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        state.callback_waits = true;
+        Some(deadline)
     }
 
-    /// Blocks until there is room for `outgoing`, or there will never be any.
-    pub fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
+    /// Blocks a thread of the application's until there is room for `outgoing`, or there will never be any.
+    pub fn wait_for_room(&self, outgoing: Outgoing<'_>) {
         let mut state = self.state();
         state.waiting += 1;
-        while state.outbox.must_wait(outgoing, sent_by) {
+        while state.outbox.must_wait(outgoing, SentBy::Thread) {
             state = wait(&self.room, state);
         }
         state.waiting -= 1;

@@ -123,16 +123,15 @@ impl<E: Environment> Session<E> {
     fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
         // A callback would wait for what it has gathered itself.
         self.transmit();
-        if sent_by == SentBy::Callback {
-            let Some(deadline) = self.handover.must_wait_for_transport(outgoing) else {
-                return;
-            };
-            if self.environment.wait_to_write(deadline) {
-                self.expire();
-                return;
+        match sent_by {
+            SentBy::Thread => self.handover.wait_for_room(outgoing),
+            SentBy::Callback => {
+                if let Some(deadline) = self.handover.must_wait_for_transport(outgoing) {
+                    self.environment.wait_to_write(deadline);
+                    self.expire();
+                }
             }
         }
-        self.handover.wait_for_room(outgoing, sent_by);
     }
 
     /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,

@@ -218,7 +218,7 @@ fn a_thread_that_waits_goes_on_when_there_is_room() {
     scene.fill();
     let handover = &scene.handover;
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| handover.wait_for_room(text("x"), SentBy::Thread));
+        let waiting = scope.spawn(|| handover.wait_for_room(text("x")));
         scene.has_room(100);
         scene.write(scene.handover.resume());
         waiting.join().unwrap();
@@ -237,7 +237,7 @@ fn a_thread_that_waits_goes_on_when_it_is_over() {
         scene.fill();
         let handover = &scene.handover;
         std::thread::scope(|scope| {
-            scope.spawn(|| handover.wait_for_room(text("x"), SentBy::Thread));
+            scope.spawn(|| handover.wait_for_room(text("x")));
             end(handover);
         });
         let pushed = handover.push(text("x"), SentBy::Thread, false);
@@ -252,7 +252,7 @@ fn a_write_that_finds_the_transport_broken_has_the_turn_find_the_end() {
     scene.pipe.0.lock().unwrap().failure = Some("reset");
     let handover = &scene.handover;
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| handover.wait_for_room(text("x"), SentBy::Thread));
+        let waiting = scope.spawn(|| handover.wait_for_room(text("x")));
         scene.write(scene.handover.resume());
         waiting.join().unwrap();
     });

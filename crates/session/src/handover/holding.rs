@@ -195,8 +195,10 @@ impl<T: Transport> Holding<'_, T> {
         let handover = self.handover;
         let mut state = handover.state();
         let room = state.outbox.transmitted(count);
+        let mut lets_callback_go = false;
         if room.is_below_a_limit {
             handover.tell_waiting(&state);
+            lets_callback_go = std::mem::take(&mut state.callback_waits);
         }
         let resumes_input = state.input == Input::StoppedForRoom
             && state.outbox.load() < handover.limit
@@ -210,7 +212,7 @@ impl<T: Transport> Holding<'_, T> {
             sent: count,
             queued: state.outbox.queued(),
             has_wanted_room: room.is_wanted,
-            is_turn_due: resumes_input || placed.has_broken,
+            is_turn_due: resumes_input || lets_callback_go || placed.has_broken,
             stalled: placed.stalled,
         };
         (placed.goes_on, progress)

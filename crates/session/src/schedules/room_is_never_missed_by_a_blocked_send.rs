@@ -20,7 +20,7 @@ fn full() -> Arc<Model> {
 
 fn blocked(model: &Arc<Model>) -> thread::JoinHandle<()> {
     let model = Arc::clone(model);
-    thread::spawn(move || model.handover.wait_for_room(MESSAGE, SentBy::Thread))
+    thread::spawn(move || model.handover.wait_for_room(MESSAGE))
 }
 
 /// Fails when what leaves is accounted for without a word to those who wait.

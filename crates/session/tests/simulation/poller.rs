@@ -57,6 +57,9 @@ struct Queue {
     has_stopped: bool,
     /// The eventfd has been written to.
     is_rung: bool,
+    /// The same of the callback's that waits for room by itself, and where it does.
+    is_room_rung: bool,
+    waits_for_room: Option<Arc<Sleeper>>,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -125,6 +128,9 @@ impl Poller {
         if self.is_polled {
             self.happens.notify_all();
             return;
+        }
+        if let Some(waiting) = &queue.waits_for_room {
+            waiting.wake();
         }
         if !queue.is_armed {
             return;
@@ -238,6 +244,41 @@ impl Poller {
         is_broken
     }
 
+    /// Ends a [`Poller::wait_for_room`], the present one or the next.
+    pub fn ring_room(&self) {
+        let mut queue = lock(&self.queue);
+        queue.is_room_rung = true;
+        if let Some(waiting) = &queue.waits_for_room {
+            waiting.wake();
+        }
+    }
+
+    /// A worker's callback waits by itself, beside the workers that wait for edges.
+    pub fn wait_for_room(&self, deadline: Option<Instant>) {
+        let sleeper = Arc::new(Sleeper::default());
+        lock(&self.queue).waits_for_room = Some(Arc::clone(&sleeper));
+        loop {
+            let mut queue = lock(&self.queue);
+            let mut state = self.world.state();
+            let has_room = state.outward.room() > 0;
+            if !has_room {
+                state.outward.want_room();
+            }
+            let until = deadline.map(|deadline| self.world.since_begin(deadline));
+            let is_over = until.is_some_and(|until| until <= state.now);
+            let is_rung = std::mem::take(&mut queue.is_room_rung);
+            if has_room || state.is_reset || is_over || is_rung || queue.has_stopped {
+                queue.waits_for_room = None;
+                return;
+            }
+            if let Some(until) = until {
+                state.set_alarm(until, &sleeper);
+            }
+            drop((state, queue));
+            sleeper.sleep();
+        }
+    }
+
     /// What happens next; `None` when nothing will any more.
     pub fn next(&self) -> Option<Happening> {
         let mut queue = lock(&self.queue);
@@ -257,7 +298,12 @@ impl Poller {
 
     /// Nothing happens any more.
     pub fn stop(&self) {
-        lock(&self.queue).has_stopped = true;
+        let mut queue = lock(&self.queue);
+        queue.has_stopped = true;
+        if let Some(waiting) = &queue.waits_for_room {
+            waiting.wake();
+        }
+        drop(queue);
         self.happens.notify_all();
     }
 }

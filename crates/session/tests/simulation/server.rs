@@ -568,6 +568,7 @@ impl Waiter for Server {
             self.wakes.fetch_add(1, Ordering::SeqCst);
         }
         if self.own_task.is_none() {
+            self.poller.ring_room();
             if self.edges.queue() {
                 self.poller.job();
             }
@@ -585,18 +586,18 @@ impl Waiter for Server {
         }
     }
 
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool {
-        let is_own = self.is_own_task();
-        if is_own {
-            self.world.mark("a callback polls for room");
-            let asked = Asked {
-                input: false,
-                output: true,
-                end: false,
-            };
-            self.poller.wait(asked, deadline);
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        self.world.mark("a callback polls for room");
+        if self.own_task.is_none() {
+            self.poller.wait_for_room(deadline);
+            return;
         }
-        is_own
+        let asked = Asked {
+            input: false,
+            output: true,
+            end: false,
+        };
+        self.poller.wait(asked, deadline);
     }
 }
 

@@ -59,7 +59,7 @@ impl Settings {
             is_layered: chance.percent(50),
             threads: chance.below(3),
             sends_parts: chance.percent(25),
-            workers: chance.within(2, 3),
+            workers: chance.within(1, 3),
             is_blocking: seed.is_multiple_of(4),
             layer_breaks_at: None,
         };
