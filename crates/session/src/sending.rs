@@ -218,7 +218,7 @@ impl<E: Environment> Session<E> {
             self.room_has_come();
         }
         if progress.is_turn_due {
-            // The socket may have been written to by a thread that knows nothing of the input.
+            // A thread that knows nothing of the input may have written to the socket, or have found it broken.
             self.wake();
         }
         if let Some(deadline) = progress.stalled {

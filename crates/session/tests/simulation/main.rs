@@ -26,7 +26,7 @@ use shuttle::{FailurePersistence, Runner};
 use crate::kept::KEPT;
 use crate::peer::Peer;
 use crate::poller::Poller;
-use crate::promises::{Call, Promises};
+use crate::promises::{Behind, Call, Promises};
 use crate::schedule::Seeds;
 use crate::server::{Server, SimulatedSession};
 use crate::settings::Settings;
@@ -203,6 +203,25 @@ impl Life {
         );
     }
 
+    /// What waits does not exceed its bounds.
+    fn waits_within_bounds(&self, buffered: usize, behind: &Behind) {
+        let limit = self.settings.config.send_buffer;
+        // A message is taken whole while there is room, by each sender; beside them there may be a Close and a pong. What
+        // has to wait for the end of a message in parts has a limit of its own, if nothing else waited when it came.
+        let senders = self.settings.threads as usize + 1;
+        let message = self.session.environment().most_message();
+        let limits = if self.settings.sends_parts { 4 } else { 2 };
+        assert!(
+            buffered <= limits * limit + (senders + 1) * message + 300,
+            "{buffered} bytes wait, at a limit of {limit}"
+        );
+        let held_up = behind.least.bytes + behind.least.messages * HELD_UP_OVERHEAD;
+        assert!(
+            held_up <= 2 * limit + message + HELD_UP_OVERHEAD,
+            "{behind:?} waits behind a message in parts, at a limit of {limit}"
+        );
+    }
+
     /// Nobody can take a step: then nobody may be waiting for something that is possible.
     fn is_at_rest(&self) {
         let (session, limit) = (&self.session, self.settings.config.send_buffer);
@@ -223,20 +242,7 @@ impl Life {
         let behind = self.promises.behind();
         let most_cost = buffered + behind.most.messages * HELD_UP_OVERHEAD;
         let most_queued = buffered - behind.least.bytes.min(buffered);
-        // A message is taken whole while there is room, by each sender; beside them there may be a Close and a pong. What
-        // has to wait for the end of a message in parts has a limit of its own, if nothing else waited when it came.
-        let senders = self.settings.threads as usize + 1;
-        let message = session.environment().most_message();
-        let limits = if self.settings.sends_parts { 4 } else { 2 };
-        assert!(
-            buffered <= limits * limit + (senders + 1) * message + 300,
-            "{buffered} bytes wait, at a limit of {limit}"
-        );
-        let held_up = behind.least.bytes + behind.least.messages * HELD_UP_OVERHEAD;
-        assert!(
-            held_up <= 2 * limit + message + HELD_UP_OVERHEAD,
-            "{behind:?} waits behind a message in parts, at a limit of {limit}"
-        );
+        self.waits_within_bounds(buffered, &behind);
         let in_callback = self.promises.callback();
         let blocked = self.promises.blocked();
         for (origin, call) in &blocked {

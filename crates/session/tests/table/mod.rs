@@ -201,9 +201,12 @@ impl Scene {
         self.ends().input.push_back(bytes);
     }
 
-    pub fn receives_pong(&mut self, payload: &[u8]) {
+    /// As many pongs, all of them in what one read finds.
+    pub fn receives_pongs(&mut self, count: usize) {
         let mut bytes = Vec::new();
-        self.peer.send_pong(payload, &mut bytes).unwrap();
+        for _ in 0..count {
+            self.peer.send_pong(b"here", &mut bytes).unwrap();
+        }
         self.ends().input.push_back(bytes);
     }
 
