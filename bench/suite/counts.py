@@ -3,7 +3,7 @@
 import re
 import signal
 import subprocess
-import time
+import threading
 
 from .echo import Cell
 from .servers import EVENT, LIBWEBSOCKETS, STATIC_FILE, TUNGSTENITE
@@ -91,6 +91,8 @@ def system_calls(fleet, client):
         row = [str(cell)]
         for name in names:
             server = fleet.start(name)
+            # Once it has served something, all its processes are there to be watched.
+            client.echo(server, cell.connections, cell.size, cell.depth, 60, messages=cell.connections)
             few = system_calls_of(fleet, client, server, cell, messages // 5)
             more = system_calls_of(fleet, client, server, cell, messages)
             fleet.stop(server)
@@ -106,9 +108,14 @@ def system_calls_of(fleet, client, server, cell, messages):
     processes = [word for pid in server.tree() for word in ("-p", str(pid))]
     strace = subprocess.Popen(
         [fleet.programs.strace, "-f", "-c", "-o", str(summary), *processes],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )
-    time.sleep(1)
+    # On a busy machine that takes a while, and what goes through before is not counted.
+    unattached = set(processes[1::2])
+    while unattached and (line := strace.stderr.readline()):
+        if attached := re.search(r"Process (\d+) attached", line):
+            unattached.discard(attached[1])
+    threading.Thread(target=strace.stderr.read, daemon=True).start()
     result = client.echo(server, cell.connections, cell.size, cell.depth, 60, messages=messages)
     strace.send_signal(signal.SIGINT)
     strace.wait(30)

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use figures::{Call, Caller, Calls, Seen};
+use figures::{Call, Caller, Calls, Running, Seen};
 use httpd::socket::current_thread;
 
 use super::Entry;
@@ -72,9 +72,17 @@ pub struct Calling {
     calls: Calls<'static>,
 }
 
-/// What a call has given, when it has returned.
-pub struct Returned<T> {
-    pub result: T,
+/// A call that is under way. It is over by [`UnderWay::returned`] only, not by a `drop`: what unwinds from here ends the
+/// process, and the board is to tell of it.
+#[must_use]
+pub struct UnderWay {
+    running: Option<Running<'static>>,
+    begin: Instant,
+    began: u64,
+}
+
+/// What there is to say of a call that has returned.
+pub struct Returned {
     /// What time it is then.
     pub end: Instant,
     pub time: Duration,
@@ -93,28 +101,15 @@ impl Calling {
         Calling { caller, calls }
     }
 
-    /// Runs a callback, and lets the board say so meanwhile. No `drop` says that it is over: what unwinds from here ends
-    /// the process, and the board is to tell of it.
+    /// A callback is about to be called, and the board says so until it has returned.
     #[inline]
-    pub fn run<T>(
-        &self,
-        callback: Callback,
-        begin: Instant,
-        call: impl FnOnce() -> T,
-    ) -> Returned<T> {
+    pub fn begins(&self, callback: Callback, begin: Instant) -> UnderWay {
         let began = milliseconds(begin);
-        let running = self
-            .calls
-            .begin(current_thread(), self.caller, callback as u8, began);
-        let result = call();
-        let end = Instant::now();
-        let time = end.saturating_duration_since(begin);
-        let since = running.map_or(Some(began), |running| running.end());
-        Returned {
-            result,
-            end,
-            time,
-            is_to_be_told: time >= VERY_LONG && since.is_some_and(|since| is_very_long(since, end)),
+        let (calls, callback) = (self.calls, callback as u8);
+        UnderWay {
+            running: calls.begin(current_thread(), self.caller, callback, began),
+            begin,
+            began,
         }
     }
 
@@ -123,6 +118,24 @@ impl Calling {
         match self.calls.of_thread(current_thread()) {
             Some(seen) => seen.outside(wait, || milliseconds(Instant::now())),
             None => wait(),
+        }
+    }
+}
+
+impl UnderWay {
+    /// The callback has returned.
+    #[inline]
+    pub fn returned(self) -> Returned {
+        let end = Instant::now();
+        let time = end.saturating_duration_since(self.begin);
+        let since = match self.running {
+            Some(running) => running.end(),
+            None => Some(self.began),
+        };
+        Returned {
+            end,
+            time,
+            is_to_be_told: time >= VERY_LONG && since.is_some_and(|since| is_very_long(since, end)),
         }
     }
 }

@@ -157,14 +157,13 @@ impl Child {
     /// Calls a plugin for the process.
     fn call(&self, plugin: &Plugin, callback: Callback, call: impl FnOnce()) {
         // One that has nothing to be called is no reason for prefork's children to have figures.
-        match plugin.has_child_callbacks() {
-            true => {
-                self.figures
-                    .calling(plugin.name())
-                    .run(callback, Instant::now(), call)
-                    .result
-            }
-            false => call(),
+        let under_way = plugin
+            .has_child_callbacks()
+            .then(|| self.figures.calling(plugin.name()))
+            .map(|calling| calling.begins(callback, Instant::now()));
+        call();
+        if let Some(under_way) = under_way {
+            under_way.returned();
         }
     }
 

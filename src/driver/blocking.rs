@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use httpd::socket::{self, SignalMask, Waker};
+use httpd::socket::{self, Interest, SignalMask, Waker};
 use session::Wait;
 
 use crate::child::Child;
@@ -46,6 +46,7 @@ impl BlockingDriver {
     /// Runs the connection to its end.
     pub fn run(&self, connection: &Connection, child: &Child) {
         let mut is_draining = false;
+        let mut is_broken = false;
         loop {
             let mut buffer = child.buffers().take_input();
             let wait = connection.session().turn(&mut buffer, false);
@@ -69,7 +70,12 @@ impl BlockingDriver {
                 // prefork's signals come here, too: a peer that sends without end lets no turn wait.
                 Wait::Again if self.is_alone() => {
                     self.is_waiting.store(true, Ordering::Relaxed);
-                    self.wait(false, false, Some(Instant::now()));
+                    let nothing = Interest {
+                        read: false,
+                        write: false,
+                        end: false,
+                    };
+                    self.wait(nothing, Some(Instant::now()));
                     self.is_waiting.store(false, Ordering::Relaxed);
                 }
                 Wait::Again => {}
@@ -79,33 +85,44 @@ impl BlockingDriver {
                     deadline,
                     ..
                 } => {
+                    let interest = Interest {
+                        read: input,
+                        write: output,
+                        // Said once: the turns do what there is to do.
+                        end: !is_broken,
+                    };
                     self.is_waiting.store(true, Ordering::Relaxed);
-                    self.wait(input, output, deadline);
+                    let breaks = self.wait(interest, deadline);
                     self.is_waiting.store(false, Ordering::Relaxed);
+                    if breaks && !is_broken {
+                        is_broken = true;
+                        connection.session().peer_is_gone();
+                    }
                 }
                 Wait::Ended => break,
             }
         }
     }
 
-    fn wait(&self, input: bool, output: bool, deadline: Option<Instant>) {
+    /// Waits for the socket, a wake or the time. Says whether the connection is broken.
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> bool {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = match self.is_alone() {
             true => Some(timeout.map_or(SIGNAL_CHECK, |timeout| timeout.min(SIGNAL_CHECK))),
             false => timeout,
         };
         // A failing poll shows as a failing read in the next turn.
-        let is_woken = socket::wait(
+        let waited = socket::wait(
             self.signals.as_ref(),
             self.socket,
             self.waker.descriptor(),
-            input,
-            output,
+            interest,
             timeout,
         );
-        if is_woken.is_ok_and(|is_woken| is_woken) {
+        if waited.as_ref().is_ok_and(|waited| waited.is_woken) {
             self.waker.clear();
         }
+        waited.is_ok_and(|waited| waited.is_broken)
     }
 }
 
@@ -121,13 +138,14 @@ impl Driver for BlockingDriver {
         self.wake();
     }
 
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool {
-        // On this thread a plugin's callback is running: nobody else waits for the socket.
-        let is_own = socket::current_thread() == self.thread;
-        if is_own {
-            self.wait(false, true, deadline);
-        }
-        is_own
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        let room = Interest {
+            read: false,
+            write: true,
+            end: false,
+        };
+        // A broken connection has room: the write that follows finds out.
+        self.wait(room, deadline);
     }
 
     fn is_blocking(&self) -> bool {

@@ -17,7 +17,7 @@ use httpd::log::Subject;
 use httpd::module::Module;
 use httpd::request::Request;
 use httpd::upgraded::{Remains, Upgraded};
-use reactor::{Readiness, Registration, Scratch, Source};
+use reactor::{Readiness, Registration, RoomWait, Scratch, Source};
 use session::edges::{Driven, Edges};
 use session::{Ending, Wait, buffers};
 
@@ -42,6 +42,8 @@ pub struct EventDriver {
     socket: RawFd,
     /// What is left of the connection is one thread's at a time: whose turns they are, and what is due.
     edges: Edges,
+    /// Where a callback waits that is blocked in `send`.
+    room: RoomWait,
     registration: OnceLock<Registration>,
     suspended: OnceLock<Instant>,
     /// When the registration's timer expires, which is then not later than the deadline.
@@ -80,6 +82,7 @@ impl EventDriver {
             connection: Arc::clone(connection),
             socket: upgraded.socket(),
             edges: Edges::default(),
+            room: RoomWait::default(),
             registration: OnceLock::new(),
             suspended: OnceLock::new(),
             timer: Mutex::new(None),
@@ -290,6 +293,10 @@ impl Driven for Turns<'_> {
 
 impl Source for EventDriver {
     fn ready(self: Arc<Self>, readiness: Readiness, scratch: &mut Scratch) {
+        if readiness.intersects(Readiness::ERROR) {
+            // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
+            self.connection.session().peer_is_gone();
+        }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();
@@ -315,6 +322,7 @@ impl Source for EventDriver {
 
 impl Driver for EventDriver {
     fn wake(&self) {
+        self.room.wake();
         // Before there is a registration nobody comes; `arm` looks once there is one.
         if self.registration.get().is_some() && self.edges.queue() {
             self.notify();
@@ -326,8 +334,9 @@ impl Driver for EventDriver {
         self.set_timer(deadline);
     }
 
-    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
-        false
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        // A thread of the reactor's that reports the edge does no harm, and need not be there.
+        self.room.wait(&Socket(self.socket), deadline);
     }
 
     fn terminated(&self) {

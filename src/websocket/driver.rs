@@ -11,9 +11,9 @@ pub trait Driver: Send + Sync {
     /// thread.
     fn stalled(&self, deadline: Option<Instant>);
 
-    /// Called by a thread that has to wait for room in the outbox. When nobody else would wait for the socket
-    /// meanwhile, it does so here until the socket may take more or `deadline` has come, and says `true`.
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool;
+    /// Called by the thread of a callback that has to wait for room in the outbox: waits until the socket may take more, it
+    /// breaks, [`Driver::wake`] is called or `deadline` has come, whatever other threads do.
+    fn wait_to_write(&self, deadline: Option<Instant>);
 
     /// Whether a thread of httpd's is with the connection to its end.
     fn is_blocking(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What a session is given of the outside: its plugin, its driver, its figures, this machine.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -119,14 +120,16 @@ impl Outside {
         begin: Instant,
         call: impl FnOnce() -> T,
     ) -> (T, Instant) {
-        let returned = self.calling.run(callback, begin, call);
+        let under_way = self.calling.begins(callback, begin);
+        let result = call();
+        let returned = under_way.returned();
         if returned.is_to_be_told
             && let Some(connection) = self.connection.upgrade()
         {
             connection.took_very_long(callback.name(), returned.time);
         }
         self.entry().callback_took(returned.time);
-        (returned.result, returned.end)
+        (result, returned.end)
     }
 }
 
@@ -177,15 +180,17 @@ impl Application for Outside {
         });
     }
 
-    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) -> Option<Range<Instant>> {
         if !self.has_on_pong() {
-            return;
+            return None;
         }
         let round_trip = heartbeat.or_else(|| self.pings.answered(payload));
-        self.call(Callback::Pong, |plugin, private, server| {
+        let begin = Instant::now();
+        let end = self.call_at(Callback::Pong, begin, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }
         });
+        Some(begin..end)
     }
 
     fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
@@ -224,9 +229,10 @@ impl Waiter for Outside {
         }
     }
 
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool {
-        self.driver()
-            .is_some_and(|driver| driver.wait_to_write(deadline))
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        if let Some(driver) = self.driver() {
+            driver.wait_to_write(deadline);
+        }
     }
 }
 

@@ -85,3 +85,12 @@ def test_ws_010_06_a_document_is_whole(document):
             assert not re.match("#+ ", line) or before == "", f"line {number}"
         before = line
     assert not in_code
+
+
+@pytest.mark.parametrize(("way", "most"), [("A frame's way in", 12), ("A frame's way out", 12)])
+def test_ws_010_07_a_frame_passes_few_files(way, most):
+    """As they stand in the table of its way."""
+    section = re.search(rf"^## {way}$(.*?)^## ", changing(), re.MULTILINE | re.DOTALL)
+    rows = [line for line in section[1].split("\n") if line.startswith("|")]
+    files = {path for row in rows for path in re.findall(rf"`({PATH})`", row)}
+    assert 5 < len(files) <= most, sorted(files)

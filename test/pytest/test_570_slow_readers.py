@@ -11,6 +11,7 @@ import re
 import termios
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -200,6 +201,37 @@ def test_ws_570_05_more_stuck_peers_than_threads(httpd, tls, child):
     finally:
         for client in stuck:
             client.vanish()
+
+
+@pytest.mark.parametrize("rest", ["read", "vanish"])
+def test_ws_570_11_callbacks_that_wait_in_every_thread_need_no_other(httpd, tls, child, rest):
+    """The second message finds no room behind the first: all threads wait in `send`, and none for the sockets."""
+    size = 8 * MEGABYTE
+
+    def has_both(client):
+        for _ in range(2):
+            assert len(client.receive_message().payload) == size
+            assert client.receive_message().text == f"result {size}"
+        client.close_properly()
+        return True
+
+    stuck = [httpd.open("/rpc", tls=tls, receive_buffer=4096) for _ in range(2 * MOST)]
+    try:
+        for client in stuck:
+            client.send(frame(TEXT, f"send-big {size}") + frame(TEXT, f"send-big {size}"))
+        eventually(
+            lambda: reactor_threads(child) == MOST and sum(map(bool, map(unread, stuck))) >= MOST,
+            "all threads to wait",
+        )
+        if rest == "read":
+            # At once: which of them have a thread, nobody knows.
+            with ThreadPoolExecutor(len(stuck)) as readers:
+                assert all(readers.map(has_both, stuck))
+    finally:
+        for client in stuck:
+            client.vanish()
+    with httpd.open("/echo", tls=tls) as client:
+        client.echo("the threads are back")
 
 
 @pytest.mark.parametrize("way", ["vanish", "reset", "close"])

@@ -23,6 +23,8 @@ def configuration(server):
         location("/scripted", plugin("scripted"))
         + location("/compressed", plugin("scripted"),
                    "WebSocketCompression On", "WebSocketCompressionMinSize 0")
+        + location("/narrow", plugin("scripted"),
+                   "WebSocketSendBuffer 1000", "WebSocketSendTimeout 600", "WebSocketPingInterval 0")
         + location("/echo", example(ECHO))
         + tls_host(server)
     )
@@ -396,4 +398,70 @@ def test_ws_830_23_behind_a_close_nothing_is_sent_in_parts(httpd, records, tls):
         assert records.result("send_fragment text 1 y") == CLOSED
         client.send_close(1000)
         assert client.receive_to_eof() == b""
+    records.wait_for_ends()
+
+
+def thread_in_parts(client, gate):
+    """A thread of the plugin begins a message in parts, and ends it when the gate is there."""
+    tell(client, f"thread send_fragment text 0 a; await {gate}; send_fragment text 1 b")
+    assert frames(client, 1) == [(TEXT, False, b"a")]
+
+
+def test_ws_830_24_input_is_read_when_what_was_held_up_has_gone(httpd, records, gate, tls):
+    """Though no turn has stopped for room: the last had read all there was, and found none at its end."""
+    with httpd.open("/narrow", tls=tls) as client:
+        thread_in_parts(client, gate)
+        # With a timer, a turn's end looks at everything.
+        tell(client, "set_timer 600000; send text x:3000")
+        assert records.result("send text x:3000") == "3000"
+        gate.touch()
+        assert frames(client, 2) == [(CONTINUATION, True, b"b"), (TEXT, True, b"x" * 3000)]
+        assert ask(client, "echo read") == "read"
+        client.close_properly()
+    records.wait_for_ends()
+
+
+def test_ws_830_25_a_reset_is_seen_while_input_waits_for_the_end(httpd, records, gate, tls):
+    client = httpd.open("/narrow", tls=tls)
+    thread_in_parts(client, gate)
+    tell(client, "send text x:3000")
+    assert records.result("send text x:3000") == "3000"
+    tell(client, "echo too much waits")
+    client.reset()
+    # Its thread is not joined before the gate is there.
+    records.wait_for("close 1006 0 .*")
+    assert not records.find("does send_fragment text 1 b = .*")
+    gate.touch()
+    assert records.result("send_fragment text 1 b") == CLOSED
+    records.wait_for_ends()
+
+
+def test_ws_830_26_a_reset_releases_a_callback_that_waits_in_send(httpd, records, tls):
+    """At once, and not when WebSocketSendTimeout has somebody look."""
+    client = httpd.open("/narrow", tls=tls, receive_buffer=4096)
+    tell(client, "send binary x:16000000; send text waits")
+    assert records.result("send binary x:16000000") == "16000000"
+    client.reset()
+    assert records.result("send text waits") == "0"
+    assert records.wait_for_end()[-2:] == ["close 1006 0 ", "disconnect"]
+
+
+def test_ws_830_27_a_callback_does_not_wait_for_the_end_of_anothers_message(httpd, records, gate, tls):
+    """It waits for room until the peer has read, and is then refused as one that has not waited."""
+    httpd.error_log.expect(MISUSE)
+    begin, send = (gate.with_name(f"{gate.name}-{name}") for name in ("begin", "send"))
+    with httpd.open("/narrow", tls=tls, receive_buffer=4096) as client:
+        tell(client, f"thread await {begin}; send_fragment text 0 a; send text x:3000; "
+                     f"send_fragment text 0 x:16000000; await {gate}; send_fragment text 1 b")
+        tell(client, f"echo runs; await {send}; send text waits")
+        assert records.result("echo runs") == "runs"
+        begin.touch()
+        assert records.result("send_fragment text 0 x:16000000") == ACCEPTED
+        send.touch()
+        records.result(f"await {send}")
+        assert frames(client, 2)[1] == (CONTINUATION, False, b"x" * 16_000_000)
+        assert records.result("send text waits") == "0"
+        gate.touch()
+        assert frames(client, 2) == [(CONTINUATION, True, b"b"), (TEXT, True, b"x" * 3000)]
+        client.close_properly()
     records.wait_for_ends()

@@ -8,23 +8,43 @@ use std::time::Duration;
 
 use crate::thread::block_signals;
 
-/// Blocks until the socket is ready for what is asked, the waker is used, a signal is handled or the time is over (`None`:
-/// for ever). Says whether the waker was used. With `signals`, those that it lets through are handled in here whatever
+/// What a [`wait`] looks for at a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Interest {
+    /// There is input, or its end.
+    pub read: bool,
+    /// There is room for output.
+    pub write: bool,
+    /// The connection is broken, in both directions. Where `read` or `write` is looked for, that ends the wait anyway; alone
+    /// it would do so over and over, once it is so.
+    pub end: bool,
+}
+
+/// How a [`wait`] ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waited {
+    /// The waker was used.
+    pub is_woken: bool,
+    /// The connection is broken, in both directions.
+    pub is_broken: bool,
+}
+
+/// Blocks until the socket is ready for what is looked for, the waker is used, a signal is handled or the time is over (`None`:
+/// for ever). With `signals`, those that it lets through are handled in here whatever
 /// [`HeldSignals`] holds.
 pub fn wait(
     signals: Option<&SignalMask>,
     socket: RawFd,
     waker: RawFd,
-    read: bool,
-    write: bool,
+    interest: Interest,
     timeout: Option<Duration>,
-) -> io::Result<bool> {
+) -> io::Result<Waited> {
+    let Interest { read, write, end } = interest;
     let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
     let mut descriptors = [
         libc::pollfd {
-            // Errors and the peer's end are reported unasked: of a socket that nothing is to be done with, over and
-            // over. A negative descriptor is left out.
-            fd: if events == 0 { -1 } else { socket },
+            // POLLERR and POLLHUP are reported unasked. A negative descriptor is left out.
+            fd: if read || write || end { socket } else { -1 },
             events,
             revents: 0,
         },
@@ -45,11 +65,19 @@ pub fn wait(
     if count < 0 {
         let error = io::Error::last_os_error();
         if error.kind() == io::ErrorKind::Interrupted {
-            return Ok(false);
+            return Ok(Waited {
+                is_woken: false,
+                is_broken: false,
+            });
         }
         return Err(error);
     }
-    Ok(descriptors[1].revents != 0)
+    let [socket, waker] = descriptors.map(|descriptor| descriptor.revents);
+    Ok(Waited {
+        is_woken: waker != 0,
+        // Of a TCP connection POLLHUP says that both directions are over; the end of one is POLLRDHUP.
+        is_broken: socket & (libc::POLLERR | libc::POLLHUP) != 0,
+    })
 }
 
 /// Which signals a thread handles.

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reactor::{Readiness, Registration, Scratch, Source};
+use reactor::{Readiness, Registration, RoomWait, Scratch, Source};
 use session::edges::{Driven, Edges};
 use session::sync::lock;
 use session::{Ending, Wait, buffers};
@@ -21,7 +21,10 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Drives one connection.
 pub struct Driver {
     connection: Arc<Connection>,
+    /// The transport's, which is there while there are callbacks.
+    socket: RawFd,
     edges: Edges,
+    room: RoomWait,
     registration: OnceLock<Registration>,
     /// When the registration's timer expires, which is then not later than the deadline.
     timer: Mutex<Option<Instant>>,
@@ -34,7 +37,9 @@ impl Driver {
     pub fn start(host: &Arc<Host>, connection: &Arc<Connection>, transport: Transport) {
         let driver = Arc::new(Driver {
             connection: Arc::clone(connection),
+            socket: transport.as_raw_fd(),
             edges: Edges::default(),
+            room: RoomWait::default(),
             registration: OnceLock::new(),
             timer: Mutex::new(None),
             lingering: Mutex::new(None),
@@ -47,7 +52,7 @@ impl Driver {
             return;
         };
         let registration = driver.registration.get_or_init(|| registration);
-        let socket = Socket(transport.as_raw_fd());
+        let socket = Socket(driver.socket);
         session.open(transport);
         if registration.arm(&socket).is_err() {
             registration.deregister();
@@ -57,10 +62,16 @@ impl Driver {
 
     /// Asks for a turn soon.
     pub fn wake(&self) {
+        self.room.wake();
         // Before there is a registration nobody comes; arming it brings the first turn.
         if self.registration.get().is_some() && self.edges.queue() {
             self.notify();
         }
+    }
+
+    /// A callback waits for room.
+    pub fn wait_to_write(&self, deadline: Option<Instant>) {
+        self.room.wait(&Socket(self.socket), deadline);
     }
 
     /// Sends the job that takes a turn behind those of others; `self.edges` asks for one at a time.
@@ -169,6 +180,10 @@ impl AsRawFd for Socket {
 
 impl Source for Driver {
     fn ready(self: Arc<Self>, readiness: Readiness, scratch: &mut Scratch) {
+        if readiness.intersects(Readiness::ERROR) {
+            // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
+            self.connection.session().peer_is_gone();
+        }
         if readiness.is_writable() {
             // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
             self.connection.session().resume();

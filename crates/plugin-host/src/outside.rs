@@ -1,5 +1,6 @@
 //! What a session is given of the outside: its plugin, its driver, this machine.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -103,15 +104,17 @@ impl Application for Outside {
         });
     }
 
-    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) {
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) -> Option<Range<Instant>> {
         if !self.generation.plugin().has_on_pong() {
-            return;
+            return None;
         }
         let round_trip = heartbeat.or_else(|| self.pings.answered(payload));
+        let begin = Instant::now();
         self.call("on_pong", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }
         });
+        Some(begin..Instant::now())
     }
 
     fn on_close(&self, code: u16, reason: &str, is_clean: bool) {
@@ -142,8 +145,10 @@ impl Waiter for Outside {
         }
     }
 
-    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
-        false
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        if let Some(driver) = self.driver() {
+            driver.wait_to_write(deadline);
+        }
     }
 }
 

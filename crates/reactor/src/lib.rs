@@ -97,11 +97,11 @@
 //!
 //! | what | files |
 //! |---|---|
-//! | a user holds | `reactor` (starts and ends the threads), `handle`, `registration` |
+//! | a user holds | `reactor` (starts and ends the threads), `handle`, `registration`, `room` (a callback's own wait) |
 //! | the threads do | `supervise` (the supervisor's), `work` (a worker's) |
 //! | all of them share | `core` |
 //! | its parts | `supervisor` (how it is called), `demand` (how many workers are worth it), `waiting` (who waits for events), `pool` (how many workers there are, and which are active), `worker`, `poller` (epoll), `batch`, `timer`, `job`, `registry` (from tokens to sources) |
-//! | words and tools | `config`, `stopped`, `source`, `readiness`, `sync`, `sys` (all that is unsafe) |
+//! | words and tools | `config`, `stopped`, `source`, `readiness`, `scratch`, `sync`, `sys` (all that is unsafe) |
 //!
 //! Where no lock decides what comes first between two threads, `waiting` has the table, and `schedules/` a model that is run
 //! in every schedule: `scripts/schedules`.
@@ -115,6 +115,7 @@ pub use crate::handle::{Handle, Stats};
 pub use crate::reactor::Reactor;
 pub use crate::readiness::Readiness;
 pub use crate::registration::Registration;
+pub use crate::room::RoomWait;
 pub use crate::scratch::Scratch;
 pub use crate::source::Source;
 pub use crate::stopped::Stopped;
@@ -133,6 +134,7 @@ mod reactor;
 mod readiness;
 mod registration;
 mod registry;
+mod room;
 #[cfg(all(test, loom))]
 mod schedules;
 mod scratch;

@@ -22,7 +22,8 @@ impl Readiness {
     /// The peer will send nothing more, or the descriptor is closed in both directions. Input that
     /// came before may still be unread; `READABLE` is reported along with it.
     pub const HANGUP: Self = Self(1 << 2);
-    /// The descriptor has an error pending; the next operation on it reports it.
+    /// The descriptor has an error pending; the next operation on it reports it. A TCP connection is broken then, in both
+    /// directions (a reset, a timeout of the system's), which the end of the peer's own direction alone is not.
     pub const ERROR: Self = Self(1 << 3);
     /// [`Registration::notify`](crate::Registration::notify) was called. Never comes from the kernel.
     pub const NOTIFIED: Self = Self(1 << 4);

@@ -91,6 +91,33 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Blocks until `descriptor` takes output, is hung up or in error, until `waker` can be read, a signal is handled, or the
+/// time is over (`None`: for ever).
+pub(crate) fn poll_for_room(
+    descriptor: RawFd,
+    waker: Option<RawFd>,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    let watched = |fd, events| libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
+    // A negative descriptor is left out.
+    let mut watched = [
+        watched(descriptor, libc::POLLOUT),
+        watched(waker.unwrap_or(-1), libc::POLLIN),
+    ];
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the pointers describe what outlives the call; a descriptor that is none is an answer, not undefined.
+    cvt(unsafe { libc::ppoll(watched.as_mut_ptr(), 2, timeout, ptr::null()) })?;
+    Ok(())
+}
+
 /// The clock that timers live by.
 #[derive(Clone, Copy)]
 pub(crate) enum ClockKind {

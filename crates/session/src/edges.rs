@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|
 //! | idle | nobody takes turns | **running** | **queued** | does not come |
 //! | running | a thread takes turns | *again* is added | *queued* is added | *queued* goes, *again* is added |
-//! | queued | a job is under way that will take turns | none of its business | has been told | **running** |
+//! | queued | a job is under way that will take turns | nothing: the job is going to see what it brought | nothing: there is one job for all | **running** |
 //!
 //! *Queued* goes together with *running*: the job then finds turns taken, and leaves word. *Hung up* goes with every
 //! state, and stays: the poller says it once, and a turn may not be able to read yet.

@@ -3,6 +3,7 @@
 //! The calls of [`Application`] are made with no lock of the session's held, and may call the session. The others may be
 //! made while a thread has the transport, and must not call the session from within.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use websocket_proto::MessageKind;
@@ -93,8 +94,9 @@ pub trait Application {
     /// The time of `set_timer` has come.
     fn on_timer(&self);
 
-    /// A Pong has come. `heartbeat`: how long the session's own ping was under way that it answers, if it does.
-    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>);
+    /// A Pong has come. `heartbeat`: how long the session's own ping was under way that it answers, if it does. Says from
+    /// when to when the call was; of one who wants none nothing, because a turn may have many.
+    fn on_pong(&self, payload: &[u8], heartbeat: Option<Duration>) -> Option<Range<Instant>>;
 
     /// The WebSocket has ended like this; the code and the reason are the peer's, or what stands for them (RFC 6455
     /// §7.1.5). Only after an `on_open`.
@@ -117,9 +119,10 @@ pub trait Waiter {
     /// The transport takes no more output: a turn is due when it does, when it breaks or at `deadline`.
     fn stalled(&self, deadline: Option<Instant>);
 
-    /// Called by a thread that has to wait for room in the outbox. When nobody else would wait for the transport
-    /// meanwhile, it does so here until there may be room or `deadline` has come, and says `true`.
-    fn wait_to_write(&self, deadline: Option<Instant>) -> bool;
+    /// Called by the thread of a callback, which has to wait for room in the outbox: returns when the transport may take
+    /// more, when it breaks, after a [`Waiter::wake`] and at `deadline`. It must not count on another thread for that: all
+    /// that wait for transports may be here.
+    fn wait_to_write(&self, deadline: Option<Instant>);
 }
 
 /// Who counts what happens.

@@ -21,7 +21,7 @@
 //! | has taken all | a thread is expected | **free**; the expected thread takes it, and writes what is there when *it* is done |
 //! | has taken all | there is output | it is written; still **held** |
 //! | has taken all | there is none | **free** |
-//! | is broken, or its peer is given up | | **stalled** |
+//! | is broken, or its peer is given up | | **stalled**; when it has just broken, the [peer is gone](#a-peer-that-is-gone) |
 //! | holds a part | room has come | it is written to again; still **held** |
 //! | holds a part | it was written to, and has not been asked again since | it is asked again: a filter may have passed on what it held; still **held** |
 //! | holds a part | | **stalled**; whoever waits for the transport is told until when |
@@ -43,9 +43,17 @@
 //!
 //! # Room
 //!
-//! What is queued sinks where the transport's answer is accounted for, under the lock. Whoever waits for room, waits
-//! under the lock, and is woken there: a thread in [`Handover::wait_for_room`], an application that was refused
-//! ([`Progress::has_wanted_room`]), the turn whose input waits ([`Progress::resumes_input`]).
+//! What is queued sinks where the transport's answer is accounted for, under the lock. Who waits for room has said so
+//! under the lock, and is told there:
+//!
+//! | who waits | where | told by |
+//! |---|---|---|
+//! | a thread in `send` | [`Handover::wait_for_room`] | the condition |
+//! | a callback in `send` | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport itself: all other threads that would look at it may be in callbacks that wait, too; when one of them has made room, [`Progress::is_turn_due`] |
+//! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Accepted::has_wanted_room`] |
+//! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Accepted::resumes_input`] |
+//!
+//! A callback waits for what the transport takes, and for nothing else: the end of a message in parts may be its own to send.
 //!
 //! Messages that wait for the end of one in parts are held up in the outbox. They have no wire to wait for, but take room all
 //! the same: for those that would wait behind them, and for input, unless a callback may be what ends the message in parts.
@@ -55,6 +63,12 @@
 //! |---|---|---|
 //! | flowing | **stopped for room** | nothing |
 //! | stopped for room | the same | **flowing**, and a turn is asked for |
+//!
+//! # A peer that is gone
+//!
+//! What waits for the peer waits in vain once the transport is broken: a write has found out, or the poller says so
+//! ([`Handover::peer_is_gone`]). Then nothing but the Close frame is put in, threads in `send` go on, and are refused, what was held up
+//! is dropped, and so input flows, from which a turn learns the end.
 
 mod hint;
 mod holding;
@@ -65,6 +79,7 @@ use websocket_proto::{CloseFrame, ControlPayload};
 
 use hint::Hint;
 pub use holding::Holding;
+use holding::Whereabouts;
 
 use crate::environment::Transport;
 use crate::limits::CORK_LIMIT;
@@ -92,34 +107,11 @@ struct State<T: Transport> {
     expected: u32,
     /// How many threads wait for room in the outbox.
     waiting: u32,
+    /// A callback waits for room, by the transport.
+    callback_waits: bool,
     input: Input,
     /// How many messages have been put in.
     messages: u64,
-}
-
-/// Where the wire is.
-enum Whereabouts<T: Transport> {
-    /// Not open yet, or given back.
-    Absent,
-    /// At rest.
-    Free(Box<Wire<T>>),
-    /// Output waits for the transport, or the transport is broken.
-    Stalled(Box<Wire<T>>),
-    /// A thread has it.
-    Held {
-        /// The poller has said meanwhile that there is room.
-        has_room_come: bool,
-    },
-}
-
-impl<T: Transport> Whereabouts<T> {
-    /// Whether nothing may be read before output has left.
-    fn is_clogged(&self) -> bool {
-        match self {
-            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => wire.is_clogged(),
-            Whereabouts::Absent | Whereabouts::Held { .. } => false,
-        }
-    }
 }
 
 /// Whether a turn may read.
@@ -150,8 +142,9 @@ pub struct Progress {
     pub queued: usize,
     /// An application was refused for want of room, and there is some now.
     pub has_wanted_room: bool,
-    /// A turn's input waits for room, and there is some now.
-    pub resumes_input: bool,
+    /// A turn is due: its input waits for room, or a callback of its does, and there is some now; or the transport has just
+    /// broken.
+    pub is_turn_due: bool,
     /// The transport takes no more from now on, and its peer has until then to take some. A stall is told once, though the
     /// peer's time begins anew with each byte it takes: who finds the time over, asks again.
     pub stalled: Option<Option<Instant>>,
@@ -187,6 +180,7 @@ impl<T: Transport> Handover<T> {
                 whereabouts: Whereabouts::Absent,
                 expected: 0,
                 waiting: 0,
+                callback_waits: false,
                 input: Input::Flowing,
                 messages: 0,
             }),
@@ -332,21 +326,55 @@ impl<T: Transport> Handover<T> {
         Some(holding)
     }
 
-    /// Nothing is put in any more, what waits is dropped, and waiting threads go on.
-    pub fn end(&self) {
+    /// Nothing is put in any more, what waits is dropped, and waiting threads go on. Says whether something was put in until
+    /// now.
+    pub fn end(&self) -> bool {
         let mut state = self.state();
+        let was_open = !state.outbox.has_ended();
         state.outbox.end();
         self.note(&state);
         self.tell_waiting(&state);
+        was_open
+    }
+
+    /// The peer is gone, so that what waits for it waits in vain: nothing but the Close frame is put in any more, and waiting
+    /// threads go on.
+    pub fn peer_is_gone(&self) {
+        let mut state = self.state();
+        self.forget_peer(&mut state);
+        self.note(&state);
+    }
+
+    /// Says whether that is new.
+    fn forget_peer(&self, state: &mut State<T>) -> bool {
+        let is_new = state.outbox.peer_is_gone();
+        if is_new {
+            self.tell_waiting(state);
+        }
+        is_new
     }
 
     // Threads that wait.
 
-    /// Blocks until there is room for `outgoing`, or there will never be any.
-    pub fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
+    /// Whether a callback has to wait for the transport to take more before `outgoing` finds room, and until when its peer has
+    /// time. Where others write, it has not: then the caller tries again.
+    pub fn must_wait_for_transport(&self, outgoing: Outgoing<'_>) -> Option<Option<Instant>> {
+        let mut state = self.wire_in_place();
+        let deadline = match &state.whereabouts {
+            Whereabouts::Stalled(wire) if state.outbox.must_wait(outgoing, SentBy::Callback) => {
+                wire.send_deadline()
+            }
+            _ => return None,
+        };
+        state.callback_waits = true;
+        Some(deadline)
+    }
+
+    /// Blocks a thread of the application's until there is room for `outgoing`, or there will never be any.
+    pub fn wait_for_room(&self, outgoing: Outgoing<'_>) {
         let mut state = self.state();
         state.waiting += 1;
-        while state.outbox.must_wait(outgoing, sent_by) {
+        while state.outbox.must_wait(outgoing, SentBy::Thread) {
             state = wait(&self.room, state);
         }
         state.waiting -= 1;
@@ -367,84 +395,6 @@ impl<T: Transport> Handover<T> {
         }
         state.input = Input::StoppedForRoom;
         true
-    }
-
-    // The wire is taken.
-
-    /// The wire, before threads that would only write to it; none while the session is not open.
-    #[inline(always)]
-    pub fn hold(&self) -> Option<Holding<'_, T>> {
-        let mut state = self.wire_in_place();
-        let holding = self.take(&mut state);
-        self.hint.wire_is_taken();
-        holding
-    }
-
-    /// The wire, unless another thread has it.
-    pub fn try_hold(&self) -> Option<Holding<'_, T>> {
-        self.take(&mut self.state())
-    }
-
-    /// There may be room again: the wire, when there is something to go on with.
-    pub fn resume(&self) -> Option<Holding<'_, T>> {
-        let mut state = self.state();
-        match &mut state.whereabouts {
-            Whereabouts::Stalled(_) => self.take(&mut state),
-            Whereabouts::Free(_) => {
-                let holding = self.take_for_output(&mut state);
-                self.note(&state);
-                holding
-            }
-            Whereabouts::Held { has_room_come } => {
-                *has_room_come = true;
-                None
-            }
-            Whereabouts::Absent => None,
-        }
-    }
-
-    /// The lock, once no thread has the wire.
-    #[inline(always)]
-    fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
-        let state = self.state();
-        match &state.whereabouts {
-            Whereabouts::Held { .. } => self.wait_for_wire(state),
-            _ => state,
-        }
-    }
-
-    #[cold]
-    fn wait_for_wire<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State<T>>,
-    ) -> MutexGuard<'a, State<T>> {
-        state.expected += 1;
-        while let Whereabouts::Held { .. } = state.whereabouts {
-            state = wait(&self.wire_is_back, state);
-        }
-        state.expected -= 1;
-        state
-    }
-
-    #[inline(always)]
-    fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
-        let is_stalled = match &state.whereabouts {
-            Whereabouts::Absent | Whereabouts::Held { .. } => return None,
-            Whereabouts::Free(_) => false,
-            Whereabouts::Stalled(_) => true,
-        };
-        let held = Whereabouts::Held {
-            has_room_come: false,
-        };
-        match std::mem::replace(&mut state.whereabouts, held) {
-            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(Holding {
-                handover: self,
-                wire: Some(wire),
-                has_asked_again: is_stalled,
-                is_stall_told: is_stalled,
-            }),
-            Whereabouts::Absent | Whereabouts::Held { .. } => None,
-        }
     }
 
     // What it looks like.

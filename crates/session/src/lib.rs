@@ -22,7 +22,9 @@
 //! | [`ending`] | why it ended |
 //! | [`limits`] | bounds that depend on each other |
 //! | [`buffers`] | memory that sessions share |
+//! | [`config`] | its limits and times |
 //! | [`environment`] | what it needs of the outside |
+//! | [`sync`], `shelter` | locks and atomics, which models and the simulation replace; panics that end a session and nothing else |
 //!
 //! # Threads and locks
 //!
@@ -32,7 +34,7 @@
 //! the application runs, which calls back in.
 //!
 //! What is an atomic beside the two is a word that stands alone: a hint, a counter, a wish that is followed by
-//! [`Waiter::wake`], or the turn's own.
+//! [`Waiter::wake`], or the turn's own. [`edges`] have one word for all their states.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -29,13 +29,22 @@ pub struct Outbox {
     parts_by: SentBy,
     /// The answer to the latest ping, while there is no room for it.
     pong: Option<ControlPayload>,
-    has_ended: bool,
+    intake: Intake,
     /// An application was told that there is no room, and wants to know when there is.
     wants_room: bool,
     /// The same for a message that has to wait for the end of one in parts, behind others that do.
     wants_room_to_wait: bool,
     limit: usize,
     buffers: Arc<Buffers>,
+}
+
+/// What is still put in.
+#[derive(PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// The peer is gone: what is put in never reaches it. The Close frame is, because it says of the session how it ends.
+    CloseOnly,
+    Shut,
 }
 
 /// What room there is, once some output has left.
@@ -108,7 +117,7 @@ impl Outbox {
             held_up_bytes: 0,
             parts_by: SentBy::Thread,
             pong: None,
-            has_ended: false,
+            intake: Intake::Open,
             wants_room: false,
             wants_room_to_wait: false,
             limit,
@@ -226,7 +235,7 @@ impl Outbox {
 
     /// Puts in the Close frame, whatever the limit; nothing goes in afterwards.
     pub fn push_close(&mut self, frame: Option<&CloseFrame>) -> Result<(), Refused> {
-        if self.has_ended {
+        if self.intake == Intake::Shut {
             return Err(Refused::Ended);
         }
         self.append(ControlPayload::MAX_LEN, |sender, frames| {
@@ -236,9 +245,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether nothing is taken any more: the connection has ended, or the Close frame has been put in.
+    /// Whether nothing is taken any more: the connection has ended, its peer is gone, or the Close frame has been put in.
     pub fn has_ended(&self) -> bool {
-        self.has_ended || self.is_close_sent()
+        self.intake != Intake::Open || self.is_close_sent()
     }
 
     /// Whether the Close frame has been put in.
@@ -341,10 +350,13 @@ impl Outbox {
         self.queued() < self.limit(sent_by)
     }
 
-    /// Whether `outgoing` has to wait for room that may come.
+    /// Whether `outgoing` has to wait for room that may come: as [`Outbox::push`] refuses it. So a callback waits for nothing
+    /// but what the transport takes, and never for the end of a message in parts, which may be its own to end.
     pub fn must_wait(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> bool {
-        let waits = match outgoing {
-            Outgoing::Message(..) if self.sender.is_message_unfinished() => self.cost(),
+        let waits = match (outgoing, sent_by) {
+            (Outgoing::Message(..), SentBy::Thread) if self.sender.is_message_unfinished() => {
+                self.cost()
+            }
             _ => self.queued(),
         };
         !self.has_ended() && waits >= self.limit(sent_by)
@@ -377,9 +389,20 @@ impl Outbox {
         }
     }
 
+    /// The peer is gone, whatever becomes of the frames that wait: nothing is put in any more but the Close frame, and what
+    /// would wait behind it is dropped. Says whether that was not known.
+    pub fn peer_is_gone(&mut self) -> bool {
+        if self.intake != Intake::Open {
+            return false;
+        }
+        self.intake = Intake::CloseOnly;
+        self.drop_behind_close();
+        true
+    }
+
     /// The connection has ended: what waits is dropped, but for what has been taken out.
     pub fn end(&mut self) {
-        self.has_ended = true;
+        self.intake = Intake::Shut;
         self.full = VecDeque::new();
         self.last = Vec::new();
         self.framed = 0;

@@ -92,7 +92,9 @@ impl<E: Environment> Session<E> {
         let deadlines = [watched_until, sight.send_deadline, paused_until];
         reader.is_watch_told = true;
         Wait::For {
-            input: reader.ending.is_none() && may_read,
+            // A turn that has stopped for want of room is told when there is some. One that has read all there was is not: it is the
+            // next input that has a turn look again.
+            input: reader.ending.is_none() && !reader.stop.waits_to_read(),
             output: !sight.is_idle,
             deadline: earliest(&deadlines),
             is_new: true,

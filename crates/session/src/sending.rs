@@ -123,12 +123,15 @@ impl<E: Environment> Session<E> {
     fn wait_for_room(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
         // A callback would wait for what it has gathered itself.
         self.transmit();
-        let deadline = self.look_at_wire(|wire| wire.send_deadline()).flatten();
-        if !self.environment.wait_to_write(deadline) {
-            self.handover.wait_for_room(outgoing, sent_by);
-            return;
+        match sent_by {
+            SentBy::Thread => self.handover.wait_for_room(outgoing),
+            SentBy::Callback => {
+                if let Some(deadline) = self.handover.must_wait_for_transport(outgoing) {
+                    self.environment.wait_to_write(deadline);
+                    self.expire();
+                }
+            }
         }
-        self.expire();
     }
 
     /// Gives a peer up that has taken no output in time, and releases the threads in `send`; from any thread,
@@ -151,23 +154,16 @@ impl<E: Environment> Session<E> {
 
     /// Looks at the transport, once the session is open and until it has been given back.
     pub fn with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
-        self.look_at_wire(|wire| look(wire.transport()))
+        let mut holding = self.handover.hold()?;
+        let seen = look(holding.transport());
+        self.give_back(holding);
+        Some(seen)
     }
 
     /// [`Session::with_transport`] that does not wait: `None` while another thread has the transport, too.
     pub fn try_with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
         let mut holding = self.handover.try_hold()?;
-        let seen = holding.look(|wire| look(wire.transport()));
-        self.give_back(holding);
-        Some(seen)
-    }
-
-    fn look_at_wire<T>(
-        &self,
-        look: impl FnOnce(&mut crate::wire::Wire<E::Transport>) -> T,
-    ) -> Option<T> {
-        let mut holding = self.handover.hold()?;
-        let seen = holding.look(look);
+        let seen = look(holding.transport());
         self.give_back(holding);
         Some(seen)
     }
@@ -221,8 +217,8 @@ impl<E: Environment> Session<E> {
         if progress.has_wanted_room {
             self.room_has_come();
         }
-        if progress.resumes_input {
-            // The socket may have been written to by a thread that knows nothing of the input.
+        if progress.is_turn_due {
+            // A thread that knows nothing of the input may have written to the socket, or have found it broken.
             self.wake();
         }
         if let Some(deadline) = progress.stalled {

@@ -217,10 +217,20 @@ impl<E: Environment> Session<E> {
 
     /// Takes nothing to be sent any more, and releases every thread that is blocked in `send`.
     pub fn stop_sending(&self) {
-        self.handover.end();
+        if self.handover.end() {
+            self.wake();
+        }
     }
 
-    /// Whether nothing is taken to be sent any more: the session has ended, or the Close frame has been put in.
+    /// The poller says that the connection is broken: nothing goes any more, and nothing comes but what has arrived. (A peer
+    /// that has ended only its own direction may still read.) Releases what waits for the peer, and would keep a turn from
+    /// finding out: threads that are blocked in `send`, input that waits for room. A turn is to follow.
+    pub fn peer_is_gone(&self) {
+        self.handover.peer_is_gone();
+    }
+
+    /// Whether nothing is taken to be sent any more: the session has ended, its peer is gone, or the Close frame has been put
+    /// in.
     pub fn has_ended(&self) -> bool {
         self.handover.has_ended()
     }

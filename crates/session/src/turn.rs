@@ -1,11 +1,14 @@
 //! A turn: what one thread at a time does with a session, from input to what has to be waited for.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError};
 
 use crate::ending::{Account, ClosedBy, Ending};
-use crate::environment::{EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Wait};
+use crate::environment::{
+    EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Transport, Wait,
+};
 use crate::handover::Holding;
 use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
 use crate::reader::{Reader, Stop};
@@ -28,6 +31,12 @@ impl Slice {
     /// A message has been handled from `begin` to `end`.
     fn spend(&mut self, begin: Instant, end: Instant) {
         self.is_over |= self.since(begin, end) >= SLICE;
+    }
+
+    /// The application has been called for what is no message, and has just returned.
+    fn called(&mut self, call: Range<Instant>) {
+        self.now = Some(call.end);
+        self.spend(call.start, call.end);
     }
 
     /// An event has been handled that takes little time: there may have been many of them.
@@ -224,8 +233,8 @@ impl<E: Environment> Session<E> {
                 Err(status) => reader.ends(Ending::Broken(status)),
             }
             slice.go_on(&self.environment);
-            if slice.is_over && reader.ending.is_none() {
-                return Some(Stop::Again(Vec::new()));
+            if let Some(stop) = self.gives_way(reader, slice) {
+                return Some(stop);
             }
         }
         None
@@ -240,7 +249,17 @@ impl<E: Environment> Session<E> {
         }
         // As much a sign of life as when it was read: behind it may lie the answer to a ping.
         reader.watch.input();
-        self.receive(reader, &mut held_back, slice)
+        let stop = self.receive(reader, &mut held_back, slice);
+        if stop.is_none() {
+            slice.go_on(&self.environment);
+            return self.gives_way(reader, slice);
+        }
+        stop
+    }
+
+    /// Between two reads: whether others are to have their turns.
+    fn gives_way(&self, reader: &Reader<E>, slice: &Slice) -> Option<Stop> {
+        (slice.is_over && reader.ending.is_none()).then(|| Stop::Again(Vec::new()))
     }
 
     /// Calls the application for what it has asked for, as far as it is due.
@@ -288,7 +307,7 @@ impl<E: Environment> Session<E> {
                 None => return Ok(Read::Eof),
             }
         }
-        let read = holding.read(buffer);
+        let read = holding.transport().read(buffer);
         self.give_back(holding);
         if let Ok(Read::Data(count) | Read::LastData(count)) = read {
             reader.bytes_received += count as u64;
@@ -361,8 +380,10 @@ impl<E: Environment> Session<E> {
             }
             Some(event) => {
                 self.cork(reader, is_last);
-                self.handle(reader, event);
-                slice.count(&self.environment);
+                match self.handle(reader, event) {
+                    Some(call) => slice.called(call),
+                    None => slice.count(&self.environment),
+                }
             }
             None => slice.count(&self.environment),
         }
@@ -409,6 +430,8 @@ impl<E: Environment> Session<E> {
         }
         slice.now = Some(end);
         if is_last {
+            // The next read asks whether the turn's time is over, which has begun here.
+            slice.begin.get_or_insert(begin);
             return;
         }
         slice.spend(begin, end);
@@ -418,8 +441,8 @@ impl<E: Environment> Session<E> {
         }
     }
 
-    /// Handles what is no message.
-    fn handle(&self, reader: &mut Reader<E>, event: Event<'_>) {
+    /// Handles what is no message. Says when the application has been called for it, if it has.
+    fn handle(&self, reader: &mut Reader<E>, event: Event<'_>) -> Option<Range<Instant>> {
         match event {
             Event::Message { .. } => {}
             Event::Pong(payload) => {
@@ -429,7 +452,7 @@ impl<E: Environment> Session<E> {
                     self.environment.ping_round_trip(time);
                 }
                 if !self.handover.is_close_sent() {
-                    self.environment.on_pong(&payload, heartbeat);
+                    return self.environment.on_pong(&payload, heartbeat);
                 }
             }
             Event::Ping(payload) => {
@@ -457,6 +480,7 @@ impl<E: Environment> Session<E> {
                 reader.ends(Ending::Failed(error));
             }
         }
+        None
     }
 
     /// The WebSocket has ended: releases threads in `send`, tells the application, gives account. A panic in one of

@@ -1,11 +1,11 @@
-//! Bytes in and out of a session, and the frames that are on their way out.
+//! The transport of a session, and the frames that are on their way out by it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::buffers::Buffers;
 use crate::ending::Account;
-use crate::environment::{Epilogue, Machine, Read, Transport};
+use crate::environment::{Epilogue, Machine, Transport};
 use crate::outbox::Outbox;
 
 /// How often to look within the send timeout whether the peer takes output: a peer that has stopped is given up at most
@@ -60,14 +60,9 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    /// The transport, to be looked at.
+    /// The transport, to be read from or looked at: what writes is [`Wire::resume`].
     pub fn transport(&mut self) -> &mut T {
         &mut self.transport
-    }
-
-    /// Reads what there is, at most `buffer.len()` bytes.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
-        self.transport.read(buffer)
     }
 
     /// Whether nothing may be read before output has left.

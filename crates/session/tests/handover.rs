@@ -197,7 +197,7 @@ fn input_stops_only_without_room_and_goes_on_once() {
     scene.has_room(10_000);
     scene.write(scene.handover.resume());
     let told = scene.told.borrow();
-    assert_eq!(told.iter().filter(|told| told.resumes_input).count(), 1);
+    assert_eq!(told.iter().filter(|told| told.is_turn_due).count(), 1);
     assert!(scene.handover.seems_to_have_room());
 }
 
@@ -218,7 +218,7 @@ fn a_thread_that_waits_goes_on_when_there_is_room() {
     scene.fill();
     let handover = &scene.handover;
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| handover.wait_for_room(text("x"), SentBy::Thread));
+        let waiting = scope.spawn(|| handover.wait_for_room(text("x")));
         scene.has_room(100);
         scene.write(scene.handover.resume());
         waiting.join().unwrap();
@@ -229,19 +229,55 @@ fn a_thread_that_waits_goes_on_when_there_is_room() {
 #[test]
 fn a_thread_that_waits_goes_on_when_it_is_over() {
     for end in [
-        |handover: &Handover<Pipe>| handover.end(),
+        |handover: &Handover<Pipe>| assert!(handover.end()),
         |handover: &Handover<Pipe>| drop(handover.push_close(None).unwrap()),
+        |handover: &Handover<Pipe>| handover.peer_is_gone(),
     ] {
         let scene = Scene::new(Some(0));
         scene.fill();
         let handover = &scene.handover;
         std::thread::scope(|scope| {
-            scope.spawn(|| handover.wait_for_room(text("x"), SentBy::Thread));
+            scope.spawn(|| handover.wait_for_room(text("x")));
             end(handover);
         });
         let pushed = handover.push(text("x"), SentBy::Thread, false);
         assert_eq!(pushed.map(drop), Err(Refused::Ended));
     }
+}
+
+#[test]
+fn a_write_that_finds_the_transport_broken_has_the_turn_find_the_end() {
+    let scene = Scene::new(Some(0));
+    scene.fill();
+    scene.pipe.0.lock().unwrap().failure = Some("reset");
+    let handover = &scene.handover;
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| handover.wait_for_room(text("x")));
+        scene.write(scene.handover.resume());
+        waiting.join().unwrap();
+    });
+    scene.write(scene.handover.resume());
+    let told = scene.told.borrow();
+    assert_eq!(told.iter().filter(|told| told.is_turn_due).count(), 1);
+}
+
+#[test]
+fn a_callback_waits_for_a_transport_that_is_full_and_for_no_other() {
+    let scene = Scene::new(Some(0));
+    let waits = || scene.handover.must_wait_for_transport(text("x")).is_some();
+    scene.fill();
+    assert!(!waits(), "it has room of its own");
+    let large = "x".repeat(2 * LIMIT);
+    let pushed = scene.handover.push(text(&large), SentBy::Callback, false);
+    scene.write(pushed.unwrap().holding);
+    assert!(waits());
+    scene.has_room(LIMIT);
+    assert!(waits(), "the poller tells");
+    scene.write(scene.handover.resume());
+    assert!(waits(), "too little has gone");
+    scene.has_room(LIMIT);
+    scene.write(scene.handover.resume());
+    assert!(!waits());
 }
 
 #[test]

@@ -205,7 +205,9 @@ fn empty_messages_behind_one_in_parts_have_a_limit_too() {
                 "{held_up} messages wait for {sent_by:?}"
             );
         }
-        assert!(outbox.must_wait(message(b""), sent_by));
+        let is_full = outbox.push(message(b""), sent_by) == Err(Refused::Full);
+        assert_eq!(is_full, sent_by == SentBy::Thread);
+        assert_eq!(outbox.must_wait(message(b""), sent_by), is_full);
     }
     assert!(outbox.load() >= 2 * LIMIT, "a turn reads no further");
     assert_eq!(outbox.buffered(), 2, "what they have in bytes is told");
@@ -276,6 +278,51 @@ fn a_message_that_is_none_is_refused_before_it_waits() {
         Err(Refused::Invalid(_))
     ));
     assert_eq!(outbox.buffered(), 3);
+}
+
+#[test]
+fn a_callback_waits_for_what_the_transport_takes_and_for_nothing_else() {
+    let mut outbox = outbox();
+    let part = fragment(&[0; 2 * LIMIT], false);
+    outbox
+        .push(message(&[0; LIMIT - 100]), SentBy::Thread)
+        .unwrap();
+    outbox.push(part, SentBy::Thread).unwrap();
+    assert_eq!(
+        outbox.push(message(b"x"), SentBy::Callback),
+        Err(Refused::Full)
+    );
+    assert!(outbox.must_wait(message(b"x"), SentBy::Callback));
+    take_all(&mut outbox);
+    outbox.transmitted(outbox.queued());
+    outbox
+        .push(message(&[0; 2 * LIMIT]), SentBy::Thread)
+        .unwrap();
+    assert!(
+        !outbox.must_wait(message(b"x"), SentBy::Callback),
+        "it may be what ends the message in parts"
+    );
+    assert!(outbox.must_wait(message(b"x"), SentBy::Thread));
+}
+
+#[test]
+fn a_peer_that_is_gone_gets_nothing_but_what_waits_and_the_close() {
+    let mut outbox = outbox();
+    outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
+    outbox.push(message(&[0; LIMIT]), SentBy::Thread).unwrap();
+    assert!(outbox.must_wait(message(b"x"), SentBy::Thread));
+    assert!(outbox.peer_is_gone());
+    assert!(!outbox.peer_is_gone(), "said once");
+    assert!(!outbox.must_wait(message(b"x"), SentBy::Thread));
+    assert_eq!(outbox.load(), 3, "input flows");
+    assert_eq!(
+        outbox.push(message(b"x"), SentBy::Thread),
+        Err(Refused::Ended)
+    );
+    assert_eq!(outbox.push_close(None), Ok(()));
+    assert!(outbox.has_output());
+    outbox.end();
+    assert!(!outbox.peer_is_gone() && outbox.has_ended());
 }
 
 #[test]

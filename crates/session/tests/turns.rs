@@ -503,6 +503,26 @@ fn a_time_is_told_once_until_the_waiter_has_forgotten_it() {
 }
 
 #[test]
+fn a_turn_gives_way_behind_a_callback_that_takes_long() {
+    for is_pong in [true, false] {
+        let mut scene = Scene::open(&config(), |session, call| {
+            if let Call::Pong(_) | Call::Message(_) = call {
+                session.environment().pass_time(Duration::from_millis(50));
+            }
+        });
+        scene.turns();
+        match is_pong {
+            true => scene.receives_pongs(10),
+            // Each is what one read finds.
+            false => (0..10).for_each(|_| scene.receives(&["late"])),
+        }
+        let before = scene.calls().len();
+        assert_eq!(scene.turn(), Wait::Again);
+        assert_eq!(scene.calls().len(), before + 1, "{:?}", scene.calls());
+    }
+}
+
+#[test]
 fn a_second_turn_at_once_is_taken_by_the_first() {
     let mut scene = Scene::open(&config(), |session, call| {
         if *call == Call::Open {

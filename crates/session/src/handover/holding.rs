@@ -1,20 +1,148 @@
-//! What the thread that has the wire does with it, until the wire is back in its place.
+//! The wire is taken out of its place, used, and put back: by one thread at a time, as the tables of
+//! [`handover`](super) say.
 
 use std::time::Instant;
 
-use super::{Handover, Input, Progress, State, Whereabouts};
-use crate::environment::{Machine, Read, Transport};
+use super::{Handover, Input, Progress, State, wait};
+use crate::environment::{Machine, Transport};
+use crate::sync::MutexGuard;
 use crate::wire::Wire;
+
+/// Where the wire is.
+pub(super) enum Whereabouts<T: Transport> {
+    /// Not open yet, or given back.
+    Absent,
+    /// At rest.
+    Free(Box<Wire<T>>),
+    /// Output waits for the transport, or the transport is broken.
+    Stalled(Box<Wire<T>>),
+    /// A thread has it.
+    Held {
+        /// The poller has said meanwhile that there is room.
+        has_room_come: bool,
+    },
+}
+
+impl<T: Transport> Whereabouts<T> {
+    /// Whether nothing may be read before output has left.
+    pub(super) fn is_clogged(&self) -> bool {
+        match self {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => wire.is_clogged(),
+            Whereabouts::Absent | Whereabouts::Held { .. } => false,
+        }
+    }
+}
+
+impl<T: Transport> Handover<T> {
+    /// The wire, before threads that would only write to it; none while the session is not open.
+    #[inline(always)]
+    pub fn hold(&self) -> Option<Holding<'_, T>> {
+        let mut state = self.wire_in_place();
+        let holding = self.take(&mut state);
+        self.hint.wire_is_taken();
+        holding
+    }
+
+    /// The wire, unless another thread has it.
+    pub fn try_hold(&self) -> Option<Holding<'_, T>> {
+        self.take(&mut self.state())
+    }
+
+    /// There may be room again: the wire, when there is something to go on with.
+    pub fn resume(&self) -> Option<Holding<'_, T>> {
+        let mut state = self.state();
+        match &mut state.whereabouts {
+            Whereabouts::Stalled(_) => self.take(&mut state),
+            Whereabouts::Free(_) => {
+                let holding = self.take_for_output(&mut state);
+                self.note(&state);
+                holding
+            }
+            Whereabouts::Held { has_room_come } => {
+                *has_room_come = true;
+                None
+            }
+            Whereabouts::Absent => None,
+        }
+    }
+
+    /// The lock, once no thread has the wire.
+    #[inline(always)]
+    pub(super) fn wire_in_place(&self) -> MutexGuard<'_, State<T>> {
+        let state = self.state();
+        match &state.whereabouts {
+            Whereabouts::Held { .. } => self.wait_for_wire(state),
+            _ => state,
+        }
+    }
+
+    #[cold]
+    fn wait_for_wire<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+    ) -> MutexGuard<'a, State<T>> {
+        state.expected += 1;
+        while let Whereabouts::Held { .. } = state.whereabouts {
+            state = wait(&self.wire_is_back, state);
+        }
+        state.expected -= 1;
+        state
+    }
+
+    #[inline(always)]
+    pub(super) fn take(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
+        let is_stalled = match &state.whereabouts {
+            Whereabouts::Absent | Whereabouts::Held { .. } => return None,
+            Whereabouts::Free(_) => false,
+            Whereabouts::Stalled(_) => true,
+        };
+        let held = Whereabouts::Held {
+            has_room_come: false,
+        };
+        match std::mem::replace(&mut state.whereabouts, held) {
+            Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(Holding {
+                handover: self,
+                wire: Some(wire),
+                has_asked_again: is_stalled,
+                is_stall_told: is_stalled,
+            }),
+            Whereabouts::Absent | Whereabouts::Held { .. } => None,
+        }
+    }
+}
+
+/// What has become of the wire.
+struct Placed {
+    /// It is still held, and is to be written to.
+    goes_on: bool,
+    /// It is stalled, until when its peer has time.
+    stalled: Option<Option<Instant>>,
+    /// The transport has just broken.
+    has_broken: bool,
+}
+
+impl Placed {
+    const AGAIN: Placed = Placed {
+        goes_on: true,
+        ..Placed::QUIETLY
+    };
+
+    const QUIETLY: Placed = Placed {
+        goes_on: false,
+        stalled: None,
+        has_broken: false,
+    };
+}
 
 /// The wire, while a thread has it. When it is dropped, as in a panic, the wire goes back to its place.
 pub struct Holding<'a, T: Transport> {
-    pub(super) handover: &'a Handover<T>,
+    handover: &'a Handover<T>,
     /// `None` once it is back in its place.
-    pub(super) wire: Option<Box<Wire<T>>>,
+    wire: Option<Box<Wire<T>>>,
     /// The transport has been asked again since it last took all it was given.
-    pub(super) has_asked_again: bool,
+    has_asked_again: bool,
     /// Whoever waits for the transport has been told of this stall.
-    pub(super) is_stall_told: bool,
+    is_stall_told: bool,
 }
 
 impl<T: Transport> Holding<'_, T> {
@@ -28,9 +156,9 @@ impl<T: Transport> Holding<'_, T> {
         self.is_stall_told
     }
 
-    /// Reads what there is, at most `buffer.len()` bytes.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, T::Failure> {
-        self.wire().read(buffer)
+    /// The transport, to be read from or looked at.
+    pub fn transport(&mut self) -> &mut T {
+        self.wire().transport()
     }
 
     /// The wire, to be looked at.
@@ -56,7 +184,7 @@ impl<T: Transport> Holding<'_, T> {
     /// Puts the wire back, after a look or a read; writes what others have left meanwhile.
     #[inline(always)]
     pub fn give_back(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
-        if self.put_back().0 {
+        if self.put_back() {
             self.write(machine, tell);
         }
     }
@@ -67,8 +195,10 @@ impl<T: Transport> Holding<'_, T> {
         let handover = self.handover;
         let mut state = handover.state();
         let room = state.outbox.transmitted(count);
+        let mut lets_callback_go = false;
         if room.is_below_a_limit {
             handover.tell_waiting(&state);
+            lets_callback_go = std::mem::take(&mut state.callback_waits);
         }
         let resumes_input = state.input == Input::StoppedForRoom
             && state.outbox.load() < handover.limit
@@ -76,43 +206,43 @@ impl<T: Transport> Holding<'_, T> {
         if resumes_input {
             state.input = Input::Flowing;
         }
-        let (goes_on, stalled) = self.place(&mut state);
+        let placed = self.place(&mut state);
         handover.note(&state);
         let progress = Progress {
             sent: count,
             queued: state.outbox.queued(),
             has_wanted_room: room.is_wanted,
-            resumes_input,
-            stalled,
+            is_turn_due: resumes_input || lets_callback_go || placed.has_broken,
+            stalled: placed.stalled,
         };
-        (goes_on, progress)
+        (placed.goes_on, progress)
     }
 
+    /// Says whether the wire is still held.
     #[inline(always)]
-    fn put_back(&mut self) -> (bool, Option<Option<Instant>>) {
+    fn put_back(&mut self) -> bool {
         let handover = self.handover;
         let mut state = handover.state();
         let placed = self.place(&mut state);
         handover.note(&state);
-        placed
+        placed.goes_on
     }
 
-    /// What becomes of the wire: whether it is still held, and when it is stalled, until when its peer has time.
     #[inline(always)]
-    fn place(&mut self, state: &mut State<T>) -> (bool, Option<Option<Instant>>) {
+    fn place(&mut self, state: &mut State<T>) -> Placed {
         let Some(mut wire) = self.wire.take() else {
-            return (false, None);
+            return Placed::QUIETLY;
         };
         if wire.is_idle() {
             if state.expected == 0 && state.outbox.has_output() && wire.load(&mut state.outbox) {
                 self.has_asked_again = false;
                 self.is_stall_told = false;
                 self.wire = Some(wire);
-                return (true, None);
+                return Placed::AGAIN;
             }
             state.whereabouts = Whereabouts::Free(wire);
             self.tell_expected(state);
-            (false, None)
+            Placed::QUIETLY
         } else {
             self.place_full(state, wire)
         }
@@ -120,11 +250,7 @@ impl<T: Transport> Holding<'_, T> {
 
     /// The same, of a wire whose transport holds a part, or is broken.
     #[cold]
-    fn place_full(
-        &mut self,
-        state: &mut State<T>,
-        wire: Box<Wire<T>>,
-    ) -> (bool, Option<Option<Instant>>) {
+    fn place_full(&mut self, state: &mut State<T>, wire: Box<Wire<T>>) -> Placed {
         let has_room_come = match &mut state.whereabouts {
             Whereabouts::Held { has_room_come } => std::mem::take(has_room_come),
             _ => false,
@@ -132,12 +258,17 @@ impl<T: Transport> Holding<'_, T> {
         let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
         if is_asked && !wire.is_lost() {
             self.wire = Some(wire);
-            return (true, None);
+            return Placed::AGAIN;
         }
         let stalled = (!self.is_stall_told).then(|| wire.send_deadline());
+        let has_broken = wire.failure().is_some() && self.handover.forget_peer(state);
         state.whereabouts = Whereabouts::Stalled(wire);
         self.tell_expected(state);
-        (false, stalled)
+        Placed {
+            goes_on: false,
+            stalled,
+            has_broken,
+        }
     }
 
     fn tell_expected(&self, state: &State<T>) {

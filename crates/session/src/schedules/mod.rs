@@ -33,6 +33,7 @@ static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
 struct Pipe {
     room: usize,
     taken: usize,
+    is_broken: bool,
 }
 
 type SharedPipe = Arc<Mutex<Pipe>>;
@@ -67,6 +68,9 @@ impl Transport for Socket {
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ()> {
         let mut pipe = lock(&self.0);
+        if pipe.is_broken {
+            return Err(());
+        }
         let count = pipe.room.min(bytes.len());
         pipe.room -= count;
         pipe.taken += count;
@@ -104,7 +108,11 @@ struct Model {
 
 impl Model {
     fn new(limit: usize, room: usize) -> Arc<Model> {
-        let pipe = Arc::new(Mutex::new(Pipe { room, taken: 0 }));
+        let pipe = Arc::new(Mutex::new(Pipe {
+            room,
+            taken: 0,
+            is_broken: false,
+        }));
         let budget = Arc::new(MessageBudget::new(0));
         let buffers = Arc::new(Buffers::new(budget));
         let outbox = Outbox::new(limit, SendingHalf::new(Role::Server), Arc::clone(&buffers));
@@ -127,6 +135,12 @@ impl Model {
         if !self.handover.is_at_rest() {
             self.write(self.handover.resume(), tell);
         }
+    }
+
+    /// The transport breaks, and the next write finds out.
+    fn breaks(&self, tell: impl Fn(Progress)) {
+        lock(&self.pipe).is_broken = true;
+        self.write(self.handover.resume(), tell);
     }
 
     fn taken(&self) -> usize {

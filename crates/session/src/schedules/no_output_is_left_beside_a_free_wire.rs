@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schedules::{explore, thread};
 
 use super::{FRAME, MESSAGE, Model, StoppedClock};
+use crate::environment::Transport;
 use crate::outbox::SentBy;
 
 fn send(model: &Model) {
@@ -38,7 +39,7 @@ fn a_thread_that_sends_and_a_turn_that_reads() {
             thread::spawn(move || send(&model))
         };
         let mut holding = model.handover.hold().unwrap();
-        let _ = holding.read(&mut []);
+        let _ = holding.transport().read(&mut []);
         holding.give_back(&StoppedClock, |_| {});
         other.join().unwrap();
         assert_eq!(model.taken(), FRAME);

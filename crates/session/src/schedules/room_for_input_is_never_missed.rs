@@ -24,7 +24,7 @@ fn while_another_thread_writes() {
             let (model, wakes) = (Arc::clone(&model), Arc::clone(&wakes));
             thread::spawn(move || {
                 model.room_comes(|progress| {
-                    if progress.resumes_input {
+                    if progress.is_turn_due {
                         wakes.fetch_add(1, Ordering::Relaxed);
                     }
                 });

@@ -1,5 +1,6 @@
 //! Room for a blocked `send`: it goes on when output leaves, or when there will never be any room.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use schedules::{explore, thread};
@@ -19,7 +20,7 @@ fn full() -> Arc<Model> {
 
 fn blocked(model: &Arc<Model>) -> thread::JoinHandle<()> {
     let model = Arc::clone(model);
-    thread::spawn(move || model.handover.wait_for_room(MESSAGE, SentBy::Thread))
+    thread::spawn(move || model.handover.wait_for_room(MESSAGE))
 }
 
 /// Fails when what leaves is accounted for without a word to those who wait.
@@ -52,6 +53,30 @@ fn when_it_is_closed() {
         let blocked = blocked(&model);
         drop(model.handover.push_close(None).unwrap());
         blocked.join().unwrap();
+    });
+}
+
+/// Fails when `peer_is_gone` tells nobody.
+#[test]
+fn when_the_peer_is_gone() {
+    explore(|| {
+        let model = full();
+        let blocked = blocked(&model);
+        model.handover.peer_is_gone();
+        blocked.join().unwrap();
+    });
+}
+
+/// Fails when a write that finds the transport broken tells nobody.
+#[test]
+fn when_the_transport_breaks() {
+    explore(|| {
+        let model = full();
+        let blocked = blocked(&model);
+        let is_turn_due = Cell::new(false);
+        model.breaks(|progress| is_turn_due.set(is_turn_due.get() | progress.is_turn_due));
+        blocked.join().unwrap();
+        assert!(is_turn_due.get(), "the turn is to find the end");
     });
 }
 

@@ -23,11 +23,10 @@ use std::time::{Duration, Instant};
 
 use shuttle::{FailurePersistence, Runner};
 
-use crate::chance::Chance;
 use crate::kept::KEPT;
 use crate::peer::Peer;
 use crate::poller::Poller;
-use crate::promises::{Call, Promises};
+use crate::promises::{Behind, Call, Promises};
 use crate::schedule::Seeds;
 use crate::server::{Server, SimulatedSession};
 use crate::settings::Settings;
@@ -55,14 +54,18 @@ struct Life {
 fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<World>>>) {
     let world = World::new(seed, origin, tells);
     *last_world.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&world));
-    let settings = Settings::draw(&mut Chance::new(!seed));
+    let settings = Settings::of(seed);
     let promises = Arc::new(Promises::default());
-    let poller = Poller::new(&world);
+    let poller = Poller::new(&world, settings.is_blocking);
     let session = Server::open(&world, &promises, &poller, &settings);
     let mut threads = Vec::new();
-    for _ in 0..settings.workers {
+    let (workers, work): (u64, fn(&SimulatedSession)) = match settings.is_blocking {
+        true => (1, Server::stay),
+        false => (settings.workers, Server::work),
+    };
+    for _ in 0..workers {
         let session = Arc::clone(&session);
-        threads.push(shuttle::thread::spawn(move || Server::work(&session)));
+        threads.push(shuttle::thread::spawn(move || work(&session)));
     }
     for origin in 1..=settings.threads {
         let session = Arc::clone(&session);
@@ -109,6 +112,7 @@ fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<W
 impl Life {
     /// Lets the time pass until something happens. Says whether anything is going to.
     fn goes_on(&mut self) -> bool {
+        self.promises.are_kept();
         let has_ended = self.session.environment().has_ended();
         if !has_ended {
             self.is_at_rest();
@@ -179,29 +183,33 @@ impl Life {
         }
     }
 
-    /// Nobody can take a step: then nobody may be waiting for something that is possible.
-    fn is_at_rest(&self) {
-        let (session, limit) = (&self.session, self.settings.config.send_buffer);
-        let (has_input, has_room, reads_no_more) = {
-            let state = self.world.state();
-            if state.is_reset {
-                return;
-            }
-            (
-                state.inward.has_arrived(),
-                state.outward.room() > 0,
-                state.reads_no_more,
-            )
-        };
-        let buffered = session.buffered();
-        // Behind a message in parts wait whole messages, each of which takes more memory than its bytes.
-        let behind = self.promises.behind();
-        let most_cost = buffered + behind.most.messages * HELD_UP_OVERHEAD;
-        let most_queued = buffered - behind.least.bytes.min(buffered);
+    /// The peer is gone, and nobody can take a step: then nobody waits for it, and the session has ended as soon as a turn could
+    /// find out.
+    fn is_over(&self) {
+        let blocked = self.promises.blocked();
+        let is_callback = |(origin, _): &(_, _)| *origin == letter::CALLBACKS;
+        if self.promises.callback() && !blocked.iter().any(is_callback) {
+            // It does something else, which takes time.
+            return;
+        }
+        assert!(
+            blocked.is_empty(),
+            "{blocked:?} is blocked in send, and the peer is gone"
+        );
+        // What has come from it may have to wait for its rate.
+        assert!(
+            self.settings.config.rate_limit.is_some(),
+            "the peer is gone, and the session lives on"
+        );
+    }
+
+    /// What waits does not exceed its bounds.
+    fn waits_within_bounds(&self, buffered: usize, behind: &Behind) {
+        let limit = self.settings.config.send_buffer;
         // A message is taken whole while there is room, by each sender; beside them there may be a Close and a pong. What
         // has to wait for the end of a message in parts has a limit of its own, if nothing else waited when it came.
         let senders = self.settings.threads as usize + 1;
-        let message = session.environment().most_message();
+        let message = self.session.environment().most_message();
         let limits = if self.settings.sends_parts { 4 } else { 2 };
         assert!(
             buffered <= limits * limit + (senders + 1) * message + 300,
@@ -212,6 +220,29 @@ impl Life {
             held_up <= 2 * limit + message + HELD_UP_OVERHEAD,
             "{behind:?} waits behind a message in parts, at a limit of {limit}"
         );
+    }
+
+    /// Nobody can take a step: then nobody may be waiting for something that is possible.
+    fn is_at_rest(&self) {
+        let (session, limit) = (&self.session, self.settings.config.send_buffer);
+        let (is_broken, has_input, has_room, reads_no_more) = {
+            let state = self.world.state();
+            (
+                state.is_reset || state.is_layer_broken,
+                state.inward.has_arrived(),
+                state.outward.room() > 0,
+                state.reads_no_more,
+            )
+        };
+        if is_broken {
+            return self.is_over();
+        }
+        let buffered = session.buffered();
+        // Behind a message in parts wait whole messages, each of which takes more memory than its bytes.
+        let behind = self.promises.behind();
+        let most_cost = buffered + behind.most.messages * HELD_UP_OVERHEAD;
+        let most_queued = buffered - behind.least.bytes.min(buffered);
+        self.waits_within_bounds(buffered, &behind);
         let in_callback = self.promises.callback();
         let blocked = self.promises.blocked();
         for (origin, call) in &blocked {
@@ -221,8 +252,9 @@ impl Life {
                 limit
             };
             let waits = match call {
-                Call::Message => most_cost,
-                Call::Other => most_queued,
+                // The end of the message in parts may be a callback's to send.
+                Call::Message if *origin != letter::CALLBACKS => most_cost,
+                _ => most_queued,
             };
             assert!(
                 waits >= most && !session.has_ended(),

@@ -1,4 +1,5 @@
-//! What the reactor is to the server: it reports edges, runs jobs and keeps one timer, for a few threads that wait for it.
+//! What the server waits by: for a few threads, a reactor, which reports edges, runs jobs and keeps one timer; or for one thread
+//! that stays with its connection, poll(2) and an eventfd.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +14,25 @@ use crate::world::{Sleeper, World, lock};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Happening {
     /// The socket has become ready.
-    Edge { is_writable: bool, is_hung_up: bool },
+    Edge {
+        is_writable: bool,
+        is_hung_up: bool,
+        /// In both directions.
+        is_broken: bool,
+    },
     /// The turn that was asked for.
     Job,
     /// The timer has expired.
     Expired,
+}
+
+/// What is polled for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    pub input: bool,
+    pub output: bool,
+    /// That the connection breaks, beside the other two or alone.
+    pub end: bool,
 }
 
 /// The poller of one socket.
@@ -29,6 +44,8 @@ pub struct Poller {
     happens: Condvar,
     /// When the timer expires, in microseconds; [`NEVER`] when it is off.
     timer: AtomicU64,
+    /// The server polls, and wants no edges.
+    is_polled: bool,
     /// Which task has last told the session that there is room, since [`Poller::forget_room`]; [`NEVER`] for none.
     room_told_by: AtomicU64,
 }
@@ -38,13 +55,19 @@ struct Queue {
     happenings: VecDeque<Happening>,
     is_armed: bool,
     has_stopped: bool,
+    /// The eventfd has been written to.
+    is_rung: bool,
+    /// The same of the callback's that waits for room by itself, and where it does.
+    is_room_rung: bool,
+    waits_for_room: Option<Arc<Sleeper>>,
 }
 
 const NEVER: u64 = u64::MAX;
 
 impl Poller {
-    pub fn new(world: &Arc<World>) -> Arc<Self> {
+    pub fn new(world: &Arc<World>, is_polled: bool) -> Arc<Self> {
         Arc::new(Poller {
+            is_polled,
             world: Arc::clone(world),
             peer: Arc::default(),
             queue: Mutex::default(),
@@ -62,8 +85,10 @@ impl Poller {
     /// Begins to report: once at once, for what is there already.
     pub fn arm(&self) {
         lock(&self.queue).is_armed = true;
-        let is_ended = self.world.state().inward.is_ended();
-        self.edge(true, is_ended);
+        let state = self.world.state();
+        let (is_broken, is_ended) = (state.is_reset, state.inward.is_ended());
+        drop(state);
+        self.edge(true, is_broken || is_ended, is_broken);
     }
 
     /// No more of it.
@@ -73,19 +98,20 @@ impl Poller {
 
     /// Lets arrive what is due, and reports it.
     pub fn look(&self) {
-        let (inward, is_ended, outward) = {
+        let (inward, is_reset, is_ended, outward) = {
             let mut state = self.world.state();
             let now = state.now;
             let is_reset = state.is_reset;
             let inward = state.inward.arrive(now);
             (
                 inward || is_reset,
+                is_reset,
                 is_reset || state.inward.is_ended(),
                 state.outward.arrive(now) || is_reset,
             )
         };
         if inward {
-            self.edge(is_ended, is_ended);
+            self.edge(is_ended, is_ended, is_reset);
         }
         if outward {
             self.peer.wake();
@@ -94,11 +120,18 @@ impl Poller {
 
     /// There is room for a server that was refused some.
     pub fn is_writable(&self) {
-        self.edge(true, false);
+        self.edge(true, false, false);
     }
 
-    fn edge(&self, is_writable: bool, is_hung_up: bool) {
+    fn edge(&self, is_writable: bool, is_hung_up: bool, is_broken: bool) {
         let mut queue = lock(&self.queue);
+        if self.is_polled {
+            self.happens.notify_all();
+            return;
+        }
+        if let Some(waiting) = &queue.waits_for_room {
+            waiting.wake();
+        }
         if !queue.is_armed {
             return;
         }
@@ -106,6 +139,7 @@ impl Poller {
         if let Some(Happening::Edge {
             is_writable: writable,
             is_hung_up: hung_up,
+            is_broken: broken,
         }) = queue
             .happenings
             .iter_mut()
@@ -113,11 +147,13 @@ impl Poller {
         {
             *writable |= is_writable;
             *hung_up |= is_hung_up;
+            *broken |= is_broken;
             return;
         }
         queue.happenings.push_back(Happening::Edge {
             is_writable,
             is_hung_up,
+            is_broken,
         });
         drop(queue);
         self.happens.notify_one();
@@ -164,8 +200,82 @@ impl Poller {
         let now = self.world.state().now;
         if self.timer().is_some_and(|at| at <= now) {
             self.timer.store(NEVER, Ordering::SeqCst);
-            lock(&self.queue).happenings.push_back(Happening::Expired);
+            let mut queue = lock(&self.queue);
+            if !self.is_polled {
+                queue.happenings.push_back(Happening::Expired);
+            }
             self.happens.notify_one();
+        }
+    }
+
+    /// Ends a [`Poller::wait`], the present one or the next.
+    pub fn ring(&self) {
+        lock(&self.queue).is_rung = true;
+        self.happens.notify_one();
+    }
+
+    /// Polls until something of that is there. Says whether the connection is broken, which is reported whatever is asked for,
+    /// unless that is known.
+    pub fn wait(&self, asked: Asked, deadline: Option<Instant>) -> bool {
+        if let Some(deadline) = deadline {
+            self.set_timer(deadline);
+        }
+        let mut queue = lock(&self.queue);
+        let is_broken = loop {
+            let mut state = self.world.state();
+            let (is_broken, has_input) = (state.is_reset, state.inward.has_arrived());
+            let has_room = state.outward.room() > 0;
+            if asked.output && !has_room {
+                state.outward.want_room();
+            }
+            drop(state);
+            let is_over = deadline.is_some_and(|deadline| deadline <= self.world.instant());
+            let is_news = is_broken && (asked.input || asked.output || asked.end);
+            let is_ready = is_news || (asked.input && has_input) || (asked.output && has_room);
+            if std::mem::take(&mut queue.is_rung) || is_ready || is_over || queue.has_stopped {
+                break is_broken;
+            }
+            queue = self
+                .happens
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        };
+        self.timer.store(NEVER, Ordering::SeqCst);
+        is_broken
+    }
+
+    /// Ends a [`Poller::wait_for_room`], the present one or the next.
+    pub fn ring_room(&self) {
+        let mut queue = lock(&self.queue);
+        queue.is_room_rung = true;
+        if let Some(waiting) = &queue.waits_for_room {
+            waiting.wake();
+        }
+    }
+
+    /// A worker's callback waits by itself, beside the workers that wait for edges.
+    pub fn wait_for_room(&self, deadline: Option<Instant>) {
+        let sleeper = Arc::new(Sleeper::default());
+        lock(&self.queue).waits_for_room = Some(Arc::clone(&sleeper));
+        loop {
+            let mut queue = lock(&self.queue);
+            let mut state = self.world.state();
+            let has_room = state.outward.room() > 0;
+            if !has_room {
+                state.outward.want_room();
+            }
+            let until = deadline.map(|deadline| self.world.since_begin(deadline));
+            let is_over = until.is_some_and(|until| until <= state.now);
+            let is_rung = std::mem::take(&mut queue.is_room_rung);
+            if has_room || state.is_reset || is_over || is_rung || queue.has_stopped {
+                queue.waits_for_room = None;
+                return;
+            }
+            if let Some(until) = until {
+                state.set_alarm(until, &sleeper);
+            }
+            drop((state, queue));
+            sleeper.sleep();
         }
     }
 
@@ -188,7 +298,12 @@ impl Poller {
 
     /// Nothing happens any more.
     pub fn stop(&self) {
-        lock(&self.queue).has_stopped = true;
+        let mut queue = lock(&self.queue);
+        queue.has_stopped = true;
+        if let Some(waiting) = &queue.waits_for_room {
+            waiting.wake();
+        }
+        drop(queue);
         self.happens.notify_all();
     }
 }

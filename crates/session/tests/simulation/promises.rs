@@ -1,6 +1,7 @@
 //! What is promised to plugins and peers, checked after every step; it knows nothing of how the session keeps it.
 
-use std::collections::BTreeMap;
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use websocket_proto::MessageKind;
@@ -29,6 +30,8 @@ struct Kept {
     calls: BTreeMap<Origin, Call>,
     /// The message in parts that has begun and has not ended.
     in_parts: Option<InParts>,
+    /// Which promise was found broken where the session would have survived the panic.
+    broken_promise: Option<String>,
 }
 
 /// A call that may block.
@@ -47,9 +50,11 @@ struct InParts {
     sent_before: BTreeMap<Origin, usize>,
     /// What was accepted since.
     since_it_was_to_begin: Load,
-    /// What was accepted since its first part was known to be.
+    /// What was sent, and accepted, since its first part was known to be.
     since_it_began: Load,
     has_begun: bool,
+    /// Who has begun to send since then.
+    senders: BTreeSet<Origin>,
 }
 
 /// Messages that were accepted.
@@ -133,7 +138,13 @@ impl Promises {
         let mut kept = self.kept();
         let letters = &mut kept.sent.entry(origin).or_default().letters;
         letters.push(None);
-        letters.len() as u32 - 1
+        let number = letters.len() as u32 - 1;
+        if let Some(in_parts) = &mut kept.in_parts
+            && in_parts.has_begun
+        {
+            in_parts.senders.insert(origin);
+        }
+        number
     }
 
     /// Whether the message was accepted, of so many bytes. Says whether it may have had to wait for another one's end.
@@ -149,10 +160,12 @@ impl Promises {
         match &mut kept.in_parts {
             Some(in_parts) if is_accepted => {
                 in_parts.since_it_was_to_begin.add(bytes);
-                if in_parts.has_begun {
+                // Else it may have gone in, and out, before the first part.
+                let is_behind = in_parts.senders.remove(&origin);
+                if is_behind {
                     in_parts.since_it_began.add(bytes);
                 }
-                in_parts.has_begun
+                is_behind
             }
             _ => false,
         }
@@ -172,6 +185,7 @@ impl Promises {
             since_it_was_to_begin: Load::default(),
             since_it_began: Load::default(),
             has_begun: false,
+            senders: BTreeSet::new(),
         });
         drop(kept);
         Some(self.send_begins(origin))
@@ -295,10 +309,28 @@ impl Promises {
         self.kept().is_broken = true;
     }
 
+    /// A panic in a callback says that a promise is broken.
+    pub fn is_broken_by(&self, panic: &(dyn Any + Send)) {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let mut kept = self.kept();
+        kept.broken_promise
+            .get_or_insert(text.unwrap_or_else(|| "a callback has panicked".to_owned()));
+    }
+
+    /// No callback has found a promise broken.
+    pub fn are_kept(&self) {
+        let broken_promise = self.kept().broken_promise.clone();
+        if let Some(text) = broken_promise {
+            panic!("{text}");
+        }
+    }
+
     // At the end.
 
     /// Everything has ended. `is_accepted`: the application had accepted the connection.
     pub fn at_the_end(&self) {
+        self.are_kept();
         let kept = self.kept();
         assert!(
             kept.is_disconnected,

@@ -1,18 +1,21 @@
-//! The server: one session in its environment, the workers that take its turns, and an application that does with it
-//! whatever its seed says.
+//! The server: one session in its environment, the workers that take its turns or the thread that stays with it, and an
+//! application that does with it whatever its seed says.
 
-use std::panic::resume_unwind;
+mod driver;
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use session::edges::{Driven, Edges};
+use session::edges::Edges;
 use session::environment::{Application, Environment, Machine, Observer, ThreadId, Waiter};
-use session::{Buffers, ClosedBy, Outgoing, Refused, Session, Wait};
+use session::{Buffers, ClosedBy, Outgoing, Refused, Session};
 use websocket_proto::{CloseCode, CloseFrame, Compression, MessageBudget, MessageKind};
 
 use crate::letter::{self, CALLBACKS, Origin};
-use crate::poller::{Happening, Poller};
+use crate::poller::{Asked, Poller};
 use crate::promises::{Call, Promises};
 use crate::settings::Settings;
 use crate::transport::Socket;
@@ -25,6 +28,9 @@ const MOST_OF_A_TURN: Duration = Duration::from_millis(5);
 const PARTS_LENGTH: usize = 60;
 
 const NOBODY: usize = usize::MAX;
+
+/// With what the application panics.
+struct Deliberate;
 
 /// The session of the simulation.
 pub type SimulatedSession = Session<Server>;
@@ -53,6 +59,8 @@ pub struct Server {
     turn_task: AtomicUsize,
     /// How often on_writable has come.
     writables: AtomicU64,
+    /// The task that stays with the connection, and polls; `None` with workers.
+    own_task: Option<AtomicUsize>,
     sends_parts: bool,
     deeds_left: AtomicU64,
     most_length: u64,
@@ -86,6 +94,7 @@ impl Server {
             wakes_seen: AtomicU64::new(0),
             turn_task: AtomicUsize::new(NOBODY),
             writables: AtomicU64::new(0),
+            own_task: settings.is_blocking.then(|| AtomicUsize::new(NOBODY)),
             sends_parts: settings.sends_parts,
             deeds_left: AtomicU64::new(world.draw(|chance| chance.within(0, 20))),
             most_length: world.draw(|chance| [30, 300, 3_000][chance.below(3) as usize]),
@@ -105,7 +114,7 @@ impl Server {
             let _ = session.environment().send(&session, CALLBACKS);
         }
         session.accept();
-        session.open(Socket::new(world, promises, poller, settings.is_layered));
+        session.open(Socket::new(world, promises, poller, settings));
         session
     }
 
@@ -147,9 +156,18 @@ impl Server {
             }
         }
         self.world.tell(|| format!("{name} is called"));
-        self.promises.callback_begins(name);
-        let _ends = Ends(self);
-        body(&self.session());
+        // The session survives a panic of its application, and so would one that says that a promise is broken.
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            self.promises.callback_begins(name);
+            let _ends = Ends(self);
+            body(&self.session());
+        }));
+        if let Err(panic) = called {
+            if !panic.is::<Deliberate>() {
+                self.promises.is_broken_by(&*panic);
+            }
+            resume_unwind(panic);
+        }
     }
 
     /// Does some of what there is to do, in a callback that may panic.
@@ -164,7 +182,7 @@ impl Server {
                     self.world.tell(|| "the application panics".to_owned());
                     self.world.mark("a callback panics");
                     self.world.state().reads_no_more = true;
-                    resume_unwind(Box::new("the application panics"));
+                    resume_unwind(Box::new(Deliberate));
                 }
                 3..10 => self.take_time(),
                 _ => self.deed(session, CALLBACKS),
@@ -352,87 +370,6 @@ impl Server {
         let writers = std::mem::take(&mut *self.writers.lock().unwrap());
         writers.iter().for_each(|writer| writer.wake());
     }
-
-    // What the driver does.
-
-    /// Takes turns as the poller says, until it stops.
-    pub fn work(session: &SimulatedSession) {
-        let server = session.environment();
-        let mut buffer = vec![0; 1024];
-        while let Some(happening) = server.poller.next() {
-            server.world.tell(|| format!("a worker gets {happening:?}"));
-            let runs = match happening {
-                Happening::Edge {
-                    is_writable,
-                    is_hung_up,
-                } => {
-                    if is_writable {
-                        server.poller.tells_room();
-                        session.resume();
-                    }
-                    server.edges.begin(is_hung_up)
-                }
-                Happening::Job => server.edges.begin_queued(false),
-                Happening::Expired => {
-                    *server.timer.lock().unwrap() = None;
-                    server.set_timer(session.expire());
-                    server.edges.begin(false)
-                }
-            };
-            if runs {
-                server.edges.run(&mut Turns {
-                    session,
-                    buffer: &mut buffer,
-                });
-            }
-        }
-    }
-
-    fn set_timer(&self, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else { return };
-        let mut timer = self.timer.lock().unwrap();
-        if timer.is_none_or(|set| deadline < set) {
-            *timer = Some(deadline);
-            self.poller.set_timer(deadline);
-        }
-    }
-}
-
-/// The turns of one worker.
-struct Turns<'a> {
-    session: &'a SimulatedSession,
-    buffer: &'a mut [u8],
-}
-
-impl Driven for Turns<'_> {
-    fn turn(&mut self, is_hung_up: bool) -> Wait {
-        let server = self.session.environment();
-        *server.turn_begins.lock().unwrap() = None;
-        server.turn_task.store(this_task(), Ordering::SeqCst);
-        let wait = self.session.turn(self.buffer, is_hung_up);
-        server.turn_task.store(NOBODY, Ordering::SeqCst);
-        let wakes = server.wakes.load(Ordering::SeqCst);
-        if matches!(wait, Wait::For { .. }) && wakes != server.wakes_seen.load(Ordering::SeqCst) {
-            server.world.mark("a wake during a last look");
-        }
-        server.world.tell(|| format!("a turn says {wait:?}"));
-        match wait {
-            Wait::Again | Wait::For { is_new: false, .. } => {}
-            Wait::For { deadline, .. } => server.set_timer(deadline),
-            Wait::Ended => {
-                if let Some(socket) = self.session.take_transport() {
-                    server.poller.disarm();
-                    socket.shut();
-                    server.has_ended.store(true, Ordering::SeqCst);
-                }
-            }
-        }
-        wait
-    }
-
-    fn queue(&mut self) {
-        self.session.environment().poller.job();
-    }
 }
 
 impl Application for Server {
@@ -441,8 +378,8 @@ impl Application for Server {
     }
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8], _: Instant) -> Instant {
-        self.gives_way();
         self.in_callback("on_message", |session| {
+            self.gives_way();
             self.promises.application_got(kind, payload);
             if self.world.draw(|chance| chance.percent(50)) {
                 let _ = self.send(session, CALLBACKS);
@@ -463,8 +400,13 @@ impl Application for Server {
         });
     }
 
-    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {
-        self.in_callback("on_pong", |session| self.act(session));
+    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) -> Option<Range<Instant>> {
+        let begin = self.now();
+        self.in_callback("on_pong", |session| {
+            self.gives_way();
+            self.act(session);
+        });
+        Some(begin..self.now())
     }
 
     fn on_timer(&self) {
@@ -476,7 +418,7 @@ impl Application for Server {
             let _ = self.send(session, CALLBACKS);
             if self.world.draw(|chance| chance.percent(5)) {
                 self.world.mark("on_close panics");
-                resume_unwind(Box::new("the application panics"));
+                resume_unwind(Box::new(Deliberate));
             }
         });
     }
@@ -491,18 +433,37 @@ impl Waiter for Server {
         if this_task() != self.turn_task.load(Ordering::SeqCst) {
             self.wakes.fetch_add(1, Ordering::SeqCst);
         }
-        if self.edges.queue() {
-            self.poller.job();
+        if self.own_task.is_none() {
+            self.poller.ring_room();
+            if self.edges.queue() {
+                self.poller.job();
+            }
+        } else if !self.is_own_task() {
+            self.poller.ring();
         }
     }
 
     fn stalled(&self, deadline: Option<Instant>) {
         self.world.mark("the socket is full");
-        self.set_timer(deadline);
+        match self.own_task {
+            None => self.set_timer(deadline),
+            // The poll has to begin anew, for output too.
+            Some(_) => self.wake(),
+        }
     }
 
-    fn wait_to_write(&self, _deadline: Option<Instant>) -> bool {
-        false
+    fn wait_to_write(&self, deadline: Option<Instant>) {
+        self.world.mark("a callback polls for room");
+        if self.own_task.is_none() {
+            self.poller.wait_for_room(deadline);
+            return;
+        }
+        let asked = Asked {
+            input: false,
+            output: true,
+            end: false,
+        };
+        self.poller.wait(asked, deadline);
     }
 }
 
@@ -513,7 +474,9 @@ impl Observer for Server {
     fn message_in(&self) {}
     fn message_out(&self) {}
     fn ping_round_trip(&self, _time: Duration) {}
-    fn closing(&self) {}
+    fn closing(&self) {
+        self.world.tell(|| "a Close frame is put in".to_owned());
+    }
     fn closed(&self, _code: u16) {}
 }
 

@@ -22,6 +22,10 @@ pub struct Settings {
     /// The application sends messages in parts, one at a time: then a Close may come before a part that others wait for.
     pub sends_parts: bool,
     pub workers: u64,
+    /// One thread is with the WebSocket to its end, and polls, instead of workers that get edges.
+    pub is_blocking: bool,
+    /// The layer breaks at so many bytes of output; no poller tells.
+    pub layer_breaks_at: Option<u64>,
 }
 
 /// What a WebSocket may take beyond its timeouts: callbacks that sleep, and the network's delays.
@@ -29,12 +33,13 @@ const SLACK: Duration = Duration::from_millis(500);
 
 impl Settings {
     /// Those of a seed.
-    pub fn draw(chance: &mut Chance) -> Self {
+    pub fn of(seed: u64) -> Self {
+        let chance = &mut Chance::new(!seed);
         let millis = |chance: &mut Chance, choices: &[u64]| {
             let chosen = chance.below(choices.len() as u64) as usize;
             Duration::from_millis(choices[chosen])
         };
-        Settings {
+        let mut settings = Settings {
             config: Config {
                 version: ProtocolVersion::V13,
                 max_message_size: [500, 1 << 20][chance.below(2) as usize],
@@ -54,8 +59,14 @@ impl Settings {
             is_layered: chance.percent(50),
             threads: chance.below(3),
             sends_parts: chance.percent(25),
-            workers: chance.within(2, 3),
+            workers: chance.within(1, 3),
+            is_blocking: seed.is_multiple_of(4),
+            layer_breaks_at: None,
+        };
+        if settings.is_layered && chance.percent(10) {
+            settings.layer_breaks_at = Some(chance.below(2_000));
         }
+        settings
     }
 
     /// How long a WebSocket may live on at most once its peer has fallen silent; `None` when pings are off, or a rate has what

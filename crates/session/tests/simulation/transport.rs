@@ -8,6 +8,7 @@ use shuttle::scheduler::TaskId;
 use crate::network::Found;
 use crate::poller::Poller;
 use crate::promises::Promises;
+use crate::settings::Settings;
 use crate::world::World;
 
 /// A socket, or a layer above one that works in records.
@@ -19,6 +20,8 @@ pub struct Socket {
     is_layered: bool,
     /// What the layer has taken and the network has not.
     held: Vec<u8>,
+    /// How many bytes the layer takes before it breaks, if it does.
+    until_break: Option<usize>,
     /// The task that last found too little room.
     refused: Option<TaskId>,
     /// A read has met the end, and has said "would block"; the next one says what it is.
@@ -39,14 +42,15 @@ impl Socket {
         world: &Arc<World>,
         promises: &Arc<Promises>,
         poller: &Arc<Poller>,
-        is_layered: bool,
+        settings: &Settings,
     ) -> Self {
         Socket {
             world: Arc::clone(world),
             promises: Arc::clone(promises),
             poller: Arc::clone(poller),
-            is_layered,
+            is_layered: settings.is_layered,
             held: Vec::new(),
+            until_break: settings.layer_breaks_at.map(|bytes| bytes as usize),
             refused: None,
             has_met_end: false,
         }
@@ -110,6 +114,9 @@ impl Transport for Socket {
                 return Ok(Read::Stalled);
             }
         }
+        if self.world.state().is_layer_broken {
+            return Err(Reset);
+        }
         // Less than there is, as often as not.
         let most = self.world.draw(|chance| chance.within(1, 700)) as usize;
         let buffer = &mut buffer[..most];
@@ -172,6 +179,15 @@ impl Transport for Socket {
             }
         }
         let count = bytes.len().min(MOST_HELD);
+        if let Some(until_break) = &mut self.until_break {
+            if *until_break < count {
+                self.world.tell(|| "the layer breaks".to_owned());
+                self.promises.broken();
+                self.world.state().is_layer_broken = true;
+                return Err(Reset);
+            }
+            *until_break -= count;
+        }
         self.held.extend_from_slice(&bytes[..count]);
         self.flush()?;
         self.world

@@ -32,6 +32,8 @@ pub struct State {
     pub outward: Direction,
     /// The connection was reset; neither direction goes on.
     pub is_reset: bool,
+    /// The layer above the server's end of it has failed, and has said so.
+    pub is_layer_broken: bool,
     /// The peer has sent a Close, or something has made the session fail: it reads nothing behind it.
     pub reads_no_more: bool,
     /// Since when the peer says nothing more.
@@ -87,6 +89,7 @@ impl World {
                 inward: Direction::new(inward),
                 outward: Direction::new(outward),
                 is_reset: false,
+                is_layer_broken: false,
                 reads_no_more: false,
                 silent_since: None,
                 most_latency,

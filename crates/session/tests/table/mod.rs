@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub enum Call {
     Message(String),
     Writable,
     Timer,
+    Pong(String),
     Close(u16),
     Disconnect,
 }
@@ -199,6 +201,15 @@ impl Scene {
         self.ends().input.push_back(bytes);
     }
 
+    /// As many pongs, all of them in what one read finds.
+    pub fn receives_pongs(&mut self, count: usize) {
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            self.peer.send_pong(b"here", &mut bytes).unwrap();
+        }
+        self.ends().input.push_back(bytes);
+    }
+
     /// One turn, on thread 1.
     pub fn turn(&mut self) -> Wait {
         self.session.turn(&mut self.buffer, false)
@@ -295,7 +306,11 @@ impl Application for Table {
         self.call(Call::Writable);
     }
 
-    fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {}
+    fn on_pong(&self, payload: &[u8], _heartbeat: Option<Duration>) -> Option<Range<Instant>> {
+        let begin = self.now();
+        self.call(Call::Pong(String::from_utf8(payload.to_vec()).unwrap()));
+        Some(begin..self.now())
+    }
 
     fn on_timer(&self) {
         self.call(Call::Timer);
@@ -324,7 +339,7 @@ impl Waiter for Table {
         self.stalls.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn wait_to_write(&self, _: Option<Instant>) -> bool {
+    fn wait_to_write(&self, _: Option<Instant>) {
         panic!("a test blocks for ever");
     }
 }
