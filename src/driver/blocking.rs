@@ -88,6 +88,11 @@ impl BlockingDriver {
         }
     }
 
+    /// Lets nothing come any more.
+    pub fn stop_reading(&self) {
+        socket::shutdown_read(self.socket);
+    }
+
     fn wait(&self, input: bool, output: bool, deadline: Option<Instant>) {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = match self.is_alone() {

@@ -19,6 +19,7 @@
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
 //! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
+//! | [`termination`] | SIGTERM, where the MPM does not look |
 //! | [`retained`] | memory that outlives a configuration |
 //! | [`guard`] | no panic crosses into C |
 //!
@@ -49,6 +50,7 @@ pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;
+pub mod termination;
 pub mod thread;
 pub mod tls;
 pub mod upgraded;
