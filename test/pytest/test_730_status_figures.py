@@ -252,12 +252,12 @@ def test_ws_730_12_threads_are_counted(httpd, status):
 
 
 def test_ws_730_13_threads_come_with_the_first_websocket(make_httpd, mpm):
-    server = make_httpd(mpm, LOCATION).start()
+    server = make_httpd(mpm, LOCATION + location("/echo", example(ECHO))).start()
     least = 1 if mpm == "event" else 0
     status = Status(server)
     threads = status.read()["threads"]
     assert threads["busy"] == threads["idle"] == 0, threads
-    with server.open(PATH) as client:
+    with server.open("/echo") as client:
         client.echo("hello")
         status.wait_for(lambda document: document["threads"]["idle"] >= least, "threads to be idle")
         client.close_properly()
