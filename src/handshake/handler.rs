@@ -335,6 +335,8 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
         // For the access log, which sees nothing of the 101.
         request.notes().set(c"websocket-subprotocol", subprotocol);
     }
+    // Whoever has asked a database whether the client may has had the answer.
+    httpd::dbd::give_back(request);
     request.switch_protocols();
 }
 

@@ -16,6 +16,7 @@
 //! | [`log`], [`pen`] | the error log; lines that another thread writes |
 //! | [`module`] | `module_rec`, the one exported symbol |
 //! | [`mpm`] | what the running MPM can do |
+//! | [`dbd`] | mod_dbd's connections, given back early |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
 //! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
@@ -32,6 +33,7 @@ mod bypass;
 pub mod claim;
 pub mod config;
 pub mod content;
+pub mod dbd;
 pub mod expression;
 pub mod futex;
 pub mod guard;
