@@ -234,16 +234,16 @@ impl Child {
             self.be_patient();
             Duration::ZERO
         };
+        if !is_graceful || !timeout.is_zero() {
+            self.close_all(timeout, order == Order::End);
+        }
         if is_graceful {
+            // Behind it, so that what it shortens is not made longer again.
             let mut haste = lock(&self.haste);
             if haste.is_none() {
                 *haste = Haste::start(Arc::clone(self));
             }
         }
-        if is_graceful && timeout.is_zero() {
-            return;
-        }
-        self.close_all(timeout, order == Order::End);
     }
 
     /// Closes the WebSockets with 1001, spread evenly over the time; those that come later, at its end. Without time,

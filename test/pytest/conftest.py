@@ -28,6 +28,8 @@ SLOW = set(
 
 # Suites of `make neighbours`, which need what it fetches.
 collect_ignore_glob = [] if os.environ.get("WEBSOCKET_NEIGHBOURS") else ["test_91*"]
+# As many rounds as one has the time for.
+collect_ignore_glob += [] if os.environ.get("WEBSOCKET_STOP_ROUNDS") else ["test_717*"]
 
 
 def pytest_configure():

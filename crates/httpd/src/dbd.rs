@@ -56,7 +56,7 @@ pub fn stand_before() {
             Some(pre_config),
             ptr::null(),
             ptr::null(),
-            sys::APR_HOOK_REALLY_FIRST as i32,
+            sys::APR_HOOK_REALLY_FIRST,
         );
     }
 }
