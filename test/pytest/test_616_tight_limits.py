@@ -3,6 +3,7 @@
 The limits of threads are a user's, so that the children run as one of the system's users that has no other process.
 """
 
+import contextlib
 import os
 import pwd
 import re
@@ -47,7 +48,10 @@ def idle_user():
     """One of those that stand beside root in any system, each of pytest's workers another."""
     if os.geteuid() != 0:
         pytest.skip("only root gives a server's children a user of their own")
-    busy = {Path(f"/proc/{pid}").stat().st_uid for pid in os.listdir("/proc") if pid.isdigit()}
+    busy = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            busy.add(Path(f"/proc/{pid}").stat().st_uid)
     idle = [user.pw_name for user in pwd.getpwall() if user.pw_uid not in busy and user.pw_name != "nobody"]
     number = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "0")))
     if len(idle) <= number:
