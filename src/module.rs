@@ -26,6 +26,7 @@ impl RegisterHooks for Hooks {
         hook::child_stopping::<Hooks>();
         hook::child_ended::<Hooks>();
         suspend_connection::<EventDriver>();
+        httpd::dbd::stand_before();
         httpd::tls::remember_connections::<EventDriver>();
         httpd::upgraded::register_filters();
         httpd::mod_status::status_page::<status::Section>();

@@ -4,6 +4,8 @@
 //! [`Place`](crate::websocket::place::Place), drivers for the reactor; it closes its WebSockets when the process is to stop, or an
 //! operator says so.
 
+mod engine;
+mod haste;
 mod patience;
 mod plugin_process;
 mod process;

@@ -15,6 +15,8 @@ use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
 use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
+use super::engine::Engine;
+use super::haste::{Haste, Hasty};
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
 use crate::board::{Callback, CloseRequest, Figures, Location, Occupant, Threads};
@@ -28,8 +30,6 @@ use crate::topics::Exchange;
 use crate::websocket::connection::Connection;
 use crate::websocket::place::{Place, Places};
 
-/// How long a reactor thread that is not needed any more stays.
-const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many compressors, and how many decompressors, wait for the next message.
 const IDLE_CODECS: usize = 32;
 
@@ -39,7 +39,7 @@ static CHILD: RwLock<Option<Arc<Child>>> = RwLock::new(None);
 /// One child process.
 pub struct Child {
     /// On an asynchronous MPM.
-    reactor: Option<Reactor>,
+    engine: Option<Engine>,
     connections: Mutex<Connections>,
     figures: Figures,
     exchange: Arc<Exchange>,
@@ -54,6 +54,8 @@ pub struct Child {
     plugins: Vec<(Arc<Plugin>, ProcessTable<PluginProcess>)>,
     /// Names who holds up the end of the process.
     patience: Mutex<Option<Patience>>,
+    /// Hears that there is no time to drain.
+    haste: Mutex<Option<Haste>>,
     /// An [`Order`], which only ever goes up.
     order: AtomicU8,
 }
@@ -66,6 +68,8 @@ enum Order {
     Serve,
     /// To finish what is under way, and end.
     Finish,
+    /// To finish sooner than it would, and not to wait for anybody any more.
+    Leave,
     /// To end at once.
     End,
 }
@@ -85,40 +89,9 @@ impl Child {
     pub fn start(pool: Pool<'static>, server: Server<'static>) {
         let config = server.config::<Config>(&websocket_module);
         let config = config.cloned().unwrap_or_default();
-        let reactor = httpd::mpm::is_async().then(|| {
-            let (min_threads, max_threads) = config.threads();
-            Reactor::start(reactor::Config {
-                min_threads,
-                max_threads,
-                idle_timeout: THREAD_IDLE_TIMEOUT,
-                name: "websocket".to_owned(),
-                stack_size: 0,
-                around_thread: Some(Box::new(httpd::host_thread::with_record)),
-                on_fault: Some(Box::new(log_fault)),
-            })
-        });
-        let reactor = match reactor.transpose() {
-            Ok(reactor) => reactor,
-            Err(error) => {
-                log::log(
-                    &Subject::Server(server),
-                    Level::Error,
-                    Tag::ReactorFault,
-                    || {
-                        format!(
-                            "no reactor in this child, so that each WebSocket takes a worker thread: {error}"
-                        )
-                    },
-                );
-                None
-            }
-        };
-        if reactor.is_some() {
-            // Without it, each thread writes for itself.
-            let _ = scribe::start();
-        }
+        let engine = httpd::mpm::is_async().then(|| Engine::new(config.threads(), log_fault));
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
-            reactor,
+            engine,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
             exchange: Arc::new(Exchange::new(server)),
@@ -137,6 +110,7 @@ impl Child {
                 })
                 .collect(),
             patience: Mutex::new(None),
+            haste: Mutex::new(None),
             order: AtomicU8::new(Order::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
@@ -144,10 +118,6 @@ impl Child {
                 // SAFETY: the child begins; the table stays where it is until `stop` has called child_stop.
                 unsafe { plugin.child_start(process.as_ptr()) };
             });
-        }
-        if child.reactor.is_some() {
-            // It has threads already, whose figures a status page may ask for.
-            child.figures.watch();
         }
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
         // Before the pool's own children and cleanups go: threads must not outlive what they use.
@@ -172,9 +142,15 @@ impl Child {
         CHILD.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The reactor, on an asynchronous MPM.
+    /// The reactor, if there is one.
     pub fn reactor(&self) -> Option<&Reactor> {
-        self.reactor.as_ref()
+        self.engine.as_ref().and_then(Engine::reactor)
+    }
+
+    /// Has a reactor started unless there is one. Says whether there is: not but on an asynchronous MPM, and not where the
+    /// system has no threads for it.
+    pub fn start_reactor(&self) -> bool {
+        self.engine.as_ref().is_some_and(Engine::start)
     }
 
     /// The compressors that connections without context takeover share.
@@ -238,7 +214,7 @@ impl Child {
 
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
-    pub fn drain(&self, is_graceful: bool) {
+    pub fn drain(self: &Arc<Self>, is_graceful: bool) {
         let order = if is_graceful {
             Order::Finish
         } else {
@@ -257,9 +233,21 @@ impl Child {
             self.be_patient();
             Duration::ZERO
         };
-        if is_graceful && timeout.is_zero() {
-            return;
+        if !is_graceful || !timeout.is_zero() {
+            self.close_all(timeout, order == Order::End);
         }
+        if is_graceful {
+            // Behind it, so that what it shortens is not made longer again.
+            let mut haste = lock(&self.haste);
+            if haste.is_none() {
+                *haste = Haste::start(Arc::clone(self));
+            }
+        }
+    }
+
+    /// Closes the WebSockets with 1001, spread evenly over the time; those that come later, at its end. Without time,
+    /// `send` is not waited for where it keeps a thread of the MPM's.
+    fn close_all(&self, timeout: Duration, is_at_once: bool) {
         let now = Instant::now();
         let open = {
             let mut connections = lock(&self.connections);
@@ -269,7 +257,7 @@ impl Child {
         let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
         for (index, connection) in (0..).zip(&open) {
             let session = connection.session();
-            if order == Order::End
+            if is_at_once
                 && connection
                     .driver()
                     .is_some_and(|driver| driver.is_blocking())
@@ -287,7 +275,12 @@ impl Child {
 
     /// Whether its WebSockets are to end as soon as they have been told.
     pub fn ends_at_once(&self) -> bool {
-        self.order.load(Ordering::Relaxed) == Order::End as u8
+        self.order.load(Ordering::Relaxed) >= Order::Leave as u8
+    }
+
+    /// The same, when the MPM waits for each connection's end, as it does for a child that finishes what is under way.
+    pub fn leaves(&self) -> bool {
+        self.order.load(Ordering::Relaxed) == Order::Leave as u8
     }
 
     /// From now on, a callback that does not return is named after a while.
@@ -319,6 +312,11 @@ impl Child {
         let Some(child) = child else { return };
         if httpd::mpm::is_threaded() {
             child.be_patient();
+            // Before the module is taken out of memory, with the handler of a signal in it.
+            let haste = lock(&child.haste).take();
+            if let Some(haste) = haste {
+                haste.end();
+            }
         }
         let _ = CHILD.try_write().map(|mut child| child.take());
         child.figures.stop();
@@ -335,8 +333,8 @@ impl Child {
         }
         // The reactor drops its drivers when it stops; they are still needed.
         let drivers: Vec<_> = open.iter().map(|connection| connection.driver()).collect();
-        if let Some(reactor) = &child.reactor {
-            reactor.stop();
+        if let Some(engine) = &child.engine {
+            engine.stop();
         }
         for connection in &open {
             connection.terminate();
@@ -382,6 +380,28 @@ impl Child {
     }
 }
 
+/// In the middle of a drain, the parent cannot wait for its end.
+impl Hasty for Arc<Child> {
+    fn tell_all(&self) {
+        self.be_patient();
+        self.close_all(Duration::ZERO, true);
+    }
+
+    fn is_done(&self) -> bool {
+        lock(&self.connections).open.is_empty()
+    }
+
+    fn end_all(&self) {
+        self.order.store(Order::Leave as u8, Ordering::Relaxed);
+        let open = lock(&self.connections).open();
+        for connection in open {
+            connection.session().stop_sending();
+            // They have a turn, in which they see the order.
+            connection.session().drain_at(Instant::now());
+        }
+    }
+}
+
 impl Occupant for Child {
     fn close(&self, request: &CloseRequest) {
         let connection = lock(&self.connections).open.get(&request.id).cloned();
@@ -409,7 +429,7 @@ impl Occupant for Child {
     }
 
     fn threads(&self) -> Threads {
-        match &self.reactor {
+        match self.reactor() {
             Some(reactor) => {
                 let stats = reactor.stats();
                 Threads {

@@ -104,6 +104,11 @@ impl BlockingDriver {
         }
     }
 
+    /// Lets nothing come any more.
+    pub fn stop_reading(&self) {
+        socket::shutdown_read(self.socket);
+    }
+
     /// Waits for the socket, a wake or the time. Says whether the connection is broken.
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> bool {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

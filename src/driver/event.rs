@@ -191,7 +191,7 @@ impl EventDriver {
     fn linger(self: &Arc<Self>) {
         let mut phase = self.phase();
         if let Phase::Lingering(remains, deadline) = &mut *phase {
-            if !remains.drain() && Instant::now() < *deadline {
+            if !remains.drain() && Instant::now() < *deadline && !self.child.leaves() {
                 self.set_timer(Some(*deadline));
                 return;
             }
@@ -277,7 +277,12 @@ impl Driven for Turns<'_> {
         if driver.is_unwatched.load(Ordering::Acquire) {
             driver.connection.session().give_up(Ending::Internal);
         }
-        let wait = driver.connection.session().turn(self.buffer, is_hung_up);
+        let mut wait = driver.connection.session().turn(self.buffer, is_hung_up);
+        if driver.child.leaves() && !matches!(wait, Wait::Ended) {
+            // It has been told; the peer's answer is not waited for.
+            driver.connection.session().give_up(Ending::ChildStopped);
+            wait = driver.connection.session().turn(self.buffer, is_hung_up);
+        }
         match wait {
             Wait::Ended => driver.close(),
             Wait::Again | Wait::For { is_new: false, .. } => {}

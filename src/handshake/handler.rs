@@ -335,6 +335,8 @@ fn switch_protocols(request: &Request<'_>, accepted: &Accepted<'_>) {
         // For the access log, which sees nothing of the 101.
         request.notes().set(c"websocket-subprotocol", subprotocol);
     }
+    // Whoever has asked a database whether the client may has had the answer.
+    httpd::dbd::give_back(request);
     request.switch_protocols();
 }
 
@@ -353,7 +355,7 @@ fn run(
     let outcome = if request.is_aborted() {
         // The MPM would close it, not suspend it.
         Err("the client vanished".to_owned())
-    } else if child.reactor().is_some() && request.may_be_suspended() && !mpm::is_stopping() {
+    } else if request.may_be_suspended() && !mpm::is_stopping() && child.start_reactor() {
         let suspended = EventDriver::suspend(request, child, connection);
         suspended
             .map(|()| HandlerResult::Suspended)
@@ -392,6 +394,10 @@ fn run_blocking(
     connection.open(upgraded, Arc::downgrade(&as_driver));
     child.add(connection);
     driver.run(connection, child);
+    if child.leaves() {
+        // What follows waits for the peer's end, which nobody has the time for.
+        driver.stop_reading();
+    }
     if let Some(upgraded) = connection.take_upgraded() {
         upgraded.give_back();
     }

@@ -7,6 +7,7 @@ warnings that starting provokes). It gets one httpd per MPM.
 """
 
 import itertools
+import os
 import signal
 import time
 
@@ -21,8 +22,14 @@ from harness.httpd import Httpd  # noqa: E402
 # Suites that make check-fast leaves out, because they wait (timeouts, drains, restarts) or work (crowds, loads,
 # builds) for longer than all the others together.
 SLOW = set(
-    "320 430 435 440 460 470 490 495 560 570 580 590 600 610 620 650 690 700 710 720 770 792 794 900".split()
+    "320 430 435 440 460 470 490 495 560 570 580 590 600 610 616 620 650 690 692 700 710 715 720 770 792 794 900".split()
 )
+
+
+# Suites of `make neighbours`, which need what it fetches.
+collect_ignore_glob = [] if os.environ.get("WEBSOCKET_NEIGHBOURS") else ["test_91*"]
+# As many rounds as one has the time for.
+collect_ignore_glob += [] if os.environ.get("WEBSOCKET_STOP_ROUNDS") else ["test_717*"]
 
 
 def pytest_configure():

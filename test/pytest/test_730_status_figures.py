@@ -255,11 +255,16 @@ def test_ws_730_12_threads_are_counted(httpd, status):
     status.wait_for(lambda document: document["threads"]["busy"] == 0, "no thread to be busy")
 
 
-def test_ws_730_13_threads_are_there_before_any_websocket(make_httpd, mpm):
-    server = make_httpd(mpm, LOCATION).start()
+def test_ws_730_13_threads_come_with_the_first_websocket(make_httpd, mpm):
+    server = make_httpd(mpm, LOCATION + location("/echo", example(ECHO))).start()
     least = 1 if mpm == "event" else 0
-    threads = Status(server).read()["threads"]
-    assert threads["busy"] == 0 and threads["idle"] >= least, threads
+    status = Status(server)
+    threads = status.read()["threads"]
+    assert threads["busy"] == threads["idle"] == 0, threads
+    with server.open("/echo") as client:
+        client.echo("hello")
+        status.wait_for(lambda document: document["threads"]["idle"] >= least, "threads to be idle")
+        client.close_properly()
 
 
 def test_ws_730_14_a_name_with_signs_is_a_name(httpd, status):

@@ -16,9 +16,11 @@
 //! | [`log`], [`pen`] | the error log; lines that another thread writes |
 //! | [`module`] | `module_rec`, the one exported symbol |
 //! | [`mpm`] | what the running MPM can do |
+//! | [`dbd`] | mod_dbd's connections, given back early |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
 //! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
+//! | [`termination`] | SIGTERM, where the MPM does not look |
 //! | [`retained`] | memory that outlives a configuration |
 //! | [`guard`] | no panic crosses into C |
 //!
@@ -31,6 +33,7 @@ mod bypass;
 pub mod claim;
 pub mod config;
 pub mod content;
+pub mod dbd;
 pub mod expression;
 pub mod futex;
 pub mod guard;
@@ -49,6 +52,7 @@ pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;
+pub mod termination;
 pub mod thread;
 pub mod tls;
 pub mod upgraded;

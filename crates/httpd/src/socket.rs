@@ -197,6 +197,12 @@ pub fn shutdown_write(socket: RawFd) {
     unsafe { libc::shutdown(socket, libc::SHUT_WR) };
 }
 
+/// Reads nothing more of what the peer sends later: what came already is read, then the end.
+pub fn shutdown_read(socket: RawFd) {
+    // SAFETY: as in `shutdown_write`.
+    unsafe { libc::shutdown(socket, libc::SHUT_RD) };
+}
+
 /// Ends a [`wait`] on another thread.
 pub struct Waker(OwnedFd);
 

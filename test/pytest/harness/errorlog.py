@@ -70,6 +70,10 @@ class ErrorLog:
         """Announces lines at warn or above that match `pattern`. At least one must come."""
         self._expected.append(re.compile(pattern))
 
+    def tolerate(self, pattern):
+        """Announces lines that may come, or not: what a module of other people's says at its start."""
+        self._tolerated.append(re.compile(pattern))
+
     def expect_death(self, *which, **what):
         """Announces the end of a child, as `died` describes it; whatever the system says of it may come, too."""
         self.expect(died(*which, **what))
