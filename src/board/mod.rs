@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 pub use calling::{Callback, Calling, VERY_LONG};
-use figures::{Board, Layout, Listing, Posted, Process, Seat, Snapshot};
-pub use figures::{CloseRequest, Location, RefusedFor, Threads};
+pub use figures::{About, CloseRequest, Filter, Location, Order, RefusedFor, Threads, Wish};
+use figures::{Board, Layout, Listing, Posted, PostedForMany, Process, Seat, Snapshot};
 use httpd::log::Subject;
 use httpd::random::random;
 use httpd::server::Server;
@@ -32,8 +32,8 @@ const SLOTS: std::ops::RangeInclusive<usize> = 16..=4096;
 pub const MANY_ENTRIES: usize = 1 << 16;
 /// Threads of a child that can be seen calling a plugin at once, at least and at most.
 const THREADS: std::ops::RangeInclusive<usize> = 16..=4096;
-/// What the board may take of a process's addresses, in words: 4 GiB. Memory it takes when it is used.
-const MOST_WORDS: usize = 1 << 29;
+/// What the board may take of a process's addresses, in words: 12 GiB. Memory it takes when it is used.
+const MOST_WORDS: usize = 3 << 29;
 /// Fewer entries are worth no try.
 const FEW_ENTRIES: usize = 64;
 /// How long the children have for saying what their threads do before the child that asked reads it.
@@ -121,8 +121,8 @@ pub fn ended(server: Server<'_>, pid: u32) {
 
 /// What the board wants of the child.
 pub trait Occupant: Send + Sync {
-    /// Closes a connection that an operator wants closed, if it is still there; called on a thread of the board's own.
-    fn close(&self, request: &CloseRequest);
+    /// Does with connections what an operator wants, as far as they are still there; called on a thread of the board's own.
+    fn obey(&self, order: &Order);
 
     /// Looks for callbacks that do not return; called on that thread every few seconds.
     fn look_at_callbacks(&self);
@@ -156,9 +156,9 @@ impl Figures {
         figures
     }
 
-    /// The Location whose name is its server's and its path.
-    pub fn location(&self, server: &str, path: &str, plugin: &str) -> Location {
-        self.board.location(&format!("{server}{path}"), plugin)
+    /// The Location of this name.
+    pub fn location(&self, name: &str, plugin: &str) -> Location {
+        self.board.location(name, plugin)
     }
 
     /// An entry for a connection whose handshake has begun.
@@ -223,7 +223,7 @@ impl Figures {
     }
 
     /// All there is to say at this moment.
-    pub fn read(&self, listing: Listing) -> Snapshot {
+    pub fn read(&self, listing: &Listing) -> Snapshot {
         for bell in self.board.bells() {
             ring(bell);
         }
@@ -236,6 +236,26 @@ impl Figures {
         let posted = self.board.post(request, &is_alive);
         if let Posted::Waits(bell) = &posted {
             futex::wake(bell);
+        }
+        posted
+    }
+
+    /// Has whichever children have them do what is wished with the WebSockets that a filter means, if these are as many as
+    /// expected: evenly over the time `over`.
+    pub fn post_for_many(
+        &self,
+        filter: &Filter,
+        expected: u64,
+        wish: &Wish,
+        over: Duration,
+    ) -> PostedForMany<'static> {
+        let posted = self
+            .board
+            .post_for_many(filter, expected, wish, over, &is_alive);
+        if let PostedForMany::Waits(bells) = &posted {
+            for bell in bells {
+                futex::wake(bell);
+            }
         }
         posted
     }

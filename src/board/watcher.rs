@@ -62,8 +62,8 @@ impl Shared {
             let Some(occupant) = self.occupant.upgrade() else {
                 return;
             };
-            for request in self.seat.take_requests() {
-                occupant.close(&request);
+            for order in self.seat.take_orders() {
+                occupant.obey(&order);
             }
             self.seat.set_threads(occupant.threads());
             let now = Instant::now();

@@ -17,7 +17,7 @@ use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
 
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
-use crate::board::{Callback, CloseRequest, Figures, Location, Occupant, Threads};
+use crate::board::{Callback, Figures, Location, Occupant, Order, Threads, Wish};
 use crate::configuration::config::Config;
 use crate::configuration::{message_memory, process_options};
 use crate::lock::lock;
@@ -30,6 +30,8 @@ use crate::websocket::place::{Place, Places};
 
 /// How long a reactor thread that is not needed any more stays.
 const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a WebSocket may take from the board's knowing of it to the child's.
+const EARLY: Duration = Duration::from_secs(10);
 /// How many compressors, and how many decompressors, wait for the next message.
 const IDLE_CODECS: usize = 32;
 
@@ -54,14 +56,14 @@ pub struct Child {
     plugins: Vec<(Arc<Plugin>, ProcessTable<PluginProcess>)>,
     /// Names who holds up the end of the process.
     patience: Mutex<Option<Patience>>,
-    /// An [`Order`], which only ever goes up.
-    order: AtomicU8,
+    /// A [`Command`], which only ever goes up.
+    command: AtomicU8,
 }
 
 /// What the MPM has told the child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Order {
+enum Command {
     /// To serve.
     Serve,
     /// To finish what is under way, and end.
@@ -76,6 +78,8 @@ struct Connections {
     open: BTreeMap<u64, Weak<Connection>>,
     /// Those whose on_connect runs.
     asked: BTreeMap<u64, Weak<Connection>>,
+    /// What an operator wants of those that the board has and `open` has not yet, and when that was said.
+    early: Vec<(u64, Instant, Wish)>,
     /// When the last WebSocket is to be closed, once the child has been told to stop.
     drained_at: Option<Instant>,
 }
@@ -137,7 +141,7 @@ impl Child {
                 })
                 .collect(),
             patience: Mutex::new(None),
-            order: AtomicU8::new(Order::Serve as u8),
+            command: AtomicU8::new(Command::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
             child.call(plugin, Callback::ChildStart, || {
@@ -235,18 +239,24 @@ impl Child {
         if let Some(drained_at) = connections.drained_at {
             connection.session().drain_at(drained_at);
         }
+        let is_its = |early: &(u64, Instant, Wish)| early.0 == number;
+        if let Some(index) = connections.early.iter().position(is_its) {
+            let (_, time, wish) = connections.early.swap_remove(index);
+            drop(connections);
+            obey(connection, &wish, time);
+        }
     }
 
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(&self, is_graceful: bool) {
-        let order = if is_graceful {
-            Order::Finish
+        let command = if is_graceful {
+            Command::Finish
         } else {
-            Order::End
+            Command::End
         };
         // Relaxed, and a turn is asked for behind it.
-        self.order.store(order as u8, Ordering::Relaxed);
+        self.command.store(command as u8, Ordering::Relaxed);
         self.figures.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
@@ -270,7 +280,7 @@ impl Child {
         let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
         for (index, connection) in (0..).zip(&open) {
             let session = connection.session();
-            if order == Order::End
+            if command == Command::End
                 && connection
                     .driver()
                     .is_some_and(|driver| driver.is_blocking())
@@ -288,7 +298,7 @@ impl Child {
 
     /// Whether its WebSockets are to end as soon as they have been told.
     pub fn ends_at_once(&self) -> bool {
-        self.order.load(Ordering::Relaxed) == Order::End as u8
+        self.command.load(Ordering::Relaxed) == Command::End as u8
     }
 
     /// From now on, a callback that does not return is named after a while.
@@ -347,7 +357,7 @@ impl Child {
         // Otherwise a callback is under way, on a thread that the process takes with it.
         if all_have_ended {
             let is_graceful = match httpd::mpm::is_threaded() {
-                true => child.order.load(Ordering::Relaxed) == Order::Finish as u8,
+                true => child.command.load(Ordering::Relaxed) == Command::Finish as u8,
                 // It calls the child_stopping hook with 0 in any case.
                 false => !httpd::mpm::is_ending_at_once(),
             };
@@ -384,13 +394,23 @@ impl Child {
 }
 
 impl Occupant for Child {
-    fn close(&self, request: &CloseRequest) {
-        let connection = lock(&self.connections).open.get(&request.id).cloned();
-        let code = CloseCode::from_wire(request.code, ReservedCloseCodes::Refuse);
-        if let (Some(connection), Some(code)) = (connection.as_ref().and_then(Weak::upgrade), code)
-        {
-            let frame = CloseFrame::new(code, &request.reason);
-            connection.session().close(Some(&frame), ClosedBy::Operator);
+    fn obey(&self, order: &Order) {
+        let now = Instant::now();
+        for &(number, delay) in &order.connections {
+            let connection = {
+                let mut connections = lock(&self.connections);
+                let connection = connections.open.get(&number).and_then(Weak::upgrade);
+                if connection.is_none() {
+                    // It has ended, or its handshake is in its last moments.
+                    connections.early.retain(|(_, said, _)| now < *said + EARLY);
+                    let wish = order.wish.clone();
+                    connections.early.push((number, now + delay, wish));
+                }
+                connection
+            };
+            if let Some(connection) = connection {
+                obey(&connection, &order.wish, now + delay);
+            }
         }
     }
 
@@ -440,6 +460,20 @@ impl Places for Child {
 impl Connections {
     fn open(&self) -> Vec<Arc<Connection>> {
         self.open.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// Does with a connection what an operator wants: a drain at this time, all else now.
+fn obey(connection: &Connection, wish: &Wish, time: Instant) {
+    match wish {
+        Wish::Drain => connection.session().retire_at(time),
+        Wish::Close { code, reason } => {
+            let code = CloseCode::from_wire(*code, ReservedCloseCodes::Refuse);
+            if let Some(code) = code {
+                let frame = CloseFrame::new(code, reason);
+                connection.session().close(Some(&frame), ClosedBy::Operator);
+            }
+        }
     }
 }
 

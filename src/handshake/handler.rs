@@ -13,7 +13,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{Accepted, SUPPORTED_VERSIONS};
 
-use crate::board::{Callback, Location};
+use crate::board::{About, Callback, Location};
 use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::driver::blocking::BlockingDriver;
@@ -21,7 +21,7 @@ use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::symbol::websocket_module;
-use crate::websocket::connection::{Connection, Opening};
+use crate::websocket::connection::{Connection, Opening, location_name};
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::Listener;
 use crate::websocket::place::Place;
@@ -123,7 +123,12 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         ));
     };
     let place = admit(request, config, &child)?;
+    // Copied into the connection's pool: see `switch_protocols`.
+    let number = place.entry().id().to_string();
+    let number = request.connection_pool().strdup(&number);
+    request.notes().set_uncopied(log::NUMBER, number);
     let compression = negotiate(request, config, accepted.version, &child);
+    let is_compressed = compression.is_some();
     // A subprotocol is a token: it has no NUL.
     let subprotocols = accepted
         .subprotocols
@@ -149,7 +154,9 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         Wanted::Topics(subscription) => subscription.begin(request, &connection)?,
     }
     // Before the client knows of it: when it then asks for the figures, it is in them.
-    connection.entry().opened();
+    connection
+        .entry()
+        .opened(&about(request, &accepted, is_compressed));
     switch_protocols(request, &accepted);
     let signals = held.as_ref().map(HeldSignals::before);
     Ok(run(request, &connection, &child, signals))
@@ -191,7 +198,6 @@ fn is_for_topics(request: &Request<'_>) -> bool {
 /// What the figures of a request's WebSockets are counted under.
 fn location(request: &Request<'_>, child: &Child) -> Location {
     let config = request.config::<Config>(&websocket_module);
-    let path = config.map_or("", Config::path);
     let plugin = config.and_then(Config::plugin);
     let plugin = match is_for_topics(request) {
         true => Listener::NAME,
@@ -199,7 +205,7 @@ fn location(request: &Request<'_>, child: &Child) -> Location {
     };
     child
         .figures()
-        .location(&request.server().name(), path, plugin)
+        .location(&location_name(request, config), plugin)
 }
 
 /// Judges the opening handshake.
@@ -320,6 +326,19 @@ fn ask_plugin(
             }
         }
     })
+}
+
+/// What the list of connections says of it.
+fn about(request: &Request<'_>, accepted: &Accepted<'_>, is_compressed: bool) -> About {
+    let subprotocol = request.headers_out().get_text(c"Sec-WebSocket-Protocol");
+    About {
+        user: request.user(),
+        subprotocol: subprotocol.map(|name| name.into_owned()),
+        origin: request.header_in(accepted.version.origin_field()),
+        path: Some(request.uri()),
+        is_tls: request.is_tls(),
+        is_compressed,
+    }
 }
 
 /// RFC 6455 §4.2.2, item 5.

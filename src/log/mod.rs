@@ -12,6 +12,6 @@ pub mod scribe;
 mod tag;
 
 pub use httpd::log::Level;
-pub use line::{is_logged, line};
+pub use line::{NUMBER, is_logged, line};
 pub use say::{log, of_plugin, panicked};
 pub use tag::Tag;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 
 use figures::form::{field, fields};
-use figures::{Listing, Snapshot};
+use figures::{Filter, Listing, Snapshot};
 use httpd::content::server_banner;
 use httpd::mod_status::{Form, StatusPage};
 use httpd::mpm;
@@ -12,7 +12,7 @@ use httpd::random::random;
 use httpd::request::{HandlerResult, Request};
 
 use super::answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, OK, SERVICE_UNAVAILABLE, answer, begin};
-use super::close;
+use super::{close, filter};
 use crate::child::Child;
 
 /// The live page. It asks for the JSON of its own address, and needs nothing else.
@@ -42,7 +42,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
             answer(
                 request,
                 METHOD_NOT_ALLOWED,
-                "GET shows the figures, POST closes a connection.",
+                "GET shows the figures, POST closes connections.",
             )
         }
     }
@@ -60,7 +60,11 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
             HandlerResult::Done
         }
         Some("json") => {
-            let Some(listing) = listing(field(&query, "connections")) else {
+            let filter = match filter::of(&query) {
+                Ok(filter) => filter,
+                Err(text) => return answer(request, BAD_REQUEST, text),
+            };
+            let Some(listing) = listing(field(&query, "connections"), filter) else {
                 let text = format!(
                     "connections is FROM,COUNT: the number to begin with, and how many, at most {}.",
                     Listing::LONGEST
@@ -71,13 +75,13 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
                 let text = format!("topics is how many to list, at most {MOST_TOPICS}.");
                 return answer(request, BAD_REQUEST, &text);
             };
-            let snapshot = read(child, listing, count);
+            let snapshot = read(child, &listing, count);
             begin(request, OK, "application/json");
             request.write(&figures::json(&snapshot, &server_banner(), &mpm::name()));
             HandlerResult::Done
         }
         Some("openmetrics") => {
-            let snapshot = read(child, Listing::NONE, 0);
+            let snapshot = read(child, &Listing::NONE, 0);
             begin(request, OK, figures::OPENMETRICS);
             request.write(&figures::openmetrics(&snapshot));
             HandlerResult::Done
@@ -87,7 +91,7 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
 }
 
 /// All figures: those of the board, and those of topics, so many of which are listed.
-fn read(child: &Child, listing: Listing, count: usize) -> Snapshot {
+fn read(child: &Child, listing: &Listing, count: usize) -> Snapshot {
     Snapshot {
         topics: child.exchange().figures(count),
         ..child.figures().read(listing)
@@ -99,15 +103,19 @@ fn topic_count(text: Option<&str>) -> Option<usize> {
     (count <= MOST_TOPICS).then_some(count)
 }
 
-/// `FROM,COUNT`, or the first hundred.
-fn listing(text: Option<&str>) -> Option<Listing> {
+/// `FROM,COUNT`, or the first hundred, of those that the filter means.
+fn listing(text: Option<&str>, filter: Filter) -> Option<Listing> {
     let Some(text) = text else {
-        return Some(Listing::default());
+        return Some(Listing {
+            filter,
+            ..Listing::default()
+        });
     };
     let (from, count) = text.split_once(',')?;
     let listing = Listing {
         from: from.parse().ok()?,
         count: count.parse().ok()?,
+        filter,
     };
     (listing.count <= Listing::LONGEST).then_some(listing)
 }
@@ -134,7 +142,7 @@ impl StatusPage for Section {
         let Some(child) = Child::current() else {
             return;
         };
-        let snapshot = read(&child, Listing::NONE, 0);
+        let snapshot = read(&child, &Listing::NONE, 0);
         request.write(&match form {
             Form::Html => figures::html(&snapshot),
             Form::HtmlWithoutTables => figures::pre(&snapshot),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod close;
+mod filter;
 mod handler;
 
 pub use handler::{Section, handle};

@@ -42,7 +42,7 @@ impl fmt::Display for Told<'_> {
         let Told(account) = self;
         write!(
             f,
-            "WebSocket ended after {:.3} s, {} messages in and {} out, {} bytes in and {} out: ",
+            "ended after {:.3} s, {} messages in and {} out, {} bytes in and {} out: ",
             account.duration.as_secs_f64(),
             account.messages_in,
             account.messages_out,

@@ -42,7 +42,7 @@ def configuration(server):
         + "".join(
             location(f"/log/{level}", example(ECHO), f"LogLevel websocket:{level}",
                      "WebSocketMaxMessageSize 1000")
-            for level in ("info", "debug", "trace4", "trace7", "trace8")
+            for level in ("notice", "info", "trace4", "trace7", "trace8")
         )
         + tls_host(server)
     )
@@ -213,7 +213,7 @@ def test_ws_480_02_every_end_has_one_line_and_its_notes(httpd, error_log, end, t
         client.vanish()
     assert line.level == "info"
     account = re.search(
-        r"WS0302: WebSocket ended after \d+\.\d{3} s, \d+ messages in and \d+ out, "
+        r"WS0302: WebSocket \d+: ended after \d+\.\d{3} s, \d+ messages in and \d+ out, "
         r"\d+ bytes in and \d+ out: (.*)", line.text
     )
     assert account, line.text
@@ -223,7 +223,7 @@ def test_ws_480_02_every_end_has_one_line_and_its_notes(httpd, error_log, end, t
     status, values = notes(httpd, name)
     assert status == 101
     assert (values["close-code"], values["close-by"]) == (str(code), by)
-    assert tagged(error_log) == [line], "one line for each end"
+    assert [each.text.split("WS")[1][:4] for each in tagged(error_log)] == ["0301", "0302"]
 
 
 def test_ws_480_03_messages_and_bytes_are_counted_both_ways(httpd, error_log, tls):
@@ -289,16 +289,21 @@ def test_ws_480_06_a_stopping_child_is_named(make_httpd, mpm):
 
 # The opening, frames and payloads
 
-def test_ws_480_07_an_opening_is_a_line_at_debug(httpd, error_log):
-    for level, count in (("info", 0), ("debug", 1), ("trace8", 1)):
+def test_ws_480_07_an_opening_is_a_line_at_info(httpd, error_log):
+    for level, count in (("notice", 0), ("info", 1), ("trace8", 1)):
         before, ends = len(error_log.find("WS0301")), len(error_log.find("WS0302: "))
         with httpd.open(f"/log/{level}?{SECRET}") as client:
             client.close_properly()
         lines = error_log.find("WS0301")[before:]
         assert len(lines) == count, level
         for line in lines:
-            assert line.level == "debug" and "WebSocket opened, version 13" in line.text
-        error_log.wait_for("WS0302: ", count=ends + 1)
+            assert line.level == "info"
+            assert re.search(
+                rf'WS0301: WebSocket \d+: opened at "/log/{level}" '
+                rf'\(Location "localhost/log/{level}"\), version 13$', line.text
+            ), line.text
+        if count:
+            error_log.wait_for("WS0302: ", count=ends + 1)
 
 
 FRAMES = [

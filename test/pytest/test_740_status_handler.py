@@ -102,13 +102,16 @@ SHAPE = {
     ],
     "connections": [
         {
-            "bytes": {"in": int, "out": int}, "client": str, "id": int, "location": str,
+            "bytes": {"in": int, "out": int}, "client": str, "compressed": bool, "id": int,
+            "location": str, "origin": (str, type(None)), "path": str,
+            "subprotocol": (str, type(None)), "tls": bool, "user": (str, type(None)),
             "messages": {"in": int, "out": int}, "pid": int,
             "ping_round_trip": (float, type(None)), "queued_bytes": int, "since": float,
             "state": str,
         }
     ],
     "locations": [{"location": str, "plugin": str, **COUNTS}],
+    "matching": int,
     "mpm": str,
     "next": (int, type(None)),
     "now": float,

@@ -11,9 +11,10 @@ use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, PLUGINS, REQUESTS, Words, 
 use crate::request::REQUEST;
 use crate::snapshot::unix_ms;
 use crate::tally::{self, TALLY, TallyWords};
+use crate::texts::{TEXTS, TextWords};
 
 /// What the first word says of memory that holds a board of this form. The last digit changes with the form.
-const FORM: u64 = 0x6669_6775_7265_7303;
+const FORM: u64 = 0x6669_6775_7265_7304;
 
 /// A process: what names it as long as it lives, and no other one afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +101,8 @@ mod field {
     pub const SEED: usize = 4;
     /// Children that have died.
     pub const DIED: usize = 5;
+    /// The latest request for many.
+    pub const TICKET: usize = 6;
 }
 
 /// A child's part of the board.
@@ -109,6 +112,8 @@ pub(crate) struct Slot<'m> {
     pub tallies: &'m [TallyWords],
     pub calls: Calls<'m>,
     pub entries: &'m [EntryWords],
+    /// What each entry's WebSocket is called: apart from the entries, which are written for each message.
+    pub texts: &'m [TextWords],
 }
 
 impl<'m> Board<'m> {
@@ -236,6 +241,12 @@ impl<'m> Board<'m> {
         self.header[field::LATEST].fetch_add(1, Ordering::SeqCst) + 1
     }
 
+    /// A number for a request for many, that no other has: at least 1.
+    pub(crate) fn next_ticket(self) -> u32 {
+        let made = self.header[field::TICKET].fetch_add(1, Ordering::Relaxed);
+        (made % u64::from(u32::MAX)) as u32 + 1
+    }
+
     pub(crate) fn slot(self, index: usize) -> Slot<'m> {
         let size = self.layout.slot_words();
         let mut words = &self.slots[index * size..][..size];
@@ -245,6 +256,7 @@ impl<'m> Board<'m> {
                 tallies: take(&mut words, LOCATIONS)?,
                 calls: Calls(self.take_calls(&mut words)?),
                 entries: take(&mut words, self.layout.entries)?,
+                texts: take::<TEXTS>(&mut words, self.layout.entries)?,
             })
         };
         cut().expect("a slot has the words of a slot")

@@ -20,6 +20,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
         "locations": snapshot.locations.iter().map(location).collect::<Value>(),
         "children_died": snapshot.children_died,
         "children": snapshot.children.iter().map(child).collect::<Value>(),
+        "matching": snapshot.matching,
         "connections": snapshot.connections.iter().map(connection).collect::<Value>(),
         "topics": snapshot.topics.as_ref().map(Topics::json),
         "next": snapshot.next,
@@ -69,11 +70,19 @@ fn child(child: &Child) -> Value {
 }
 
 fn connection(connection: &Connection) -> Value {
+    // Of one that is opening nothing is known yet.
+    let about = connection.about.clone().unwrap_or_default();
     json!({
         "id": connection.id,
         "pid": connection.pid,
         "location": connection.location,
         "client": connection.client.map(|client| client.to_string()),
+        "user": about.user,
+        "path": about.path,
+        "subprotocol": about.subprotocol,
+        "origin": about.origin,
+        "tls": connection.about.as_ref().map(|about| about.is_tls),
+        "compressed": connection.about.as_ref().map(|about| about.is_compressed),
         "state": connection.state.name(),
         "since": seconds(connection.since),
         "messages": { "in": connection.messages_in, "out": connection.messages_out },

@@ -7,6 +7,7 @@ use crate::clients::{WINDOW, WINDOWS};
 use crate::label::LABEL;
 use crate::request::REQUEST;
 use crate::tally::TALLY;
+use crate::texts::TEXTS;
 
 /// How many Locations have figures of their own, the one for all others included.
 pub const LOCATIONS: usize = 256;
@@ -61,7 +62,7 @@ impl Layout {
         HEADER
             + LOCATIONS * TALLY
             + (self.threads * CALL).next_multiple_of(ENTRY)
-            + self.entries * ENTRY
+            + self.entries * (ENTRY + TEXTS)
     }
 
     pub(crate) fn pack(self) -> u64 {

@@ -1,30 +1,37 @@
 //! Reading the board while children write on it.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::board::{Alive, Board, Process, slot};
-use crate::client::Address;
-use crate::entry::{COUNTERS, EntryWords, State, field as entry};
+use crate::entry::{COUNTERS, State};
+use crate::filter::Filter;
 use crate::layout::LOCATIONS;
 use crate::seat::Threads;
-use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot, unix_ms};
+use crate::seen::Sieve;
+use crate::snapshot::{Child, Figures, LocationFigures, Snapshot, unix_ms};
 use crate::tally::{Closes, RefusedFor, Sums, field as tally};
 
 /// Which connections to list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listing {
     /// From this number on.
     pub from: u64,
     /// At most so many.
     pub count: usize,
+    /// Of those that it means.
+    pub filter: Filter,
 }
 
 impl Listing {
     /// The most that are listed at once.
     pub const LONGEST: usize = 1000;
     /// None.
-    pub const NONE: Listing = Listing { from: 0, count: 0 };
+    pub const NONE: Listing = Listing {
+        from: 0,
+        count: 0,
+        filter: Filter::ALL,
+    };
 }
 
 impl Default for Listing {
@@ -32,6 +39,7 @@ impl Default for Listing {
         Listing {
             from: 0,
             count: 100,
+            filter: Filter::ALL,
         }
     }
 }
@@ -48,7 +56,7 @@ struct Reading {
 impl<'m> Board<'m> {
     /// Reads everything. What is on its way from one place to another at this moment is missed, never counted
     /// twice, and no counter is less than it has been.
-    pub fn read(self, listing: Listing, alive: Alive<'_>) -> Snapshot {
+    pub fn read(self, listing: &Listing, alive: Alive<'_>) -> Snapshot {
         let mut readings = self.readings();
         // The order matters: first where counts go to, then where they come from.
         for reading in &mut readings {
@@ -56,6 +64,8 @@ impl<'m> Board<'m> {
         }
         let mut children = Vec::new();
         let mut connections = Vec::new();
+        let mut matching = 0;
+        let sieve = Sieve::new(&listing.filter, self);
         for (index, owner) in self.taken() {
             let process = Process::unpack(owner).filter(|&process| alive(process));
             let slot = self.slot(index);
@@ -71,10 +81,7 @@ impl<'m> Board<'m> {
                     }
                 }
             }
-            for words in slot.used_entries() {
-                let Some(seen) = Seen::of(words) else {
-                    continue;
-                };
+            for seen in slot.seen() {
                 let Some(reading) = readings
                     .iter_mut()
                     .find(|reading| reading.location == seen.location)
@@ -95,8 +102,11 @@ impl<'m> Board<'m> {
                         State::Open => figures.open += 1,
                         State::Closing => figures.closing += 1,
                     }
-                    if seen.id >= listing.from && listing.count > 0 {
-                        connections.push(seen.connection(state, process.pid, &reading.name));
+                    if listing.count > 0 && sieve.lets_through(&seen, process.pid) {
+                        matching += u64::from(state != State::Opening);
+                        if seen.id >= listing.from {
+                            connections.push((seen, state, process.pid));
+                        }
                     }
                 }
             }
@@ -104,11 +114,17 @@ impl<'m> Board<'m> {
                 children.push(child(slot.header, process, count));
             }
         }
-        connections.sort_unstable_by_key(|connection| connection.id);
-        let next = connections
-            .get(listing.count)
-            .map(|connection| connection.id);
+        connections.sort_unstable_by_key(|(seen, ..)| seen.id);
+        let next = connections.get(listing.count).map(|(seen, ..)| seen.id);
         connections.truncate(listing.count);
+        // Only of those that are listed: it takes longer than all the rest.
+        let connections = connections.into_iter().filter_map(|(seen, state, pid)| {
+            let name = readings
+                .iter()
+                .find(|reading| reading.location == seen.location)?;
+            seen.connection(state, pid, &name.name)
+        });
+        let connections = connections.collect();
         children.sort_unstable_by_key(|child| (child.generation, child.pid));
         for reading in &mut readings {
             reading.sums.mark(&self.marks[reading.location]);
@@ -125,6 +141,7 @@ impl<'m> Board<'m> {
             locations,
             children_died: self.died(),
             children,
+            matching,
             connections,
             topics: None,
             next,
@@ -150,57 +167,6 @@ impl<'m> Board<'m> {
     pub fn bells(self) -> impl Iterator<Item = &'m AtomicU64> {
         self.taken()
             .map(move |(index, _)| &self.slot(index).header[slot::BELL])
-    }
-}
-
-/// An entry that stayed the same connection's while it was read.
-struct Seen {
-    id: u64,
-    owner: u64,
-    location: usize,
-    state: Option<State>,
-    address: Address,
-    since: u64,
-    counters: [u64; COUNTERS.len()],
-    queued: u64,
-    round_trip: u64,
-}
-
-impl Seen {
-    fn of(words: &EntryWords) -> Option<Seen> {
-        let id = words[entry::ID].load(Ordering::Acquire);
-        let word = |field: usize| words[field].load(Ordering::Relaxed);
-        let seen = Seen {
-            id,
-            owner: word(entry::OWNER),
-            location: word(entry::LOCATION) as usize,
-            state: State::unpack(word(entry::STATE)),
-            address: Address(word(entry::ADDRESS[0]), word(entry::ADDRESS[1])),
-            since: word(entry::SINCE),
-            counters: COUNTERS.map(|(from, _)| word(from)),
-            queued: word(entry::QUEUED),
-            round_trip: word(entry::ROUND_TRIP),
-        };
-        fence(Ordering::Acquire);
-        (id != 0 && word(entry::ID) == id).then_some(seen)
-    }
-
-    fn connection(&self, state: State, pid: u32, location: &str) -> Connection {
-        let [messages_in, messages_out, bytes_in, bytes_out] = self.counters;
-        Connection {
-            id: self.id,
-            pid,
-            location: location.to_owned(),
-            client: self.address.ip(),
-            state,
-            since: Duration::from_millis(self.since),
-            messages_in,
-            messages_out,
-            bytes_in,
-            bytes_out,
-            queued: self.queued,
-            round_trip: (self.round_trip != 0).then(|| Duration::from_nanos(self.round_trip)),
-        }
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::board::{Alive, Board, Death, Process, Slot, owner, replace, slot};
 use crate::calls::{Caller, Calls};
 use crate::client::Address;
-use crate::entry::{self, Entry, field as entry_field};
+use crate::entry::{self, Entry, Listed, field as entry_field};
 use crate::label::Location;
 use crate::layout::LOCATIONS;
-use crate::request::CloseRequest;
+use crate::request::Order;
 use crate::snapshot::unix_ms;
 use crate::tally::{self, RefusedFor, TallyWords};
 
@@ -21,6 +21,8 @@ pub struct Seat<'m> {
     index: usize,
     owner: u64,
     free: Mutex<FreeEntries>,
+    /// The tickets of the requests for many that wait and have been looked at.
+    tickets: Mutex<Vec<u32>>,
 }
 
 /// The entries that are free: those that have been used before, and all from `high` on.
@@ -79,6 +81,7 @@ impl<'m> Seat<'m> {
             index,
             owner,
             free: Mutex::default(),
+            tickets: Mutex::default(),
         };
         let death = match before & owner::CLEANED {
             0 => board.clean_up(index, before),
@@ -157,9 +160,10 @@ impl<'m> Seat<'m> {
         &self.slot.header[slot::BELL]
     }
 
-    /// The connections that an operator wants closed, each said once.
-    pub fn take_requests(&self) -> Vec<CloseRequest> {
-        self.board.take_requests(self.owner)
+    /// What an operator wants of the child's connections, each order said once.
+    pub fn take_orders(&self) -> Vec<Order> {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.board.take_orders(self.owner, self.slot, &mut tickets)
     }
 
     /// The board on which it is.
@@ -177,7 +181,7 @@ impl<'m> Seat<'m> {
         &self.slot.tallies[location]
     }
 
-    fn take_entry(&self) -> Option<(&'m entry::EntryWords, u32)> {
+    fn take_entry(&self) -> Option<Listed<'m>> {
         let mut free = self.free();
         let index = free.used.pop().or_else(|| {
             let index = free.high;
@@ -187,7 +191,11 @@ impl<'m> Seat<'m> {
                 index
             })
         })?;
-        Some((&self.slot.entries[index as usize], index))
+        Some(Listed {
+            words: &self.slot.entries[index as usize],
+            texts: &self.slot.texts[index as usize],
+            index,
+        })
     }
 
     pub(crate) fn give_back(&self, index: u32) {

@@ -7,6 +7,7 @@ use crate::entry::State;
 use crate::histogram::Histogram;
 use crate::seat::Threads;
 use crate::tally::{Closes, RefusedFor};
+use crate::texts::About;
 use crate::topics::Topics;
 
 /// What [`Board::read`](crate::Board::read) has read.
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub children_died: u64,
     /// Those that live.
     pub children: Vec<Child>,
+    /// How many WebSockets match what was asked for, listed or not.
+    pub matching: u64,
     /// The connections that were asked for, by their numbers.
     pub connections: Vec<Connection>,
     /// The figures of topics, which are not on the board: `None` until somebody has put them here.
@@ -102,6 +105,8 @@ pub struct Connection {
     pub location: String,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// What it is called, once it is open.
+    pub about: Option<About>,
     /// How far it is.
     pub state: State,
     /// Since when it is there.

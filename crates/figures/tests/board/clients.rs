@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use figures::{Layout, Process, Seat};
+use figures::{About, Layout, Process, Seat};
 
 use crate::support::board;
 
@@ -63,7 +63,7 @@ fn a_connection_that_has_ended_does_not_count() {
     let seat = seat(board, 1);
     let location = board.location("host/echo", "echo");
     let one = seat.open(location, ip("192.0.2.1"));
-    one.opened();
+    one.opened(&About::default());
     one.closed(1000);
     let refused = seat.open(location, ip("192.0.2.1"));
     drop(refused);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use figures::{RefusedFor, Snapshot, html, json, lines, openmetrics, pre};
+use figures::{About, RefusedFor, Snapshot, html, json, lines, openmetrics, pre};
 use serde_json::Value;
 
 use crate::support::{Processes, SMALL, board};
@@ -13,7 +13,12 @@ fn snapshot() -> Snapshot {
     let seat = processes.claim(board, 1).unwrap();
     let location = board.location("host/<b>\"\\\n", "echo");
     let entry = seat.open(location, Some("192.0.2.1".parse().unwrap()));
-    entry.opened();
+    entry.opened(&About {
+        user: Some("\"ann\"\n".to_owned()),
+        path: Some("/<b>".to_owned()),
+        is_tls: true,
+        ..About::default()
+    });
     entry.message_in();
     entry.bytes_in(8);
     entry.ping_round_trip(Duration::from_millis(2));
@@ -41,6 +46,12 @@ fn json_has_everything() {
     assert_eq!(document["children_died"], 1);
     let connection = &document["connections"][0];
     assert_eq!(connection["client"], "192.0.2.1");
+    assert_eq!(connection["user"], "\"ann\"\n");
+    assert_eq!(connection["path"], "/<b>");
+    assert_eq!(connection["origin"], Value::Null);
+    assert_eq!(connection["tls"], true);
+    assert_eq!(connection["compressed"], false);
+    assert_eq!(document["matching"], 1);
     assert_eq!(connection["bytes"]["in"], 8);
     assert_eq!(connection["ping_round_trip"], 0.002);
     assert_eq!(document["next"], Value::Null);
