@@ -8,7 +8,9 @@ use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, message_memory, process_options, sections, topic_directives};
+use crate::configuration::{
+    capacity, handlers, message_memory, process_options, sections, topic_directives,
+};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
 use crate::{board, log, plugin, publish, status, topics};
@@ -45,6 +47,9 @@ impl Handler for Hooks {
 
 impl CheckConfig for Hooks {
     fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
+        if httpd::mpm::is_config_test() {
+            handlers::check(server);
+        }
         // Both, so that each mistake is told.
         let are_sections_good = sections::check_all(pool, server);
         process_options::check_all(pool, server) && are_sections_good
@@ -55,6 +60,7 @@ impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         if !httpd::mpm::is_first_reading() {
             httpd::log::write_standard_error_at_once();
+            handlers::check(server);
             board::make(server);
             topics::memory::make(server);
             if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted() {

@@ -74,28 +74,34 @@ pub fn make(server: Server<'_>) {
                 .to_owned(),
         );
     }
+    let mut refusal = None;
     loop {
         let words = match layout.words() > MOST_WORDS {
-            true => Err(std::io::ErrorKind::OutOfMemory.into()),
+            true => Err(std::io::Error::other(
+                "more than 12 GiB for all children that ServerLimit allows",
+            )),
             // SAFETY: this is post_config, in the parent, and what was found above is not used any more.
             false => unsafe { shared_memory::make(server, NAME, layout.words()) },
         };
         match words {
             Ok(words) => {
                 Board::new(words, layout, random());
-                if layout.entries < entries {
+                if let Some(refusal) = refusal {
                     warn(
                         Tag::NoFigures,
                         format!(
                             "shared memory for {} WebSockets in each child: more are neither listed nor counted for \
-                         WebSocketMaxConnectionsPerClient",
+                             WebSocketMaxConnectionsPerClient. More was refused: {refusal}",
                             layout.entries
                         ),
                     );
                 }
                 return;
             }
-            Err(_) if layout.entries > FEW_ENTRIES => layout.entries /= 2,
+            Err(error) if layout.entries > FEW_ENTRIES => {
+                refusal = Some(format!("{} bytes: {error}", 8 * layout.words()));
+                layout.entries /= 2;
+            }
             Err(error) => {
                 warn(
                     Tag::NoFigures,

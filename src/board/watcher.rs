@@ -10,6 +10,7 @@ use httpd::futex;
 use httpd::thread::Thread;
 
 use super::{Occupant, ring};
+use crate::log;
 
 /// How often it looks for callbacks that do not return.
 const LOOK: Duration = Duration::from_secs(5);
@@ -70,6 +71,7 @@ impl Shared {
             // Not at each bell: every status page that is read rings.
             if now >= next_look {
                 occupant.look_at_callbacks();
+                log::tell_repeats(false);
                 next_look = now + LOOK;
             }
             drop(occupant);

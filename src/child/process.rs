@@ -373,6 +373,7 @@ impl Child {
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
         }
+        log::tell_repeats(true);
         // As the last one, so that nobody here waits for a log that hangs.
         scribe::stop();
     }

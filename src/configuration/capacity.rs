@@ -34,10 +34,14 @@ pub fn prepare(server: Server<'_>) {
     let needed = match mpm::is_async() {
         true => {
             let most = accepted(server, threads, descriptors.saturating_sub(spare));
+            check_most(server, most);
             most.min(wanted(server, threads)) + spare
         }
         // A blocking driver has one for its wake-ups; and under worker, one of its own for the socket.
-        false => (if mpm::is_threaded() { 3 } else { 2 }) * threads + spare,
+        false => {
+            check_most(server, threads);
+            (if mpm::is_threaded() { 3 } else { 2 }) * threads + spare
+        }
     };
     if needed > descriptors {
         warn(server, Tag::FewDescriptors, || {
@@ -111,6 +115,21 @@ fn limit(threads: usize, factor: f64) -> usize {
 /// The threads that are idle at most when a connection is accepted.
 fn others(threads: usize) -> usize {
     threads.saturating_sub(1).max(1)
+}
+
+/// Warns when WebSocketMaxConnections is more than the connections that a child accepts at all: then it is they that decide,
+/// and new clients wait instead of being refused.
+fn check_most(server: Server<'_>, most: usize) {
+    let config = server.config::<Config>(&websocket_module);
+    let wanted = config.map_or(0, Config::max_connections);
+    if wanted > most {
+        warn(server, Tag::NeverReached, || {
+            format!(
+                "WebSocketMaxConnections {wanted} is never reached: a child accepts at most {most} connections, those for \
+                 pages included. Further clients wait until they give up, instead of getting 503"
+            )
+        });
+    }
 }
 
 /// How many connections a child gets at most because of WebSocketMaxConnections, ordinary ones included.

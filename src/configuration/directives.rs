@@ -156,6 +156,11 @@ pub const COMMANDS: &[Command] = &[
         Context::Configuration,
         c"WebSockets that a client address holds at most; one more gets 429 (default 0: any number)",
     ),
+    Command::flag::<WebSocketStatusActions>(
+        c"WebSocketStatusActions",
+        Context::Configuration,
+        c"On or Off: whether the status handler closes WebSockets (default: where a Require or the like says who may ask it)",
+    ),
     Command::take12::<WebSocketThreads>(
         c"WebSocketThreads",
         Context::Configuration,
@@ -538,6 +543,17 @@ impl Take1 for WebSocketMaxConnectionsPerClient {
 
     fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
         config.max_connections_per_client = Some(parse_number(value, MOST_CONNECTIONS)? as usize);
+        Ok(())
+    }
+}
+
+struct WebSocketStatusActions;
+
+impl Flag for WebSocketStatusActions {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+        config.status_actions = Some(on);
         Ok(())
     }
 }

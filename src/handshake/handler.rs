@@ -48,7 +48,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
     }
     let fields = Fields::of(request);
     if !fields.as_request().is_upgrade() {
-        return answer_without_upgrade(request);
+        return answer_without_upgrade(request, &fields);
     }
     match upgrade(request, &fields) {
         Ok(result) => result,
@@ -63,18 +63,19 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 }
 
 /// A request that asks for no WebSocket: httpd's, when there is a file to answer with; else 426.
-fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
+fn answer_without_upgrade(request: &Request<'_>, fields: &Fields) -> HandlerResult {
     if request.maps_to_file() || request.is_options() {
         return HandlerResult::Declined;
     }
     log::log(
         &Subject::Request(request),
-        Level::Debug,
+        Level::Info,
         Tag::NotAnUpgrade,
         || {
             format!(
-                "{} is a WebSocket, and the request is no upgrade",
-                request.uri()
+                "no WebSocket for {}: the request is no upgrade, it lacks {}",
+                request.uri(),
+                fields.as_request().lacks().join(" and ")
             )
         },
     );
@@ -245,7 +246,7 @@ fn admit(
             config.max_connections()
         );
         RefusedUpgrade {
-            level: Level::Info,
+            level: Level::Notice,
             ..RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
         }
     })?;
@@ -308,16 +309,17 @@ fn ask_plugin(
         });
     }
     let chosen = connection.refuse(request);
+    let who = format!("the plugin {} ({})", plugin.name(), plugin.init());
+    let number = connection.entry().id();
     Err(match verdict {
-        Verdict::Failed => RefusedUpgrade::new(
-            INTERNAL_SERVER_ERROR,
-            Tag::PluginFailed,
-            "the plugin failed",
-        ),
+        Verdict::Failed => {
+            let reason = format!("{who} failed in on_connect of WebSocket {number}");
+            RefusedUpgrade::new(INTERNAL_SERVER_ERROR, Tag::PluginFailed, reason)
+        }
         _ => {
             let status = chosen.unwrap_or(FORBIDDEN);
             request.allow_status(status);
-            let reason = format!("the plugin refused it with {status}");
+            let reason = format!("{who} refused WebSocket {number} with {status}");
             RefusedUpgrade {
                 // A plugin's own 503 is no fault.
                 level: Level::Info,

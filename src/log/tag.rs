@@ -53,6 +53,10 @@ tags! {
     NoTopics = 114,
     /// The log of topics keeps its size, or begins anew.
     TopicsKept = 115,
+    /// SetHandler without WebSocketHandler, or the other way round.
+    HandlerAlone = 116,
+    /// WebSocketMaxConnections is more than a child takes.
+    NeverReached = 117,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -83,6 +87,8 @@ tags! {
     Ended = 302,
     /// The operator wants a WebSocket closed.
     CloseWanted = 303,
+    /// Nobody may close WebSockets where everybody may ask for it.
+    ActionRefused = 304,
     /// The system does not watch an open connection for us.
     NotWatched = 311,
     /// A plugin called a server function in a way that is refused.

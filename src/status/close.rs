@@ -10,7 +10,7 @@ use httpd::request::{HandlerResult, Request};
 use websocket_proto::{CloseCode, CloseReason, Host, ReservedCloseCodes};
 
 use super::answer::{BAD_REQUEST, OK, SERVICE_UNAVAILABLE, answer};
-use super::filter;
+use super::{filter, guard};
 use crate::board::{CloseRequest, Wish};
 use crate::child::Child;
 use crate::configuration::values::parse_time;
@@ -137,10 +137,11 @@ fn too_many(request: &Request<'_>) -> HandlerResult {
 
 /// Says what somebody wants, and who that is.
 fn tell(request: &Request<'_>, what: impl FnOnce() -> String) {
-    log::log(
+    log::log_or_count(
         &Subject::Request(request),
         Level::Notice,
         Tag::CloseWanted,
+        "requests to close a WebSocket",
         || {
             let user = request.user();
             let user = user.map_or_else(|| "somebody".to_owned(), |user| format!("user {user:?}"));
@@ -171,6 +172,7 @@ fn told(filter: &Filter) -> String {
 
 fn wanted(request: &Request<'_>) -> Result<Wanted, Fault> {
     check_sender(request)?;
+    check_guard(request)?;
     let form = read(request)?;
     let has_filter = filter::FIELDS
         .iter()
@@ -208,6 +210,30 @@ fn check_sender(request: &Request<'_>) -> Result<(), Fault> {
         ));
     }
     Ok(())
+}
+
+/// That somebody has said who may do this.
+fn check_guard(request: &Request<'_>) -> Result<(), Fault> {
+    if guard::may_act(request) {
+        return Ok(());
+    }
+    log::log(
+        &Subject::Request(request),
+        Level::Notice,
+        Tag::ActionRefused,
+        || {
+            format!(
+                "nobody may close WebSockets at {:?}, since everybody may ask for it: write a Require (other than all \
+                 granted) into the <Location> of the status handler, or WebSocketStatusActions On",
+                request.uri()
+            )
+        },
+    );
+    Err((
+        FORBIDDEN,
+        "The server's configuration does not say who may close connections here; its error log has more."
+            .to_owned(),
+    ))
 }
 
 fn read(request: &Request<'_>) -> Result<Vec<(String, String)>, Fault> {

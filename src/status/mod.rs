@@ -7,6 +7,7 @@
 mod answer;
 mod close;
 mod filter;
+mod guard;
 mod handler;
 
 pub use handler::{Section, handle};
