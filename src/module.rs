@@ -3,6 +3,7 @@
 use httpd::apr::Pool;
 use httpd::claim::suspend_connection;
 use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
+use httpd::log::Subject;
 use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
@@ -13,7 +14,9 @@ use crate::configuration::{
 };
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
-use crate::{board, log, plugin, publish, status, topics};
+use crate::log::{Level, Tag};
+use crate::symbol::websocket_module;
+use crate::{board, log, plugin, publish, status, topics, version};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -60,6 +63,14 @@ impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         if !httpd::mpm::is_first_reading() {
             httpd::log::write_standard_error_at_once();
+            version::set_digest(plugin::digest_of((&raw const websocket_module).cast()));
+            log::log(&Subject::Server(server), Level::Notice, Tag::Loaded, || {
+                format!(
+                    "{} (build {}) is loaded",
+                    version::BANNER,
+                    version::digest()
+                )
+            });
             handlers::check(server);
             board::make(server);
             topics::memory::make(server);

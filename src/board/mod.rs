@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 pub use calling::{Callback, Calling, VERY_LONG};
-pub use figures::{About, CloseRequest, Filter, Location, Order, RefusedFor, Threads, Wish};
+pub use figures::{
+    About, CloseRequest, Filter, Limits, Location, Order, RefusedFor, Threads, Wish,
+};
 use figures::{Board, Layout, Listing, Posted, PostedForMany, Process, Seat, Snapshot};
 use httpd::log::Subject;
 use httpd::random::random;
@@ -23,6 +25,7 @@ use httpd::server::Server;
 use httpd::{futex, mpm, process, shared_memory};
 
 use crate::log::{self, Level, Tag};
+use crate::version;
 use watcher::Watcher;
 
 const NAME: &CStr = c"mod_websocket.board";
@@ -46,7 +49,8 @@ pub type Entry = figures::Entry<'static>;
 /// is replaced.
 pub fn make(server: Server<'_>) {
     let before = shared_memory::find(server, NAME);
-    if before.and_then(Board::find).is_some() {
+    if let Some(board) = before.and_then(Board::find) {
+        board.set_build(version::build());
         return;
     }
     let server_limit = mpm::server_limit().unwrap_or_default();
@@ -85,7 +89,9 @@ pub fn make(server: Server<'_>) {
         };
         match words {
             Ok(words) => {
-                Board::new(words, layout, random());
+                if let Some(board) = Board::new(words, layout, random()) {
+                    board.set_build(version::build());
+                }
                 if let Some(refusal) = refusal {
                     warn(
                         Tag::NoFigures,
@@ -135,6 +141,9 @@ pub trait Occupant: Send + Sync {
 
     /// What the child's threads are doing.
     fn threads(&self) -> Threads;
+
+    /// How many bytes its unfinished messages have.
+    fn message_memory(&self) -> u64;
 }
 
 /// A child's part of the figures.
@@ -142,17 +151,19 @@ pub struct Figures {
     board: Board<'static>,
     seat: OnceLock<Arc<Seat<'static>>>,
     occupant: Weak<dyn Occupant>,
+    limits: Limits,
     watcher: Mutex<Option<Watcher>>,
 }
 
 impl Figures {
     /// For the child that begins; `occupant` stands for it.
-    pub fn new(server: Server<'_>, occupant: Weak<dyn Occupant>) -> Self {
+    pub fn new(server: Server<'_>, occupant: Weak<dyn Occupant>, limits: Limits) -> Self {
         let words = shared_memory::find(server, NAME);
         let figures = Figures {
             board: words.and_then(Board::find).unwrap_or_else(private_board),
             seat: OnceLock::new(),
             occupant,
+            limits,
             watcher: Mutex::new(None),
         };
         if mpm::is_async() {
@@ -182,6 +193,11 @@ impl Figures {
     /// Whether a connection is among the first `limit` of its client, over all children.
     pub fn is_within(&self, entry: &Entry, limit: u64) -> bool {
         entry.is_within(limit, &is_alive)
+    }
+
+    /// Whether a connection's Location has no more than `limit`, over all children.
+    pub fn is_within_location(&self, entry: &Entry, limit: u64) -> bool {
+        entry.is_within_location(limit, &is_alive)
     }
 
     /// The child is to end.
@@ -291,6 +307,7 @@ impl Figures {
             if let (Some(death), Some(server)) = (death, Server::main()) {
                 death::tell(server, self.board, &death);
             }
+            seat.set_limits(self.limits, version::build());
             seat
         })
     }

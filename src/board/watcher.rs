@@ -67,6 +67,7 @@ impl Shared {
                 occupant.obey(&order);
             }
             self.seat.set_threads(occupant.threads());
+            self.seat.set_message_memory(occupant.message_memory());
             let now = Instant::now();
             // Not at each bell: every status page that is read rings.
             if now >= next_look {

@@ -13,13 +13,13 @@ use reactor::Reactor;
 use server_functions::ProcessTable;
 use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
-use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
+use websocket_proto::{CloseCode, CloseFrame, MessageBudget, ReservedCloseCodes};
 
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
-use crate::board::{Callback, Figures, Location, Occupant, Order, Threads, Wish};
+use crate::board::{Callback, Figures, Limits, Location, Occupant, Order, Threads, Wish};
 use crate::configuration::config::Config;
-use crate::configuration::{message_memory, process_options};
+use crate::configuration::{capacity, message_memory, process_options};
 use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{self, Plugin};
@@ -48,6 +48,8 @@ pub struct Child {
     /// WebSockets that are opening, open or closing.
     places_taken: AtomicUsize,
     buffers: Arc<Buffers>,
+    /// `WebSocketMessageMemory`.
+    budget: Arc<MessageBudget>,
     /// Compressors of connections without context takeover.
     codecs: Arc<CodecPool>,
     /// `WebSocketDrainTimeout`.
@@ -121,13 +123,20 @@ impl Child {
             // Without it, each thread writes for itself.
             let _ = scribe::start();
         }
+        let budget = message_memory::budget(server, &config);
+        let limits = Limits {
+            connections: capacity::of_child() as u64,
+            websockets: config.max_connections() as u64,
+            message_memory: budget.limit() as u64,
+        };
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             reactor,
             connections: Mutex::default(),
-            figures: Figures::new(server, this.clone()),
+            figures: Figures::new(server, this.clone(), limits),
+            budget: Arc::clone(&budget),
             exchange: Arc::new(Exchange::new(server)),
             places_taken: AtomicUsize::new(0),
-            buffers: Arc::new(Buffers::new(message_memory::budget(server, &config))),
+            buffers: Arc::new(Buffers::new(budget)),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
             drain_timeout: config.drain_timeout(),
             plugins: plugin::all_loaded(server.config_pool())
@@ -428,6 +437,10 @@ impl Occupant for Child {
                 connection.say_very_long(name);
             }
         });
+    }
+
+    fn message_memory(&self) -> u64 {
+        self.budget.used() as u64
     }
 
     fn threads(&self) -> Threads {

@@ -1,6 +1,8 @@
 //! How many connections one child takes: the MPM's limit, which the module raises where nobody has set it, and warnings at
 //! start-up where MPM, system and module do not fit together.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use httpd::config::find_global_directive;
 use httpd::log::Subject;
 use httpd::server::Server;
@@ -25,6 +27,14 @@ const DEFAULT_FACTOR: f64 = 2.0;
 /// each thread.
 const OTHER_DESCRIPTORS: usize = 64;
 
+/// What [`prepare`] has found; the children inherit it.
+static OF_CHILD: AtomicUsize = AtomicUsize::new(0);
+
+/// How many connections a child accepts, those for pages included; 0: nobody knows, since no WebSocket is configured.
+pub fn of_child() -> usize {
+    OF_CHILD.load(Ordering::Relaxed)
+}
+
 /// At start-up: has the MPM accept as many connections as the system lets a child have, unless the configuration says
 /// how many, and warns of what does not fit.
 pub fn prepare(server: Server<'_>) {
@@ -34,11 +44,13 @@ pub fn prepare(server: Server<'_>) {
     let needed = match mpm::is_async() {
         true => {
             let most = accepted(server, threads, descriptors.saturating_sub(spare));
+            OF_CHILD.store(most, Ordering::Relaxed);
             check_most(server, most);
             most.min(wanted(server, threads)) + spare
         }
         // A blocking driver has one for its wake-ups; and under worker, one of its own for the socket.
         false => {
+            OF_CHILD.store(threads, Ordering::Relaxed);
             check_most(server, threads);
             (if mpm::is_threaded() { 3 } else { 2 }) * threads + spare
         }

@@ -156,6 +156,11 @@ pub const COMMANDS: &[Command] = &[
         Context::Configuration,
         c"WebSockets that a client address holds at most; one more gets 429 (default 0: any number)",
     ),
+    Command::take1::<WebSocketMaxConnectionsPerLocation>(
+        c"WebSocketMaxConnectionsPerLocation",
+        Context::Configuration,
+        c"WebSockets that a Location holds at most, in all children; one more gets 503 (default 0: any number)",
+    ),
     Command::flag::<WebSocketStatusActions>(
         c"WebSocketStatusActions",
         Context::Configuration,
@@ -543,6 +548,18 @@ impl Take1 for WebSocketMaxConnectionsPerClient {
 
     fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
         config.max_connections_per_client = Some(parse_number(value, MOST_CONNECTIONS)? as usize);
+        Ok(())
+    }
+}
+
+struct WebSocketMaxConnectionsPerLocation;
+
+impl Take1 for WebSocketMaxConnectionsPerLocation {
+    type Config = Config;
+
+    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        let most = parse_number(value, MOST_CONNECTIONS)? as usize;
+        config.max_connections_per_location = Some(most);
         Ok(())
     }
 }

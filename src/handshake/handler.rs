@@ -250,6 +250,21 @@ fn admit(
             ..RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
         }
     })?;
+    let most = config.max_connections_per_location();
+    if most > 0
+        && !child
+            .figures()
+            .is_within_location(place.entry(), most as u64)
+    {
+        request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
+        let reason = format!(
+            "its Location holds {most} WebSockets already (WebSocketMaxConnectionsPerLocation)"
+        );
+        return Err(RefusedUpgrade {
+            level: Level::Notice,
+            ..RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TooManyInLocation, reason)
+        });
+    }
     let most = config.max_connections_per_client();
     if most == 0 || child.figures().is_within(place.entry(), most as u64) {
         return Ok(place);

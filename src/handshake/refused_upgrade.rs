@@ -48,6 +48,7 @@ impl RefusedUpgrade {
             Tag::OriginRefused => board::RefusedFor::Origin,
             Tag::RefusedByPlugin | Tag::PluginFailed => board::RefusedFor::Plugin,
             Tag::TooManyConnections => board::RefusedFor::TooManyConnections,
+            Tag::TooManyInLocation => board::RefusedFor::TooManyInLocation,
             Tag::TooManyOfClient => board::RefusedFor::TooManyOfClient,
             Tag::NoPlugin => board::RefusedFor::NoPlugin,
             _ => board::RefusedFor::Other,
@@ -63,6 +64,10 @@ impl RefusedUpgrade {
             // A crowd that comes back would fill the log with them.
             Tag::TooManyConnections => {
                 let of = "WebSockets were refused (WebSocketMaxConnections)";
+                log::log_or_count(&subject, self.level, self.tag, of, text);
+            }
+            Tag::TooManyInLocation => {
+                let of = "WebSockets were refused (WebSocketMaxConnectionsPerLocation)";
                 log::log_or_count(&subject, self.level, self.tag, of, text);
             }
             _ => log::log(&subject, self.level, self.tag, text),

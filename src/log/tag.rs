@@ -57,6 +57,8 @@ tags! {
     HandlerAlone = 116,
     /// WebSocketMaxConnections is more than a child takes.
     NeverReached = 117,
+    /// Which module has been loaded.
+    Loaded = 118,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -81,6 +83,8 @@ tags! {
     TopicsRefused = 211,
     /// What was to be published was not.
     NotPublished = 212,
+    /// The Location holds as many WebSockets as it may: 503.
+    TooManyInLocation = 213,
     /// A WebSocket was opened.
     Opened = 301,
     /// A WebSocket has ended.

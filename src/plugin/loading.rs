@@ -30,6 +30,12 @@ pub fn all_loaded(pool: Pool<'_>) -> Vec<Arc<Plugin>> {
     loaded.values().map(Arc::clone).collect()
 }
 
+/// Tells the content of the file that an address is of from that of another: of the module itself, for one.
+pub fn digest_of(address: *const c_void) -> Option<u64> {
+    let place = MappedFile::of(address)?;
+    Image::read(&place.file).map(|image| image.digest)
+}
+
 /// Loads a plugin, once for each file and init function in a configuration; `pool` is the configuration's.
 /// The error says what is wrong with it; `remarks` gets what should be known of it.
 pub fn load_once(

@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 
-use figures::form::{field, fields};
+use figures::form::{escape_html, field, fields};
 use figures::{Filter, Listing, Snapshot};
 use httpd::content::server_banner;
 use httpd::mod_status::{Form, StatusPage};
@@ -21,6 +21,8 @@ const PAGE: &str = include_str!("page.html");
 const MOST_TOPICS: usize = 1000;
 /// What stands in the page where a response's nonce goes.
 const NONCE: &str = "{nonce}";
+/// What stands in it where the figures go for those who run no script.
+const FIGURES: &str = "{figures}";
 
 /// Answers a request for which `SetHandler websocket-status` holds, and declines every other.
 pub fn handle(request: &Request<'_>) -> HandlerResult {
@@ -56,7 +58,8 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
     let query = fields(&query);
     match field(&query, "format") {
         None | Some("html") => {
-            show_page(request);
+            let snapshot = read(child, &Listing::default(), 0);
+            show_page(request, &snapshot);
             HandlerResult::Done
         }
         Some("json") => {
@@ -81,13 +84,56 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
             HandlerResult::Done
         }
         Some("openmetrics") => {
-            let snapshot = read(child, &Listing::NONE, 0);
-            begin(request, OK, figures::OPENMETRICS);
-            request.write(&figures::openmetrics(&snapshot));
+            request.headers_out().set(c"Vary", c"Accept");
+            match wants_older_text(request.header_in("Accept").as_deref()) {
+                true => show_prometheus(request, child),
+                false => {
+                    let snapshot = read(child, &Listing::NONE, 0);
+                    begin(request, OK, figures::OPENMETRICS);
+                    request.write(&figures::openmetrics(&snapshot));
+                }
+            }
             HandlerResult::Done
         }
-        Some(_) => answer(request, BAD_REQUEST, "format is html, json or openmetrics."),
+        Some("prometheus") => {
+            show_prometheus(request, child);
+            HandlerResult::Done
+        }
+        Some(_) => answer(
+            request,
+            BAD_REQUEST,
+            "format is html, json, openmetrics or prometheus.",
+        ),
     }
+}
+
+/// The older text format.
+fn show_prometheus(request: &Request<'_>, child: &Child) {
+    let snapshot = read(child, &Listing::NONE, 0);
+    begin(request, OK, figures::PROMETHEUS);
+    request.write(&figures::prometheus(&snapshot));
+}
+
+/// Whether a reader takes plain text, and no OpenMetrics (RFC 9110 §12.5.1; what takes anything takes this, too).
+fn wants_older_text(accept: Option<&str>) -> bool {
+    let mut best = [0.0; 2];
+    for range in accept.unwrap_or_default().split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let index = match parts
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
+            "application/openmetrics-text" => 0,
+            "text/plain" => 1,
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        let weight: f64 = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+        best[index] = weight.max(best[index]);
+    }
+    best[1] > best[0]
 }
 
 /// All figures: those of the board, and those of topics, so many of which are listed.
@@ -121,7 +167,7 @@ fn listing(text: Option<&str>, filter: Filter) -> Option<Listing> {
 }
 
 /// The page may run its own script, and nothing that has found its way into it.
-fn show_page(request: &Request<'_>) {
+fn show_page(request: &Request<'_>, snapshot: &Snapshot) {
     let nonce = format!("{:016x}{:016x}", random(), random());
     begin(request, OK, "text/html; charset=utf-8");
     request.headers_out().set_text(
@@ -131,7 +177,16 @@ fn show_page(request: &Request<'_>) {
              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
     );
-    request.write(&PAGE.replace(NONCE, &nonce));
+    let (before, behind) = PAGE.split_once(FIGURES).unwrap_or((PAGE, ""));
+    request.write(&before.replace(NONCE, &nonce));
+    // What is not ours is escaped in these, and nothing is replaced in it.
+    request.write(&format!(
+        "<p>mod_websocket {}</p>\n",
+        escape_html(&snapshot.build)
+    ));
+    request.write(&figures::html(snapshot));
+    request.write(&figures::connections(snapshot));
+    request.write(&behind.replace(NONCE, &nonce));
 }
 
 /// mod_status' page.

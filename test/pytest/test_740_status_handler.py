@@ -87,16 +87,20 @@ COUNTS = {
     "refused": dict.fromkeys(
         [
             "bad_handshake", "origin", "plugin", "too_many_connections", "too_many_of_client",
-            "no_plugin", "other",
+            "too_many_in_location", "no_plugin", "other",
         ],
         int,
     ),
 }
+LIMIT = (int, type(None))
 SHAPE = {
+    "build": str,
     "children_died": int,
     "children": [
         {
-            "connections": int, "generation": int, "pid": int, "since": float, "stopping": bool,
+            "build": str, "connections": int, "generation": int,
+            "limits": {"connections": LIMIT, "message_bytes": LIMIT, "websockets": LIMIT},
+            "message_bytes": int, "outdated": bool, "pid": int, "since": float, "stopping": bool,
             "threads": {"busy": int, "idle": int},
         }
     ],

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use figures::{About, Alive, Board, Layout, Process, Seat};
+use figures::{Alive, Board, Layout, Process, Seat};
 
 const OPEN: u32 = 50_000;
 /// Of each client.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
-use crate::board::Alive;
+use crate::board::{Alive, Process};
 use crate::calls::{Caller, Calls};
 use crate::client::{Address, Client};
 use crate::label::Location;
@@ -100,6 +100,8 @@ pub struct Entry<'m> {
     client: Client,
     /// It is counted for its client. Not what the entry says, which the one who cleans up behind this child may have to believe.
     is_counted: AtomicBool,
+    /// It is counted for its Location.
+    is_taken: AtomicBool,
     /// Which of its client's connections it was when it came; 0 when it is not counted.
     nth: u64,
 }
@@ -139,6 +141,7 @@ impl<'m> Entry<'m> {
             location,
             client: address.client(),
             is_counted: AtomicBool::new(false),
+            is_taken: AtomicBool::new(true),
             nth: 0,
         };
         let words = entry.words();
@@ -156,6 +159,7 @@ impl<'m> Entry<'m> {
             words[field].store(value, Ordering::Relaxed);
         }
         entry.count();
+        entry.tally()[counter::TAKEN].fetch_add(1, Ordering::SeqCst);
         entry.words()[field::STATE].store(State::Opening.pack(), Ordering::Release);
         entry.id = board.next_id();
         entry.words()[field::ID].store(entry.id, Ordering::Release);
@@ -186,6 +190,16 @@ impl<'m> Entry<'m> {
             let counted = counted();
             counted.saturating_sub(board.left_behind(self.client, alive)) <= limit
         }
+    }
+
+    /// Whether its Location has no more than so many connections, over all children. Of several that come at once for the last
+    /// place, all may be refused: each is counted before any asks.
+    pub fn is_within_location(&self, limit: u64, alive: Alive<'_>) -> bool {
+        let board = self.seat.board();
+        let everybody = |_: Process| true;
+        // Who lives is asked only before the answer would be no.
+        board.taken_in(self.location, &everybody) <= limit
+            || board.taken_in(self.location, alive) <= limit
     }
 
     /// Counts it for its client. One that is not listed nobody could take back when the child dies.
@@ -231,6 +245,9 @@ impl<'m> Entry<'m> {
     /// The WebSocket has ended. `code` is what the log says, 1005 and 1006 included. Counts once.
     pub fn closed(&self, code: u16) {
         self.count_out();
+        if self.is_taken.swap(false, Ordering::AcqRel) {
+            self.tally()[counter::TAKEN].fetch_sub(1, Ordering::AcqRel);
+        }
         if end(self.words()) {
             tally::closed(self.tally(), code, 1);
             self.count_unlisted(-1);

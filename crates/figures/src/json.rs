@@ -12,6 +12,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
     let threads = snapshot.threads();
     let document = json!({
         "server": server,
+        "build": snapshot.build,
         "mpm": mpm,
         "now": seconds(snapshot.now),
         "since": seconds(snapshot.since),
@@ -66,6 +67,14 @@ fn child(child: &Child) -> Value {
         "since": seconds(child.since),
         "threads": { "busy": child.threads.busy, "idle": child.threads.idle },
         "connections": child.connections,
+        "build": child.build,
+        "outdated": child.is_outdated,
+        "limits": {
+            "connections": limit(child.limits.connections),
+            "websockets": limit(child.limits.websockets),
+            "message_bytes": limit(child.limits.message_memory),
+        },
+        "message_bytes": child.message_memory,
     })
 }
 
@@ -90,6 +99,11 @@ fn connection(connection: &Connection) -> Value {
         "queued_bytes": connection.queued,
         "ping_round_trip": connection.round_trip.map(seconds),
     })
+}
+
+/// `null` for none.
+fn limit(limit: u64) -> Option<u64> {
+    (limit > 0).then_some(limit)
 }
 
 fn seconds(time: Duration) -> f64 {

@@ -16,7 +16,7 @@ pub const PLUGINS: usize = 64;
 /// How many requests to close a connection can wait at once.
 pub const REQUESTS: usize = 64;
 /// The words of the board's and of a slot's own fields.
-pub(crate) const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 32;
 /// The words of an entry: 128 bytes, two cache lines, since processors fetch lines in pairs.
 pub(crate) const ENTRY: usize = 16;
 

@@ -7,25 +7,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::board::{Alive, Board, Process, Slot, slot};
+use crate::board::{Alive, Board, Process, slot};
 use crate::entry::field;
 use crate::filter::Filter;
-use crate::request::EVERYONE;
+use crate::request::{EVERYONE, Wish};
 use crate::seen::Sieve;
-
-/// What an operator wants of connections.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wish {
-    /// That they are closed, with this.
-    Close {
-        /// The close code.
-        code: u16,
-        /// The close reason.
-        reason: String,
-    },
-    /// That they are closed as if their child ended: with 1001, one after the other.
-    Drain,
-}
 
 /// What became of a request for many.
 #[derive(Debug)]
@@ -89,16 +75,4 @@ impl<'m> Board<'m> {
         }
         PostedForMany::Waits(bells)
     }
-}
-
-/// The connections of a process that a request for many has marked, with how long each may stay.
-pub(crate) fn marked(owner: u64, slot: Slot<'_>, ticket: u32) -> Vec<(u64, Duration)> {
-    let marked = slot.seen().filter_map(|seen| {
-        let word = |field: usize| seen.words[field].load(Ordering::Relaxed);
-        let is_meant = seen.owner == owner
-            && seen.words[field::MARKED].load(Ordering::Acquire) == seen.id
-            && word(field::ORDER) as u32 == ticket;
-        is_meant.then(|| (seen.id, Duration::from_millis(word(field::ORDER) >> 32)))
-    });
-    marked.collect()
 }

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::board::{Alive, Board, Process, slot};
+use crate::board::{Alive, Board, Process, read_build, slot};
 use crate::entry::{COUNTERS, State};
 use crate::filter::Filter;
 use crate::layout::LOCATIONS;
-use crate::seat::Threads;
+use crate::seat::{Limits, Threads};
 use crate::seen::Sieve;
 use crate::snapshot::{Child, Figures, LocationFigures, Snapshot, unix_ms};
 use crate::tally::{Closes, RefusedFor, Sums, field as tally};
@@ -65,6 +65,7 @@ impl<'m> Board<'m> {
         let mut children = Vec::new();
         let mut connections = Vec::new();
         let mut matching = 0;
+        let build = self.build();
         let sieve = Sieve::new(&listing.filter, self);
         for (index, owner) in self.taken() {
             let process = Process::unpack(owner).filter(|&process| alive(process));
@@ -111,7 +112,7 @@ impl<'m> Board<'m> {
                 }
             }
             if let Some(process) = process {
-                children.push(child(slot.header, process, count));
+                children.push(child(slot.header, process, count, &build));
             }
         }
         connections.sort_unstable_by_key(|(seen, ..)| seen.id);
@@ -137,6 +138,7 @@ impl<'m> Board<'m> {
         Snapshot {
             now: Duration::from_millis(unix_ms()),
             since: Duration::from_millis(self.made()),
+            build,
             total,
             locations,
             children_died: self.died(),
@@ -170,10 +172,19 @@ impl<'m> Board<'m> {
     }
 }
 
-fn child(header: &[AtomicU64], process: Process, connections: u64) -> Child {
+fn child(header: &[AtomicU64], process: Process, connections: u64, newest: &str) -> Child {
     let word = |field: usize| header[field].load(Ordering::Relaxed);
+    let build = read_build(&header[slot::BUILD..]);
     Child {
         pid: process.pid,
+        is_outdated: build != newest,
+        build,
+        limits: Limits {
+            connections: word(slot::LIMITS),
+            websockets: word(slot::LIMITS + 1),
+            message_memory: word(slot::LIMITS + 2),
+        },
+        message_memory: word(slot::MESSAGE_MEMORY),
         generation: word(slot::GENERATION),
         is_stopping: word(slot::STOPPING) != 0,
         since: Duration::from_millis(word(slot::SINCE)),

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::board::{Alive, Board, Process, Slot, slot};
+use crate::board::{Alive, Board, Process, slot};
 use crate::entry::{State, field as entry};
-use crate::label::cut;
-use crate::order::{self, Wish};
+use crate::form::cut;
 use crate::snapshot::unix_ms;
 
 /// The words of a request.
@@ -50,6 +49,20 @@ pub struct CloseRequest {
     pub code: u16,
     /// The close reason.
     pub reason: String,
+}
+
+/// What an operator wants of connections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// That they are closed, with this.
+    Close {
+        /// The close code.
+        code: u16,
+        /// The close reason.
+        reason: String,
+    },
+    /// That they are closed as if their child ended: with 1001, one after the other.
+    Drain,
 }
 
 /// What a child is to do with connections of its own.
@@ -106,46 +119,26 @@ impl<'m> Board<'m> {
         Some(EmptyRequest { words, now })
     }
 
-    /// What is wanted of the connections of one process, which has this slot. `tickets` are those of the requests for many
-    /// that it has looked at.
-    pub(crate) fn take_orders(
-        self,
-        owner: u64,
-        slot: Slot<'_>,
-        tickets: &mut Vec<u32>,
-    ) -> Vec<Order> {
-        let mut taken = self.take_requests(owner);
-        taken.extend(self.marked(owner, slot, tickets));
-        taken
-    }
-
-    /// The requests for many that this process has not looked at yet, as far as they concern it.
-    fn marked(self, owner: u64, slot: Slot<'_>, tickets: &mut Vec<u32>) -> Vec<Order> {
+    /// The requests for many that wait and that nobody has told this process of yet, by their tickets; `told` are those that
+    /// it knows.
+    pub(crate) fn requests_for_many(self, told: &mut Vec<u32>) -> Vec<(u32, Wish)> {
         let waiting = self.requests.iter().filter(|words| {
             words[field::STATE].load(Ordering::Acquire) & 3 == READY
                 && words[field::OWNER].load(Ordering::Relaxed) == EVERYONE
         });
         let waiting = waiting.map(|words| (words[field::ID].load(Ordering::Relaxed) as u32, words));
         let waiting: Vec<_> = waiting.collect();
-        let is_waiting = |ticket: &u32| waiting.iter().any(|(of, _)| of == ticket);
-        tickets.retain(is_waiting);
-        let mut orders = Vec::new();
-        for (ticket, words) in waiting {
-            if tickets.contains(&ticket) {
-                continue;
-            }
-            tickets.push(ticket);
-            let connections = order::marked(owner, slot, ticket);
-            if !connections.is_empty() {
-                let wish = wish(words);
-                orders.push(Order { connections, wish });
-            }
-        }
-        orders
+        told.retain(|ticket| waiting.iter().any(|(of, _)| of == ticket));
+        let new = waiting
+            .into_iter()
+            .filter(|(ticket, _)| !told.contains(ticket));
+        let new: Vec<_> = new.map(|(ticket, words)| (ticket, wish(words))).collect();
+        told.extend(new.iter().map(|(ticket, _)| ticket));
+        new
     }
 
     /// Takes the requests for single connections of one process.
-    fn take_requests(self, owner: u64) -> Vec<Order> {
+    pub(crate) fn take_requests(self, owner: u64) -> Vec<Order> {
         let is_ready = |state: u64| state & 3 == READY;
         let mut taken = Vec::new();
         for words in self.requests {

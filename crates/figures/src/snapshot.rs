@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::entry::State;
 use crate::histogram::Histogram;
-use crate::seat::Threads;
+use crate::seat::{Limits, Threads};
 use crate::tally::{Closes, RefusedFor};
 use crate::texts::About;
 use crate::topics::Topics;
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub now: Duration,
     /// Since when is counted. This and every other time: since the Unix epoch.
     pub since: Duration,
+    /// The module that the parent has loaded last.
+    pub build: String,
     /// The sum over all Locations.
     pub total: Figures,
     /// By name and plugin.
@@ -88,6 +90,14 @@ pub struct Child {
     pub is_stopping: bool,
     /// Since when it counts.
     pub since: Duration,
+    /// The module that it has; empty when nobody has said so.
+    pub build: String,
+    /// Whether the parent has loaded another one since.
+    pub is_outdated: bool,
+    /// What it takes.
+    pub limits: Limits,
+    /// How many bytes its unfinished messages have.
+    pub message_memory: u64,
     /// Its threads.
     pub threads: Threads,
     /// Its connections, in whatever state.

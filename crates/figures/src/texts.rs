@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::label::cut;
+use crate::form::cut;
 
 /// The words of an entry's texts: 256 bytes.
 pub(crate) const TEXTS: usize = 32;

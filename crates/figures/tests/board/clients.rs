@@ -174,3 +174,33 @@ fn no_more_than_may_pass_however_many_come_at_once() {
         );
     }
 }
+
+#[test]
+fn a_location_has_what_living_children_have_of_it() {
+    let board = board(LARGE);
+    let seats = [1, 2].map(|pid| {
+        let process = Process { pid, started: 1 };
+        Seat::claim(board, process, 0, ALIVE).unwrap().0
+    });
+    let (location, other) = (
+        board.location("host/a", "echo"),
+        board.location("host/b", "echo"),
+    );
+    let entries = [
+        seats[0].open(location, ip("192.0.2.1")),
+        seats[1].open(location, ip("192.0.2.2")),
+    ];
+    let alone = seats[0].open(other, ip("192.0.2.1"));
+    assert!(alone.is_within_location(1, ALIVE));
+    assert!(entries[1].is_within_location(2, ALIVE));
+    assert!(!entries[1].is_within_location(1, ALIVE));
+    // That of a child that is gone is none.
+    assert!(entries[1].is_within_location(1, &|process| process.pid == 2));
+    entries[0].closed(1000);
+    entries[0].closed(1000);
+    assert!(entries[1].is_within_location(1, ALIVE));
+    let [one, _other] = entries;
+    drop(one);
+    assert!(!seats[0].open(location, None).is_within_location(1, ALIVE));
+    assert!(seats[0].open(other, None).is_within_location(2, ALIVE));
+}
