@@ -63,7 +63,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let shift = shift.filter(|_| is_number).ok_or_else(wrong)?;
     // It is a number: what does not fit is too large.
     let number = digits.parse().unwrap_or(u64::MAX);
-    match number.checked_mul(1 << shift).unwrap_or(u64::MAX) {
+    match number.saturating_mul(1 << shift) {
         0 => Err(wrong()),
         // A message is one buffer, and no buffer of Rust or C is longer.
         size if isize::try_from(size).is_err() => Err(format!(

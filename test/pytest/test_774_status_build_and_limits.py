@@ -207,3 +207,22 @@ def test_ws_774_08_without_a_script_the_page_has_the_numbers(httpd, status):
         assert "No connection is open" not in re.sub(r"<[^>]*>", "", rest)
         client.close_properly()
     status.wait_for_open(0)
+
+
+def test_ws_774_09_plugins_whose_files_have_one_name_are_told_apart(make_httpd, mpm):
+    server = make_httpd(mpm, LOCATION)
+    other = server.directory / "elsewhere"
+    other.mkdir(mode=0o755)
+    copy = Path(shutil.copy(Httpd.module(ECHO[0]).strip('"'), other))
+    server.configure(
+        LOCATION + location("/one", example(ECHO)) + location("/two", f'WebSocketHandler "{copy}" echo_init')
+    )
+    server.start()
+    status = Status(server)
+    for path, plugin in (("/one", ECHO[0]), ("/two", str(copy))):
+        with server.open(path) as client:
+            client.echo("hello")
+            client.close_properly()
+        assert status.location(path)["plugin"] == plugin
+    status.wait_for_open(0)
+    wait_until_quiet(server)

@@ -8,8 +8,8 @@ use crate::entry::{COUNTERS, State};
 use crate::filter::Filter;
 use crate::layout::LOCATIONS;
 use crate::seat::{Limits, Threads};
-use crate::seen::Sieve;
-use crate::snapshot::{Child, Figures, LocationFigures, Snapshot, unix_ms};
+use crate::seen::{Seen, Sieve};
+use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot, unix_ms};
 use crate::tally::{Closes, RefusedFor, Sums, field as tally};
 
 /// Which connections to list.
@@ -53,6 +53,51 @@ struct Reading {
     figures: Figures,
 }
 
+/// The connections that are listed.
+struct Page<'m, 'l> {
+    listing: &'l Listing,
+    sieve: Sieve<'l>,
+    /// How many WebSockets the filter means, listed or not.
+    matching: u64,
+    found: Vec<(Seen<'m>, State, u32)>,
+}
+
+impl<'m, 'l> Page<'m, 'l> {
+    fn new(listing: &'l Listing, board: Board<'_>) -> Self {
+        Page {
+            listing,
+            sieve: Sieve::new(&listing.filter, board),
+            matching: 0,
+            found: Vec::new(),
+        }
+    }
+
+    /// A connection of the child with this process id.
+    fn offer(&mut self, seen: Seen<'m>, state: State, pid: u32) {
+        if self.listing.count > 0 && self.sieve.lets_through(&seen, pid) {
+            self.matching += u64::from(state != State::Opening);
+            if seen.id >= self.listing.from {
+                self.found.push((seen, state, pid));
+            }
+        }
+    }
+
+    /// Those that are listed, and the number of the one behind them.
+    fn finish(mut self, readings: &[Reading]) -> (Vec<Connection>, Option<u64>) {
+        let count = self.listing.count;
+        self.found.sort_unstable_by_key(|(seen, ..)| seen.id);
+        let next = self.found.get(count).map(|(seen, ..)| seen.id);
+        self.found.truncate(count);
+        // Their texts only now: to read them takes longer than all the rest.
+        let connections = self.found.into_iter().filter_map(|(seen, state, pid)| {
+            let mut readings = readings.iter();
+            let reading = readings.find(|reading| reading.location == seen.location)?;
+            seen.connection(state, pid, &reading.name)
+        });
+        (connections.collect(), next)
+    }
+}
+
 impl<'m> Board<'m> {
     /// Reads everything. What is on its way from one place to another at this moment is missed, never counted
     /// twice, and no counter is less than it has been.
@@ -63,10 +108,8 @@ impl<'m> Board<'m> {
             reading.sums.add_tally(&self.retired[reading.location]);
         }
         let mut children = Vec::new();
-        let mut connections = Vec::new();
-        let mut matching = 0;
+        let mut page = Page::new(listing, self);
         let build = self.build();
-        let sieve = Sieve::new(&listing.filter, self);
         for (index, owner) in self.taken() {
             let process = Process::unpack(owner).filter(|&process| alive(process));
             let slot = self.slot(index);
@@ -103,29 +146,15 @@ impl<'m> Board<'m> {
                         State::Open => figures.open += 1,
                         State::Closing => figures.closing += 1,
                     }
-                    if listing.count > 0 && sieve.lets_through(&seen, process.pid) {
-                        matching += u64::from(state != State::Opening);
-                        if seen.id >= listing.from {
-                            connections.push((seen, state, process.pid));
-                        }
-                    }
+                    page.offer(seen, state, process.pid);
                 }
             }
             if let Some(process) = process {
                 children.push(child(slot.header, process, count, &build));
             }
         }
-        connections.sort_unstable_by_key(|(seen, ..)| seen.id);
-        let next = connections.get(listing.count).map(|(seen, ..)| seen.id);
-        connections.truncate(listing.count);
-        // Only of those that are listed: it takes longer than all the rest.
-        let connections = connections.into_iter().filter_map(|(seen, state, pid)| {
-            let name = readings
-                .iter()
-                .find(|reading| reading.location == seen.location)?;
-            seen.connection(state, pid, &name.name)
-        });
-        let connections = connections.collect();
+        let matching = page.matching;
+        let (connections, next) = page.finish(&readings);
         children.sort_unstable_by_key(|child| (child.generation, child.pid));
         for reading in &mut readings {
             reading.sums.mark(&self.marks[reading.location]);
