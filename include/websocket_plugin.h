@@ -331,7 +331,8 @@ typedef const char *(CALLBACK *WS_Option_Get)(
  *   (when HostnameLookups has found it), REMOTE_USER, AUTH_TYPE, REQUEST_URI,
  *   REQUEST_METHOD, REQUEST_SCHEME, QUERY_STRING, SCRIPT_NAME, PATH_INFO,
  *   SERVER_NAME, SERVER_ADDR, SERVER_PORT, SERVER_PROTOCOL, SERVER_ADMIN,
- *   SERVER_SOFTWARE, DOCUMENT_ROOT; HTTPS ("on" or "off"; NULL without mod_ssl);
+ *   SERVER_SOFTWARE, DOCUMENT_ROOT; WEBSOCKET_ID (its number in the status
+ *   handler's list, in the logs and as the note websocket-id); HTTPS ("on" or "off"; NULL without mod_ssl);
  *   HTTP_ and the name of a header field; SSL_ and what mod_ssl knows; and each variable that SetEnv,
  *   SetEnvIf, RewriteRule and the like have set. REQUEST_URI has the query, as
  *   for CGI.

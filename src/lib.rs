@@ -24,6 +24,7 @@
 //! | [`plugin`] | plugins: loading, their callbacks, their options |
 //! | [`board`] | the figures of all children, in shared memory |
 //! | [`log`] | what happened |
+//! | [`version`] | which build this is |
 //!
 //! # The house's own words
 //!
@@ -61,6 +62,7 @@ mod publish;
 mod status;
 mod symbol;
 mod topics;
+mod version;
 mod websocket;
 
 use httpd::module::Module;

@@ -3,15 +3,20 @@
 use httpd::apr::Pool;
 use httpd::claim::suspend_connection;
 use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
+use httpd::log::Subject;
 use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
 
 use crate::child::Child;
-use crate::configuration::{capacity, message_memory, process_options, sections, topic_directives};
+use crate::configuration::{
+    capacity, handlers, message_memory, process_options, sections, topic_directives,
+};
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
-use crate::{board, log, plugin, publish, status, topics};
+use crate::log::{Level, Tag};
+use crate::symbol::websocket_module;
+use crate::{board, log, plugin, publish, status, topics, version};
 
 /// The module's hooks.
 pub struct Hooks;
@@ -46,6 +51,9 @@ impl Handler for Hooks {
 
 impl CheckConfig for Hooks {
     fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
+        if httpd::mpm::is_config_test() {
+            handlers::check(server);
+        }
         // Both, so that each mistake is told.
         let are_sections_good = sections::check_all(pool, server);
         process_options::check_all(pool, server) && are_sections_good
@@ -56,6 +64,15 @@ impl PostConfig for Hooks {
     fn post_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         if !httpd::mpm::is_first_reading() {
             httpd::log::write_standard_error_at_once();
+            version::set_digest(plugin::digest_of((&raw const websocket_module).cast()));
+            log::log(&Subject::Server(server), Level::Notice, Tag::Loaded, || {
+                format!(
+                    "{} (build {}) is loaded",
+                    version::BANNER,
+                    version::digest()
+                )
+            });
+            handlers::check(server);
             board::make(server);
             topics::memory::make(server);
             if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted() {

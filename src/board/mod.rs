@@ -15,14 +15,17 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 pub use calling::{Callback, Calling, VERY_LONG};
-use figures::{Board, Layout, Listing, Posted, Process, Seat, Snapshot};
-pub use figures::{CloseRequest, Location, RefusedFor, Threads};
+pub use figures::{
+    About, CloseRequest, Filter, Limits, Location, Order, RefusedFor, Threads, Wish,
+};
+use figures::{Board, Layout, Listing, Posted, PostedForMany, Process, Seat, Snapshot};
 use httpd::log::Subject;
 use httpd::random::random;
 use httpd::server::Server;
 use httpd::{futex, mpm, process, shared_memory};
 
 use crate::log::{self, Level, Tag};
+use crate::version;
 use watcher::Watcher;
 
 const NAME: &CStr = c"mod_websocket.board";
@@ -32,8 +35,8 @@ const SLOTS: std::ops::RangeInclusive<usize> = 16..=4096;
 pub const MANY_ENTRIES: usize = 1 << 16;
 /// Threads of a child that can be seen calling a plugin at once, at least and at most.
 const THREADS: std::ops::RangeInclusive<usize> = 16..=4096;
-/// What the board may take of a process's addresses, in words: 4 GiB. Memory it takes when it is used.
-const MOST_WORDS: usize = 1 << 29;
+/// What the board may take of a process's addresses, in words: 12 GiB. Memory it takes when it is used.
+const MOST_WORDS: usize = 3 << 29;
 /// Fewer entries are worth no try.
 const FEW_ENTRIES: usize = 64;
 /// How long the children have for saying what their threads do before the child that asked reads it.
@@ -46,7 +49,8 @@ pub type Entry = figures::Entry<'static>;
 /// is replaced.
 pub fn make(server: Server<'_>) {
     let before = shared_memory::find(server, NAME);
-    if before.and_then(Board::find).is_some() {
+    if let Some(board) = before.and_then(Board::find) {
+        board.set_build(version::build());
         return;
     }
     let server_limit = mpm::server_limit().unwrap_or_default();
@@ -74,28 +78,36 @@ pub fn make(server: Server<'_>) {
                 .to_owned(),
         );
     }
+    let mut refusal = None;
     loop {
         let words = match layout.words() > MOST_WORDS {
-            true => Err(std::io::ErrorKind::OutOfMemory.into()),
+            true => Err(std::io::Error::other(
+                "more than 12 GiB for all children that ServerLimit allows",
+            )),
             // SAFETY: this is post_config, in the parent, and what was found above is not used any more.
             false => unsafe { shared_memory::make(server, NAME, layout.words()) },
         };
         match words {
             Ok(words) => {
-                Board::new(words, layout, random());
-                if layout.entries < entries {
+                if let Some(board) = Board::new(words, layout, random()) {
+                    board.set_build(version::build());
+                }
+                if let Some(refusal) = refusal {
                     warn(
                         Tag::NoFigures,
                         format!(
                             "shared memory for {} WebSockets in each child: more are neither listed nor counted for \
-                         WebSocketMaxConnectionsPerClient",
+                             WebSocketMaxConnectionsPerClient. More was refused: {refusal}",
                             layout.entries
                         ),
                     );
                 }
                 return;
             }
-            Err(_) if layout.entries > FEW_ENTRIES => layout.entries /= 2,
+            Err(error) if layout.entries > FEW_ENTRIES => {
+                refusal = Some(format!("{} bytes: {error}", 8 * layout.words()));
+                layout.entries /= 2;
+            }
             Err(error) => {
                 warn(
                     Tag::NoFigures,
@@ -121,14 +133,17 @@ pub fn ended(server: Server<'_>, pid: u32) {
 
 /// What the board wants of the child.
 pub trait Occupant: Send + Sync {
-    /// Closes a connection that an operator wants closed, if it is still there; called on a thread of the board's own.
-    fn close(&self, request: &CloseRequest);
+    /// Does with connections what an operator wants, as far as they are still there; called on a thread of the board's own.
+    fn obey(&self, order: &Order);
 
     /// Looks for callbacks that do not return; called on that thread every few seconds.
     fn look_at_callbacks(&self);
 
     /// What the child's threads are doing.
     fn threads(&self) -> Threads;
+
+    /// How many bytes its unfinished messages have.
+    fn message_memory(&self) -> u64;
 }
 
 /// A child's part of the figures.
@@ -136,17 +151,19 @@ pub struct Figures {
     board: Board<'static>,
     seat: OnceLock<Arc<Seat<'static>>>,
     occupant: Weak<dyn Occupant>,
+    limits: Limits,
     watcher: Mutex<Option<Watcher>>,
 }
 
 impl Figures {
     /// For the child that begins; `occupant` stands for it.
-    pub fn new(server: Server<'_>, occupant: Weak<dyn Occupant>) -> Self {
+    pub fn new(server: Server<'_>, occupant: Weak<dyn Occupant>, limits: Limits) -> Self {
         let words = shared_memory::find(server, NAME);
         let figures = Figures {
             board: words.and_then(Board::find).unwrap_or_else(private_board),
             seat: OnceLock::new(),
             occupant,
+            limits,
             watcher: Mutex::new(None),
         };
         if mpm::is_async() {
@@ -156,9 +173,9 @@ impl Figures {
         figures
     }
 
-    /// The Location whose name is its server's and its path.
-    pub fn location(&self, server: &str, path: &str, plugin: &str) -> Location {
-        self.board.location(&format!("{server}{path}"), plugin)
+    /// The Location of this name.
+    pub fn location(&self, name: &str, plugin: &str) -> Location {
+        self.board.location(name, plugin)
     }
 
     /// An entry for a connection whose handshake has begun.
@@ -176,6 +193,11 @@ impl Figures {
     /// Whether a connection is among the first `limit` of its client, over all children.
     pub fn is_within(&self, entry: &Entry, limit: u64) -> bool {
         entry.is_within(limit, &is_alive)
+    }
+
+    /// Whether a connection's Location has no more than `limit`, over all children.
+    pub fn is_within_location(&self, entry: &Entry, limit: u64) -> bool {
+        entry.is_within_location(limit, &is_alive)
     }
 
     /// The child is to end.
@@ -223,7 +245,7 @@ impl Figures {
     }
 
     /// All there is to say at this moment.
-    pub fn read(&self, listing: Listing) -> Snapshot {
+    pub fn read(&self, listing: &Listing) -> Snapshot {
         for bell in self.board.bells() {
             ring(bell);
         }
@@ -236,6 +258,26 @@ impl Figures {
         let posted = self.board.post(request, &is_alive);
         if let Posted::Waits(bell) = &posted {
             futex::wake(bell);
+        }
+        posted
+    }
+
+    /// Has whichever children have them do what is wished with the WebSockets that a filter means, if these are as many as
+    /// expected: evenly over the time `over`.
+    pub fn post_for_many(
+        &self,
+        filter: &Filter,
+        expected: u64,
+        wish: &Wish,
+        over: Duration,
+    ) -> PostedForMany<'static> {
+        let posted = self
+            .board
+            .post_for_many(filter, expected, wish, over, &is_alive);
+        if let PostedForMany::Waits(bells) = &posted {
+            for bell in bells {
+                futex::wake(bell);
+            }
         }
         posted
     }
@@ -265,6 +307,7 @@ impl Figures {
             if let (Some(death), Some(server)) = (death, Server::main()) {
                 death::tell(server, self.board, &death);
             }
+            seat.set_limits(self.limits, version::build());
             seat
         })
     }

@@ -10,6 +10,7 @@ use httpd::futex;
 use httpd::thread::Thread;
 
 use super::{Occupant, ring};
+use crate::log;
 
 /// How often it looks for callbacks that do not return.
 const LOOK: Duration = Duration::from_secs(5);
@@ -62,14 +63,16 @@ impl Shared {
             let Some(occupant) = self.occupant.upgrade() else {
                 return;
             };
-            for request in self.seat.take_requests() {
-                occupant.close(&request);
+            for order in self.seat.take_orders() {
+                occupant.obey(&order);
             }
             self.seat.set_threads(occupant.threads());
+            self.seat.set_message_memory(occupant.message_memory());
             let now = Instant::now();
             // Not at each bell: every status page that is read rings.
             if now >= next_look {
                 occupant.look_at_callbacks();
+                log::tell_repeats(false);
                 next_look = now + LOOK;
             }
             drop(occupant);

@@ -13,15 +13,15 @@ use reactor::Reactor;
 use server_functions::ProcessTable;
 use session::{Buffers, ClosedBy};
 use websocket_proto::extension::permessage_deflate::CodecPool;
-use websocket_proto::{CloseCode, CloseFrame, ReservedCloseCodes};
+use websocket_proto::{CloseCode, CloseFrame, MessageBudget, ReservedCloseCodes};
 
 use super::engine::Engine;
 use super::haste::{Haste, Hasty};
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
-use crate::board::{Callback, CloseRequest, Figures, Location, Occupant, Threads};
+use crate::board::{Callback, Figures, Limits, Location, Occupant, Order, Threads, Wish};
 use crate::configuration::config::Config;
-use crate::configuration::{message_memory, process_options};
+use crate::configuration::{capacity, message_memory, process_options};
 use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{self, Plugin};
@@ -30,6 +30,8 @@ use crate::topics::Exchange;
 use crate::websocket::connection::Connection;
 use crate::websocket::place::{Place, Places};
 
+/// How long a WebSocket may take from the board's knowing of it to the child's.
+const EARLY: Duration = Duration::from_secs(10);
 /// How many compressors, and how many decompressors, wait for the next message.
 const IDLE_CODECS: usize = 32;
 
@@ -46,6 +48,8 @@ pub struct Child {
     /// WebSockets that are opening, open or closing.
     places_taken: AtomicUsize,
     buffers: Arc<Buffers>,
+    /// `WebSocketMessageMemory`.
+    budget: Arc<MessageBudget>,
     /// Compressors of connections without context takeover.
     codecs: Arc<CodecPool>,
     /// `WebSocketDrainTimeout`.
@@ -56,14 +60,14 @@ pub struct Child {
     patience: Mutex<Option<Patience>>,
     /// Hears that there is no time to drain.
     haste: Mutex<Option<Haste>>,
-    /// An [`Order`], which only ever goes up.
-    order: AtomicU8,
+    /// A [`Command`], which only ever goes up.
+    command: AtomicU8,
 }
 
 /// What the MPM has told the child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Order {
+enum Command {
     /// To serve.
     Serve,
     /// To finish what is under way, and end.
@@ -80,6 +84,8 @@ struct Connections {
     open: BTreeMap<u64, Weak<Connection>>,
     /// Those whose on_connect runs.
     asked: BTreeMap<u64, Weak<Connection>>,
+    /// What an operator wants of those that the board has and `open` has not yet, and when that was said.
+    early: Vec<(u64, Instant, Wish)>,
     /// When the last WebSocket is to be closed, once the child has been told to stop.
     drained_at: Option<Instant>,
 }
@@ -90,13 +96,20 @@ impl Child {
         let config = server.config::<Config>(&websocket_module);
         let config = config.cloned().unwrap_or_default();
         let engine = httpd::mpm::is_async().then(|| Engine::new(config.threads(), log_fault));
+        let budget = message_memory::budget(server, &config);
+        let limits = Limits {
+            connections: capacity::of_child() as u64,
+            websockets: config.max_connections() as u64,
+            message_memory: budget.limit() as u64,
+        };
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             engine,
             connections: Mutex::default(),
-            figures: Figures::new(server, this.clone()),
+            figures: Figures::new(server, this.clone(), limits),
+            budget: Arc::clone(&budget),
             exchange: Arc::new(Exchange::new(server)),
             places_taken: AtomicUsize::new(0),
-            buffers: Arc::new(Buffers::new(message_memory::budget(server, &config))),
+            buffers: Arc::new(Buffers::new(budget)),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
             drain_timeout: config.drain_timeout(),
             plugins: plugin::all_loaded(server.config_pool())
@@ -111,7 +124,7 @@ impl Child {
                 .collect(),
             patience: Mutex::new(None),
             haste: Mutex::new(None),
-            order: AtomicU8::new(Order::Serve as u8),
+            command: AtomicU8::new(Command::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
             child.call(plugin, Callback::ChildStart, || {
@@ -210,18 +223,24 @@ impl Child {
         if let Some(drained_at) = connections.drained_at {
             connection.session().drain_at(drained_at);
         }
+        let is_its = |early: &(u64, Instant, Wish)| early.0 == number;
+        if let Some(index) = connections.early.iter().position(is_its) {
+            let (_, time, wish) = connections.early.swap_remove(index);
+            drop(connections);
+            obey(connection, &wish, time);
+        }
     }
 
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(self: &Arc<Self>, is_graceful: bool) {
-        let order = if is_graceful {
-            Order::Finish
+        let command = if is_graceful {
+            Command::Finish
         } else {
-            Order::End
+            Command::End
         };
         // Relaxed, and a turn is asked for behind it.
-        self.order.fetch_max(order as u8, Ordering::Relaxed);
+        self.command.fetch_max(command as u8, Ordering::Relaxed);
         self.figures.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
@@ -234,7 +253,7 @@ impl Child {
             Duration::ZERO
         };
         if !is_graceful || !timeout.is_zero() {
-            self.close_all(timeout, order == Order::End);
+            self.close_all(timeout, command == Command::End);
         }
         if is_graceful {
             // Behind it, so that what it shortens is not made longer again.
@@ -275,12 +294,12 @@ impl Child {
 
     /// Whether its WebSockets are to end as soon as they have been told.
     pub fn ends_at_once(&self) -> bool {
-        self.order.load(Ordering::Relaxed) >= Order::Leave as u8
+        self.command.load(Ordering::Relaxed) >= Command::Leave as u8
     }
 
     /// The same, when the MPM waits for each connection's end, as it does for a child that finishes what is under way.
     pub fn leaves(&self) -> bool {
-        self.order.load(Ordering::Relaxed) == Order::Leave as u8
+        self.command.load(Ordering::Relaxed) == Command::Leave as u8
     }
 
     /// From now on, a callback that does not return is named after a while.
@@ -344,7 +363,7 @@ impl Child {
         // Otherwise a callback is under way, on a thread that the process takes with it.
         if all_have_ended {
             let is_graceful = match httpd::mpm::is_threaded() {
-                true => child.order.load(Ordering::Relaxed) == Order::Finish as u8,
+                true => child.command.load(Ordering::Relaxed) == Command::Finish as u8,
                 // It calls the child_stopping hook with 0 in any case.
                 false => !httpd::mpm::is_ending_at_once(),
             };
@@ -360,6 +379,7 @@ impl Child {
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
         }
+        log::tell_repeats(true);
         // As the last one, so that nobody here waits for a log that hangs.
         scribe::stop();
     }
@@ -392,7 +412,8 @@ impl Hasty for Arc<Child> {
     }
 
     fn end_all(&self) {
-        self.order.store(Order::Leave as u8, Ordering::Relaxed);
+        self.command
+            .fetch_max(Command::Leave as u8, Ordering::Relaxed);
         let open = lock(&self.connections).open();
         for connection in open {
             connection.session().stop_sending();
@@ -403,13 +424,23 @@ impl Hasty for Arc<Child> {
 }
 
 impl Occupant for Child {
-    fn close(&self, request: &CloseRequest) {
-        let connection = lock(&self.connections).open.get(&request.id).cloned();
-        let code = CloseCode::from_wire(request.code, ReservedCloseCodes::Refuse);
-        if let (Some(connection), Some(code)) = (connection.as_ref().and_then(Weak::upgrade), code)
-        {
-            let frame = CloseFrame::new(code, &request.reason);
-            connection.session().close(Some(&frame), ClosedBy::Operator);
+    fn obey(&self, order: &Order) {
+        let now = Instant::now();
+        for &(number, delay) in &order.connections {
+            let connection = {
+                let mut connections = lock(&self.connections);
+                let connection = connections.open.get(&number).and_then(Weak::upgrade);
+                if connection.is_none() {
+                    // It has ended, or its handshake is in its last moments.
+                    connections.early.retain(|(_, said, _)| now < *said + EARLY);
+                    let wish = order.wish.clone();
+                    connections.early.push((number, now + delay, wish));
+                }
+                connection
+            };
+            if let Some(connection) = connection {
+                obey(&connection, &order.wish, now + delay);
+            }
         }
     }
 
@@ -426,6 +457,10 @@ impl Occupant for Child {
                 connection.say_very_long(name);
             }
         });
+    }
+
+    fn message_memory(&self) -> u64 {
+        self.budget.used() as u64
     }
 
     fn threads(&self) -> Threads {
@@ -459,6 +494,20 @@ impl Places for Child {
 impl Connections {
     fn open(&self) -> Vec<Arc<Connection>> {
         self.open.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// Does with a connection what an operator wants: a drain at this time, all else now.
+fn obey(connection: &Connection, wish: &Wish, time: Instant) {
+    match wish {
+        Wish::Drain => connection.session().retire_at(time),
+        Wish::Close { code, reason } => {
+            let code = CloseCode::from_wire(*code, ReservedCloseCodes::Refuse);
+            if let Some(code) = code {
+                let frame = CloseFrame::new(code, reason);
+                connection.session().close(Some(&frame), ClosedBy::Operator);
+            }
+        }
     }
 }
 

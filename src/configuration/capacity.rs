@@ -1,6 +1,8 @@
 //! How many connections one child takes: the MPM's limit, which the module raises where nobody has set it, and warnings at
 //! start-up where MPM, system and module do not fit together.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use httpd::config::find_global_directive;
 use httpd::log::Subject;
 use httpd::server::Server;
@@ -25,6 +27,14 @@ const DEFAULT_FACTOR: f64 = 2.0;
 /// each thread.
 const OTHER_DESCRIPTORS: usize = 64;
 
+/// What [`prepare`] has found; the children inherit it.
+static OF_CHILD: AtomicUsize = AtomicUsize::new(0);
+
+/// How many connections a child accepts, those for pages included; 0: nobody knows, since no WebSocket is configured.
+pub fn of_child() -> usize {
+    OF_CHILD.load(Ordering::Relaxed)
+}
+
 /// At start-up: has the MPM accept as many connections as the system lets a child have, unless the configuration says
 /// how many, and warns of what does not fit.
 pub fn prepare(server: Server<'_>) {
@@ -34,10 +44,16 @@ pub fn prepare(server: Server<'_>) {
     let needed = match mpm::is_async() {
         true => {
             let most = accepted(server, threads, descriptors.saturating_sub(spare));
+            OF_CHILD.store(most, Ordering::Relaxed);
+            check_most(server, most);
             most.min(wanted(server, threads)) + spare
         }
         // A blocking driver has one for its wake-ups; and under worker, one of its own for the socket.
-        false => (if mpm::is_threaded() { 3 } else { 2 }) * threads + spare,
+        false => {
+            OF_CHILD.store(threads, Ordering::Relaxed);
+            check_most(server, threads);
+            (if mpm::is_threaded() { 3 } else { 2 }) * threads + spare
+        }
     };
     if needed > descriptors {
         warn(server, Tag::FewDescriptors, || {
@@ -111,6 +127,21 @@ fn limit(threads: usize, factor: f64) -> usize {
 /// The threads that are idle at most when a connection is accepted.
 fn others(threads: usize) -> usize {
     threads.saturating_sub(1).max(1)
+}
+
+/// Warns when WebSocketMaxConnections is more than the connections that a child accepts at all: then it is they that decide,
+/// and new clients wait instead of being refused.
+fn check_most(server: Server<'_>, most: usize) {
+    let config = server.config::<Config>(&websocket_module);
+    let wanted = config.map_or(0, Config::max_connections);
+    if wanted > most {
+        warn(server, Tag::NeverReached, || {
+            format!(
+                "WebSocketMaxConnections {wanted} is never reached: a child accepts at most {most} connections, those for \
+                 pages included. Further clients wait until they give up, instead of getting 503"
+            )
+        });
+    }
 }
 
 /// How many connections a child gets at most because of WebSocketMaxConnections, ordinary ones included.

@@ -47,6 +47,8 @@ pub struct Config {
     pub(crate) rate_limit: Option<Option<(u32, u32)>>,
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_client: Option<usize>,
+    pub(crate) max_connections_per_location: Option<usize>,
+    pub(crate) status_actions: Option<bool>,
     pub(crate) plugin_options: Option<Arc<Options>>,
     pub(crate) topics: Option<Arc<Vec<TopicName>>>,
     pub(crate) topic_from_client: Option<bool>,
@@ -226,6 +228,16 @@ impl Config {
         self.max_connections_per_client.unwrap_or(0)
     }
 
+    /// `WebSocketMaxConnectionsPerLocation`; 0: any number.
+    pub fn max_connections_per_location(&self) -> usize {
+        self.max_connections_per_location.unwrap_or(0)
+    }
+
+    /// `WebSocketStatusActions`; `None`: where there is access control.
+    pub fn status_actions(&self) -> Option<bool> {
+        self.status_actions
+    }
+
     /// `WebSocketTopic`; none: what is left of the path.
     pub fn topics(&self) -> &[TopicName] {
         self.topics.as_deref().map_or(&[], Vec::as_slice)
@@ -301,6 +313,10 @@ impl DirConfig for Config {
             max_connections_per_client: add
                 .max_connections_per_client
                 .or(base.max_connections_per_client),
+            max_connections_per_location: add
+                .max_connections_per_location
+                .or(base.max_connections_per_location),
+            status_actions: add.status_actions.or(base.status_actions),
             topics: add.topics.clone().or_else(|| base.topics.clone()),
             topic_from_client: add.topic_from_client.or(base.topic_from_client),
             topic_history: add.topic_history.or(base.topic_history),

@@ -10,6 +10,7 @@ use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBit
 use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
 use crate::configuration::config::{Config, HostRule, OriginCheck};
+use crate::configuration::limit_directives;
 use crate::configuration::message_memory;
 use crate::configuration::process_options;
 use crate::configuration::sections::section_of;
@@ -20,8 +21,6 @@ use crate::plugin;
 
 /// Messages in a second; more would not be a limit.
 const MOST_MESSAGES: u32 = 1_000_000;
-/// Connections; more than a process has descriptors.
-const MOST_CONNECTIONS: u32 = 10_000_000;
 
 /// Every directive of the module.
 pub const COMMANDS: &[Command] = &[
@@ -146,15 +145,13 @@ pub const COMMANDS: &[Command] = &[
         Context::ConfigurationAndHtaccess,
         c"messages that a client may send in a second, and at once (default 0: any number; the second: the first)",
     ),
-    Command::take1::<WebSocketMaxConnections>(
-        c"WebSocketMaxConnections",
+    limit_directives::MAX,
+    limit_directives::PER_CLIENT,
+    limit_directives::PER_LOCATION,
+    Command::flag::<WebSocketStatusActions>(
+        c"WebSocketStatusActions",
         Context::Configuration,
-        c"WebSockets that a child holds at most; one more gets 503 (default 0: any number)",
-    ),
-    Command::take1::<WebSocketMaxConnectionsPerClient>(
-        c"WebSocketMaxConnectionsPerClient",
-        Context::Configuration,
-        c"WebSockets that a client address holds at most; one more gets 429 (default 0: any number)",
+        c"On or Off: whether the status handler closes WebSockets (default: where a Require or the like says who may ask it)",
     ),
     Command::take12::<WebSocketThreads>(
         c"WebSocketThreads",
@@ -519,25 +516,13 @@ impl Take12 for WebSocketRateLimit {
     }
 }
 
-struct WebSocketMaxConnections;
+struct WebSocketStatusActions;
 
-impl Take1 for WebSocketMaxConnections {
+impl Flag for WebSocketStatusActions {
     type Config = Config;
 
-    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
-        directive.require_global()?;
-        config.max_connections = Some(parse_number(value, MOST_CONNECTIONS)? as usize);
-        Ok(())
-    }
-}
-
-struct WebSocketMaxConnectionsPerClient;
-
-impl Take1 for WebSocketMaxConnectionsPerClient {
-    type Config = Config;
-
-    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
-        config.max_connections_per_client = Some(parse_number(value, MOST_CONNECTIONS)? as usize);
+    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+        config.status_actions = Some(on);
         Ok(())
     }
 }

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-/// A time of at most a day, in the form of httpd's own directives: digits, then ms, s, min, h or nothing.
+/// A time of at most a year, in the form of httpd's own directives: digits, then ms, s, min, h, d or nothing.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let milliseconds = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "ms" => Some(1),
         "" | "s" => Some(1000),
         "min" => Some(60 * 1000),
         "h" => Some(60 * 60 * 1000),
+        "d" => Some(24 * 60 * 60 * 1000),
         _ => None,
     };
     let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     let Some(unit) = milliseconds.filter(|_| is_number) else {
         return Err(format!(
-            "'{text}' is not a time: a number of seconds, or one with ms, s, min or h"
+            "'{text}' is not a time: a number of seconds, or one with ms, s, min, h or d"
         ));
     };
     let time = digits
@@ -25,7 +26,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .and_then(|number: u64| number.checked_mul(unit));
     match time.map(Duration::from_millis) {
         Some(time) if time <= LONGEST => Ok(time),
-        _ => Err(format!("'{text}' is more than a day")),
+        _ => Err(format!("'{text}' is more than a year (366d)")),
     }
 }
 
@@ -58,19 +59,17 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     };
     let wrong =
         || format!("'{text}' is not a size: a number of bytes, at least 1, or one with K, M or G");
-    let number: u64 = match digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        true => digits.parse().map_err(|_| wrong())?,
-        false => return Err(wrong()),
-    };
-    let size = shift
-        .and_then(|shift| number.checked_mul(1 << shift))
-        .ok_or_else(wrong)?;
-    match size {
+    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let shift = shift.filter(|_| is_number).ok_or_else(wrong)?;
+    // It is a number: what does not fit is too large.
+    let number = digits.parse().unwrap_or(u64::MAX);
+    match number.saturating_mul(1 << shift) {
         0 => Err(wrong()),
         // A message is one buffer, and no buffer of Rust or C is longer.
         size if isize::try_from(size).is_err() => Err(format!(
-            "'{text}' is more than memory can hold ({} bytes)",
-            isize::MAX
+            "'{text}' is more than memory can hold: the largest is {} bytes, or {}G",
+            isize::MAX,
+            isize::MAX >> 30
         )),
         size => Ok(size),
     }

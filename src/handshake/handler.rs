@@ -13,7 +13,7 @@ use websocket_proto::ProtocolVersion;
 use websocket_proto::extension::permessage_deflate::{self, Agreed, CodecPool};
 use websocket_proto::handshake::{Accepted, SUPPORTED_VERSIONS};
 
-use crate::board::{Callback, Location};
+use crate::board::{About, Callback, Location};
 use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::driver::blocking::BlockingDriver;
@@ -21,7 +21,7 @@ use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::symbol::websocket_module;
-use crate::websocket::connection::{Connection, Opening};
+use crate::websocket::connection::{Connection, Opening, location_name};
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::Listener;
 use crate::websocket::place::Place;
@@ -48,7 +48,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
     }
     let fields = Fields::of(request);
     if !fields.as_request().is_upgrade() {
-        return answer_without_upgrade(request);
+        return answer_without_upgrade(request, &fields);
     }
     match upgrade(request, &fields) {
         Ok(result) => result,
@@ -63,18 +63,19 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 }
 
 /// A request that asks for no WebSocket: httpd's, when there is a file to answer with; else 426.
-fn answer_without_upgrade(request: &Request<'_>) -> HandlerResult {
+fn answer_without_upgrade(request: &Request<'_>, fields: &Fields) -> HandlerResult {
     if request.maps_to_file() || request.is_options() {
         return HandlerResult::Declined;
     }
     log::log(
         &Subject::Request(request),
-        Level::Debug,
+        Level::Info,
         Tag::NotAnUpgrade,
         || {
             format!(
-                "{} is a WebSocket, and the request is no upgrade",
-                request.uri()
+                "no WebSocket for {}: the request is no upgrade, it lacks {}",
+                request.uri(),
+                fields.as_request().lacks().join(" and ")
             )
         },
     );
@@ -123,7 +124,12 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         ));
     };
     let place = admit(request, config, &child)?;
+    // Copied into the connection's pool: see `switch_protocols`.
+    let number = place.entry().id().to_string();
+    let number = request.connection_pool().strdup(&number);
+    request.notes().set_uncopied(log::NUMBER, number);
     let compression = negotiate(request, config, accepted.version, &child);
+    let is_compressed = compression.is_some();
     // A subprotocol is a token: it has no NUL.
     let subprotocols = accepted
         .subprotocols
@@ -149,7 +155,9 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         Wanted::Topics(subscription) => subscription.begin(request, &connection)?,
     }
     // Before the client knows of it: when it then asks for the figures, it is in them.
-    connection.entry().opened();
+    connection
+        .entry()
+        .opened(&about(request, &accepted, is_compressed));
     switch_protocols(request, &accepted);
     let signals = held.as_ref().map(HeldSignals::before);
     Ok(run(request, &connection, &child, signals))
@@ -191,7 +199,6 @@ fn is_for_topics(request: &Request<'_>) -> bool {
 /// What the figures of a request's WebSockets are counted under.
 fn location(request: &Request<'_>, child: &Child) -> Location {
     let config = request.config::<Config>(&websocket_module);
-    let path = config.map_or("", Config::path);
     let plugin = config.and_then(Config::plugin);
     let plugin = match is_for_topics(request) {
         true => Listener::NAME,
@@ -199,7 +206,7 @@ fn location(request: &Request<'_>, child: &Child) -> Location {
     };
     child
         .figures()
-        .location(&request.server().name(), path, plugin)
+        .location(&location_name(request, config), plugin)
 }
 
 /// Judges the opening handshake.
@@ -239,10 +246,25 @@ fn admit(
             config.max_connections()
         );
         RefusedUpgrade {
-            level: Level::Info,
+            level: Level::Notice,
             ..RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TooManyConnections, reason)
         }
     })?;
+    let most = config.max_connections_per_location();
+    if most > 0
+        && !child
+            .figures()
+            .is_within_location(place.entry(), most as u64)
+    {
+        request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
+        let reason = format!(
+            "its Location holds {most} WebSockets already (WebSocketMaxConnectionsPerLocation)"
+        );
+        return Err(RefusedUpgrade {
+            level: Level::Notice,
+            ..RefusedUpgrade::new(SERVICE_UNAVAILABLE, Tag::TooManyInLocation, reason)
+        });
+    }
     let most = config.max_connections_per_client();
     if most == 0 || child.figures().is_within(place.entry(), most as u64) {
         return Ok(place);
@@ -302,16 +324,17 @@ fn ask_plugin(
         });
     }
     let chosen = connection.refuse(request);
+    let who = format!("the plugin {} ({})", plugin.name(), plugin.init());
+    let number = connection.entry().id();
     Err(match verdict {
-        Verdict::Failed => RefusedUpgrade::new(
-            INTERNAL_SERVER_ERROR,
-            Tag::PluginFailed,
-            "the plugin failed",
-        ),
+        Verdict::Failed => {
+            let reason = format!("{who} failed in on_connect of WebSocket {number}");
+            RefusedUpgrade::new(INTERNAL_SERVER_ERROR, Tag::PluginFailed, reason)
+        }
         _ => {
             let status = chosen.unwrap_or(FORBIDDEN);
             request.allow_status(status);
-            let reason = format!("the plugin refused it with {status}");
+            let reason = format!("{who} refused WebSocket {number} with {status}");
             RefusedUpgrade {
                 // A plugin's own 503 is no fault.
                 level: Level::Info,
@@ -320,6 +343,19 @@ fn ask_plugin(
             }
         }
     })
+}
+
+/// What the list of connections says of it.
+fn about(request: &Request<'_>, accepted: &Accepted<'_>, is_compressed: bool) -> About {
+    let subprotocol = request.headers_out().get_text(c"Sec-WebSocket-Protocol");
+    About {
+        user: request.user(),
+        subprotocol: subprotocol.map(|name| name.into_owned()),
+        origin: request.header_in(accepted.version.origin_field()),
+        path: Some(request.uri()),
+        is_tls: request.is_tls(),
+        is_compressed,
+    }
 }
 
 /// RFC 6455 §4.2.2, item 5.

@@ -26,7 +26,9 @@ pub fn check(
                 named.ok_or_else(|| format!("Origin '{sent}' has no host to be compared with"))?;
             let own = Origin::of_request(&request.scheme(), &named, request.port());
             if !Origin::parse(&sent).is_ok_and(|sent| sent == own) {
-                return Err(format!("Origin '{sent}' is not the server's own '{own}'"));
+                return Err(format!(
+                    "Origin '{sent}' is not the server's own '{own}' (WebSocketOriginCheck Same)"
+                ));
             }
             match host::is_trusted(request, config, &named) {
                 true => Ok(()),

@@ -48,6 +48,7 @@ impl RefusedUpgrade {
             Tag::OriginRefused => board::RefusedFor::Origin,
             Tag::RefusedByPlugin | Tag::PluginFailed => board::RefusedFor::Plugin,
             Tag::TooManyConnections => board::RefusedFor::TooManyConnections,
+            Tag::TooManyInLocation => board::RefusedFor::TooManyInLocation,
             Tag::TooManyOfClient => board::RefusedFor::TooManyOfClient,
             Tag::NoPlugin => board::RefusedFor::NoPlugin,
             _ => board::RefusedFor::Other,
@@ -57,9 +58,20 @@ impl RefusedUpgrade {
     /// Logs the reason and has httpd answer. The connection is closed behind it: a client, or a proxy in
     /// between, may take it for upgraded already.
     pub fn answer(self, request: &Request<'_>) -> HandlerResult {
-        log::log(&Subject::Request(request), self.level, self.tag, || {
-            format!("no WebSocket for {}: {}", request.uri(), self.reason)
-        });
+        let text = || format!("no WebSocket for {}: {}", request.uri(), self.reason);
+        let subject = Subject::Request(request);
+        match self.tag {
+            // A crowd that comes back would fill the log with them.
+            Tag::TooManyConnections => {
+                let of = "WebSockets were refused (WebSocketMaxConnections)";
+                log::log_or_count(&subject, self.level, self.tag, of, text);
+            }
+            Tag::TooManyInLocation => {
+                let of = "WebSockets were refused (WebSocketMaxConnectionsPerLocation)";
+                log::log_or_count(&subject, self.level, self.tag, of, text);
+            }
+            _ => log::log(&subject, self.level, self.tag, text),
+        }
         if self.status == BAD_REQUEST {
             // httpd's own error page for 400 shows it.
             request

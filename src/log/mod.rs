@@ -7,11 +7,13 @@
 //! the payload at trace8.
 
 mod line;
+mod repeats;
 mod say;
 pub mod scribe;
 mod tag;
 
 pub use httpd::log::Level;
-pub use line::{is_logged, line};
+pub use line::{NUMBER, is_logged, line};
+pub use repeats::{log_or_count, tell as tell_repeats};
 pub use say::{log, of_plugin, panicked};
 pub use tag::Tag;

@@ -4,13 +4,14 @@ use httpd::apr::Status;
 use httpd::log::{Level, Subject};
 use httpd::pen::Line;
 
+use super::line::About;
 use super::scribe;
 use super::tag::Tag;
 use crate::symbol::websocket_module;
 
 /// Logs one line. `text` is made only when LogLevel lets it through.
 pub fn log(subject: &Subject<'_>, level: Level, tag: Tag, text: impl FnOnce() -> String) {
-    let text = || format!("{tag}: {}", text());
+    let text = || format!("{tag}: {}{}", About(subject), text());
     match subject {
         // httpd's own thread, which a log that hangs holds up, as it does for every request.
         Subject::Request(_) | Subject::Process => {

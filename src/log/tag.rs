@@ -53,6 +53,12 @@ tags! {
     NoTopics = 114,
     /// The log of topics keeps its size, or begins anew.
     TopicsKept = 115,
+    /// SetHandler without WebSocketHandler, or the other way round.
+    HandlerAlone = 116,
+    /// WebSocketMaxConnections is more than a child takes.
+    NeverReached = 117,
+    /// Which module has been loaded.
+    Loaded = 118,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.
@@ -77,12 +83,16 @@ tags! {
     TopicsRefused = 211,
     /// What was to be published was not.
     NotPublished = 212,
+    /// The Location holds as many WebSockets as it may: 503.
+    TooManyInLocation = 213,
     /// A WebSocket was opened.
     Opened = 301,
     /// A WebSocket has ended.
     Ended = 302,
     /// The operator wants a WebSocket closed.
     CloseWanted = 303,
+    /// Nobody may close WebSockets where everybody may ask for it.
+    ActionRefused = 304,
     /// The system does not watch an open connection for us.
     NotWatched = 311,
     /// A plugin called a server function in a way that is refused.

@@ -15,5 +15,5 @@ mod version;
 
 pub use loaded_plugin::{Plugin, PluginPrivate, Verdict};
 
-pub use loading::{all_loaded, load_once};
+pub use loading::{all_loaded, digest_of, load_once};
 pub use options::Options;

@@ -6,6 +6,8 @@
 
 mod answer;
 mod close;
+mod filter;
+mod guard;
 mod handler;
 
 pub use handler::{Section, handle};

@@ -8,8 +8,11 @@ use httpd::pen::Line;
 use httpd::upgraded::Upgraded;
 
 use session::{Account, ClosedBy, Ending};
+use websocket_proto::ProtocolError;
 
+use crate::configuration::config::Config;
 use crate::log::{self, Level, Tag};
+use crate::symbol::websocket_module;
 
 /// Leaves the account of one WebSocket as notes of the request, and gives the line for the error log, to be written when
 /// the transport is free.
@@ -30,7 +33,17 @@ pub fn give(account: &Account<'_, Status>, upgraded: &Upgraded) -> Option<Line> 
         &Subject::Upgraded(upgraded),
         Level::Info,
         Tag::Ended,
-        || Told(account).to_string(),
+        || {
+            let mut told = Told(account).to_string();
+            if let Ending::Failed(ProtocolError::MessageTooBig(_)) = account.ending {
+                let request = upgraded.request();
+                let config = request.config::<Config>(&websocket_module);
+                let limit = config.map(Config::max_message_size);
+                let limit = limit.unwrap_or(Config::DEFAULT_MAX_MESSAGE_SIZE);
+                told += &format!(" (WebSocketMaxMessageSize {limit})");
+            }
+            told
+        },
     )
 }
 
@@ -42,7 +55,7 @@ impl fmt::Display for Told<'_> {
         let Told(account) = self;
         write!(
             f,
-            "WebSocket ended after {:.3} s, {} messages in and {} out, {} bytes in and {} out: ",
+            "ended after {:.3} s, {} messages in and {} out, {} bytes in and {} out: ",
             account.duration.as_secs_f64(),
             account.messages_in,
             account.messages_out,

@@ -21,6 +21,7 @@ use crate::configuration::config::Config;
 use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{Options, PluginPrivate};
+use crate::symbol::websocket_module;
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::NotTaken;
 use crate::websocket::outside::{Outside, Overseer};
@@ -215,9 +216,9 @@ impl Connection {
     pub fn open(self: &Arc<Self>, upgraded: Upgraded, driver: Weak<dyn Driver>) {
         log::log(
             &Subject::Upgraded(&upgraded),
-            Level::Debug,
+            Level::Info,
             Tag::Opened,
-            || format!("WebSocket opened, version {}", self.version),
+            || told_of(&upgraded.request(), self.version),
         );
         // Called once, so that it is not set already.
         let _ = self.outside().driver.set(driver);
@@ -258,7 +259,7 @@ impl Connection {
     /// Logs a line about this connection, from any thread.
     pub(crate) fn log(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
         let mut text = Some(text);
-        let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
+        let mut line = |subject: &Subject<'_>| self.line(subject, level, tag, text.take()?);
         let of_open = self
             .session
             .with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
@@ -273,10 +274,27 @@ impl Connection {
         write(line);
     }
 
+    /// A line with its number, whatever subject there is for it.
+    fn line(
+        &self,
+        subject: &Subject<'_>,
+        level: Level,
+        tag: Tag,
+        text: impl FnOnce() -> String,
+    ) -> Option<Line> {
+        match subject {
+            // Its lines have it anyway.
+            Subject::Upgraded(_) => log::line(subject, level, tag, text),
+            _ => log::line(subject, level, tag, || {
+                format!("WebSocket {}: {}", self.entry().id(), text())
+            }),
+        }
+    }
+
     /// The same, from a thread that must not wait for the transport: while another has that, the line is the server's.
     fn log_at_once(&self, level: Level, tag: Tag, text: impl FnOnce() -> String) {
         let mut text = Some(text);
-        let mut line = |subject: &Subject<'_>| log::line(subject, level, tag, text.take()?);
+        let mut line = |subject: &Subject<'_>| self.line(subject, level, tag, text.take()?);
         let of_open = self
             .session
             .try_with_transport(|transport| line(&Subject::Upgraded(transport.upgraded())));
@@ -312,6 +330,29 @@ impl Connection {
             )
         });
     }
+}
+
+/// What is said of a WebSocket that opens. What comes from the client, or from the plugin, is quoted.
+fn told_of(request: &Request<'_>, version: ProtocolVersion) -> String {
+    let config = request.config::<Config>(&websocket_module);
+    let mut text = format!(
+        "opened at {:?} (Location {:?})",
+        request.uri(),
+        location_name(request, config)
+    );
+    if let Some(user) = request.user() {
+        text += &format!(", user {user:?}");
+    }
+    if let Some(subprotocol) = request.notes().get_text(c"websocket-subprotocol") {
+        text += &format!(", subprotocol {subprotocol:?}");
+    }
+    text + &format!(", version {version}")
+}
+
+/// What a Location is called in figures and lines: its server and its path.
+pub fn location_name(request: &Request<'_>, config: Option<&Config>) -> String {
+    let path = config.map_or("", Config::path);
+    format!("{}{path}", request.server().name())
 }
 
 /// A line of a connection whose own request is httpd's, or another thread's, now.

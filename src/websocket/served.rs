@@ -60,6 +60,10 @@ impl Served for Connection {
     }
 
     unsafe fn variable(&self, name: &CStr) -> Option<&CStr> {
+        if name == c"WEBSOCKET_ID" {
+            // SAFETY: the caller's promise.
+            return unsafe { self.plugins_request().notes().get(log::NUMBER) };
+        }
         // SAFETY: the caller's promise.
         let look_up = || unsafe { self.plugins_request().variable(name) };
         // Some are TLS's, whose state another thread's `send` changes; some are made in the connection's pool.

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness.conf import ECHO, example, location
+from harness.conf import ECHO, example, location, bare
 from harness.rawclient import TEXT, accept_for, frame, handshake_headers, new_key
 
 SUPPORTED = "13, 8, 7"
@@ -16,7 +16,7 @@ def configuration(server):
     return (
         location("/echo", example(ECHO))
         + location("/page", example(ECHO))
-        + location("/no-plugin")
+        + bare("/no-plugin")
     )
 
 

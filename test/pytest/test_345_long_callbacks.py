@@ -29,7 +29,7 @@ def test_ws_345_01_a_callback_that_does_not_return_is_logged_once_with_its_name(
         headers = handshake_headers() + scripts(on_connect=f"pause {VERY_LONG}")
         late.send_request("/scripted", headers)
         for name in ("on_message", "on_connect"):
-            pattern = f"WS0409: the plugin's {name} has been running for more than 10 s"
+            pattern = rf"WS0409: WebSocket \d+: the plugin's {name} has been running for more than 10 s"
             httpd.error_log.expect(pattern)
             eventually(lambda pattern=pattern: httpd.error_log.find(pattern), pattern, 40)
         client.socket.settimeout(60)

@@ -151,7 +151,7 @@ def test_ws_400_20_a_wrong_memory_is_told_what_is_right(tester, value):
     assert_global_error(tester, f"WebSocketMessageMemory {value}", "WebSocketMessageMemory", value, "bytes")
 
 
-@pytest.mark.parametrize("value", ["-1", "x", "1y", "1.5", "25h", "99999999999999999999"])
+@pytest.mark.parametrize("value", ["-1", "x", "1y", "1.5", "367d", "99999999999999999999"])
 def test_ws_400_17_a_wrong_time_is_told_what_is_right(tester, value):
     assert_global_error(tester, f"WebSocketDrainTimeout {value}", "WebSocketDrainTimeout", value)
 
@@ -256,8 +256,8 @@ def test_ws_400_15_a_server_does_not_start_with_a_bad_plugin(make_httpd):
     ("WebSocketTopicFromClient maybe", "On or Off"),
     ("WebSocketTopicHistory x", "'x' is not a number from 0 to 1000000"),
     ("WebSocketTopicHistory 1000001", "from 0 to 1000000"),
-    ("WebSocketTopicHistory 10 25h", "more than a day"),
-    ("WebSocketTopicHistory 10 1d", "ms, s, min or h"),
+    ("WebSocketTopicHistory 10 367d", "more than a year"),
+    ("WebSocketTopicHistory 10 1w", "ms, s, min, h or d"),
     ("WebSocketTopicSlow wait", "'wait' is not close, drop or latest"),
 ])
 def test_ws_400_21_what_is_wrong_with_topics_is_told(tester, line, reason):
@@ -276,3 +276,20 @@ def test_ws_400_22_a_wrong_memory_for_topics_is_told_what_is_right(tester, value
 ])
 def test_ws_400_23_good_values_for_topics_are_accepted(tester, line):
     assert_good(tester, f"{line}\n<Location /x>\n  {line}\n</Location>\n")
+
+
+@pytest.mark.parametrize("value", [
+    "9223372036854775808", "99999999999999999999", "18446744073709551615K", "9999999999G", "8589934592G",
+])
+def test_ws_400_40_a_size_that_no_memory_holds_is_told_the_largest(tester, value):
+    for directive in ("WebSocketMaxMessageSize", "WebSocketSendBuffer", "WebSocketMessageMemory"):
+        assert_global_error(
+            tester, f"{directive} {value}", directive, f"'{value}' is more than memory can hold",
+            "the largest is 9223372036854775807 bytes, or 8589934591G",
+        )
+
+
+def test_ws_400_41_the_largest_size_is_one(tester):
+    for value in ("9223372036854775807", "8589934591G"):
+        result, _ = tester.configtest(f"WebSocketMaxMessageSize {value}\n")
+        assert result.returncode == 0, result.stderr

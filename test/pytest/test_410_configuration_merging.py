@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.conf import ECHO, example, location, plugin
+from harness.conf import ECHO, example, location, plugin, bare
 from harness.rawclient import TEXT
 
 EXPECTED_AT_START = [r"\[websocket:warn\].* WS\d{4}: .*MaxMessageSize.*deprecated"]
@@ -63,7 +63,7 @@ WebSocketMaxMessageSize 100
 </Location>
 
 {location("/hosts", example(ECHO), "WebSocketTrustedHost one.example", "WebSocketTrustedHost two.example")}
-{location("/hosts/nothing")}
+{bare("/hosts/nothing")}
 {location("/hosts/replaced", "WebSocketTrustedHost three.example")}
 {location("/hosts/any", "WebSocketTrustedHost *")}
 

@@ -240,11 +240,11 @@ TIMES = ["WebSocketPingInterval", "WebSocketPongTimeout", "WebSocketIdleTimeout"
 
 @pytest.mark.parametrize("directive", TIMES)
 @pytest.mark.parametrize(("value", "reason"), [
-    ("soon", "'soon' is not a time: a number of seconds, or one with ms, s, min or h"),
+    ("soon", "'soon' is not a time: a number of seconds, or one with ms, s, min, h or d"),
     ("-1", "'-1' is not a time"), ("1.5s", "is not a time"), ("s", "is not a time"),
-    ("5d", "is not a time"), ('" 5"', "is not a time"), ("+5", "is not a time"),
-    ("25h", "is more than a day"), ("86401", "is more than a day"),
-    ("99999999999999999999h", "is more than a day"),
+    ("5w", "is not a time"), ('" 5"', "is not a time"), ("+5", "is not a time"),
+    ("367d", "is more than a year (366d)"), ("8785h", "is more than a year"),
+    ("31622401", "is more than a year"), ("99999999999999999999h", "is more than a year"),
     ("", "takes one argument"), ("5 s", "takes one argument"),
 ])
 def test_ws_440_11_a_wrong_time_is_told_what_is_right(tester, directive, value, reason):
@@ -254,6 +254,15 @@ def test_ws_440_11_a_wrong_time_is_told_what_is_right(tester, directive, value, 
     assert f"Syntax error on {place}" in result.stderr
     message = result.stderr.split("configtest.conf:", 1)[1]
     assert directive in message and reason in message, message
+
+
+@pytest.mark.parametrize("directive", [
+    *TIMES, "WebSocketSendTimeout", "WebSocketDrainTimeout", "WebSocketTopicHistory 10",
+])
+@pytest.mark.parametrize("value", ["7d", "25h", "366D", "1H"])
+def test_ws_440_15_hours_and_days_are_times(tester, directive, value):
+    result, _ = tester.configtest(f"{directive} {value}\n")
+    assert result.returncode == 0, result.stderr
 
 
 def test_ws_440_12_a_closetimeout_of_zero_leaves_no_time(tester):

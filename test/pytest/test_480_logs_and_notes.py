@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from harness.conf import ECHO, example, location, plugin
+from harness.conf import ECHO, example, location, plugin, bare
 from harness.hosts import TLS_MODULES, tls_host
 from harness.lines import whole_lines
 from harness.rawclient import (
@@ -32,7 +32,7 @@ def configuration(server):
         + location("/rpc", plugin("rpc"))
         + location("/compressed", example(ECHO), "WebSocketCompression On",
                    "WebSocketCompressionMinSize 0")
-        + location("/bare")
+        + bare("/bare")
         + location("/panic/connect", plugin("panic", "panic_connect_init"))
         + location("/panic/message", plugin("panic", "panic_message_init"))
         + location("/quiet", plugin("recorder"),
@@ -43,7 +43,7 @@ def configuration(server):
         + "".join(
             location(f"/log/{level}", example(ECHO), f"LogLevel websocket:{level}",
                      "WebSocketMaxMessageSize 1000")
-            for level in ("info", "debug", "trace4", "trace7", "trace8")
+            for level in ("notice", "info", "trace4", "trace7", "trace8")
         )
         + tls_host(server)
     )
@@ -76,31 +76,32 @@ def notes(server, name):
 # Refusals
 
 @pytest.mark.parametrize(("path", "changes", "status", "tag", "level", "says"), [
-    ("/echo", {"upgrade": None}, 426, "WS0201", None, ""),
+    ("/echo", {"upgrade": None}, 426, "WS0201", "info", "no upgrade, it lacks Upgrade: websocket"),
+    ("/echo", {"connection": "close"}, 426, "WS0201", "info", "no upgrade, it lacks Connection: Upgrade"),
     ("/echo", {"version": "12"}, 400, "WS0202", "info", "Sec-WebSocket-Version"),
     ("/echo", {"key": "short"}, 400, "WS0202", "info", "Sec-WebSocket-Key"),
     ("/echo", {"method": "POST"}, 400, "WS0202", "info", "GET"),
-    ("/echo", {"origin": "http://elsewhere.example"}, 403, "WS0203", "info", "elsewhere.example"),
+    ("/echo", {"origin": "http://elsewhere.example"}, 403, "WS0203", "info",
+     "Origin 'http://elsewhere.example' is not the server's own"),
+    ("/echo", {"origin": "http://elsewhere.example"}, 403, "WS0203", "info", "(WebSocketOriginCheck Same)"),
     ("/bare", {}, 500, "WS0204", "error", "WebSocketHandler"),
-    ("/recorder", {"headers": [("X-Refuse", "1")]}, 403, "WS0205", "info", "plugin refused"),
-    ("/rpc", {"headers": [("X-Connect-Error", "1")]}, 500, "WS0206", "error", "plugin failed"),
+    ("/recorder", {"headers": [("X-Refuse", "1")]}, 403, "WS0205", "info",
+     "the plugin recorder (recorder_init) refused WebSocket "),
+    ("/rpc", {"headers": [("X-Connect-Error", "1")]}, 500, "WS0206", "error",
+     "the plugin rpc (rpc_init) failed in on_connect of WebSocket "),
 ])
 def test_ws_480_01_every_refusal_has_one_line_with_its_reason(
     httpd, error_log, path, changes, status, tag, level, says, tls
 ):
-    name = f"refused-{tag}-{'tls' if tls else 'plain'}-{'-'.join(changes)}"
+    name = f"refused-{tag}-{'tls' if tls else 'plain'}-{'-'.join(changes)}-{len(says)}"
     if level == "error":
         error_log.expect(tag)
     with httpd.client(tls=tls) as client:
         assert client.upgrade(f"{path}?{name}", **changes).status == status
-    lines = tagged(error_log)
-    if level is None:  # an ordinary request
-        assert lines == []
-    else:
-        (line,) = lines
-        assert line.level == level
-        assert f"{tag}: no WebSocket for {path}: " in line.text and says in line.text
-        assert name not in line.text, "the query"
+    (line,) = tagged(error_log)
+    assert line.level == level
+    assert f"{tag}: no WebSocket for {path}: " in line.text and says in line.text
+    assert name not in line.text, "the query"
     logged, values = notes(httpd, name)
     assert logged == status
     assert set(values.values()) == {"-"}, values
@@ -174,8 +175,12 @@ ENDS = {
         "/echo", send(frame(TEXT, b"\xff")), r"the peer broke the protocol: .*UTF-8", 1007,
         "protocol"),
     "too large": (
-        "/echo", send(frame(TEXT, length=1001)), r"the peer broke the protocol: .*larger", 1009,
-        "protocol"),
+        "/echo", send(frame(TEXT, length=1001)),
+        r"the peer broke the protocol: .*larger than the limit: 1001 bytes are announced "
+        r"\(WebSocketMaxMessageSize 1000\)$", 1009, "protocol"),
+    "too large in two": (
+        "/echo", send(frame(TEXT, "x" * 999, fin=False) + frame(CONTINUATION, length=70000)),
+        r"larger than the limit: 70999 bytes are announced \(WebSocketMaxMessageSize 1000\)$", 1009, "protocol"),
     "end of the stream": (
         "/echo", lambda client: client.vanish(), r"the peer vanished without a Close frame$",
         1006, "lost"),
@@ -213,7 +218,7 @@ def test_ws_480_02_every_end_has_one_line_and_its_notes(httpd, error_log, end, t
         client.vanish()
     assert line.level == "info"
     account = re.search(
-        r"WS0302: WebSocket ended after \d+\.\d{3} s, \d+ messages in and \d+ out, "
+        r"WS0302: WebSocket \d+: ended after \d+\.\d{3} s, \d+ messages in and \d+ out, "
         r"\d+ bytes in and \d+ out: (.*)", line.text
     )
     assert account, line.text
@@ -223,7 +228,7 @@ def test_ws_480_02_every_end_has_one_line_and_its_notes(httpd, error_log, end, t
     status, values = notes(httpd, name)
     assert status == 101
     assert (values["close-code"], values["close-by"]) == (str(code), by)
-    assert tagged(error_log) == [line], "one line for each end"
+    assert [each.text.split("WS")[1][:4] for each in tagged(error_log)] == ["0301", "0302"]
 
 
 def test_ws_480_03_messages_and_bytes_are_counted_both_ways(httpd, error_log, tls):
@@ -289,8 +294,8 @@ def test_ws_480_06_a_stopping_child_is_named(make_httpd, mpm):
 
 # The opening, frames and payloads
 
-def test_ws_480_07_an_opening_is_a_line_at_debug(httpd, error_log):
-    for level, count in (("info", 0), ("debug", 1), ("trace8", 1)):
+def test_ws_480_07_an_opening_is_a_line_at_info(httpd, error_log):
+    for level, count in (("notice", 0), ("info", 1), ("trace8", 1)):
         before = len(error_log.find("WS0301"))
         with httpd.open(f"/log/{level}?{SECRET}") as client:
             client.close_properly()
@@ -299,7 +304,11 @@ def test_ws_480_07_an_opening_is_a_line_at_debug(httpd, error_log):
         lines = error_log.find("WS0301")[before:]
         assert len(lines) == count, level
         for line in lines:
-            assert line.level == "debug" and "WebSocket opened, version 13" in line.text
+            assert line.level == "info"
+            assert re.search(
+                rf'WS0301: WebSocket \d+: opened at "/log/{level}" '
+                rf'\(Location "localhost/log/{level}"\), version 13$', line.text
+            ), line.text
 
 
 FRAMES = [

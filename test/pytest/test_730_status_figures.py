@@ -6,7 +6,7 @@ processes, so that each of these tests is about shared memory too.
 
 import pytest
 
-from harness.conf import ECHO, example, location, plugin
+from harness.conf import ECHO, example, location, plugin, bare
 from harness.rawclient import BINARY, PING, PONG, TEXT, close_frame, frame
 from harness.status import LOCATION, Status
 from harness.waiting import eventually
@@ -22,7 +22,7 @@ def configuration(server):
         + location("/pinged", example(ECHO), "WebSocketPingInterval 50ms")
         + location("/few", example(ECHO), "WebSocketMaxConnectionsPerClient 2")
         + location("/strict", example(ECHO), "WebSocketOriginCheck Same")
-        + location("/none")
+        + bare("/none")
         + location("/(paren)|pipe", example(ECHO))
     )
 

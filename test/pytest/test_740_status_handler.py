@@ -87,28 +87,35 @@ COUNTS = {
     "refused": dict.fromkeys(
         [
             "bad_handshake", "origin", "plugin", "too_many_connections", "too_many_of_client",
-            "no_plugin", "other",
+            "too_many_in_location", "no_plugin", "other",
         ],
         int,
     ),
 }
+LIMIT = (int, type(None))
 SHAPE = {
+    "build": str,
     "children_died": int,
     "children": [
         {
-            "connections": int, "generation": int, "pid": int, "since": float, "stopping": bool,
+            "build": str, "connections": int, "generation": int,
+            "limits": {"connections": LIMIT, "message_bytes": LIMIT, "websockets": LIMIT},
+            "message_bytes": int, "outdated": bool, "pid": int, "since": float, "stopping": bool,
             "threads": {"busy": int, "idle": int},
         }
     ],
     "connections": [
         {
-            "bytes": {"in": int, "out": int}, "client": str, "id": int, "location": str,
+            "bytes": {"in": int, "out": int}, "client": str, "compressed": bool, "id": int,
+            "location": str, "origin": (str, type(None)), "path": str,
+            "subprotocol": (str, type(None)), "tls": bool, "user": (str, type(None)),
             "messages": {"in": int, "out": int}, "pid": int,
             "ping_round_trip": (float, type(None)), "queued_bytes": int, "since": float,
             "state": str,
         }
     ],
     "locations": [{"location": str, "plugin": str, **COUNTS}],
+    "matching": int,
     "mpm": str,
     "next": (int, type(None)),
     "now": float,

@@ -121,8 +121,8 @@ def test_ws_750_06_a_bad_form_is_said_to_be_bad(status, body):
 
 def test_ws_750_07_a_form_that_is_too_long_is_refused(status):
     fitting = "id=1&code=1000&x="
-    assert status.post(fitting + "x" * (1024 - len(fitting))).status == 404
-    assert status.post(fitting + "x" * (1025 - len(fitting))).status == 413
+    assert status.post(fitting + "x" * (4096 - len(fitting))).status == 404
+    assert status.post(fitting + "x" * (4097 - len(fitting))).status == 413
     assert status.post(fitting + "x" * 100000).status == 413
 
 

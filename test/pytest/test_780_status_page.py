@@ -158,3 +158,37 @@ def test_ws_780_08_children_that_have_died_are_counted(httpd, page):
         client.vanish()
     shown = "return document.getElementById('died').innerText"
     eventually(lambda: page.run(shown).startswith("1 child has died"), "what the page says of it")
+
+
+def test_ws_780_09_all_that_a_filter_means_are_closed_and_no_others(httpd, page):
+    with httpd.open("/chat/room", origin=f"http://127.0.0.1:{httpd.port}") as one, httpd.open("/echo") as other:
+        wait_for_rows(page, "connections", 2)
+        assert page.run("return document.getElementById('close-all').hidden")
+        page.enter("filter-location", "localhost/chat/room")
+        page.run("document.querySelector('#filter button[type=submit]').click()")
+        (row,) = wait_for_rows(page, "connections", 1)
+        assert row[8].splitlines()[1] == f"/chat/room, from http://127.0.0.1:{httpd.port}"
+        page.wait_for("close-all", "Close all 1")
+        page.click("close-all")
+        assert page.text("dialog-text") == "All of location localhost/chat/room"
+        page.choose("code", "drain")
+        page.run("document.querySelector('#form button[type=submit]').click()")
+        assert one.receive_frame().close_code == 1001
+        one.send_close(1001)
+        wait_for_rows(page, "connections", 0)
+        assert page.text("toast") == "1 connections are being drained."
+        page.enter("filter-location", "")
+        page.run("document.querySelector('#filter button[type=submit]').click()")
+        (row,) = wait_for_rows(page, "connections", 1)
+        assert row[1:3] == ["localhost/echo", "open"]
+        other.vanish()
+
+
+def test_ws_780_10_a_filter_that_is_none_is_said(page, window):
+    window.complaints.append("400")
+    page.enter("filter-client", "nowhere")
+    page.run("document.querySelector('#filter button[type=submit]').click()")
+    page.wait_for("state", "No answer: client is an address.")
+    page.enter("filter-client", "")
+    page.run("document.querySelector('#filter button[type=submit]').click()")
+    page.wait_for("state", "Live")

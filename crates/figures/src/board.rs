@@ -6,14 +6,15 @@ use crate::calls::{CALL, Call, CallWords, Calls};
 use crate::client::{Address, Client};
 use crate::clients::{Clients, WINDOW, Window};
 use crate::entry::{self, EntryWords};
-use crate::label::{LABEL, Label};
+use crate::label::{LABEL, Label, Location};
 use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, PLUGINS, REQUESTS, Words, take};
 use crate::request::REQUEST;
 use crate::snapshot::unix_ms;
 use crate::tally::{self, TALLY, TallyWords};
+use crate::texts::{TEXTS, TextWords};
 
 /// What the first word says of memory that holds a board of this form. The last digit changes with the form.
-const FORM: u64 = 0x6669_6775_7265_7303;
+const FORM: u64 = 0x6669_6775_7265_7305;
 
 /// A process: what names it as long as it lives, and no other one afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +101,10 @@ mod field {
     pub const SEED: usize = 4;
     /// Children that have died.
     pub const DIED: usize = 5;
+    /// The latest request for many.
+    pub const TICKET: usize = 6;
+    /// The module that the parent has loaded last; four words.
+    pub const BUILD: usize = 8;
 }
 
 /// A child's part of the board.
@@ -109,6 +114,8 @@ pub(crate) struct Slot<'m> {
     pub tallies: &'m [TallyWords],
     pub calls: Calls<'m>,
     pub entries: &'m [EntryWords],
+    /// What each entry's WebSocket is called: apart from the entries, which are written for each message.
+    pub texts: &'m [TextWords],
 }
 
 impl<'m> Board<'m> {
@@ -159,6 +166,16 @@ impl<'m> Board<'m> {
 
     pub(crate) fn made(self) -> u64 {
         self.header[field::MADE].load(Ordering::Relaxed)
+    }
+
+    /// From here on children have this build of the module.
+    pub fn set_build(self, build: &str) {
+        write_build(&self.header[field::BUILD..], build);
+    }
+
+    /// The module that the parent has loaded last.
+    pub(crate) fn build(self) -> String {
+        read_build(&self.header[field::BUILD..])
     }
 
     /// How many connections each client has.
@@ -226,6 +243,18 @@ impl<'m> Board<'m> {
             .sum()
     }
 
+    /// How many connections of a Location there are in the children that live.
+    pub(crate) fn taken_in(self, location: Location, alive: Alive<'_>) -> u64 {
+        let location = usize::from(location.0);
+        let slots = self.taken().map(|(index, owner)| (owner, self.slot(index)));
+        let used = slots.filter(|(_, slot)| slot.is_used(location));
+        let counts = used.filter_map(|(owner, slot)| {
+            let count = slot.tallies[location][tally::field::TAKEN].load(Ordering::SeqCst);
+            (count > 0 && Process::unpack(owner).is_some_and(alive)).then_some(count)
+        });
+        counts.sum()
+    }
+
     fn take_calls(self, words: &mut &'m Words) -> Option<&'m [CallWords]> {
         let padded = (self.layout.threads * CALL).next_multiple_of(ENTRY) / CALL;
         take::<CALL>(words, padded)?.get(..self.layout.threads)
@@ -234,6 +263,12 @@ impl<'m> Board<'m> {
     /// The next connection's number. A thread that has a higher one sees what was written before this call.
     pub(crate) fn next_id(self) -> u64 {
         self.header[field::LATEST].fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// A number for a request for many, that no other has: at least 1.
+    pub(crate) fn next_ticket(self) -> u32 {
+        let made = self.header[field::TICKET].fetch_add(1, Ordering::Relaxed);
+        (made % u64::from(u32::MAX)) as u32 + 1
     }
 
     pub(crate) fn slot(self, index: usize) -> Slot<'m> {
@@ -245,6 +280,7 @@ impl<'m> Board<'m> {
                 tallies: take(&mut words, LOCATIONS)?,
                 calls: Calls(self.take_calls(&mut words)?),
                 entries: take(&mut words, self.layout.entries)?,
+                texts: take::<TEXTS>(&mut words, self.layout.entries)?,
             })
         };
         cut().expect("a slot has the words of a slot")
@@ -274,6 +310,32 @@ pub(crate) mod slot {
     pub const STOPPING: usize = 6;
     /// Which tallies have been used, one bit for each Location; four words.
     pub const USED: usize = 8;
+    /// What the child takes: connections, then WebSockets, then bytes of unfinished messages; 0 for no limit.
+    pub const LIMITS: usize = 12;
+    /// Bytes that unfinished messages have.
+    pub const MESSAGE_MEMORY: usize = 15;
+    /// The module that it has; four words.
+    pub const BUILD: usize = 16;
+}
+
+/// The words of a build's name.
+const BUILD: usize = 4;
+
+/// Writes the name of a build, as far as there is room.
+pub(crate) fn write_build(words: &Words, build: &str) {
+    let mut bytes = [0; 8 * BUILD];
+    let build = crate::form::cut(build, bytes.len());
+    bytes[..build.len()].copy_from_slice(build.as_bytes());
+    for (word, bytes) in words.iter().zip(bytes.as_chunks::<8>().0) {
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn read_build(words: &Words) -> String {
+    let words = words.iter().take(BUILD);
+    let bytes = words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+    let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Slot<'_> {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
-use crate::board::Alive;
+use crate::board::{Alive, Process};
 use crate::calls::{Caller, Calls};
 use crate::client::{Address, Client};
 use crate::label::Location;
 use crate::layout::ENTRY;
 use crate::seat::Seat;
 use crate::tally::{self, TallyWords, field as counter};
+use crate::texts::{self, About, TextWords};
 
 pub(crate) type EntryWords = [AtomicU64; ENTRY];
 
@@ -34,6 +35,10 @@ pub(crate) mod field {
     pub const ROUND_TRIP: usize = 12;
     /// Where it is counted for its client; 0 when it is not.
     pub const CLIENT: usize = 13;
+    /// The number of the connection that a request for many means, if it is still this entry's.
+    pub const MARKED: usize = 14;
+    /// That request's ticket in the low half, and the delay in the high one.
+    pub const ORDER: usize = 15;
 }
 
 /// What an entry counts, and where it goes in the end.
@@ -95,27 +100,37 @@ pub struct Entry<'m> {
     client: Client,
     /// It is counted for its client. Not what the entry says, which the one who cleans up behind this child may have to believe.
     is_counted: AtomicBool,
+    /// It is counted for its Location.
+    is_taken: AtomicBool,
     /// Which of its client's connections it was when it came; 0 when it is not counted.
     nth: u64,
 }
 
 enum Kept<'m> {
-    Listed(&'m EntryWords, u32),
+    Listed(Listed<'m>),
     /// The child's entries are all taken.
     Unlisted(Box<EntryWords>),
+}
+
+/// An entry of the board that is taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed<'m> {
+    pub words: &'m EntryWords,
+    pub texts: &'m TextWords,
+    pub index: u32,
 }
 
 impl<'m> Entry<'m> {
     /// Writes an entry for a connection that opens.
     pub(crate) fn new(
         seat: Arc<Seat<'m>>,
-        listed: Option<(&'m EntryWords, u32)>,
+        listed: Option<Listed<'m>>,
         location: Location,
         address: Address,
         since: u64,
     ) -> Self {
         let place = match listed {
-            Some((words, index)) => Kept::Listed(words, index),
+            Some(listed) => Kept::Listed(listed),
             None => Kept::Unlisted(Box::default()),
         };
         let board = seat.board();
@@ -126,6 +141,7 @@ impl<'m> Entry<'m> {
             location,
             client: address.client(),
             is_counted: AtomicBool::new(false),
+            is_taken: AtomicBool::new(true),
             nth: 0,
         };
         let words = entry.words();
@@ -143,6 +159,7 @@ impl<'m> Entry<'m> {
             words[field].store(value, Ordering::Relaxed);
         }
         entry.count();
+        entry.tally()[counter::TAKEN].fetch_add(1, Ordering::SeqCst);
         entry.words()[field::STATE].store(State::Opening.pack(), Ordering::Release);
         entry.id = board.next_id();
         entry.words()[field::ID].store(entry.id, Ordering::Release);
@@ -175,9 +192,19 @@ impl<'m> Entry<'m> {
         }
     }
 
+    /// Whether its Location has no more than so many connections, over all children. Of several that come at once for the last
+    /// place, all may be refused: each is counted before any asks.
+    pub fn is_within_location(&self, limit: u64, alive: Alive<'_>) -> bool {
+        let board = self.seat.board();
+        let everybody = |_: Process| true;
+        // Who lives is asked only before the answer would be no.
+        board.taken_in(self.location, &everybody) <= limit
+            || board.taken_in(self.location, alive) <= limit
+    }
+
     /// Counts it for its client. One that is not listed nobody could take back when the child dies.
     fn count(&mut self) {
-        if let Kept::Listed(words, _) = self.place {
+        if let Kept::Listed(Listed { words, .. }) = self.place {
             let clients = self.seat.board().clients();
             let nth = clients.enter(self.client, &words[field::CLIENT]);
             self.is_counted = AtomicBool::new(nth.is_some());
@@ -193,8 +220,12 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// The handshake has been accepted: it is a WebSocket.
-    pub fn opened(&self) {
+    /// The handshake has been accepted: it is a WebSocket, and this is what it is called.
+    pub fn opened(&self, about: &About) {
+        if let Kept::Listed(Listed { texts, .. }) = self.place {
+            // Before the state, without which nobody reads them.
+            texts::write(texts, about);
+        }
         self.set_state(State::Open);
         tally::add(self.tally(), counter::ACCEPTED, 1);
         self.count_unlisted(1);
@@ -214,6 +245,9 @@ impl<'m> Entry<'m> {
     /// The WebSocket has ended. `code` is what the log says, 1005 and 1006 included. Counts once.
     pub fn closed(&self, code: u16) {
         self.count_out();
+        if self.is_taken.swap(false, Ordering::AcqRel) {
+            self.tally()[counter::TAKEN].fetch_sub(1, Ordering::AcqRel);
+        }
         if end(self.words()) {
             tally::closed(self.tally(), code, 1);
             self.count_unlisted(-1);
@@ -287,7 +321,7 @@ impl<'m> Entry<'m> {
 
     fn words(&self) -> &EntryWords {
         match &self.place {
-            Kept::Listed(words, _) => words,
+            Kept::Listed(listed) => listed.words,
             Kept::Unlisted(words) => words,
         }
     }
@@ -297,7 +331,7 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.closed(ABNORMAL_CLOSURE);
         free(self.words(), self.tally());
-        if let Kept::Listed(_, index) = self.place {
+        if let Kept::Listed(Listed { index, .. }) = self.place {
             self.seat.give_back(index);
         }
     }

@@ -58,6 +58,15 @@ pub fn is_own(fetch_site: Option<&str>, origin: Option<&str>, host: Option<&str>
     }
 }
 
+/// The longest beginning of `text` that has at most `most` bytes and ends between two characters.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// Text as HTML shows it, in an attribute too, whatever its charset.
 pub fn escape_html(text: &str) -> String {
     let mut html = String::with_capacity(text.len());

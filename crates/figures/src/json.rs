@@ -12,6 +12,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
     let threads = snapshot.threads();
     let document = json!({
         "server": server,
+        "build": snapshot.build,
         "mpm": mpm,
         "now": seconds(snapshot.now),
         "since": seconds(snapshot.since),
@@ -20,6 +21,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
         "locations": snapshot.locations.iter().map(location).collect::<Value>(),
         "children_died": snapshot.children_died,
         "children": snapshot.children.iter().map(child).collect::<Value>(),
+        "matching": snapshot.matching,
         "connections": snapshot.connections.iter().map(connection).collect::<Value>(),
         "topics": snapshot.topics.as_ref().map(Topics::json),
         "next": snapshot.next,
@@ -65,15 +67,31 @@ fn child(child: &Child) -> Value {
         "since": seconds(child.since),
         "threads": { "busy": child.threads.busy, "idle": child.threads.idle },
         "connections": child.connections,
+        "build": child.build,
+        "outdated": child.is_outdated,
+        "limits": {
+            "connections": limit(child.limits.connections),
+            "websockets": limit(child.limits.websockets),
+            "message_bytes": limit(child.limits.message_memory),
+        },
+        "message_bytes": child.message_memory,
     })
 }
 
 fn connection(connection: &Connection) -> Value {
+    // Of one that is opening nothing is known yet.
+    let about = connection.about.clone().unwrap_or_default();
     json!({
         "id": connection.id,
         "pid": connection.pid,
         "location": connection.location,
         "client": connection.client.map(|client| client.to_string()),
+        "user": about.user,
+        "path": about.path,
+        "subprotocol": about.subprotocol,
+        "origin": about.origin,
+        "tls": connection.about.as_ref().map(|about| about.is_tls),
+        "compressed": connection.about.as_ref().map(|about| about.is_compressed),
         "state": connection.state.name(),
         "since": seconds(connection.since),
         "messages": { "in": connection.messages_in, "out": connection.messages_out },
@@ -81,6 +99,11 @@ fn connection(connection: &Connection) -> Value {
         "queued_bytes": connection.queued,
         "ping_round_trip": connection.round_trip.map(seconds),
     })
+}
+
+/// `null` for none.
+fn limit(limit: u64) -> Option<u64> {
+    (limit > 0).then_some(limit)
 }
 
 fn seconds(time: Duration) -> f64 {

@@ -4,6 +4,7 @@ use std::hint;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::board::Board;
+use crate::form::cut;
 use crate::layout::{LOCATIONS, PLUGINS};
 
 /// The words of a label: its state, two lengths, then the bytes of two texts.
@@ -132,13 +133,4 @@ fn pack(name: &str, plugin: &str) -> [u64; LABEL] {
         words[TEXT + index / 8] |= u64::from(byte) << (index % 8 * 8);
     }
     words
-}
-
-/// The longest beginning of `text` that has at most `most` bytes and ends between two characters.
-pub(crate) fn cut(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

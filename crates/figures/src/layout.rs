@@ -7,6 +7,7 @@ use crate::clients::{WINDOW, WINDOWS};
 use crate::label::LABEL;
 use crate::request::REQUEST;
 use crate::tally::TALLY;
+use crate::texts::TEXTS;
 
 /// How many Locations have figures of their own, the one for all others included.
 pub const LOCATIONS: usize = 256;
@@ -15,7 +16,7 @@ pub const PLUGINS: usize = 64;
 /// How many requests to close a connection can wait at once.
 pub const REQUESTS: usize = 64;
 /// The words of the board's and of a slot's own fields.
-pub(crate) const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 32;
 /// The words of an entry: 128 bytes, two cache lines, since processors fetch lines in pairs.
 pub(crate) const ENTRY: usize = 16;
 
@@ -61,7 +62,7 @@ impl Layout {
         HEADER
             + LOCATIONS * TALLY
             + (self.threads * CALL).next_multiple_of(ENTRY)
-            + self.entries * ENTRY
+            + self.entries * (ENTRY + TEXTS)
     }
 
     pub(crate) fn pack(self) -> u64 {

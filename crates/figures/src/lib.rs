@@ -12,7 +12,8 @@
 //!        ── slots: one for each child
 //!              ├── tally for each Location: what its closed connections have counted
 //!              ├── calls: what its threads are calling just now
-//!              └── entries: one for each connection that is there
+//!              ├── entries: one for each connection that is there
+//!              └── texts: what each of them is called, written once when it opens
 //! ```
 //!
 //! All of it is one slice of [`AtomicU64`](std::sync::atomic::AtomicU64): the program that maps the memory hands it in
@@ -59,32 +60,41 @@ mod calls;
 mod client;
 mod clients;
 mod entry;
+mod filter;
 pub mod form;
 mod histogram;
 mod json;
 mod label;
 mod layout;
 mod openmetrics;
+mod order;
+mod prometheus;
 mod read;
 mod request;
 mod seat;
+mod seen;
 mod snapshot;
 mod table;
 mod tally;
+mod texts;
 mod topics;
 
 pub use board::{Alive, Board, Death, Process};
 pub use calls::{Call, Caller, Calls, Running, Seen};
 pub use entry::{Entry, State};
+pub use filter::Filter;
 pub use histogram::Histogram;
 pub use json::json;
 pub use label::{Location, PluginLabel};
 pub use layout::{LOCATIONS, Layout, PLUGINS, REQUESTS};
 pub use openmetrics::{CONTENT_TYPE as OPENMETRICS, openmetrics};
+pub use order::PostedForMany;
+pub use prometheus::{CONTENT_TYPE as PROMETHEUS, prometheus};
 pub use read::Listing;
-pub use request::{CloseRequest, Posted};
-pub use seat::{Seat, Threads};
+pub use request::{CloseRequest, Order, Posted, Wish};
+pub use seat::{Limits, Seat, Threads};
 pub use snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
-pub use table::{html, lines, pre};
+pub use table::{connections, html, lines, pre};
 pub use tally::{Closes, RefusedFor};
+pub use texts::About;
 pub use topics::{Topic, Topics};

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::snapshot::{Figures, LocationFigures, Snapshot};
+use crate::snapshot::{Child, Figures, LocationFigures, Snapshot};
 
 /// The media type of [`openmetrics`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -135,6 +135,8 @@ pub fn openmetrics(snapshot: &Snapshot) -> String {
         "Child processes that have died, with the WebSockets that they had.",
     );
     text.sample("websocket_children_died_total", &[], snapshot.children_died);
+    text.builds(snapshot);
+    text.limits(snapshot);
     if let Some(topics) = &snapshot.topics {
         for (name, kind, unit, help, value) in topics.families() {
             let name = format!("websocket_topics_{name}");
@@ -177,6 +179,80 @@ impl Text {
                 let mut labels = labels_of(location).to_vec();
                 labels.extend(label.as_ref().map(|(name, value)| (*name, value.as_str())));
                 self.sample(name, &labels, value);
+            }
+        }
+    }
+
+    /// Which builds of the module run, and in how many children.
+    fn builds(&mut self, snapshot: &Snapshot) {
+        self.family(
+            "websocket_build",
+            "info",
+            "",
+            "The module that the server has loaded last.",
+        );
+        let (version, build) = snapshot
+            .build
+            .split_once(' ')
+            .unwrap_or((&snapshot.build, ""));
+        let labels = [("version", version), ("build", build)];
+        self.sample("websocket_build_info", &labels, 1);
+        self.family(
+            "websocket_children_outdated",
+            "gauge",
+            "",
+            "Child processes that have another build of the module than the latest.",
+        );
+        let outdated = snapshot.children.iter().filter(|child| child.is_outdated);
+        self.sample("websocket_children_outdated", &[], outdated.count());
+    }
+
+    /// What each child has, beside what it takes.
+    fn limits(&mut self, snapshot: &Snapshot) {
+        type Figure = (
+            &'static str,
+            &'static str,
+            &'static str,
+            fn(&Child) -> Option<u64>,
+        );
+        let figures: [Figure; 5] = [
+            (
+                "websocket_child_websockets",
+                "",
+                "WebSocket connections of a child process.",
+                |child| Some(child.connections),
+            ),
+            (
+                "websocket_child_limit_connections",
+                "",
+                "Connections that a child process accepts, those for pages included.",
+                |child| Some(child.limits.connections).filter(|&limit| limit > 0),
+            ),
+            (
+                "websocket_child_limit_websockets",
+                "",
+                "WebSocketMaxConnections of a child process.",
+                |child| Some(child.limits.websockets).filter(|&limit| limit > 0),
+            ),
+            (
+                "websocket_child_message_bytes",
+                "bytes",
+                "What the unfinished messages of a child process take.",
+                |child| Some(child.message_memory),
+            ),
+            (
+                "websocket_child_limit_message_bytes",
+                "bytes",
+                "WebSocketMessageMemory of a child process.",
+                |child| Some(child.limits.message_memory).filter(|&limit| limit > 0),
+            ),
+        ];
+        for (name, unit, help, figure) in figures {
+            self.family(name, "gauge", unit, help);
+            for child in &snapshot.children {
+                if let Some(value) = figure(child) {
+                    self.sample(name, &[("pid", &child.pid.to_string())], value);
+                }
             }
         }
     }

@@ -1,30 +1,37 @@
 //! Reading the board while children write on it.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::board::{Alive, Board, Process, slot};
-use crate::client::Address;
-use crate::entry::{COUNTERS, EntryWords, State, field as entry};
+use crate::board::{Alive, Board, Process, read_build, slot};
+use crate::entry::{COUNTERS, State};
+use crate::filter::Filter;
 use crate::layout::LOCATIONS;
-use crate::seat::Threads;
+use crate::seat::{Limits, Threads};
+use crate::seen::{Seen, Sieve};
 use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot, unix_ms};
 use crate::tally::{Closes, RefusedFor, Sums, field as tally};
 
 /// Which connections to list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listing {
     /// From this number on.
     pub from: u64,
     /// At most so many.
     pub count: usize,
+    /// Of those that it means.
+    pub filter: Filter,
 }
 
 impl Listing {
     /// The most that are listed at once.
     pub const LONGEST: usize = 1000;
     /// None.
-    pub const NONE: Listing = Listing { from: 0, count: 0 };
+    pub const NONE: Listing = Listing {
+        from: 0,
+        count: 0,
+        filter: Filter::ALL,
+    };
 }
 
 impl Default for Listing {
@@ -32,6 +39,7 @@ impl Default for Listing {
         Listing {
             from: 0,
             count: 100,
+            filter: Filter::ALL,
         }
     }
 }
@@ -45,17 +53,63 @@ struct Reading {
     figures: Figures,
 }
 
+/// The connections that are listed.
+struct Page<'m, 'l> {
+    listing: &'l Listing,
+    sieve: Sieve<'l>,
+    /// How many WebSockets the filter means, listed or not.
+    matching: u64,
+    found: Vec<(Seen<'m>, State, u32)>,
+}
+
+impl<'m, 'l> Page<'m, 'l> {
+    fn new(listing: &'l Listing, board: Board<'_>) -> Self {
+        Page {
+            listing,
+            sieve: Sieve::new(&listing.filter, board),
+            matching: 0,
+            found: Vec::new(),
+        }
+    }
+
+    /// A connection of the child with this process id.
+    fn offer(&mut self, seen: Seen<'m>, state: State, pid: u32) {
+        if self.listing.count > 0 && self.sieve.lets_through(&seen, pid) {
+            self.matching += u64::from(state != State::Opening);
+            if seen.id >= self.listing.from {
+                self.found.push((seen, state, pid));
+            }
+        }
+    }
+
+    /// Those that are listed, and the number of the one behind them.
+    fn finish(mut self, readings: &[Reading]) -> (Vec<Connection>, Option<u64>) {
+        let count = self.listing.count;
+        self.found.sort_unstable_by_key(|(seen, ..)| seen.id);
+        let next = self.found.get(count).map(|(seen, ..)| seen.id);
+        self.found.truncate(count);
+        // Their texts only now: to read them takes longer than all the rest.
+        let connections = self.found.into_iter().filter_map(|(seen, state, pid)| {
+            let mut readings = readings.iter();
+            let reading = readings.find(|reading| reading.location == seen.location)?;
+            seen.connection(state, pid, &reading.name)
+        });
+        (connections.collect(), next)
+    }
+}
+
 impl<'m> Board<'m> {
     /// Reads everything. What is on its way from one place to another at this moment is missed, never counted
     /// twice, and no counter is less than it has been.
-    pub fn read(self, listing: Listing, alive: Alive<'_>) -> Snapshot {
+    pub fn read(self, listing: &Listing, alive: Alive<'_>) -> Snapshot {
         let mut readings = self.readings();
         // The order matters: first where counts go to, then where they come from.
         for reading in &mut readings {
             reading.sums.add_tally(&self.retired[reading.location]);
         }
         let mut children = Vec::new();
-        let mut connections = Vec::new();
+        let mut page = Page::new(listing, self);
+        let build = self.build();
         for (index, owner) in self.taken() {
             let process = Process::unpack(owner).filter(|&process| alive(process));
             let slot = self.slot(index);
@@ -71,10 +125,7 @@ impl<'m> Board<'m> {
                     }
                 }
             }
-            for words in slot.used_entries() {
-                let Some(seen) = Seen::of(words) else {
-                    continue;
-                };
+            for seen in slot.seen() {
                 let Some(reading) = readings
                     .iter_mut()
                     .find(|reading| reading.location == seen.location)
@@ -95,20 +146,15 @@ impl<'m> Board<'m> {
                         State::Open => figures.open += 1,
                         State::Closing => figures.closing += 1,
                     }
-                    if seen.id >= listing.from && listing.count > 0 {
-                        connections.push(seen.connection(state, process.pid, &reading.name));
-                    }
+                    page.offer(seen, state, process.pid);
                 }
             }
             if let Some(process) = process {
-                children.push(child(slot.header, process, count));
+                children.push(child(slot.header, process, count, &build));
             }
         }
-        connections.sort_unstable_by_key(|connection| connection.id);
-        let next = connections
-            .get(listing.count)
-            .map(|connection| connection.id);
-        connections.truncate(listing.count);
+        let matching = page.matching;
+        let (connections, next) = page.finish(&readings);
         children.sort_unstable_by_key(|child| (child.generation, child.pid));
         for reading in &mut readings {
             reading.sums.mark(&self.marks[reading.location]);
@@ -121,10 +167,12 @@ impl<'m> Board<'m> {
         Snapshot {
             now: Duration::from_millis(unix_ms()),
             since: Duration::from_millis(self.made()),
+            build,
             total,
             locations,
             children_died: self.died(),
             children,
+            matching,
             connections,
             topics: None,
             next,
@@ -153,61 +201,19 @@ impl<'m> Board<'m> {
     }
 }
 
-/// An entry that stayed the same connection's while it was read.
-struct Seen {
-    id: u64,
-    owner: u64,
-    location: usize,
-    state: Option<State>,
-    address: Address,
-    since: u64,
-    counters: [u64; COUNTERS.len()],
-    queued: u64,
-    round_trip: u64,
-}
-
-impl Seen {
-    fn of(words: &EntryWords) -> Option<Seen> {
-        let id = words[entry::ID].load(Ordering::Acquire);
-        let word = |field: usize| words[field].load(Ordering::Relaxed);
-        let seen = Seen {
-            id,
-            owner: word(entry::OWNER),
-            location: word(entry::LOCATION) as usize,
-            state: State::unpack(word(entry::STATE)),
-            address: Address(word(entry::ADDRESS[0]), word(entry::ADDRESS[1])),
-            since: word(entry::SINCE),
-            counters: COUNTERS.map(|(from, _)| word(from)),
-            queued: word(entry::QUEUED),
-            round_trip: word(entry::ROUND_TRIP),
-        };
-        fence(Ordering::Acquire);
-        (id != 0 && word(entry::ID) == id).then_some(seen)
-    }
-
-    fn connection(&self, state: State, pid: u32, location: &str) -> Connection {
-        let [messages_in, messages_out, bytes_in, bytes_out] = self.counters;
-        Connection {
-            id: self.id,
-            pid,
-            location: location.to_owned(),
-            client: self.address.ip(),
-            state,
-            since: Duration::from_millis(self.since),
-            messages_in,
-            messages_out,
-            bytes_in,
-            bytes_out,
-            queued: self.queued,
-            round_trip: (self.round_trip != 0).then(|| Duration::from_nanos(self.round_trip)),
-        }
-    }
-}
-
-fn child(header: &[AtomicU64], process: Process, connections: u64) -> Child {
+fn child(header: &[AtomicU64], process: Process, connections: u64, newest: &str) -> Child {
     let word = |field: usize| header[field].load(Ordering::Relaxed);
+    let build = read_build(&header[slot::BUILD..]);
     Child {
         pid: process.pid,
+        is_outdated: build != newest,
+        build,
+        limits: Limits {
+            connections: word(slot::LIMITS),
+            websockets: word(slot::LIMITS + 1),
+            message_memory: word(slot::LIMITS + 2),
+        },
+        message_memory: word(slot::MESSAGE_MEMORY),
         generation: word(slot::GENERATION),
         is_stopping: word(slot::STOPPING) != 0,
         since: Duration::from_millis(word(slot::SINCE)),

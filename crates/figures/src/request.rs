@@ -1,23 +1,27 @@
 //! Requests to close a connection, from whichever child was asked to the child that has it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::board::{Alive, Board, Process, slot};
 use crate::entry::{State, field as entry};
-use crate::label::cut;
+use crate::form::cut;
 use crate::snapshot::unix_ms;
 
 /// The words of a request.
 pub(crate) const REQUEST: usize = 32;
 
 /// The words of a request.
-mod field {
+pub(crate) mod field {
     pub const STATE: usize = 0;
-    /// Who has the connection.
+    /// Who has the connection; [`EVERYONE`](super::EVERYONE) for a request for many.
     pub const OWNER: usize = 1;
+    /// The connection's number, or the request's ticket.
     pub const ID: usize = 2;
     pub const CODE: usize = 3;
     pub const REASON_LENGTH: usize = 4;
+    /// Not 0: the connections are drained.
+    pub const DRAINS: usize = 5;
     /// Sixteen words.
     pub const REASON: usize = 8;
 }
@@ -33,6 +37,9 @@ const FREE: u64 = 0;
 const WRITING: u64 = 1;
 const READY: u64 = 2;
 
+/// No process: a request for the marked connections of all. It stays until it is forgotten.
+pub(crate) const EVERYONE: u64 = u64::MAX;
+
 /// That a connection is to be closed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CloseRequest {
@@ -42,6 +49,29 @@ pub struct CloseRequest {
     pub code: u16,
     /// The close reason.
     pub reason: String,
+}
+
+/// What an operator wants of connections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// That they are closed, with this.
+    Close {
+        /// The close code.
+        code: u16,
+        /// The close reason.
+        reason: String,
+    },
+    /// That they are closed as if their child ended: with 1001, one after the other.
+    Drain,
+}
+
+/// What a child is to do with connections of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Their numbers, and how long each may stay.
+    pub connections: Vec<(u64, Duration)>,
+    /// What is to be done with them.
+    pub wish: Wish,
 }
 
 /// What became of a request.
@@ -62,38 +92,53 @@ impl<'m> Board<'m> {
         let Some((index, owner)) = self.holder(request.id, alive) else {
             return Posted::NoSuchConnection;
         };
+        let Some(form) = self.free_request() else {
+            return Posted::Full;
+        };
+        let wish = Wish::Close {
+            code: request.code,
+            reason: request.reason.clone(),
+        };
+        form.fill(owner, request.id, &wish);
+        let bell = &self.slot(index).header[slot::BELL];
+        bell.fetch_add(1, Ordering::Release);
+        Posted::Waits(bell)
+    }
+
+    /// Room for a request.
+    pub(crate) fn free_request(self) -> Option<EmptyRequest<'m>> {
         let now = unix_ms() << 2;
-        let Some(words) = self.requests.iter().find(|words| {
+        let words = self.requests.iter().find(|words| {
             let state = words[field::STATE].load(Ordering::Relaxed);
             let is_free = state == FREE || now.saturating_sub(state) >> 2 > FORGOTTEN;
             is_free
                 && words[field::STATE]
                     .compare_exchange(state, now | WRITING, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
-        }) else {
-            return Posted::Full;
-        };
-        let reason = cut(&request.reason, MOST_REASON);
-        words[field::OWNER].store(owner, Ordering::Relaxed);
-        words[field::ID].store(request.id, Ordering::Relaxed);
-        words[field::CODE].store(request.code.into(), Ordering::Relaxed);
-        words[field::REASON_LENGTH].store(reason.len() as u64, Ordering::Relaxed);
-        for (word, bytes) in words[field::REASON..]
-            .iter()
-            .zip(reason.as_bytes().chunks(8))
-        {
-            let mut padded = [0; 8];
-            padded[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
-        }
-        words[field::STATE].store(now | READY, Ordering::Release);
-        let bell = &self.slot(index).header[slot::BELL];
-        bell.fetch_add(1, Ordering::Release);
-        Posted::Waits(bell)
+        })?;
+        Some(EmptyRequest { words, now })
     }
 
-    /// Takes the requests for connections of one process.
-    pub(crate) fn take_requests(self, owner: u64) -> Vec<CloseRequest> {
+    /// The requests for many that wait and that nobody has told this process of yet, by their tickets; `told` are those that
+    /// it knows.
+    pub(crate) fn requests_for_many(self, told: &mut Vec<u32>) -> Vec<(u32, Wish)> {
+        let waiting = self.requests.iter().filter(|words| {
+            words[field::STATE].load(Ordering::Acquire) & 3 == READY
+                && words[field::OWNER].load(Ordering::Relaxed) == EVERYONE
+        });
+        let waiting = waiting.map(|words| (words[field::ID].load(Ordering::Relaxed) as u32, words));
+        let waiting: Vec<_> = waiting.collect();
+        told.retain(|ticket| waiting.iter().any(|(of, _)| of == ticket));
+        let new = waiting
+            .into_iter()
+            .filter(|(ticket, _)| !told.contains(ticket));
+        let new: Vec<_> = new.map(|(ticket, words)| (ticket, wish(words))).collect();
+        told.extend(new.iter().map(|(ticket, _)| ticket));
+        new
+    }
+
+    /// Takes the requests for single connections of one process.
+    pub(crate) fn take_requests(self, owner: u64) -> Vec<Order> {
         let is_ready = |state: u64| state & 3 == READY;
         let mut taken = Vec::new();
         for words in self.requests {
@@ -109,15 +154,9 @@ impl<'m> Board<'m> {
             {
                 continue;
             }
-            let word = |index: usize| words[index].load(Ordering::Relaxed);
-            let bytes: Vec<u8> = (field::REASON..REQUEST)
-                .flat_map(|index| word(index).to_le_bytes())
-                .collect();
-            let length = (word(field::REASON_LENGTH) as usize).min(MOST_REASON);
-            taken.push(CloseRequest {
-                id: word(field::ID),
-                code: word(field::CODE) as u16,
-                reason: String::from_utf8_lossy(&bytes[..length]).into_owned(),
+            taken.push(Order {
+                connections: vec![(words[field::ID].load(Ordering::Relaxed), Duration::ZERO)],
+                wish: wish(words),
             });
             words[field::STATE].store(FREE, Ordering::Release);
         }
@@ -135,5 +174,57 @@ impl<'m> Board<'m> {
             });
             id != 0 && has_it && Process::unpack(owner).is_some_and(alive)
         })
+    }
+}
+
+/// A request that is being written.
+pub(crate) struct EmptyRequest<'m> {
+    words: &'m [AtomicU64; REQUEST],
+    now: u64,
+}
+
+impl EmptyRequest<'_> {
+    /// Writes it. From here on it can be taken.
+    pub fn fill(self, owner: u64, id: u64, wish: &Wish) {
+        let words = self.words;
+        let (code, reason, drains) = match wish {
+            Wish::Close { code, reason } => (*code, cut(reason, MOST_REASON), 0),
+            Wish::Drain => (0, "", 1),
+        };
+        words[field::OWNER].store(owner, Ordering::Relaxed);
+        words[field::ID].store(id, Ordering::Relaxed);
+        words[field::CODE].store(code.into(), Ordering::Relaxed);
+        words[field::DRAINS].store(drains, Ordering::Relaxed);
+        words[field::REASON_LENGTH].store(reason.len() as u64, Ordering::Relaxed);
+        for (word, bytes) in words[field::REASON..]
+            .iter()
+            .zip(reason.as_bytes().chunks(8))
+        {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
+        }
+        words[field::STATE].store(self.now | READY, Ordering::Release);
+    }
+
+    /// Gives it back unwritten.
+    pub fn give_back(self) {
+        self.words[field::STATE].store(FREE, Ordering::Release);
+    }
+}
+
+/// What a request says is to be done.
+fn wish(words: &[AtomicU64; REQUEST]) -> Wish {
+    let word = |index: usize| words[index].load(Ordering::Relaxed);
+    if word(field::DRAINS) != 0 {
+        return Wish::Drain;
+    }
+    let bytes: Vec<u8> = (field::REASON..REQUEST)
+        .flat_map(|index| word(index).to_le_bytes())
+        .collect();
+    let length = (word(field::REASON_LENGTH) as usize).min(MOST_REASON);
+    Wish::Close {
+        code: word(field::CODE) as u16,
+        reason: String::from_utf8_lossy(&bytes[..length]).into_owned(),
     }
 }

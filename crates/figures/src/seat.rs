@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::board::{Alive, Board, Death, Process, Slot, owner, replace, slot};
+use crate::board::{Alive, Board, Death, Process, Slot, owner, replace, slot, write_build};
 use crate::calls::{Caller, Calls};
 use crate::client::Address;
-use crate::entry::{self, Entry, field as entry_field};
+use crate::entry::{self, Entry, Listed, field as entry_field};
 use crate::label::Location;
 use crate::layout::LOCATIONS;
-use crate::request::CloseRequest;
+use crate::request::Order;
 use crate::snapshot::unix_ms;
 use crate::tally::{self, RefusedFor, TallyWords};
 
@@ -21,6 +22,8 @@ pub struct Seat<'m> {
     index: usize,
     owner: u64,
     free: Mutex<FreeEntries>,
+    /// The tickets of the requests for many that wait and have been looked at.
+    tickets: Mutex<Vec<u32>>,
 }
 
 /// The entries that are free: those that have been used before, and all from `high` on.
@@ -28,6 +31,17 @@ pub struct Seat<'m> {
 struct FreeEntries {
     used: Vec<u32>,
     high: u32,
+}
+
+/// What a child takes; 0: no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    /// Connections, those for pages included, as far as it is known.
+    pub connections: u64,
+    /// WebSockets.
+    pub websockets: u64,
+    /// Bytes of unfinished messages.
+    pub message_memory: u64,
 }
 
 /// How many threads a child has for its WebSockets.
@@ -79,6 +93,7 @@ impl<'m> Seat<'m> {
             index,
             owner,
             free: Mutex::default(),
+            tickets: Mutex::default(),
         };
         let death = match before & owner::CLEANED {
             0 => board.clean_up(index, before),
@@ -90,6 +105,7 @@ impl<'m> Seat<'m> {
         header[slot::THREADS_IDLE].store(0, Ordering::Relaxed);
         header[slot::STOPPING].store(0, Ordering::Relaxed);
         header[slot::GENERATION].store(generation, Ordering::Relaxed);
+        seat.set_limits(Limits::default(), "");
         header[slot::SINCE].store(unix_ms(), Ordering::Release);
         Some((Arc::new(seat), death))
     }
@@ -104,7 +120,7 @@ impl<'m> Seat<'m> {
         for location in (0..LOCATIONS).filter(|&location| self.slot.is_used(location)) {
             tally::move_to(&self.slot.tallies[location], &self.board.retired[location]);
         }
-        for word in &self.slot.header[slot::USED..] {
+        for word in &self.slot.header[slot::USED..slot::LIMITS] {
             word.store(0, Ordering::Release);
         }
     }
@@ -124,6 +140,26 @@ impl<'m> Seat<'m> {
     /// A handshake has been refused that has no entry.
     pub fn refused(&self, location: Location, reason: RefusedFor) {
         tally::refused(self.tally(location), reason);
+    }
+
+    /// What the child takes, and which build of the module it has.
+    pub fn set_limits(&self, limits: Limits, build: &str) {
+        let Limits {
+            connections,
+            websockets,
+            message_memory,
+        } = limits;
+        let words = &self.slot.header[slot::LIMITS..];
+        for (word, limit) in words.iter().zip([connections, websockets, message_memory]) {
+            word.store(limit, Ordering::Relaxed);
+        }
+        self.slot.header[slot::MESSAGE_MEMORY].store(0, Ordering::Relaxed);
+        write_build(&self.slot.header[slot::BUILD..], build);
+    }
+
+    /// How many bytes the child's unfinished messages have.
+    pub fn set_message_memory(&self, bytes: u64) {
+        self.slot.header[slot::MESSAGE_MEMORY].store(bytes, Ordering::Relaxed);
     }
 
     /// What the child's threads are doing.
@@ -157,9 +193,36 @@ impl<'m> Seat<'m> {
         &self.slot.header[slot::BELL]
     }
 
-    /// The connections that an operator wants closed, each said once.
-    pub fn take_requests(&self) -> Vec<CloseRequest> {
-        self.board.take_requests(self.owner)
+    /// What an operator wants of the child's connections, each order said once.
+    pub fn take_orders(&self) -> Vec<Order> {
+        let mut told = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.board.take_requests(self.owner);
+        for (ticket, wish) in self.board.requests_for_many(&mut told) {
+            let connections = self.marked(ticket);
+            if !connections.is_empty() {
+                orders.push(Order { connections, wish });
+            }
+        }
+        orders
+    }
+
+    /// The child's connections that a request for many has marked, with how long each may stay.
+    fn marked(&self, ticket: u32) -> Vec<(u64, Duration)> {
+        let marked = self.slot.used_entries().iter().filter_map(|words| {
+            let word = |field: usize| words[field].load(Ordering::Relaxed);
+            let marked = words[entry_field::MARKED].load(Ordering::Acquire);
+            let is_meant = marked != 0
+                && marked == word(entry_field::ID)
+                && word(entry_field::OWNER) == self.owner
+                && word(entry_field::ORDER) as u32 == ticket;
+            is_meant.then(|| {
+                (
+                    marked,
+                    Duration::from_millis(word(entry_field::ORDER) >> 32),
+                )
+            })
+        });
+        marked.collect()
     }
 
     /// The board on which it is.
@@ -177,7 +240,7 @@ impl<'m> Seat<'m> {
         &self.slot.tallies[location]
     }
 
-    fn take_entry(&self) -> Option<(&'m entry::EntryWords, u32)> {
+    fn take_entry(&self) -> Option<Listed<'m>> {
         let mut free = self.free();
         let index = free.used.pop().or_else(|| {
             let index = free.high;
@@ -187,7 +250,11 @@ impl<'m> Seat<'m> {
                 index
             })
         })?;
-        Some((&self.slot.entries[index as usize], index))
+        Some(Listed {
+            words: &self.slot.entries[index as usize],
+            texts: &self.slot.texts[index as usize],
+            index,
+        })
     }
 
     pub(crate) fn give_back(&self, index: u32) {

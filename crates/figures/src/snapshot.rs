@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::entry::State;
 use crate::histogram::Histogram;
-use crate::seat::Threads;
+use crate::seat::{Limits, Threads};
 use crate::tally::{Closes, RefusedFor};
+use crate::texts::About;
 use crate::topics::Topics;
 
 /// What [`Board::read`](crate::Board::read) has read.
@@ -16,6 +17,8 @@ pub struct Snapshot {
     pub now: Duration,
     /// Since when is counted. This and every other time: since the Unix epoch.
     pub since: Duration,
+    /// The module that the parent has loaded last.
+    pub build: String,
     /// The sum over all Locations.
     pub total: Figures,
     /// By name and plugin.
@@ -24,6 +27,8 @@ pub struct Snapshot {
     pub children_died: u64,
     /// Those that live.
     pub children: Vec<Child>,
+    /// How many WebSockets match what was asked for, listed or not.
+    pub matching: u64,
     /// The connections that were asked for, by their numbers.
     pub connections: Vec<Connection>,
     /// The figures of topics, which are not on the board: `None` until somebody has put them here.
@@ -85,6 +90,14 @@ pub struct Child {
     pub is_stopping: bool,
     /// Since when it counts.
     pub since: Duration,
+    /// The module that it has; empty when nobody has said so.
+    pub build: String,
+    /// Whether the parent has loaded another one since.
+    pub is_outdated: bool,
+    /// What it takes.
+    pub limits: Limits,
+    /// How many bytes its unfinished messages have.
+    pub message_memory: u64,
     /// Its threads.
     pub threads: Threads,
     /// Its connections, in whatever state.
@@ -102,6 +115,8 @@ pub struct Connection {
     pub location: String,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// What it is called, once it is open.
+    pub about: Option<About>,
     /// How far it is.
     pub state: State,
     /// Since when it is there.

@@ -54,6 +54,47 @@ pub fn html(snapshot: &Snapshot) -> String {
     page
 }
 
+/// The connections that were asked for, as a table; what a browser shows that runs no script.
+pub fn connections(snapshot: &Snapshot) -> String {
+    let mut page = String::from("<table><tr>");
+    let titles = [
+        "Number",
+        "Process",
+        "Client",
+        "User",
+        "Location",
+        "State",
+        "Bytes in / out",
+        "Queued bytes",
+    ];
+    for title in titles {
+        let _ = write!(page, "<th>{title}</th>");
+    }
+    page.push_str("</tr>\n");
+    for connection in &snapshot.connections {
+        let about = connection.about.as_ref();
+        let client = connection.client.map(|client| client.to_string());
+        page.push_str("<tr>");
+        for text in [
+            connection.id.to_string(),
+            connection.pid.to_string(),
+            client.unwrap_or_default(),
+            about
+                .and_then(|about| about.user.clone())
+                .unwrap_or_default(),
+            connection.location.clone(),
+            connection.state.name().to_owned(),
+            format!("{} / {}", connection.bytes_in, connection.bytes_out),
+            connection.queued.to_string(),
+        ] {
+            let _ = write!(page, "<td>{}</td>", escape_html(&text));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table>\n");
+    page
+}
+
 /// The same without a table (mod_status' `?notable`).
 pub fn pre(snapshot: &Snapshot) -> String {
     format!(
@@ -66,6 +107,9 @@ pub fn pre(snapshot: &Snapshot) -> String {
 pub fn lines(snapshot: &Snapshot) -> String {
     let mut text = String::new();
     let threads = snapshot.threads();
+    if !snapshot.build.is_empty() {
+        line(&mut text, "WebSocketBuild", one_line(&snapshot.build));
+    }
     line(&mut text, "WebSocketChildren", snapshot.children.len());
     line(&mut text, "WebSocketChildrenDied", snapshot.children_died);
     line(&mut text, "WebSocketThreadsBusy", threads.busy);
@@ -167,11 +211,8 @@ fn milliseconds(time: Option<Duration>) -> String {
 
 fn figures_lines(text: &mut String, prefix: &str, figures: &Figures) {
     let quantile = |part| {
-        figures
-            .round_trips
-            .quantile(part)
-            .unwrap_or_default()
-            .as_secs_f64()
+        let quantile = figures.round_trips.quantile(part);
+        quantile.map(|quantile| quantile.as_secs_f64())
     };
     let mut put = |name: &str, value: &dyn Display| line(text, &format!("{prefix}{name}"), value);
     put("Opening", &figures.opening);
@@ -187,8 +228,12 @@ fn figures_lines(text: &mut String, prefix: &str, figures: &Figures) {
     put("BytesOut", &figures.bytes_out);
     put("QueuedBytes", &figures.queued);
     put("Pings", &figures.round_trips.count());
-    put("PingP50", &quantile(0.5));
-    put("PingP99", &quantile(0.99));
+    for (name, part) in [("PingP50", 0.5), ("PingP99", 0.99)] {
+        // Before the first answer there is none, and 0 would be a good one.
+        if let Some(quantile) = quantile(part) {
+            put(name, &quantile);
+        }
+    }
     put("LongestCallback", &figures.longest_callback.as_secs_f64());
     for (code, count) in figures.closes.iter().filter(|(_, count)| *count > 0) {
         put(&format!("Closes[{}]", code.name()), count);

@@ -24,7 +24,9 @@ pub(crate) mod field {
     pub const ROUND_TRIPS_SUM: usize = 6;
     /// Connections that are open and have no entry: goes up and down, and is the slot's alone.
     pub const UNLISTED: usize = 7;
-    pub const REFUSED: usize = 8;
+    /// Connections that are opening or open: as `UNLISTED`.
+    pub const TAKEN: usize = 8;
+    pub const REFUSED: usize = 9;
     pub const CLOSES: usize = REFUSED + RefusedFor::ALL.len();
     pub const ROUND_TRIPS: usize = CLOSES + Closes::COUNT;
     pub const END: usize = ROUND_TRIPS + BUCKETS;
@@ -45,6 +47,8 @@ pub enum RefusedFor {
     TooManyConnections,
     /// The client has as many connections as it may: 429.
     TooManyOfClient,
+    /// The Location has as many connections as it may: 503.
+    TooManyInLocation,
     /// No plugin is configured: 500.
     NoPlugin,
     /// Anything else.
@@ -53,12 +57,13 @@ pub enum RefusedFor {
 
 impl RefusedFor {
     /// All of them, in their order.
-    pub const ALL: [RefusedFor; 7] = [
+    pub const ALL: [RefusedFor; 8] = [
         RefusedFor::BadHandshake,
         RefusedFor::Origin,
         RefusedFor::Plugin,
         RefusedFor::TooManyConnections,
         RefusedFor::TooManyOfClient,
+        RefusedFor::TooManyInLocation,
         RefusedFor::NoPlugin,
         RefusedFor::Other,
     ];
@@ -71,6 +76,7 @@ impl RefusedFor {
             RefusedFor::Plugin => "plugin",
             RefusedFor::TooManyConnections => "too_many_connections",
             RefusedFor::TooManyOfClient => "too_many_of_client",
+            RefusedFor::TooManyInLocation => "too_many_in_location",
             RefusedFor::NoPlugin => "no_plugin",
             RefusedFor::Other => "other",
         }
@@ -148,6 +154,7 @@ pub(crate) fn callback_took(tally: &TallyWords, time: Duration) {
 /// Adds what `from` has counted to `to`. It is taken away first: see the crate's comment.
 pub(crate) fn move_to(from: &TallyWords, to: &TallyWords) {
     from[field::UNLISTED].store(0, Ordering::Relaxed);
+    from[field::TAKEN].store(0, Ordering::Relaxed);
     for field in 0..field::END {
         if from[field].load(Ordering::Relaxed) != 0 {
             let count = from[field].swap(0, Ordering::AcqRel);
@@ -186,7 +193,7 @@ impl Sums {
         for (field, word) in tally[..field::END].iter().enumerate() {
             let count = word.load(Ordering::Acquire);
             match field {
-                field::UNLISTED => {}
+                field::UNLISTED | field::TAKEN => {}
                 field::LONGEST => self.0[field] = self.0[field].max(count),
                 _ => self.add(field, count),
             }

@@ -10,6 +10,7 @@
 //! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`tls`] | mod_ssl's TLS of a connection, to end it early |
+//! | [`config_tree`], [`pattern`] | the directives of all modules, as they stand in the files; the regular expressions in them |
 //! | [`config`], [`expression`] | per-directory configuration and directives; httpd's expressions in them |
 //! | [`hook`] | the hooks that a module registers |
 //! | [`claim`] | one more of them, for connections that the MPM suspends |
@@ -32,6 +33,7 @@ pub mod apr;
 mod bypass;
 pub mod claim;
 pub mod config;
+pub mod config_tree;
 pub mod content;
 pub mod dbd;
 pub mod expression;
@@ -44,6 +46,7 @@ pub mod log;
 pub mod mod_status;
 pub mod module;
 pub mod mpm;
+pub mod pattern;
 pub mod pen;
 pub mod process;
 pub mod random;

@@ -82,6 +82,13 @@ pub fn is_first_reading() -> bool {
     state == sys::AP_SQ_MS_CREATE_PRE_CONFIG as c_int
 }
 
+/// Whether httpd only looks at its configuration (`httpd -t`).
+pub fn is_config_test() -> bool {
+    // SAFETY: ap_state_query reads a variable of httpd's.
+    let mode = unsafe { sys::ap_state_query(sys::AP_SQ_RUN_MODE as c_int) };
+    mode == sys::AP_SQ_RM_CONFIG_TEST as c_int
+}
+
 /// The MPM's name, as in `event`.
 pub fn name() -> String {
     // SAFETY: ap_show_mpm returns a static string.

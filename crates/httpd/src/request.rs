@@ -97,6 +97,17 @@ impl<'r> Request<'r> {
             .unwrap_or_default()
     }
 
+    /// The file that the path stands for, whether it is there or not; empty for none.
+    pub fn filename(&self) -> String {
+        let filename = c_text(self.rec().filename).unwrap_or_default();
+        filename.to_string_lossy().into_owned()
+    }
+
+    /// Who has been authenticated; bytes that are not UTF-8 become U+FFFD.
+    pub fn user(&self) -> Option<String> {
+        Some(c_text(self.rec().user)?.to_string_lossy().into_owned())
+    }
+
     /// Whether the method is GET; HEAD is not.
     pub fn is_get(&self) -> bool {
         self.rec().method_number == sys::M_GET as c_int && self.rec().header_only == 0

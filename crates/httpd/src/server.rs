@@ -70,6 +70,17 @@ impl<'s> Server<'s> {
         ServerId(self.as_raw() as usize)
     }
 
+    /// File and line of the section that makes it a virtual host; `None` for the main server.
+    pub fn defined_at(self) -> Option<(&'s CStr, u32)> {
+        // SAFETY: the name is NULL or a terminated string of the configuration.
+        unsafe {
+            let server = &*self.as_raw();
+            let name: *const c_char = server.defn_name;
+            let is_virtual = server.is_virtual != 0 && !name.is_null();
+            is_virtual.then(|| (CStr::from_ptr(name), server.defn_line_number))
+        }
+    }
+
     /// `ServerName`, for messages.
     pub fn name(self) -> String {
         // SAFETY: server_hostname is NULL or a terminated string of the configuration.

@@ -235,6 +235,12 @@ impl Upgraded {
         }
     }
 
+    /// The request.
+    pub fn request(&self) -> Request<'_> {
+        // SAFETY: the request is live, and this thread's for as long as it has `self`.
+        unsafe { Request::from_raw(self.r.as_ptr()) }
+    }
+
     /// The request's notes, which the access log can show (`%{name}n`).
     pub fn notes(&self) -> Table<'_> {
         // SAFETY: the request is live and this thread's.

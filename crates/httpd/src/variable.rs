@@ -89,6 +89,11 @@ impl<'r> Request<'r> {
         (!value.is_empty()).then(|| self.keep(&name, value.to_bytes()))
     }
 
+    /// Whether its own connection has TLS.
+    pub fn is_tls(&self) -> bool {
+        self.look_up_ssl(c"HTTPS") == Some(c"on")
+    }
+
     #[cfg(has_ssl_var_lookup)]
     fn look_up_ssl(&self, name: &CStr) -> Option<&'r CStr> {
         let rec = self.rec();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use websocket_proto::handshake;
@@ -13,6 +14,9 @@ const LONGEST_HEAD: usize = 32 * 1024;
 const MOST_FIELDS: usize = 100;
 /// How long a client may take to send it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The number of the next request.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// A request without its body.
 pub struct Request {
@@ -93,6 +97,10 @@ impl Request {
             _ => host,
         };
         let variables = [
+            (
+                "WEBSOCKET_ID",
+                REQUESTS.fetch_add(1, Ordering::Relaxed).to_string(),
+            ),
             ("REMOTE_ADDR", peer.ip().to_string()),
             ("REMOTE_PORT", peer.port().to_string()),
             ("REQUEST_METHOD", self.method.clone()),

@@ -24,7 +24,7 @@ impl<E: Environment> Session<E> {
             && matches!(reader.stop, Stop::Drained)
             && reader.ending.is_none()
             && !reader.is_lost
-            && self.drains_at().is_none()
+            && self.drains_at() == [None; 2]
             && self.asked.is_nothing();
         if !is_calm {
             return None;
@@ -109,7 +109,7 @@ impl<E: Environment> Session<E> {
         now: Instant,
         is_sending: bool,
     ) -> Result<Option<Instant>, Wait> {
-        let drain_at = self.drains_at();
+        let [drain_at, retire_at] = self.drains_at();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         let is_mid_message = reader.receiver.is_mid_message();
         let closed_by = match reader.watch.check(
@@ -121,6 +121,7 @@ impl<E: Environment> Session<E> {
             &self.environment,
         ) {
             _ if is_over(drain_at) => ClosedBy::Stopping,
+            _ if is_over(retire_at) => ClosedBy::Operator,
             Finding::Dead => {
                 reader.ends(Ending::PongTimeout);
                 return Err(Wait::Ended);
@@ -144,7 +145,7 @@ impl<E: Environment> Session<E> {
                 if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
                     return Err(Wait::Again);
                 }
-                let times = [watched_until, drain_at, timer];
+                let times = [watched_until, drain_at, retire_at, timer];
                 return Ok(earliest(&times));
             }
         };

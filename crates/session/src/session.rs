@@ -38,6 +38,8 @@ pub struct Session<E: Environment> {
     is_accepted: AtomicBool,
     /// When it is to be closed because its process stops, in milliseconds since `opened`; [`NEVER`] without a wish.
     drain_at: AtomicU64,
+    /// The same, because the operator wants it.
+    retire_at: AtomicU64,
     /// What waits to be sent, and who writes it.
     pub(crate) handover: Handover<E::Transport>,
     /// Whose turn it is.
@@ -49,7 +51,7 @@ pub struct Session<E: Environment> {
     pub(crate) is_corked: AtomicBool,
     /// A thread has panicked with output in its hands: the next turn ends the session.
     has_failed: AtomicBool,
-    /// When it was made; `last_sent` and `drain_at` count milliseconds from there.
+    /// When it was made; `last_sent`, `drain_at` and `retire_at` count milliseconds from there.
     pub(crate) opened: Instant,
     last_sent: AtomicU64,
     /// There is an idle timeout: `last_sent` counts.
@@ -128,6 +130,7 @@ impl<E: Environment> Session<E> {
             send_timeout: config.send_timeout,
             is_accepted: AtomicBool::new(false),
             drain_at: AtomicU64::new(NEVER),
+            retire_at: AtomicU64::new(NEVER),
             handover: Handover::new(Outbox::new(
                 config.send_buffer,
                 sender,
@@ -203,16 +206,27 @@ impl<E: Environment> Session<E> {
 
     /// Has the WebSocket closed with 1001 at `time`, because its process stops.
     pub fn drain_at(&self, time: Instant) {
+        self.set_time(&self.drain_at, time);
+    }
+
+    /// Has the WebSocket closed with 1001 at `time`, because the operator wants it.
+    pub fn retire_at(&self, time: Instant) {
+        self.set_time(&self.retire_at, time);
+    }
+
+    fn set_time(&self, word: &AtomicU64, time: Instant) {
         let since = time.saturating_duration_since(self.opened).as_millis();
         // Relaxed: it stands alone, and the turn that is asked for behind it sees it.
-        self.drain_at.store(since as u64, Ordering::Relaxed);
+        word.store(since as u64, Ordering::Relaxed);
         self.wake();
     }
 
-    /// When it is to be closed because its process stops.
-    pub(crate) fn drains_at(&self) -> Option<Instant> {
-        let since = self.drain_at.load(Ordering::Relaxed);
-        (since != NEVER).then(|| self.opened + Duration::from_millis(since))
+    /// When it is to be closed because its process stops, and when because the operator wants it.
+    pub(crate) fn drains_at(&self) -> [Option<Instant>; 2] {
+        [&self.drain_at, &self.retire_at].map(|word| {
+            let since = word.load(Ordering::Relaxed);
+            (since != NEVER).then(|| self.opened + Duration::from_millis(since))
+        })
     }
 
     /// Takes nothing to be sent any more, and releases every thread that is blocked in `send`.

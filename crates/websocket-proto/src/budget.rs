@@ -34,8 +34,12 @@ impl MessageBudget {
         }
     }
 
-    /// How many bytes unfinished messages have of it: for tests.
-    #[doc(hidden)]
+    /// How many bytes there are.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many bytes unfinished messages have of it.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

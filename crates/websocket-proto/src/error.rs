@@ -1,6 +1,7 @@
 //! Whose fault it is: [`ProtocolError`] is the peer's, [`LocalError`] our own side's.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::handshake::ProtocolVersion;
@@ -33,8 +34,9 @@ pub enum ProtocolError {
     UnexpectedContinuation,
     /// A new message inside an unfinished one (RFC 6455 §5.4).
     ExpectedContinuation,
-    /// A message or a control frame larger than the limit (RFC 6455 §7.4.1, 1009).
-    MessageTooBig,
+    /// A message or a control frame larger than the limit (RFC 6455 §7.4.1, 1009): how many bytes were announced, with
+    /// what had come before; `None` for a compressed one, which announces less than it becomes.
+    MessageTooBig(Option<NonZeroU64>),
     /// No memory is left for the message, which may be no larger than others
     /// ([`MessageBudget`](crate::MessageBudget)): not the peer's fault.
     NoMemory,
@@ -58,10 +60,10 @@ impl ProtocolError {
             }
             // The registry of close codes: to be tried again later.
             (ProtocolError::NoMemory, ProtocolVersion::V13) => CloseCode::TRY_AGAIN_LATER,
-            (ProtocolError::MessageTooBig, ProtocolVersion::V13) => CloseCode::MESSAGE_TOO_BIG,
+            (ProtocolError::MessageTooBig(_), ProtocolVersion::V13) => CloseCode::MESSAGE_TOO_BIG,
             // Versions 7 and 8 call it "frame too large"; 1009 and 1013 came later.
             (
-                ProtocolError::MessageTooBig | ProtocolError::NoMemory,
+                ProtocolError::MessageTooBig(_) | ProtocolError::NoMemory,
                 ProtocolVersion::V8 | ProtocolVersion::V7,
             ) => CloseCode::FRAME_TOO_LARGE,
             _ => CloseCode::PROTOCOL_ERROR,
@@ -102,7 +104,7 @@ reasons! {
     ProtocolError::LengthOverflow => "a length does not fit 63 bits",
     ProtocolError::UnexpectedContinuation => "a continuation frame continues nothing",
     ProtocolError::ExpectedContinuation => "a message begins inside another",
-    ProtocolError::MessageTooBig => "a message is larger than the limit",
+    ProtocolError::MessageTooBig(_) => "a message is larger than the limit",
     ProtocolError::NoMemory => "no memory is left for a message",
     ProtocolError::InvalidUtf8 => "text is not UTF-8",
     ProtocolError::InvalidDeflate => "a compressed message is not DEFLATE data",
@@ -125,6 +127,8 @@ impl fmt::Display for ProtocolError {
         match self {
             ProtocolError::UnknownOpcode(opcode) => write!(f, ": {opcode:#x}"),
             ProtocolError::BadCloseCode(number) => write!(f, ": {number}"),
+            ProtocolError::MessageTooBig(Some(size)) => write!(f, ": {size} bytes are announced"),
+            ProtocolError::MessageTooBig(None) => f.write_str(" when it is inflated"),
             _ => Ok(()),
         }
     }
@@ -171,15 +175,16 @@ mod tests {
 
     #[test]
     fn errors_stay_small() {
-        assert!(size_of::<ProtocolError>() <= 4);
+        // Two registers.
+        assert!(size_of::<ProtocolError>() <= 16);
         assert!(size_of::<LocalError>() == 1);
-        assert!(size_of::<Result<(), ProtocolError>>() <= 4);
+        assert!(size_of::<Result<(), ProtocolError>>() <= 16);
     }
 
     #[test]
     fn a_message_too_big_is_1009_or_1013_in_version_13_and_1004_before() {
         for (error, newest) in [
-            (ProtocolError::MessageTooBig, 1009),
+            (ProtocolError::MessageTooBig(None), 1009),
             (ProtocolError::NoMemory, 1013),
         ] {
             let code = |version| error.close_code(version).as_u16();

@@ -2,6 +2,7 @@
 //! UTF-8, decompression (RFC 7692 §6).
 
 use std::mem;
+use std::num::NonZeroU64;
 
 use crate::budget::{self, Share};
 pub use crate::control::ControlPayload;
@@ -309,7 +310,8 @@ impl FrameRules for MessageAssembler {
         // RFC 6455 §10.4: a limit on the message after reassembly, not only on the frame.
         // Subtracted, because the sum could overflow.
         if payload_length > limit.saturating_sub(received) {
-            return Err(ProtocolError::MessageTooBig);
+            let announced = received.saturating_add(payload_length);
+            return Err(ProtocolError::MessageTooBig(NonZeroU64::new(announced)));
         }
         Ok(())
     }
@@ -380,6 +382,10 @@ mod tests {
         assembler.begin_frame(&header);
         assembler.push(payload)?;
         assembler.end_frame()
+    }
+
+    fn too_big<T>(announced: u64) -> Result<T, ProtocolError> {
+        Err(ProtocolError::MessageTooBig(NonZeroU64::new(announced)))
     }
 
     #[test]
@@ -454,7 +460,7 @@ mod tests {
         let mut assembler = MessageAssembler::new(4);
         assert!(feed(&mut assembler, Opcode::Binary, true, b"1234").is_ok());
         let result = feed(&mut assembler, Opcode::Binary, true, b"12345");
-        assert_eq!(result, Err(ProtocolError::MessageTooBig));
+        assert_eq!(result, too_big(5));
     }
 
     #[test]
@@ -470,9 +476,9 @@ mod tests {
             Ok(None)
         );
         let result = feed(&mut assembler, Opcode::Ping, true, b"12345");
-        assert_eq!(result, Err(ProtocolError::MessageTooBig));
+        assert_eq!(result, too_big(5));
         let result = feed(&mut assembler, Opcode::Continuation, true, b"5");
-        assert_eq!(result, Err(ProtocolError::MessageTooBig));
+        assert_eq!(result, too_big(5));
     }
 
     #[test]
@@ -481,7 +487,7 @@ mod tests {
         assert_eq!(feed(&mut assembler, Opcode::Text, false, b"x"), Ok(None));
         let header = frame(Opcode::Continuation, true, FrameHeader::MAX_PAYLOAD_LENGTH);
         let result = assembler.check_length(&start(&header), header.payload_length);
-        assert_eq!(result, Err(ProtocolError::MessageTooBig));
+        assert_eq!(result, too_big(FrameHeader::MAX_PAYLOAD_LENGTH + 1));
     }
 
     #[test]

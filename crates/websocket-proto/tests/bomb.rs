@@ -92,7 +92,10 @@ fn memory_follows_the_limit_and_leaves_an_idle_connection() {
         let before = USED.get();
         PEAK.set(before);
         let (_, event) = receiver.receive(&mut input);
-        assert_eq!(event, Some(Event::Failed(ProtocolError::MessageTooBig)));
+        assert_eq!(
+            event,
+            Some(Event::Failed(ProtocolError::MessageTooBig(None)))
+        );
         // The message, the buffer that it outgrew, and the decompressor.
         let most = 2 * limit as isize + (48 << 10);
         let taken = PEAK.get() - before;

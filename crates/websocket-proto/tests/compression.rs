@@ -254,7 +254,7 @@ fn rsv2_and_rsv3_fail_whatever_is_agreed_on() {
 fn the_limit_is_on_what_a_message_inflates_to() {
     let payload = vec![7; 100_000];
     let compressed = finished(&payload);
-    let too_big = || Seen::Failed(ProtocolError::MessageTooBig);
+    let too_big = || Seen::Failed(ProtocolError::MessageTooBig(None));
     let (first, last) = compressed.split_at(compressed.len() / 2);
     let whole = [(true, true, Opcode::Binary, &compressed[..])];
     let fragmented = [
@@ -284,7 +284,7 @@ fn a_compressed_form_above_the_limit_is_read_for_what_it_inflates_to() {
 
 #[test]
 fn uncompressed_messages_and_control_frames_stay_limited_around_compressed_ones() {
-    let too_big = || Seen::Failed(ProtocolError::MessageTooBig);
+    let too_big = || Seen::Failed(ProtocolError::MessageTooBig(std::num::NonZeroU64::new(6)));
     let hello = (true, true, Opcode::Text, HELLO);
     let first = (false, true, Opcode::Text, HELLO);
     let long = (true, false, Opcode::Text, &b"123456"[..]);
@@ -333,7 +333,7 @@ fn inflated_text_is_checked_as_it_comes() {
     // The wrong byte comes before the limit is passed, and after.
     assert_inflated(&frames, 100, &[failed()]);
     let frames = [(true, true, Opcode::Binary, &wrong[..])];
-    let too_big = Seen::Failed(ProtocolError::MessageTooBig);
+    let too_big = Seen::Failed(ProtocolError::MessageTooBig(None));
     assert_inflated(&frames, 100, &[too_big]);
     // A character may be cut between fragments.
     let (first, last) = HELLO.split_at(2);

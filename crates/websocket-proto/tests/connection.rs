@@ -160,7 +160,10 @@ fn faults_of_a_frame_header_fail_with_the_byte_that_shows_them() {
         (b"\x88\x81", E::TruncatedClose),
         (b"\x82\xfe\x00\x7d", E::NonMinimalLength),
         (b"\x82\xff\x80\0\0\0\0\0\0\0", E::LengthOverflow),
-        (b"\x82\xfe\x03\xe9", E::MessageTooBig),
+        (
+            b"\x82\xfe\x03\xe9",
+            E::MessageTooBig(std::num::NonZeroU64::new(1001)),
+        ),
     ];
     for (stream, error) in cases {
         let mut receiver = receiver(Role::Server, 1000);
@@ -194,7 +197,7 @@ fn a_masked_frame_fails_a_client() {
 #[test]
 fn a_limit_counts_all_fragments_and_each_control_frame() {
     let role = Role::Server;
-    let too_big = Seen::Failed(ProtocolError::MessageTooBig);
+    let too_big = Seen::Failed(ProtocolError::MessageTooBig(std::num::NonZeroU64::new(5)));
     let fits = [
         frame(role, true, Opcode::Text, b"1234"),
         frame(role, true, Opcode::Ping, b"1234"),
@@ -241,7 +244,11 @@ fn a_continuation_of_63_bits_after_one_byte_is_too_big_before_its_key_arrives() 
         );
         let header = b"\x80\xff\x7f\xff\xff\xff\xff\xff\xff\xff";
         let events = feed(&mut receiver, header);
-        assert_eq!(events, [Seen::Failed(ProtocolError::MessageTooBig)]);
+        let announced = std::num::NonZeroU64::new(1 << 63);
+        assert_eq!(
+            events,
+            [Seen::Failed(ProtocolError::MessageTooBig(announced))]
+        );
     }
 }
 

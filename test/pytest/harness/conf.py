@@ -26,3 +26,8 @@ def location(path, *lines):
     """A <Location> with the websocket handler and `lines`."""
     body = "".join(f"  {line}\n" for line in ("SetHandler websocket-handler", *lines))
     return f"<Location {path}>\n{body}</Location>\n"
+
+
+def bare(path):
+    """A <Location> with the handler, whose plugin never holds: without any, a start warns."""
+    return location(path, '<If "false">', example(ECHO), "</If>")

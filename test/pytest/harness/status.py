@@ -7,7 +7,7 @@ from .processes import connections
 from .waiting import eventually
 
 PATH = "/websocket-status"
-LOCATION = f"<Location {PATH}>\n  SetHandler websocket-status\n</Location>\n"
+LOCATION = f"<Location {PATH}>\n  SetHandler websocket-status\n  WebSocketStatusActions On\n</Location>\n"
 FORM = "application/x-www-form-urlencoded"
 
 

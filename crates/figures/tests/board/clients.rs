@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use figures::{Layout, Process, Seat};
+use figures::{About, Layout, Process, Seat};
 
 use crate::support::board;
 
@@ -63,7 +63,7 @@ fn a_connection_that_has_ended_does_not_count() {
     let seat = seat(board, 1);
     let location = board.location("host/echo", "echo");
     let one = seat.open(location, ip("192.0.2.1"));
-    one.opened();
+    one.opened(&About::default());
     one.closed(1000);
     let refused = seat.open(location, ip("192.0.2.1"));
     drop(refused);
@@ -173,4 +173,34 @@ fn no_more_than_may_pass_however_many_come_at_once() {
             "{count} passed in round {round}"
         );
     }
+}
+
+#[test]
+fn a_location_has_what_living_children_have_of_it() {
+    let board = board(LARGE);
+    let seats = [1, 2].map(|pid| {
+        let process = Process { pid, started: 1 };
+        Seat::claim(board, process, 0, ALIVE).unwrap().0
+    });
+    let (location, other) = (
+        board.location("host/a", "echo"),
+        board.location("host/b", "echo"),
+    );
+    let entries = [
+        seats[0].open(location, ip("192.0.2.1")),
+        seats[1].open(location, ip("192.0.2.2")),
+    ];
+    let alone = seats[0].open(other, ip("192.0.2.1"));
+    assert!(alone.is_within_location(1, ALIVE));
+    assert!(entries[1].is_within_location(2, ALIVE));
+    assert!(!entries[1].is_within_location(1, ALIVE));
+    // That of a child that is gone is none.
+    assert!(entries[1].is_within_location(1, &|process| process.pid == 2));
+    entries[0].closed(1000);
+    entries[0].closed(1000);
+    assert!(entries[1].is_within_location(1, ALIVE));
+    let [one, _other] = entries;
+    drop(one);
+    assert!(!seats[0].open(location, None).is_within_location(1, ALIVE));
+    assert!(seats[0].open(other, None).is_within_location(2, ALIVE));
 }

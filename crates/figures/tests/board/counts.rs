@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use figures::{Closes, Listing, Process, RefusedFor, Seat, State, Threads};
+use figures::{About, Closes, Filter, Listing, Process, RefusedFor, Seat, State, Threads};
 
 use crate::support::{Processes, SMALL, board};
 
@@ -22,7 +22,7 @@ fn a_connection_is_counted_in_each_of_its_states() {
         (total.opening, total.open, total.closing, total.accepted)
     };
     assert_eq!(states(), (1, 0, 0, 0));
-    entry.opened();
+    entry.opened(&About::default());
     assert_eq!(states(), (0, 1, 0, 1));
     entry.closing();
     assert_eq!(states(), (0, 0, 1, 1));
@@ -43,7 +43,7 @@ fn counts_stay_when_a_connection_ends() {
     let location = board.location("host/echo", "echo");
     for _ in 0..10 {
         let entry = seat.open(location, None);
-        entry.opened();
+        entry.opened(&About::default());
         entry.message_in();
         entry.bytes_in(7);
         entry.message_out();
@@ -72,7 +72,9 @@ fn each_location_has_its_own_figures_and_the_total_is_their_sum() {
     assert_eq!(board.location("host/b", "echo"), one);
     assert_ne!(board.location("host/b", "chat"), one);
     let entries = [one, one, other].map(|location| seat.open(location, None));
-    entries.iter().for_each(|entry| entry.opened());
+    entries
+        .iter()
+        .for_each(|entry| entry.opened(&About::default()));
     seat.refused(other, RefusedFor::Origin);
     let snapshot = processes.read(board);
     let seen: Vec<_> = snapshot
@@ -108,7 +110,7 @@ fn a_child_that_dies_has_no_open_connections_any_more_and_keeps_its_counts() {
     let living = processes.claim(board, 2).unwrap();
     let entries = [&dying, &dying, &living].map(|seat| seat.open(location, ip("192.0.2.1")));
     for entry in &entries {
-        entry.opened();
+        entry.opened(&About::default());
         entry.message_in();
     }
     dying.refused(location, RefusedFor::Plugin);
@@ -144,8 +146,8 @@ fn a_process_id_that_is_used_again_is_another_process() {
     let (board, processes) = (board(SMALL), Processes::default());
     let seat = processes.claim(board, 1).unwrap();
     let entry = seat.open(board.location("host/echo", "echo"), None);
-    entry.opened();
-    let snapshot = board.read(Listing::NONE, &|process| process.started == 2);
+    entry.opened(&About::default());
+    let snapshot = board.read(&Listing::NONE, &|process| process.started == 2);
     assert_eq!((snapshot.total.open, snapshot.total.accepted), (0, 1));
 }
 
@@ -156,7 +158,7 @@ fn more_connections_than_entries_are_counted_and_not_listed() {
     let location = board.location("host/echo", "echo");
     let entries: Vec<_> = (0..6).map(|_| seat.open(location, None)).collect();
     for entry in &entries {
-        entry.opened();
+        entry.opened(&About::default());
         entry.message_in();
     }
     let snapshot = processes.read(board);
@@ -166,7 +168,9 @@ fn more_connections_than_entries_are_counted_and_not_listed() {
     assert_eq!((snapshot.total.open, snapshot.total.messages_in), (0, 6));
     // They are all free again.
     let entries: Vec<_> = (0..4).map(|_| seat.open(location, None)).collect();
-    entries.iter().for_each(|entry| entry.opened());
+    entries
+        .iter()
+        .for_each(|entry| entry.opened(&About::default()));
     assert_eq!(processes.read(board).connections.len(), 4);
 }
 
@@ -213,10 +217,14 @@ fn connections_are_listed_by_number_page_by_page() {
     let entries: Vec<_> = (0..5)
         .map(|number| seats[number % 2].open(location, ip("2001:db8::1")))
         .collect();
-    let mut listing = Listing { from: 0, count: 2 };
+    let mut listing = Listing {
+        from: 0,
+        count: 2,
+        filter: Filter::ALL,
+    };
     let mut seen = Vec::new();
     loop {
-        let snapshot = board.read(listing, &|process| processes.are_alive(process));
+        let snapshot = board.read(&listing, &|process| processes.are_alive(process));
         assert!(snapshot.connections.len() <= 2);
         seen.extend(snapshot.connections.iter().map(|connection| connection.id));
         match snapshot.next {
@@ -298,7 +306,7 @@ fn no_counter_goes_backwards_and_nothing_is_counted_twice() {
     let begun = AtomicU64::new(0);
     let has_ended = AtomicBool::new(false);
     let count = || {
-        let total = board.read(Listing::NONE, &alive).total;
+        let total = board.read(&Listing::NONE, &alive).total;
         [
             total.accepted,
             total.messages_in,
@@ -320,7 +328,7 @@ fn no_counter_goes_backwards_and_nothing_is_counted_twice() {
                             .unwrap();
                         begun.fetch_add(1, Ordering::SeqCst);
                         let entry = seat.open(location, None);
-                        entry.opened();
+                        entry.opened(&About::default());
                         entry.message_in();
                         entry.closed(1000);
                     }

@@ -1,6 +1,6 @@
 //! Children that die: what is lost with them, and what their threads were calling.
 
-use figures::{Caller, Layout};
+use figures::{About, Caller, Layout};
 
 use crate::support::{Processes, SMALL, board};
 
@@ -17,7 +17,7 @@ fn a_child_that_dies_says_what_was_lost_and_what_it_was_calling() {
     // The last one has no entry: there are two.
     let entries = [(), (), ()].map(|()| seat.open(location, None));
     for entry in &entries {
-        entry.opened();
+        entry.opened(&About::default());
     }
     entries[1].closing();
     let opening = seat.open(location, None);
@@ -62,7 +62,7 @@ fn a_child_that_leaves_has_not_died() {
     let (board, processes) = (board(FEW), Processes::default());
     let seat = processes.claim(board, 7).unwrap();
     let entry = seat.open(board.location("host/echo", "echo"), None);
-    entry.opened();
+    entry.opened(&About::default());
     seat.leave();
     // It is there until its process is gone.
     assert_eq!(processes.read(board).total.open, 1);
@@ -80,7 +80,7 @@ fn who_takes_a_seat_tells_of_a_death_that_nobody_has_heard_of() {
     let (board, processes) = (board(FEW), Processes::default());
     let seats = [1, 2, 3].map(|pid| processes.claim(board, pid).unwrap());
     let entry = seats[1].open(board.location("host/echo", "echo"), None);
-    entry.opened();
+    entry.opened(&About::default());
     std::mem::forget(entry);
     processes.kill(1);
     processes.kill(2);

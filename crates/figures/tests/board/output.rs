@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use figures::{RefusedFor, Snapshot, html, json, lines, openmetrics, pre};
+use figures::{
+    About, Limits, RefusedFor, Snapshot, connections, html, json, lines, openmetrics, pre,
+    prometheus,
+};
 use serde_json::Value;
 
 use crate::support::{Processes, SMALL, board};
@@ -10,10 +13,23 @@ use crate::support::{Processes, SMALL, board};
 /// One open connection of a Location whose name is trouble, and one refusal.
 fn snapshot() -> Snapshot {
     let (board, processes) = (board(SMALL), Processes::default());
+    board.set_build("1.2.3 abcdef");
     let seat = processes.claim(board, 1).unwrap();
+    let limits = Limits {
+        connections: 100,
+        websockets: 0,
+        message_memory: 4096,
+    };
+    seat.set_limits(limits, "1.2.2 012345");
+    seat.set_message_memory(77);
     let location = board.location("host/<b>\"\\\n", "echo");
     let entry = seat.open(location, Some("192.0.2.1".parse().unwrap()));
-    entry.opened();
+    entry.opened(&About {
+        user: Some("\"ann\"\n".to_owned()),
+        path: Some("/<b>".to_owned()),
+        is_tls: true,
+        ..About::default()
+    });
     entry.message_in();
     entry.bytes_in(8);
     entry.ping_round_trip(Duration::from_millis(2));
@@ -37,10 +53,24 @@ fn json_has_everything() {
     assert_eq!(document["locations"][0]["location"], "host/<b>\"\\\n");
     assert_eq!(document["locations"][0]["messages"]["in"], 1);
     assert_eq!(document["locations"][0]["ping_round_trip"]["count"], 1);
-    assert_eq!(document["children"][0]["pid"], 1);
+    assert_eq!(document["build"], "1.2.3 abcdef");
+    let child = &document["children"][0];
+    assert_eq!(child["pid"], 1);
+    assert_eq!(child["build"], "1.2.2 012345");
+    assert_eq!(child["outdated"], true);
+    assert_eq!(child["limits"]["connections"], 100);
+    assert_eq!(child["limits"]["websockets"], Value::Null);
+    assert_eq!(child["limits"]["message_bytes"], 4096);
+    assert_eq!(child["message_bytes"], 77);
     assert_eq!(document["children_died"], 1);
     let connection = &document["connections"][0];
     assert_eq!(connection["client"], "192.0.2.1");
+    assert_eq!(connection["user"], "\"ann\"\n");
+    assert_eq!(connection["path"], "/<b>");
+    assert_eq!(connection["origin"], Value::Null);
+    assert_eq!(connection["tls"], true);
+    assert_eq!(connection["compressed"], false);
+    assert_eq!(document["matching"], 1);
     assert_eq!(connection["bytes"]["in"], 8);
     assert_eq!(connection["ping_round_trip"], 0.002);
     assert_eq!(document["next"], Value::Null);
@@ -61,6 +91,11 @@ fn openmetrics_is_one_sample_a_line_and_ends() {
         format!("websocket_ping_round_trip_seconds_count{{{label}}} 1"),
         format!("websocket_ping_round_trip_seconds_sum{{{label}}} 0.002"),
         "websocket_children_died_total 1".to_owned(),
+        "websocket_build_info{version=\"1.2.3\",build=\"abcdef\"} 1".to_owned(),
+        "websocket_children_outdated 1".to_owned(),
+        "websocket_child_websockets{pid=\"1\"} 1".to_owned(),
+        "websocket_child_limit_connections{pid=\"1\"} 100".to_owned(),
+        "websocket_child_message_bytes{pid=\"1\"} 77".to_owned(),
         "# UNIT websocket_transferred_bytes bytes".to_owned(),
     ] {
         assert!(
@@ -71,7 +106,22 @@ fn openmetrics_is_one_sample_a_line_and_ends() {
 }
 
 #[test]
+fn the_older_text_has_the_same_samples() {
+    let snapshot = snapshot();
+    let samples = |text: String| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    let text = prometheus(&snapshot);
+    assert_eq!(samples(text.clone()), samples(openmetrics(&snapshot)));
+    assert!(text.contains("# TYPE websocket_accepted_total counter\n"));
+    assert!(text.contains("# TYPE websocket_build_info gauge\n"));
+    assert!(!text.contains("# UNIT") && !text.contains("# EOF"));
+}
+
+#[test]
 fn html_escapes_what_is_not_ours() {
+    assert!(!connections(&snapshot()).contains("<b>"));
     for page in [html(&snapshot()), pre(&snapshot())] {
         assert!(page.contains("host/&lt;b&gt;&quot;"), "{page}");
         assert!(!page.contains("<b>"));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use figures::{Board, Death, Layout, Listing, Process, Seat, Snapshot};
+use figures::{Board, Death, Filter, Layout, Listing, Process, Seat, Snapshot};
 
 pub const SMALL: Layout = Layout {
     slots: 3,
@@ -54,7 +54,8 @@ impl Processes {
         let all = Listing {
             from: 0,
             count: Listing::LONGEST,
+            filter: Filter::ALL,
         };
-        board.read(all, &|process| self.are_alive(process))
+        board.read(&all, &|process| self.are_alive(process))
     }
 }

@@ -42,6 +42,18 @@ impl<'a> Request<'a> {
             && contains(self.connection, "upgrade")
     }
 
+    /// What a request that is [no upgrade](Self::is_upgrade) lacks to be one; empty for one that lacks nothing.
+    pub fn lacks(&self) -> Vec<&'static str> {
+        let contains = |value: Option<&str>, name| value.is_some_and(|v| contains_token(v, name));
+        let wanted = [
+            (self.http_1_1_or_later, "HTTP/1.1"),
+            (contains(self.upgrade, "websocket"), "Upgrade: websocket"),
+            (contains(self.connection, "upgrade"), "Connection: Upgrade"),
+        ];
+        let lacking = wanted.into_iter().filter(|(is_there, _)| !is_there);
+        lacking.map(|(_, what)| what).collect()
+    }
+
     /// Judges the request: what to answer it with, or what is wrong with it.
     ///
     /// A fault of the version is reported before any other, since its response tells the client the
@@ -198,6 +210,7 @@ mod tests {
                 ..GOOD
             };
             assert!(request.is_upgrade(), "{upgrade:?} {connection:?}");
+            assert!(request.lacks().is_empty());
             assert!(request.accept().is_ok());
         }
     }
@@ -228,6 +241,7 @@ mod tests {
             },
         ] {
             assert!(!request.is_upgrade(), "{request:?}");
+            assert!(!request.lacks().is_empty(), "{request:?}");
             assert_eq!(request.accept(), Err(HandshakeError::NotAnUpgrade));
         }
     }

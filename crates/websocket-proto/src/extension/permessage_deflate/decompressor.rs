@@ -103,7 +103,7 @@ where
         (self.check)(&self.buffer[start..within])?;
         // RFC 7692 §8: a limit on the inflated message.
         if len > within {
-            return Err(ProtocolError::MessageTooBig);
+            return Err(ProtocolError::MessageTooBig(None));
         }
         Ok(())
     }

@@ -1,0 +1,24 @@
+//! The regular expressions of httpd's configuration.
+
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+
+use httpd_sys as sys;
+
+/// Whether an expression is found in a text, as in `<LocationMatch>`; not, when it is no expression.
+pub fn is_found(expression: &str, text: &str) -> bool {
+    let (Ok(expression), Ok(text)) = (CString::new(expression), CString::new(text)) else {
+        return false;
+    };
+    let mut compiled = MaybeUninit::uninit();
+    // SAFETY: both strings are terminated; the first function fills what the others read when it returns 0, and it is freed
+    // once, afterwards.
+    unsafe {
+        if sys::ap_regcomp(compiled.as_mut_ptr(), expression.as_ptr(), 0) != 0 {
+            return false;
+        }
+        let found = sys::ap_regexec(compiled.as_ptr(), text.as_ptr(), 0, std::ptr::null_mut(), 0);
+        sys::ap_regfree(compiled.as_mut_ptr());
+        found == 0
+    }
+}
