@@ -117,11 +117,12 @@ impl Child {
             // Without it, each thread writes for itself.
             let _ = scribe::start();
         }
+        let exchange = Arc::new(Exchange::new(server));
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             reactor,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone()),
-            exchange: Arc::new(Exchange::new(server)),
+            exchange: Arc::clone(&exchange),
             places_taken: AtomicUsize::new(0),
             buffers: Arc::new(Buffers::new(message_memory::budget(server, &config))),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
@@ -132,7 +133,7 @@ impl Child {
                     let (options, elsewhere) = process_options::of(server, &plugin);
                     (
                         plugin,
-                        ProcessTable::new(PluginProcess::new(options, elsewhere)),
+                        ProcessTable::new(PluginProcess::new(options, elsewhere, &exchange)),
                     )
                 })
                 .collect(),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 
 use httpd::mpm;
 use httpd::server::Server;
+use server_functions::Topics;
 use subscribers::Hub;
 use topics::{
     ChildFigures, ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published,
@@ -77,7 +78,7 @@ impl Exchange {
         }
         let log = *self.log()?;
         let seat = log.claim(memory::this(), memory::is_alive);
-        let hub = Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?));
+        let hub = Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex));
         let reader = hub.reader().map_err(Unavailable::Lock)?;
         let deliverer = Deliverer::start(Arc::clone(&hub), reader);
         let deliverer = deliverer.map_err(|_| Unavailable::NoThread)?;
@@ -107,6 +108,13 @@ impl Exchange {
         })
     }
 
+    fn running(&self) -> Option<Arc<Hub>> {
+        match &*lock(&self.running) {
+            State::Running(hub, _) => Some(Arc::clone(hub)),
+            State::Quiet | State::Stopped => None,
+        }
+    }
+
     /// The most bytes of a message.
     pub fn most_payload(&self) -> usize {
         let publisher = self.log.map(|log| Publisher::new(log, Futex));
@@ -119,7 +127,7 @@ impl Exchange {
         let all = log.figures();
         let child = |child: &ChildFigures| (memory::pid(child.owner), child.lag);
         Some(figures::Topics {
-            published: all.latest.0,
+            published: all.latest.0.saturating_sub(all.notices),
             delivered: all.delivered,
             dropped: all.dropped,
             gaps: all.gaps,
@@ -147,6 +155,26 @@ impl Exchange {
         if let State::Running(_, deliverer) = state {
             deliverer.stop(mpm::is_threaded());
         }
+    }
+}
+
+/// What plugins do with topics.
+impl Topics for Exchange {
+    fn log(&self) -> Result<Log<'static>, String> {
+        Exchange::log(self).copied().map_err(|why| why.to_string())
+    }
+
+    fn hub(&self) -> Result<Arc<Hub>, String> {
+        Exchange::hub(self).map_err(|why| why.to_string())
+    }
+
+    fn running(&self) -> Option<Arc<Hub>> {
+        Exchange::running(self)
+    }
+
+    fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
+        let log = self.log.ok_or(PublishError::TopicsFull)?;
+        Publisher::new(log, Futex).publish(message)
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use loaded_plugin::{Plugin, PluginPrivate, Verdict};
-use server_functions::ServerTable;
+use server_functions::{ServerTable, letters};
 use session::sync::lock;
 use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
+use subscribers::Attendance;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
@@ -24,6 +25,8 @@ pub struct Outside {
     pub private: OnceLock<PluginPrivate>,
     pub driver: OnceLock<Weak<Driver>>,
     pub number: u64,
+    /// Its subscriptions.
+    pub attendance: Attendance,
     /// The plugin's latest ping, and when it went out.
     pub pinged: Mutex<Option<(Vec<u8>, Instant)>>,
 }
@@ -63,6 +66,21 @@ impl Outside {
         let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
         let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
         Some(sent.elapsed())
+    }
+
+    /// There is room, or a letter.
+    fn goes_on(&self) {
+        let Some(connection) = self.generation.connection(self.number) else {
+            return;
+        };
+        letters::go_on(connection.session(), &self.attendance, |letter| {
+            let mut passes = false;
+            self.call("on_topic", |plugin, private, server| {
+                // SAFETY: as in `on_open`.
+                passes = unsafe { plugin.on_topic(private, server, letter) };
+            });
+            passes
+        });
     }
 
     fn begin(&self, name: &'static str) -> Begun {
@@ -105,10 +123,15 @@ impl Application for Outside {
     }
 
     fn on_writable(&self) {
+        self.goes_on();
         self.call("on_writable", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
         });
+    }
+
+    fn on_called(&self) {
+        self.goes_on();
     }
 
     fn on_timer(&self) {
@@ -137,6 +160,7 @@ impl Application for Outside {
     }
 
     fn on_disconnect(&self) {
+        self.attendance.end();
         self.call("on_disconnect", |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }

@@ -1,4 +1,4 @@
-//! The table of a process, and the two functions that work without a connection.
+//! The table of a process, and the functions that work without a connection.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -8,6 +8,7 @@ use websocket_plugin::abi::WebSocketServer;
 use crate::arguments::{guard, pointer, text};
 use crate::served::{Level, Process};
 use crate::table::table;
+use crate::topics;
 
 /// The table that a plugin gets in `child_start`. It stands for the process: what concerns a connection refuses.
 #[repr(C)]
@@ -29,6 +30,9 @@ impl<P: Process> ProcessTable<P> {
             table: WebSocketServer {
                 option_get: Some(option_get::<P>),
                 log: Some(log::<P>),
+                publish: Some(topics::publish_of_process::<P>),
+                topic_count: Some(topics::topic_count_of_process::<P>),
+                topic_members: Some(topics::topic_members_of_process::<P>),
                 ..table::<P::Connection>(ptr::null())
             },
             process,
@@ -41,21 +45,36 @@ impl<P: Process> ProcessTable<P> {
     }
 }
 
+/// Runs `body` with the process whose table a plugin passes.
+///
+/// # Safety
+/// `server` is NULL or the table of a [`ProcessTable`] of `P`.
+pub(crate) unsafe fn with_process<P: Process, T: Copy>(
+    server: *const WebSocketServer,
+    fallback: T,
+    body: impl FnOnce(&P) -> T,
+) -> T {
+    // SAFETY: the caller's promise; the table is a `ProcessTable`'s first member.
+    let table = unsafe { server.cast::<ProcessTable<P>>().as_ref() };
+    table.map_or(fallback, |table| guard(fallback, || body(&table.process)))
+}
+
 /// Runs `body` with the process whose table a plugin passes, and with the string.
 ///
 /// # Safety
 /// `server` is NULL or the table of a [`ProcessTable`] of `P`, and `string` is NULL or terminated.
-unsafe fn with<P: Process, T>(
+unsafe fn with<P: Process, T: Copy>(
     server: *const WebSocketServer,
     string: *const c_char,
     fallback: T,
     body: impl FnOnce(&P, &CStr) -> T,
 ) -> T {
-    // SAFETY: the caller's promise; the table is a `ProcessTable`'s first member.
-    let (table, string) = unsafe { (server.cast::<ProcessTable<P>>().as_ref(), text(string)) };
-    match table.zip(string) {
-        Some((table, string)) => guard(fallback, || body(&table.process, string)),
-        None => fallback,
+    // SAFETY: the caller's promise.
+    unsafe {
+        match text(string) {
+            Some(string) => with_process(server, fallback, |process| body(process, string)),
+            None => fallback,
+        }
     }
 }
 

@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use topics::{
-    Batch, CannotResume, Epoch, History, Kind, Limits, Log, Record, RecordId, Subscription, Token,
-    Topic,
+    Batch, CannotResume, Epoch, History, Kind, Limits, Log, Membership, Record, RecordId,
+    Subscription, Token, Topic,
 };
 
 use crate::form::{self, Prepared, Recovery};
+use crate::letter::{Letter, News};
 use crate::outlet::{Closing, Outlet, Refused};
 use crate::terms::{Form, Slow, Terms};
 
@@ -49,9 +50,15 @@ pub struct Subscriber {
     pub(crate) parts: Box<[Part]>,
     /// What is counted for it in the log.
     pub(crate) subscriptions: Mutex<Vec<Subscription>>,
+    /// Its place among the members of its first topic.
+    membership: Mutex<Option<Membership>>,
+    /// It has come back, and what it has missed cannot be told.
+    has_lost: bool,
     state: Mutex<State>,
     /// The thread that delivers has found another one here, and has gone on.
     was_passed_by: AtomicBool,
+    /// A notice of members has passed it by: it is told how many there are.
+    has_missed_notice: AtomicBool,
     /// Something was handed to its outlet in this round; only the thread that delivers looks.
     pub(crate) is_touched: AtomicBool,
 }
@@ -74,6 +81,8 @@ struct State {
     newest: Box<[Option<RecordId>]>,
     /// What it has lost, and has not been told of.
     dropped: u64,
+    /// The topics whose retained message it is to get first.
+    retained: Vec<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,10 +130,15 @@ impl Subscriber {
         outlet: Weak<dyn Outlet>,
         terms: Terms,
         parts: Box<[Part]>,
-        subscriptions: Vec<Subscription>,
+        (subscriptions, membership): (Vec<Subscription>, Option<Membership>),
         since: RecordId,
+        recovery: &Recovery,
     ) -> Arc<Self> {
         let newest = vec![None; parts.len()].into();
+        let retained = match recovery {
+            Recovery::Recovered => 0..0,
+            Recovery::New | Recovery::Lost(_) => 0..parts.len(),
+        };
         Arc::new(Subscriber {
             number,
             outlet,
@@ -132,6 +146,8 @@ impl Subscriber {
             terms,
             parts,
             subscriptions: Mutex::new(subscriptions),
+            membership: Mutex::new(membership),
+            has_lost: matches!(recovery, Recovery::Lost(_)),
             state: Mutex::new(State {
                 phase: Phase::Behind(Wanted::Everything),
                 since,
@@ -139,8 +155,10 @@ impl Subscriber {
                 counted: since,
                 newest,
                 dropped: 0,
+                retained: retained.rev().collect(),
             }),
             was_passed_by: AtomicBool::new(false),
+            has_missed_notice: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
         })
     }
@@ -148,6 +166,27 @@ impl Subscriber {
     /// Its topics.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Topic> {
         self.parts.iter().map(|part| &part.topic)
+    }
+
+    /// Whether it has come back, and what it has missed could not be told.
+    pub fn has_lost(&self) -> bool {
+        self.has_lost
+    }
+
+    pub(crate) fn membership(&self) -> MutexGuard<'_, Option<Membership>> {
+        let membership = self.membership.lock();
+        membership.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is to get a record of one of its topics at all.
+    fn wants(&self, record: &Record<'_>) -> bool {
+        let is_own = record.flags.exclude_origin
+            && self.terms.origin != 0
+            && record.origin == self.terms.origin;
+        match record.kind {
+            Kind::Notice => self.terms.is_told_of_members,
+            Kind::Text | Kind::Binary => !is_own,
+        }
     }
 
     /// Tells it what it is subscribed to, before anything else.
@@ -175,6 +214,14 @@ impl Subscriber {
         prepared: &Prepared<'_>,
         tally: &mut Tally,
     ) -> bool {
+        let record = &prepared.record;
+        if !self.wants(record) {
+            return false;
+        }
+        if record.kind == Kind::Notice {
+            // Nobody who is behind finds it in the log.
+            self.has_missed_notice.store(true, Ordering::SeqCst);
+        }
         let Some(mut state) = self.state_or_note() else {
             return false;
         };
@@ -185,8 +232,10 @@ impl Subscriber {
             self.catch_up(log, &mut state, &*outlet, tally);
             return true;
         }
-        let record = &prepared.record;
         let is_live = matches!(state.phase, Phase::Live { .. });
+        if is_live && record.kind == Kind::Notice {
+            self.has_missed_notice.store(false, Ordering::SeqCst);
+        }
         if !is_live || record.position < state.start || record.id <= state.since {
             return false;
         }
@@ -226,7 +275,9 @@ impl Subscriber {
                 Phase::Behind(_) => self.catch_up(log, &mut state, &*outlet, tally),
                 Phase::Live { .. } => {
                     // Full is full: there will be a next time.
-                    let _ = self.tell_dropped(&mut state, &*outlet);
+                    let _ = self
+                        .tell_dropped(&mut state, &*outlet)
+                        .and_then(|()| self.tell_members(log, &*outlet));
                     false
                 }
                 Phase::Ended => true,
@@ -265,10 +316,77 @@ impl Subscriber {
     /// Tells it what it has lost.
     fn tell_dropped(&self, state: &mut State, outlet: &dyn Outlet) -> Result<(), Refused> {
         if state.dropped > 0 {
-            if self.terms.form == Form::Json {
-                outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+            match self.terms.form {
+                Form::Json => {
+                    outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+                }
+                Form::Letters => {
+                    let news = News::Dropped(state.dropped);
+                    outlet.deliver(&self.letter(0, state.since, news))?;
+                }
+                Form::Plain => {}
             }
             state.dropped = 0;
+        }
+        Ok(())
+    }
+
+    /// Tells it how many members there are, when a notice has passed it by.
+    fn tell_members(&self, log: &Log<'static>, outlet: &dyn Outlet) -> Result<(), Refused> {
+        if !self.has_missed_notice.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        for (index, part) in self.parts.iter().enumerate() {
+            let members = log.members(&part.topic).map_or(0, |members| members.len());
+            let members = u32::try_from(members).unwrap_or(u32::MAX);
+            let told = match self.terms.form {
+                Form::Json => {
+                    let text = form::members(part.topic.as_str(), members);
+                    outlet.take(Kind::Text, true, text.as_bytes())
+                }
+                Form::Letters => {
+                    let news = News::Members(members);
+                    outlet.deliver(&self.letter(index, log.latest(), news))
+                }
+                Form::Plain => Ok(()),
+            };
+            if told.is_err() {
+                self.has_missed_notice.store(true, Ordering::SeqCst);
+                return told;
+            }
+        }
+        Ok(())
+    }
+
+    fn letter(&self, part: usize, id: RecordId, news: News) -> Arc<Letter> {
+        let topic = self.parts.get(part).map_or("", |part| part.topic.as_str());
+        Arc::new(Letter {
+            topic: topic.into(),
+            id: Token {
+                epoch: self.epoch,
+                id,
+            },
+            news,
+        })
+    }
+
+    /// Hands on what its topics retain, to a newcomer. What it would get behind that anyway is left to that.
+    fn hand_on_retained(
+        &self,
+        log: &Log<'static>,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let mut batch = Batch::new();
+        while let Some(&part) = state.retained.last() {
+            let is_there = log.retained(&self.parts[part].topic, &mut batch);
+            let record = batch.iter().next().filter(|_| is_there == Ok(true));
+            if let Some(record) = record.filter(|record| record.id <= state.since) {
+                Prepared::new(record, self.epoch).give(self.terms.form, outlet)?;
+                tally.delivered += 1;
+            }
+            state.retained.pop();
         }
         Ok(())
     }
@@ -346,6 +464,7 @@ impl Subscriber {
         let Some(first) = histories.first() else {
             return Err(Refused::Ended);
         };
+        self.hand_on_retained(log, state, outlet, tally)?;
         let (now, end) = (first.token(), first.end());
         let is_whole = match wanted {
             Wanted::Everything => match self.missed(&histories, state.since, now) {
@@ -372,6 +491,7 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
+        self.tell_members(log, outlet)?;
         state.start = end;
         state.phase = Phase::Live {
             is_steady: outlet.has_ample_room(),
@@ -414,7 +534,7 @@ impl Subscriber {
     ) -> Result<(), Refused> {
         let all = batches.iter().flat_map(Batch::iter);
         let mut records: Vec<Record<'_>> = all
-            .filter(|record| record.kind != Kind::Notice && is_its(record))
+            .filter(|record| record.kind != Kind::Notice && self.wants(record) && is_its(record))
             .collect();
         records.sort_unstable_by_key(|record| record.id);
         for record in records {
@@ -520,6 +640,10 @@ impl Subscriber {
                 let gap = form::gap(reason, token);
                 outlet.take(Kind::Text, true, gap.as_bytes())?;
                 // Those that were counted are among them.
+                state.dropped = 0;
+            }
+            (Form::Letters, _) => {
+                outlet.deliver(&self.letter(0, token.id, News::Gap))?;
                 state.dropped = 0;
             }
             (Form::Plain, Slow::Close) => {

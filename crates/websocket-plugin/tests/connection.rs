@@ -263,7 +263,7 @@ fn a_table_is_of_version_1_and_complete() {
     assert!(table.configure.is_some() && table.child_start.is_some());
     assert!(table.child_stop.is_some() && table.on_open.is_some());
     assert!(table.on_timer.is_some() && table.on_writable.is_some());
-    assert!(table.on_close.is_some() && table.on_pong.is_some());
+    assert!(table.on_close.is_some() && table.on_pong.is_some() && table.on_topic.is_some());
 }
 
 #[test]

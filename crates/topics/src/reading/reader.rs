@@ -111,7 +111,7 @@ impl<'m> Reader<'m> {
     ///
     /// A publisher that is killed between a record's end and the bell wakes nobody: so `most` is how late that record
     /// may be when no other one follows, and some hundred milliseconds are a good choice.
-    pub fn wait(&self, bell: &impl Bell, most: Duration) {
+    pub fn wait(&self, bell: &(impl Bell + ?Sized), most: Duration) {
         let seats = Seats(self.parts);
         let word: &AtomicU64 = seats.bell(self.seat);
         let seen = word.load(Ordering::SeqCst);

@@ -78,6 +78,18 @@ impl<'m> Seats<'m> {
 
     /// The bells that those wait for who have a subscriber of this topic. Each is returned by one call only.
     pub fn waiting(self, slot: u32) -> impl Iterator<Item = &'m AtomicU64> {
+        self.waiting_if(move |index| get(&self.0.row(index)[slot as usize]) != 0)
+    }
+
+    /// The bells that anybody waits for. Each is returned by one call only.
+    pub fn all_waiting(self) -> impl Iterator<Item = &'m AtomicU64> {
+        self.waiting_if(|_| true)
+    }
+
+    fn waiting_if(
+        self,
+        is_concerned: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = &'m AtomicU64> {
         let bits = self.0.waiting.iter().enumerate().flat_map(|(index, word)| {
             let mut left = word.load(Ordering::SeqCst);
             std::iter::from_fn(move || {
@@ -88,7 +100,7 @@ impl<'m> Seats<'m> {
         });
         bits.filter_map(move |(index, word, bit)| {
             let is_seat = index < self.0.seats.len();
-            let is_concerned = is_seat && get(&self.0.row(index)[slot as usize]) != 0;
+            let is_concerned = is_seat && is_concerned(index);
             let is_first = is_concerned && word.fetch_and(!bit, Ordering::SeqCst) & bit != 0;
             is_first.then(|| self.bell(index))
         })

@@ -1,8 +1,7 @@
 //! Publishing.
 
-use std::sync::atomic::{Ordering, fence};
-
 use super::Locked;
+use super::notice::ring;
 use super::room::most_words;
 use crate::bell::Bell;
 use crate::error::PublishError;
@@ -90,13 +89,8 @@ impl<'m, B: Bell> Publisher<'m, B> {
             }
             write(&locked, message, &name, &body, checksum)?
         };
-        // Either this sees that a reader waits, or that reader sees the record.
-        fence(Ordering::SeqCst);
+        ring(parts, slot, &self.bell);
         let seats = Seats(parts);
-        for bell in seats.waiting(slot) {
-            bell.fetch_add(1, Ordering::SeqCst);
-            self.bell.wake(bell);
-        }
         Ok(Published {
             id: RecordId(id),
             is_repeated: false,
@@ -125,7 +119,7 @@ fn used_before(
 }
 
 /// Writes a message, with the lock held; returns its topic's entry and its id.
-fn write(
+pub(super) fn write(
     locked: &Locked<'_>,
     message: &Message<'_>,
     name: &Name<'_>,
@@ -142,7 +136,10 @@ fn write(
         time: message.time,
         previous: last.position,
         previous_id: last.id,
-        nth: entry.published().wrapping_add(1),
+        nth: match message.kind {
+            Kind::Notice => entry.published(),
+            _ => entry.published().wrapping_add(1),
+        },
         origin: message.origin,
         slot,
         payload: message.payload.len() as u32,

@@ -74,7 +74,7 @@ fn a_record_has_what_was_published() {
     assert_eq!((second.topic, second.payload), ("b", &b""[..]));
     assert_eq!(
         (third.kind, third.previous, third.nth),
-        (Kind::Notice, RecordId(1), 2)
+        (Kind::Notice, RecordId(1), 1)
     );
     assert_eq!(third.slot, first.slot);
 }
