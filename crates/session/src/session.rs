@@ -91,6 +91,11 @@ impl Asked {
             && (!self.has_timer.load(Ordering::Relaxed) || lock(&self.timer).is_none())
     }
 
+    /// Whether on_writable or on_called is due.
+    pub fn is_due_at_once(&self) -> bool {
+        self.is_writable.load(Ordering::Acquire) || self.is_called.load(Ordering::Acquire)
+    }
+
     fn set_timer(&self, time: Option<Instant>) {
         *lock(&self.timer) = time;
         // Release: a turn that acquires it goes for the lock, under which the time is; one that does not is followed by

@@ -21,6 +21,7 @@ pub enum Call {
     Open,
     Message(String),
     Writable,
+    Called,
     Timer,
     Close(u16),
     Disconnect,
@@ -293,6 +294,10 @@ impl Application for Table {
 
     fn on_writable(&self) {
         self.call(Call::Writable);
+    }
+
+    fn on_called(&self) {
+        self.call(Call::Called);
     }
 
     fn on_pong(&self, _payload: &[u8], _heartbeat: Option<Duration>) {}

@@ -1,13 +1,14 @@
 //! The server's side of one connection, or of the process: the table that the plugin gets, and what comes of its calls.
 
-use core::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use core::ptr;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::board::{Board, Event};
 use super::received::Received;
 use super::request::{Request, text as c_text};
 use crate::abi::*;
@@ -18,6 +19,8 @@ pub(super) struct Peer {
     /// First, so that its address is the whole's.
     table: WebSocketServer,
     request: Request,
+    board: Arc<Board>,
+    this: Weak<Peer>,
     /// NULL before the plugin has accepted, and after the end.
     private: AtomicPtr<c_void>,
     state: Mutex<State>,
@@ -32,6 +35,8 @@ unsafe impl Sync for Peer {}
 #[derive(Default)]
 struct State {
     received: VecDeque<Received>,
+    /// What `on_topic` is to be told.
+    events: VecDeque<Event>,
     headers: Vec<(String, String)>,
     subprotocol: Option<String>,
     status: Option<u16>,
@@ -53,8 +58,8 @@ struct State {
 
 impl Peer {
     /// The process, with these options.
-    pub(super) fn process(options: &[(String, String)]) -> Arc<Self> {
-        let peer = Peer::new(Request::default(), options, Duration::ZERO);
+    pub(super) fn process(options: &[(String, String)], board: &Arc<Board>) -> Arc<Self> {
+        let peer = Peer::new(Request::default(), options, Duration::ZERO, board);
         // It stands for no connection.
         peer.state().has_ended = true;
         peer
@@ -65,16 +70,22 @@ impl Peer {
         request: Request,
         options: &[(String, String)],
         now: Duration,
+        board: &Arc<Board>,
     ) -> Arc<Self> {
-        Peer::new(request, options, now)
+        Peer::new(request, options, now, board)
     }
 
-    fn new(mut request: Request, options: &[(String, String)], now: Duration) -> Arc<Self> {
+    fn new(
+        mut request: Request,
+        options: &[(String, String)],
+        now: Duration,
+        board: &Arc<Board>,
+    ) -> Arc<Self> {
         for (name, value) in options {
             let options = &mut request.options;
             options.entry(name.clone()).or_insert_with(|| c_text(value));
         }
-        Arc::new(Peer {
+        Arc::new_cyclic(|this| Peer {
             table: WebSocketServer {
                 size: size_of::<WebSocketServer>() as c_uint,
                 version: WEBSOCKET_SERVER_VERSION_1,
@@ -97,8 +108,15 @@ impl Peer {
                 reject_with: Some(reject_with),
                 set_timer: Some(set_timer),
                 log: Some(log_line),
+                subscribe: Some(subscribe),
+                unsubscribe: Some(unsubscribe),
+                publish: Some(publish),
+                topic_count: Some(topic_count),
+                topic_members: Some(topic_members),
             },
             request,
+            board: Arc::clone(board),
+            this: this.clone(),
             private: AtomicPtr::new(ptr::null_mut()),
             state: Mutex::new(State {
                 now,
@@ -137,6 +155,31 @@ impl Peer {
         self.has_come.notify_all();
     }
 
+    /// A message of a topic's that nobody looks at.
+    pub(super) fn get(&self, received: Received) {
+        if self.push(Some(received), false) == WEBSOCKET_SEND_WOULD_BLOCK {
+            self.is_slow();
+        }
+    }
+
+    /// Something for `on_topic`.
+    pub(super) fn put_event(&self, event: Event) {
+        if self.state().has_no_room {
+            return self.is_slow();
+        }
+        self.state().events.push_back(event);
+        self.has_come.notify_all();
+    }
+
+    /// As `WebSocketTopicSlow close`.
+    fn is_slow(&self) {
+        self.close(Some(1013), "slow");
+    }
+
+    pub(super) fn take_event(&self) -> Option<Event> {
+        self.state().events.pop_front()
+    }
+
     /// A Close goes out, unless one has. Says whether it was this one.
     pub(super) fn close(&self, code: Option<u16>, reason: &str) -> bool {
         let mut state = self.state();
@@ -160,15 +203,17 @@ impl Peer {
     /// Whether something is to be done for it.
     pub(super) fn has_news(&self) -> bool {
         let state = self.state();
-        state.close.is_some() || (state.wants_room && !state.has_no_room && !state.is_closing)
+        let may_call = state.is_accepted && !state.has_no_room && !state.is_closing;
+        state.close.is_some() || may_call && (state.wants_room || !state.events.is_empty())
     }
 
     pub(super) fn take_close(&self) -> Option<u16> {
         self.state().close.take()
     }
 
-    pub(super) fn told_of_room(&self) {
-        self.state().wants_room = false;
+    /// Whether `on_writable` is due.
+    pub(super) fn take_wish(&self) -> bool {
+        std::mem::take(&mut self.state().wants_room)
     }
 
     pub(super) fn set_room(&self, has_room: bool) {
@@ -517,4 +562,111 @@ unsafe extern "C" fn log_line(server: *const WebSocketServer, level: c_int, line
         _ => log::Level::Trace,
     };
     peer.state().lines.push((level, line));
+}
+
+/// # Safety
+/// As [`string`].
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    (!text.is_null()).then(|| unsafe { string(text) })
+}
+
+unsafe extern "C" fn subscribe(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    since: *const c_char,
+    member: *const c_char,
+    flags: c_uint,
+) -> c_int {
+    // SAFETY: as in `header_get`.
+    let (peer, topic, since, member) =
+        unsafe { (peer(server), string(topic), text(since), text(member)) };
+    let is_open = {
+        let state = peer.state();
+        !state.has_ended && !state.is_closing
+    };
+    match peer.this.upgrade().filter(|_| is_open) {
+        Some(this) => peer
+            .board
+            .subscribe(&this, &topic, since.as_deref(), member, flags),
+        None => WEBSOCKET_TOPIC_CLOSED,
+    }
+}
+
+unsafe extern "C" fn unsubscribe(server: *const WebSocketServer, topic: *const c_char) -> c_int {
+    // SAFETY: as in `header_get`.
+    let (peer, topic) = unsafe { (peer(server), string(topic)) };
+    match peer.board.unsubscribe(peer, &topic) {
+        true => WEBSOCKET_TOPIC_DONE,
+        false if peer.state().has_ended => WEBSOCKET_TOPIC_CLOSED,
+        false => WEBSOCKET_TOPIC_NOT_SO,
+    }
+}
+
+unsafe extern "C" fn publish(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    flags: c_uint,
+    id: *mut c_char,
+) -> c_int {
+    // SAFETY: as in `send`.
+    let (peer, topic, payload) =
+        unsafe { (peer(server), string(topic), bytes(buffer, buffer_size)) };
+    let payload = payload.to_vec();
+    let message = match message_type {
+        MESSAGE_TYPE_TEXT => String::from_utf8(payload).ok().map(Received::Text),
+        MESSAGE_TYPE_BINARY => Some(Received::Binary(payload)),
+        _ => None,
+    };
+    match peer.board.publish(peer, &topic, message, flags) {
+        Ok(token) => {
+            if !id.is_null() {
+                // SAFETY: the SDK gives room for an id.
+                unsafe {
+                    id.copy_from_nonoverlapping(token.as_ptr().cast(), token.len());
+                    id.add(token.len()).write(0);
+                }
+            }
+            WEBSOCKET_TOPIC_DONE
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+unsafe extern "C" fn topic_count(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    _scope: c_int,
+) -> c_long {
+    // SAFETY: as in `header_get`.
+    let (peer, topic) = unsafe { (peer(server), string(topic)) };
+    let count = peer.board.look(&topic, |members| members.len() as c_long);
+    count.unwrap_or_else(c_long::from)
+}
+
+unsafe extern "C" fn topic_members(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    each: WsMember,
+    data: *mut c_void,
+) -> c_long {
+    // SAFETY: as in `header_get`.
+    let (peer, topic) = unsafe { (peer(server), string(topic)) };
+    let members = peer.board.look(&topic, |members| members.to_vec());
+    match members {
+        Ok(members) => {
+            let members: Vec<String> = members.into_iter().flatten().collect();
+            if let Some(each) = each {
+                for member in &members {
+                    // SAFETY: the SDK gives a function and its data; the text lives for the call.
+                    unsafe { each(data, member.as_ptr().cast(), member.len()) };
+                }
+            }
+            members.len() as c_long
+        }
+        Err(refusal) => refusal.into(),
+    }
 }
