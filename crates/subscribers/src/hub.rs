@@ -215,7 +215,7 @@ impl Hub {
                     all.map(|(&number, it)| (number, Arc::clone(it))).collect()
                 };
                 for subscriber in everybody.values() {
-                    if subscriber.lag(&self.log, gap.after, &mut tally) {
+                    if subscriber.lag(&self.log, &gap, &mut tally) {
                         touch(subscriber, &mut touched);
                     }
                 }

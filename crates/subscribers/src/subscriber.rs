@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use topics::{
-    Batch, CannotResume, Epoch, History, Kind, Limits, Log, Membership, Record, RecordId,
+    Batch, CannotResume, Epoch, Gap, History, Kind, Limits, Log, Membership, Record, RecordId,
     Subscription, Token, Topic,
 };
 
@@ -218,10 +218,9 @@ impl Subscriber {
         if !self.wants(record) {
             return false;
         }
-        if record.kind == Kind::Notice {
-            // Nobody who is behind finds it in the log.
-            self.has_missed_notice.store(true, Ordering::SeqCst);
-        }
+        let is_notice = record.kind == Kind::Notice;
+        // Nobody who is behind finds a notice in the log.
+        let has_missed = is_notice && self.has_missed_notice.swap(true, Ordering::SeqCst);
         let Some(mut state) = self.state_or_note() else {
             return false;
         };
@@ -233,22 +232,30 @@ impl Subscriber {
             return true;
         }
         let is_live = matches!(state.phase, Phase::Live { .. });
-        if is_live && record.kind == Kind::Notice {
-            self.has_missed_notice.store(false, Ordering::SeqCst);
+        if is_live && is_notice {
+            self.has_missed_notice.store(has_missed, Ordering::SeqCst);
         }
         if !is_live || record.position < state.start || record.id <= state.since {
             return false;
         }
-        match self.hand_on(&mut state, prepared, &*outlet, tally) {
+        let told = self.tell_members(log, &*outlet);
+        match told.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally)) {
             Ok(()) => {}
             Err(Refused::Ended) => state.phase = Phase::Ended,
+            Err(Refused::Full) if is_notice && self.terms.slow != Slow::Close => {
+                self.has_missed_notice.store(true, Ordering::SeqCst);
+            }
             Err(Refused::Full) => self.is_full(&mut state, record.id, &*outlet, tally),
         }
         true
     }
 
     /// The reader was overrun: what it has not read is in the log, or is not. Says whether its outlet has got something.
-    pub(crate) fn lag(&self, log: &Log<'static>, after: RecordId, tally: &mut Tally) -> bool {
+    pub(crate) fn lag(&self, log: &Log<'static>, gap: &Gap, tally: &mut Tally) -> bool {
+        if self.terms.is_told_of_members {
+            // If it is concerned, and it is told of more than it would have to be if it is not.
+            self.has_missed_notice.store(true, Ordering::SeqCst);
+        }
         let Some(mut state) = self.state_or_note() else {
             return false;
         };
@@ -256,7 +263,12 @@ impl Subscriber {
             return false;
         };
         if let Phase::Live { .. } = state.phase {
-            state.since = state.since.max(after);
+            if state.start >= gap.next {
+                // All that is its is still to be read: the reader had nothing to do before it came.
+                self.has_missed_notice.store(false, Ordering::SeqCst);
+                return false;
+            }
+            state.since = state.since.max(gap.after);
             state.phase = Phase::Behind(Wanted::Everything);
         }
         self.catch_up(log, &mut state, &*outlet, tally);
@@ -333,7 +345,10 @@ impl Subscriber {
 
     /// Tells it how many members there are, when a notice has passed it by.
     fn tell_members(&self, log: &Log<'static>, outlet: &dyn Outlet) -> Result<(), Refused> {
-        if !self.has_missed_notice.swap(false, Ordering::SeqCst) {
+        // The look is for most, who are told nothing of members.
+        if !self.has_missed_notice.load(Ordering::SeqCst)
+            || !self.has_missed_notice.swap(false, Ordering::SeqCst)
+        {
             return Ok(());
         }
         for (index, part) in self.parts.iter().enumerate() {

@@ -29,6 +29,8 @@ pub struct Gap {
     pub after: RecordId,
     /// Why.
     pub cause: Cause,
+    /// Where in the log the reader goes on: whoever begins there or later has lost nothing.
+    pub next: u64,
 }
 
 /// Why records are missing.
@@ -103,6 +105,7 @@ impl<'m> Reader<'m> {
         Gap {
             after: self.last,
             cause,
+            next: cursor,
         }
     }
 
