@@ -1,9 +1,9 @@
 //! The table of a process, and the functions that work without a connection.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::ptr;
 
-use websocket_plugin::abi::WebSocketServer;
+use websocket_plugin::abi::{self, WebSocketServer, WsMember};
 
 use crate::arguments::{guard, pointer, text};
 use crate::served::{Level, Process};
@@ -30,9 +30,9 @@ impl<P: Process> ProcessTable<P> {
             table: WebSocketServer {
                 option_get: Some(option_get::<P>),
                 log: Some(log::<P>),
-                publish: Some(topics::publish_of_process::<P>),
-                topic_count: Some(topics::topic_count_of_process::<P>),
-                topic_members: Some(topics::topic_members_of_process::<P>),
+                publish: Some(publish::<P>),
+                topic_count: Some(topic_count::<P>),
+                topic_members: Some(topic_members::<P>),
                 ..table::<P::Connection>(ptr::null())
             },
             process,
@@ -49,7 +49,7 @@ impl<P: Process> ProcessTable<P> {
 ///
 /// # Safety
 /// `server` is NULL or the table of a [`ProcessTable`] of `P`.
-pub(crate) unsafe fn with_process<P: Process, T: Copy>(
+unsafe fn with_process<P: Process, T: Copy>(
     server: *const WebSocketServer,
     fallback: T,
     body: impl FnOnce(&P) -> T,
@@ -101,4 +101,62 @@ unsafe extern "C" fn log<P: Process>(
             process.log(Level::of(level), line);
         });
     }
+}
+
+unsafe extern "C" fn publish<P: Process>(
+    server: *const WebSocketServer,
+    name: *const c_char,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    flags: c_uint,
+    id: *mut c_char,
+) -> c_int {
+    // SAFETY: only tables of processes have this function; the rest as `send_out` wants it.
+    unsafe {
+        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED, |process: &P| {
+            let message = (message_type, buffer, buffer_size);
+            let result = topics::send_out(process.topics(), name, message, flags, 0, id);
+            topics::told(result, |reason| {
+                process.log_misuse(&format_args!("publish: {reason}"));
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn topic_count<P: Process>(
+    server: *const WebSocketServer,
+    name: *const c_char,
+    scope: c_int,
+) -> c_long {
+    // SAFETY: only tables of processes have this function; a terminated string or NULL.
+    unsafe {
+        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
+            let counted = topics::count(process.topics(), name, scope);
+            topics::number(counted, |reason| {
+                process.log_misuse(&format_args!("topic_count: {reason}"));
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn topic_members<P: Process>(
+    server: *const WebSocketServer,
+    name: *const c_char,
+    each: WsMember,
+    data: *mut c_void,
+) -> c_long {
+    let mut members = Vec::new();
+    // SAFETY: only tables of processes have this function; a terminated string or NULL.
+    let count = unsafe {
+        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
+            let listed = topics::list(process.topics(), name, &mut members);
+            topics::number(listed, |reason| {
+                process.log_misuse(&format_args!("topic_members: {reason}"));
+            })
+        })
+    };
+    // SAFETY: as in `topic_members`.
+    unsafe { topics::tell_members(&members, each, data) };
+    count
 }

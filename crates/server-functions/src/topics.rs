@@ -1,5 +1,4 @@
-//! What a plugin does with topics: `subscribe`, `unsubscribe`, `publish`, `topic_count`, `topic_members`; for a connection, and
-//! the last three for a process.
+//! What a plugin does with topics: `subscribe`, `unsubscribe`, `publish`, `topic_count`, `topic_members`.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::fmt::Display;
@@ -11,11 +10,10 @@ use topics::{
 use websocket_plugin::abi::{self, WebSocketServer, WsMember};
 
 use crate::arguments::{BAD_BUFFER, bytes, text, with};
-use crate::process::with_process;
-use crate::served::{Process, Served, Topics};
+use crate::served::{Served, Topics};
 
 /// Why a call is refused: the ABI's word, and what the log says of it.
-type Refusal = (c_int, String);
+pub(crate) type Refusal = (c_int, String);
 
 fn invalid(reason: impl Display) -> Refusal {
     (abi::WEBSOCKET_TOPIC_INVALID, reason.to_string())
@@ -26,7 +24,7 @@ fn unavailable(reason: impl Display) -> Refusal {
 }
 
 /// The word for a call's result, whose refusal is told.
-fn told(result: Result<c_int, Refusal>, tell: impl FnOnce(&str)) -> c_int {
+pub(crate) fn told(result: Result<c_int, Refusal>, tell: impl FnOnce(&str)) -> c_int {
     result.unwrap_or_else(|(word, reason)| {
         let is_nobodys_fault = matches!(
             word,
@@ -216,30 +214,9 @@ pub(crate) unsafe extern "C" fn publish<C: Served>(
     }
 }
 
-pub(crate) unsafe extern "C" fn publish_of_process<P: Process>(
-    server: *const WebSocketServer,
-    name: *const c_char,
-    message_type: c_int,
-    buffer: *const c_uchar,
-    buffer_size: usize,
-    flags: c_uint,
-    id: *mut c_char,
-) -> c_int {
-    // SAFETY: only tables of processes have this function; the rest as `send_out` wants it.
-    unsafe {
-        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED, |process: &P| {
-            let message = (message_type, buffer, buffer_size);
-            let result = send_out(process.topics(), name, message, flags, 0, id);
-            told(result, |reason| {
-                process.log_misuse(&format_args!("publish: {reason}"));
-            })
-        })
-    }
-}
-
 /// # Safety
 /// `name` is NULL or terminated, the buffer has so many bytes or is NULL, and `id` has room for an id or is NULL.
-unsafe fn send_out(
+pub(crate) unsafe fn send_out(
     topics: &dyn Topics,
     name: *const c_char,
     (message_type, buffer, buffer_size): (c_int, *const c_uchar, usize),
@@ -328,25 +305,13 @@ pub(crate) unsafe extern "C" fn topic_count<C: Served>(
     }
 }
 
-pub(crate) unsafe extern "C" fn topic_count_of_process<P: Process>(
-    server: *const WebSocketServer,
-    name: *const c_char,
-    scope: c_int,
-) -> c_long {
-    // SAFETY: only tables of processes have this function; a terminated string or NULL.
-    unsafe {
-        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
-            let counted = count(process.topics(), name, scope);
-            number(counted, |reason| {
-                process.log_misuse(&format_args!("topic_count: {reason}"));
-            })
-        })
-    }
-}
-
 /// # Safety
 /// `name` is NULL or terminated.
-unsafe fn count(topics: &dyn Topics, name: *const c_char, scope: c_int) -> Result<usize, Refusal> {
+pub(crate) unsafe fn count(
+    topics: &dyn Topics,
+    name: *const c_char,
+    scope: c_int,
+) -> Result<usize, Refusal> {
     // SAFETY: the caller's promise.
     let topic = unsafe { topic(name) }?;
     let log = topics.log().map_err(unavailable)?;
@@ -389,30 +354,9 @@ pub(crate) unsafe extern "C" fn topic_members<C: Served>(
     count
 }
 
-pub(crate) unsafe extern "C" fn topic_members_of_process<P: Process>(
-    server: *const WebSocketServer,
-    name: *const c_char,
-    each: WsMember,
-    data: *mut c_void,
-) -> c_long {
-    let mut members = Vec::new();
-    // SAFETY: only tables of processes have this function; a terminated string or NULL.
-    let count = unsafe {
-        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
-            let listed = list(process.topics(), name, &mut members);
-            number(listed, |reason| {
-                process.log_misuse(&format_args!("topic_members: {reason}"));
-            })
-        })
-    };
-    // SAFETY: as in `topic_members`.
-    unsafe { tell_members(&members, each, data) };
-    count
-}
-
 /// # Safety
 /// `name` is NULL or terminated.
-unsafe fn list(
+pub(crate) unsafe fn list(
     topics: &dyn Topics,
     name: *const c_char,
     members: &mut Vec<String>,
@@ -428,7 +372,7 @@ unsafe fn list(
 ///
 /// # Safety
 /// `each` may be called with `data`.
-unsafe fn tell_members(members: &[String], each: WsMember, data: *mut c_void) {
+pub(crate) unsafe fn tell_members(members: &[String], each: WsMember, data: *mut c_void) {
     if let Some(each) = each {
         for member in members {
             // SAFETY: the caller's promise; the text lives for the call.
@@ -437,7 +381,7 @@ unsafe fn tell_members(members: &[String], each: WsMember, data: *mut c_void) {
     }
 }
 
-fn number(counted: Result<usize, Refusal>, tell: impl FnOnce(&str)) -> c_long {
+pub(crate) fn number(counted: Result<usize, Refusal>, tell: impl FnOnce(&str)) -> c_long {
     match counted {
         Ok(count) => c_long::try_from(count).unwrap_or(c_long::MAX),
         Err(refusal) => told(Err(refusal), tell).into(),

@@ -8,7 +8,7 @@ use crate::memory::{Parts, get, header, put, seat};
 use crate::name::{Epoch, Member, RecordId, Topic};
 use crate::reading::{History, Reader};
 use crate::table::{Full, Name, NoPlace, Owner, Seats};
-use crate::writing::{Locked, ring};
+use crate::writing::Locked;
 
 /// A child's place at the log. It stays the child's until its process is gone; nothing has to be given back.
 pub struct Seat<'m> {
@@ -143,7 +143,7 @@ impl<'m> Seat<'m> {
                 locked.tell(membership.slot, &member, false);
             }
         }
-        ring(self.parts, membership.slot, bell);
+        Seats(self.parts).ring(membership.slot, bell);
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl<'m> Seat<'m> {
                 locked.members().remove(membership.index);
             }
         }
-        ring(self.parts, membership.slot, bell);
+        Seats(self.parts).ring(membership.slot, bell);
         Ok(())
     }
 

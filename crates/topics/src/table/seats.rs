@@ -1,8 +1,9 @@
 //! The children, and how many subscribers each has.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::bell::Bell;
 use crate::memory::{Parts, get, header, put, seat};
 
 /// Names a process, as long as it lives, and no other one afterwards: its id and when it has started, for example.
@@ -74,6 +75,16 @@ impl<'m> Seats<'m> {
             true => word.fetch_or(bit, Ordering::SeqCst),
             false => word.fetch_and(!bit, Ordering::SeqCst),
         };
+    }
+
+    /// Wakes the children that have a subscriber of a topic, and wait.
+    pub fn ring(self, slot: u32, bell: &(impl Bell + ?Sized)) {
+        // Either this sees that a reader waits, or that reader sees the record.
+        fence(Ordering::SeqCst);
+        for word in self.waiting(slot) {
+            word.fetch_add(1, Ordering::SeqCst);
+            bell.wake(word);
+        }
     }
 
     /// The bells that those wait for who have a subscriber of this topic. Each is returned by one call only.

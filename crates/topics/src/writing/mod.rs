@@ -9,5 +9,4 @@ mod tests;
 
 pub(crate) use locked::Locked;
 pub use notice::Notice;
-pub(crate) use notice::ring;
 pub use publisher::{Message, Published, Publisher};

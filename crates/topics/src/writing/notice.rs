@@ -1,13 +1,10 @@
 //! Who joins a topic and who leaves it.
 
-use std::sync::atomic::{Ordering, fence};
-
 use super::Locked;
 use super::publisher::{Message, write};
-use crate::bell::Bell;
-use crate::memory::{Body, Flags, Kind, Parts, header};
+use crate::memory::{Body, Flags, Kind, header};
 use crate::name::Topic;
-use crate::table::{Name, Seats};
+use crate::table::Name;
 
 /// The payload of a record of the kind [`Kind::Notice`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,15 +92,5 @@ impl Locked<'_> {
             self.tell(slot, &self.members().text(index), true);
             self.members().remove(index);
         }
-    }
-}
-
-/// Wakes the children that have a subscriber of a topic, and wait.
-pub(crate) fn ring(parts: Parts<'_>, slot: u32, bell: &(impl Bell + ?Sized)) {
-    // Either this sees that a reader waits, or that reader sees the record.
-    fence(Ordering::SeqCst);
-    for word in Seats(parts).waiting(slot) {
-        word.fetch_add(1, Ordering::SeqCst);
-        bell.wake(word);
     }
 }

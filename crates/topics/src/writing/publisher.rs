@@ -1,7 +1,6 @@
 //! Publishing.
 
 use super::Locked;
-use super::notice::ring;
 use super::room::most_words;
 use crate::bell::Bell;
 use crate::error::PublishError;
@@ -89,8 +88,8 @@ impl<'m, B: Bell> Publisher<'m, B> {
             }
             write(&locked, message, &name, &body, checksum)?
         };
-        ring(parts, slot, &self.bell);
         let seats = Seats(parts);
+        seats.ring(slot, &self.bell);
         Ok(Published {
             id: RecordId(id),
             is_repeated: false,

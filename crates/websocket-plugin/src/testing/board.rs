@@ -1,9 +1,8 @@
 //! The topics of a world: who subscribes, what was published, who is there.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
-use super::peer::Peer;
 use super::received::Received;
 use crate::abi::*;
 
@@ -35,10 +34,23 @@ struct Published {
 }
 
 struct Subscriber {
-    peer: Weak<Peer>,
+    who: usize,
+    peer: Weak<dyn Guest>,
     member: Option<String>,
     flags: u32,
 }
+
+/// Who subscribes: a connection of the world.
+pub(super) trait Guest: Send + Sync {
+    /// A message that nobody looks at.
+    fn get(&self, received: Received);
+
+    /// Something for `on_topic`.
+    fn put_event(&self, event: Event);
+}
+
+/// Which one it is, to be compared only.
+pub(super) type Who = *const ();
 
 /// What `on_topic` is to be told.
 #[derive(Clone, Debug)]
@@ -61,7 +73,7 @@ impl Board {
     /// What `subscribe` says, and does.
     pub fn subscribe(
         &self,
-        peer: &Arc<Peer>,
+        (who, peer): (Who, Weak<dyn Guest>),
         name: &str,
         since: Option<&str>,
         member: Option<String>,
@@ -84,7 +96,7 @@ impl Board {
         if member.as_ref().is_some_and(|member| !is_name(member, 128)) {
             return WEBSOCKET_TOPIC_INVALID;
         }
-        let is_its = |subscriber: &Subscriber| subscriber.peer.ptr_eq(&Arc::downgrade(peer));
+        let is_its = |subscriber: &Subscriber| subscriber.who == who.addr();
         let all = state.topics.values();
         if all
             .filter(|topic| topic.subscribers.iter().any(is_its))
@@ -106,7 +118,8 @@ impl Board {
             return WEBSOCKET_TOPIC_TAKEN;
         }
         let subscriber = Subscriber {
-            peer: Arc::downgrade(peer),
+            who: who.addr(),
+            peer,
             member,
             flags,
         };
@@ -135,26 +148,26 @@ impl Board {
     }
 
     /// Whether there was a subscription.
-    pub fn unsubscribe(&self, peer: *const Peer, name: &str) -> bool {
+    pub fn unsubscribe(&self, who: Who, name: &str) -> bool {
         let mut state = self.state();
         let latest = state.latest;
         let topic = state.topics.get_mut(name);
-        topic.is_some_and(|topic| topic.remove(peer, name, latest))
+        topic.is_some_and(|topic| topic.remove(who, name, latest))
     }
 
     /// A connection has ended, and its subscriptions with it.
-    pub fn leave(&self, peer: *const Peer) {
+    pub fn leave(&self, who: Who) {
         let mut state = self.state();
         let latest = state.latest;
         for (name, topic) in &mut state.topics {
-            topic.remove(peer, name, latest);
+            topic.remove(who, name, latest);
         }
     }
 
     /// What `publish` says, and the id.
     pub fn publish(
         &self,
-        publisher: *const Peer,
+        publisher: Who,
         name: &str,
         message: Option<Received>,
         flags: u32,
@@ -171,7 +184,7 @@ impl Board {
         let one = Published { id, message };
         let topic = state.topics.entry(name.to_owned()).or_default();
         for subscriber in &topic.subscribers {
-            let is_own = subscriber.peer.as_ptr() == publisher;
+            let is_own = subscriber.who == publisher.addr();
             if !is_own || flags & WEBSOCKET_PUBLISH_EXCLUDE_SELF == 0 {
                 subscriber.give(name, &one);
             }
@@ -232,9 +245,9 @@ impl Topic {
         members.filter_map(|subscriber| subscriber.member.as_deref())
     }
 
-    fn remove(&mut self, peer: *const Peer, name: &str, latest: u64) -> bool {
+    fn remove(&mut self, who: Who, name: &str, latest: u64) -> bool {
         let mut all = self.subscribers.iter();
-        let Some(index) = all.position(|subscriber| subscriber.peer.as_ptr() == peer) else {
+        let Some(index) = all.position(|subscriber| subscriber.who == who.addr()) else {
             return false;
         };
         if let Some(member) = self.subscribers.remove(index).member {

@@ -64,7 +64,7 @@ use crate::abi::{
 };
 use crate::message::Message;
 use crate::now::virtual_clock;
-use board::Board;
+use board::{Board, Guest};
 use peer::Peer;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -239,7 +239,7 @@ impl World {
         };
         if private == WEBSOCKET_CONNECT_ERROR || private.is_null() {
             peer.end();
-            self.board.leave(Arc::as_ptr(&peer));
+            self.board.leave(peer.who());
             self.settle();
             return Err(Refusal {
                 status: match private.is_null() {
@@ -425,7 +425,7 @@ impl World {
         self.peers
             .borrow_mut()
             .retain(|other| !Arc::ptr_eq(other, peer));
-        self.board.leave(Arc::as_ptr(peer));
+        self.board.leave(peer.who());
         // SAFETY: as in `connect`; on_disconnect is the last call, made once because `private` has been taken.
         unsafe {
             if let Some(on_close) = self.table().on_close {

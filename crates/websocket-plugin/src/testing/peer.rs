@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::board::{Board, Event};
+use super::board::{Board, Event, Guest, Who};
 use super::received::Received;
 use super::request::{Request, text as c_text};
 use crate::abi::*;
@@ -155,25 +155,14 @@ impl Peer {
         self.has_come.notify_all();
     }
 
-    /// A message of a topic's that nobody looks at.
-    pub(super) fn get(&self, received: Received) {
-        if self.push(Some(received), false) == WEBSOCKET_SEND_WOULD_BLOCK {
-            self.is_slow();
-        }
-    }
-
-    /// Something for `on_topic`.
-    pub(super) fn put_event(&self, event: Event) {
-        if self.state().has_no_room {
-            return self.is_slow();
-        }
-        self.state().events.push_back(event);
-        self.has_come.notify_all();
-    }
-
     /// As `WebSocketTopicSlow close`.
     fn is_slow(&self) {
         self.close(Some(1013), "slow");
+    }
+
+    /// Which one it is, for its topics.
+    pub(super) fn who(&self) -> Who {
+        ptr::from_ref(self).cast()
     }
 
     pub(super) fn take_event(&self) -> Option<Event> {
@@ -342,6 +331,22 @@ impl Peer {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guest for Peer {
+    fn get(&self, received: Received) {
+        if self.push(Some(received), false) == WEBSOCKET_SEND_WOULD_BLOCK {
+            self.is_slow();
+        }
+    }
+
+    fn put_event(&self, event: Event) {
+        if self.state().has_no_room {
+            return self.is_slow();
+        }
+        self.state().events.push_back(event);
+        self.has_come.notify_all();
     }
 }
 
@@ -585,18 +590,18 @@ unsafe extern "C" fn subscribe(
         let state = peer.state();
         !state.has_ended && !state.is_closing
     };
-    match peer.this.upgrade().filter(|_| is_open) {
-        Some(this) => peer
-            .board
-            .subscribe(&this, &topic, since.as_deref(), member, flags),
-        None => WEBSOCKET_TOPIC_CLOSED,
+    if !is_open {
+        return WEBSOCKET_TOPIC_CLOSED;
     }
+    let guest = (peer.who(), peer.this.clone() as Weak<dyn Guest>);
+    let since = since.as_deref();
+    peer.board.subscribe(guest, &topic, since, member, flags)
 }
 
 unsafe extern "C" fn unsubscribe(server: *const WebSocketServer, topic: *const c_char) -> c_int {
     // SAFETY: as in `header_get`.
     let (peer, topic) = unsafe { (peer(server), string(topic)) };
-    match peer.board.unsubscribe(peer, &topic) {
+    match peer.board.unsubscribe(peer.who(), &topic) {
         true => WEBSOCKET_TOPIC_DONE,
         false if peer.state().has_ended => WEBSOCKET_TOPIC_CLOSED,
         false => WEBSOCKET_TOPIC_NOT_SO,
@@ -621,7 +626,7 @@ unsafe extern "C" fn publish(
         MESSAGE_TYPE_BINARY => Some(Received::Binary(payload)),
         _ => None,
     };
-    match peer.board.publish(peer, &topic, message, flags) {
+    match peer.board.publish(peer.who(), &topic, message, flags) {
         Ok(token) => {
             if !id.is_null() {
                 // SAFETY: the SDK gives room for an id.
