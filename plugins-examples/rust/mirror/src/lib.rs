@@ -25,8 +25,10 @@
 //! in the room gets
 //!
 //! ```text
-//! {"members": 2}
+//! {"members": 2, "process": 4711}
 //! ```
+//!
+//! with the number of the process that has its WebSocket.
 //!
 //! A member who reads slowly misses circles (`WebSocketTopicSlow drop`; without that, it is closed with 1013), and holds up
 //! nobody.
@@ -85,7 +87,8 @@ impl Plugin for Mirror {
         if let News::Joined { members, .. } | News::Left { members, .. } | News::Members(members) =
             event.news
         {
-            let text = serde_json::json!({ "members": members }).to_string();
+            let news = serde_json::json!({ "members": members, "process": std::process::id() });
+            let text = news.to_string();
             let _ = peer.send_text(&text);
         }
         Delivery::Pass

@@ -12,7 +12,8 @@ fn enter<'w>(world: &'w World, path: &str) -> Client<'w> {
 }
 
 fn members(count: usize) -> Received {
-    Received::Text(format!(r#"{{"members":{count}}}"#))
+    let process = std::process::id();
+    Received::Text(format!(r#"{{"members":{count},"process":{process}}}"#))
 }
 
 #[test]
