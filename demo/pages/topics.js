@@ -61,6 +61,11 @@ async function publish() {
 }
 
 element("topic").oninput = anotherTopic;
+element("topic").onchange = () => {
+  if (element("topic").reportValidity()) {
+    connection.open();
+  }
+};
 element("publish-form").onsubmit = (event) => {
   event.preventDefault();
   publish();
