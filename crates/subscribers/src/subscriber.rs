@@ -11,6 +11,8 @@
 //! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
 //! ([`Subscriber::was_passed_by`]), and whoever finds it catches up with the log.
 
+mod telling;
+
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
@@ -19,10 +21,9 @@ use topics::{
     Subscription, Token, Topic,
 };
 
-use crate::form::{self, Prepared, Recovery};
-use crate::letter::{Letter, News};
+use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
-use crate::terms::{Form, Slow, Terms};
+use crate::terms::{Slow, Terms};
 
 /// How many bytes are read of the log before they are handed on.
 const CHUNK: usize = 256 << 10;
@@ -189,19 +190,6 @@ impl Subscriber {
         }
     }
 
-    /// Tells it what it is subscribed to, before anything else.
-    pub(crate) fn greet(&self, recovery: &Recovery, token: Token) {
-        let Some(outlet) = self.outlet.upgrade() else {
-            return;
-        };
-        if self.terms.form == Form::Json {
-            let hello = form::hello(self.topics(), recovery, token);
-            if outlet.take(Kind::Text, true, hello.as_bytes()).is_err() {
-                self.state().phase = Phase::Ended;
-            }
-        }
-    }
-
     /// It gets nothing any more.
     pub(crate) fn end(&self) {
         self.state().phase = Phase::Ended;
@@ -323,66 +311,6 @@ impl Subscriber {
         state.since = prepared.record.id;
         tally.delivered += 1;
         Ok(())
-    }
-
-    /// Tells it what it has lost.
-    fn tell_dropped(&self, state: &mut State, outlet: &dyn Outlet) -> Result<(), Refused> {
-        if state.dropped > 0 {
-            match self.terms.form {
-                Form::Json => {
-                    outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
-                }
-                Form::Letters => {
-                    let news = News::Dropped(state.dropped);
-                    outlet.deliver(&self.letter(0, state.since, news))?;
-                }
-                Form::Plain => {}
-            }
-            state.dropped = 0;
-        }
-        Ok(())
-    }
-
-    /// Tells it how many members there are, when a notice has passed it by.
-    fn tell_members(&self, log: &Log<'static>, outlet: &dyn Outlet) -> Result<(), Refused> {
-        // The look is for most, who are told nothing of members.
-        if !self.has_missed_notice.load(Ordering::SeqCst)
-            || !self.has_missed_notice.swap(false, Ordering::SeqCst)
-        {
-            return Ok(());
-        }
-        for (index, part) in self.parts.iter().enumerate() {
-            let members = log.members(&part.topic).map_or(0, |members| members.len());
-            let members = u32::try_from(members).unwrap_or(u32::MAX);
-            let told = match self.terms.form {
-                Form::Json => {
-                    let text = form::members(part.topic.as_str(), members);
-                    outlet.take(Kind::Text, true, text.as_bytes())
-                }
-                Form::Letters => {
-                    let news = News::Members(members);
-                    outlet.deliver(&self.letter(index, log.latest(), news))
-                }
-                Form::Plain => Ok(()),
-            };
-            if told.is_err() {
-                self.has_missed_notice.store(true, Ordering::SeqCst);
-                return told;
-            }
-        }
-        Ok(())
-    }
-
-    fn letter(&self, part: usize, id: RecordId, news: News) -> Arc<Letter> {
-        let topic = self.parts.get(part).map_or("", |part| part.topic.as_str());
-        Arc::new(Letter {
-            topic: topic.into(),
-            id: Token {
-                epoch: self.epoch,
-                id,
-            },
-            news,
-        })
     }
 
     /// Hands on what its topics retain, to a newcomer. What it would get behind that anyway is left to that.
@@ -639,37 +567,6 @@ impl Subscriber {
             newest.take_if(|id| *id <= through);
         }
         handed_on
-    }
-
-    /// What it has missed cannot be told exactly: that is what it is told. `token` is what it may come back with then.
-    fn tell_gap(
-        &self,
-        reason: &str,
-        token: Token,
-        state: &mut State,
-        outlet: &dyn Outlet,
-        tally: &mut Tally,
-    ) -> Result<(), Refused> {
-        match (self.terms.form, self.terms.slow) {
-            (Form::Json, _) => {
-                let gap = form::gap(reason, token);
-                outlet.take(Kind::Text, true, gap.as_bytes())?;
-                // Those that were counted are among them.
-                state.dropped = 0;
-            }
-            (Form::Letters, _) => {
-                outlet.deliver(&self.letter(0, token.id, News::Gap))?;
-                state.dropped = 0;
-            }
-            (Form::Plain, Slow::Close) => {
-                tally.gaps += 1;
-                outlet.close(Closing::Gap);
-                return Err(Refused::Ended);
-            }
-            (Form::Plain, Slow::Drop | Slow::Latest) => {}
-        }
-        tally.gaps += 1;
-        Ok(())
     }
 
     /// What the thread that delivers has passed by is caught up with. Says whether there was something.

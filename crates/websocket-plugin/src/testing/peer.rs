@@ -1,6 +1,8 @@
 //! The server's side of one connection, or of the process: the table that the plugin gets, and what comes of its calls.
 
-use core::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
+mod topics;
+
+use core::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
 use core::ptr;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
@@ -108,11 +110,11 @@ impl Peer {
                 reject_with: Some(reject_with),
                 set_timer: Some(set_timer),
                 log: Some(log_line),
-                subscribe: Some(subscribe),
-                unsubscribe: Some(unsubscribe),
-                publish: Some(publish),
-                topic_count: Some(topic_count),
-                topic_members: Some(topic_members),
+                subscribe: Some(topics::subscribe),
+                unsubscribe: Some(topics::unsubscribe),
+                publish: Some(topics::publish),
+                topic_count: Some(topics::topic_count),
+                topic_members: Some(topics::topic_members),
             },
             request,
             board: Arc::clone(board),
@@ -567,111 +569,4 @@ unsafe extern "C" fn log_line(server: *const WebSocketServer, level: c_int, line
         _ => log::Level::Trace,
     };
     peer.state().lines.push((level, line));
-}
-
-/// # Safety
-/// As [`string`].
-unsafe fn text(text: *const c_char) -> Option<String> {
-    // SAFETY: the caller's promise.
-    (!text.is_null()).then(|| unsafe { string(text) })
-}
-
-unsafe extern "C" fn subscribe(
-    server: *const WebSocketServer,
-    topic: *const c_char,
-    since: *const c_char,
-    member: *const c_char,
-    flags: c_uint,
-) -> c_int {
-    // SAFETY: as in `header_get`.
-    let (peer, topic, since, member) =
-        unsafe { (peer(server), string(topic), text(since), text(member)) };
-    let is_open = {
-        let state = peer.state();
-        !state.has_ended && !state.is_closing
-    };
-    if !is_open {
-        return WEBSOCKET_TOPIC_CLOSED;
-    }
-    let guest = (peer.who(), peer.this.clone() as Weak<dyn Guest>);
-    let since = since.as_deref();
-    peer.board.subscribe(guest, &topic, since, member, flags)
-}
-
-unsafe extern "C" fn unsubscribe(server: *const WebSocketServer, topic: *const c_char) -> c_int {
-    // SAFETY: as in `header_get`.
-    let (peer, topic) = unsafe { (peer(server), string(topic)) };
-    match peer.board.unsubscribe(peer.who(), &topic) {
-        true => WEBSOCKET_TOPIC_DONE,
-        false if peer.state().has_ended => WEBSOCKET_TOPIC_CLOSED,
-        false => WEBSOCKET_TOPIC_NOT_SO,
-    }
-}
-
-unsafe extern "C" fn publish(
-    server: *const WebSocketServer,
-    topic: *const c_char,
-    message_type: c_int,
-    buffer: *const c_uchar,
-    buffer_size: usize,
-    flags: c_uint,
-    id: *mut c_char,
-) -> c_int {
-    // SAFETY: as in `send`.
-    let (peer, topic, payload) =
-        unsafe { (peer(server), string(topic), bytes(buffer, buffer_size)) };
-    let payload = payload.to_vec();
-    let message = match message_type {
-        MESSAGE_TYPE_TEXT => String::from_utf8(payload).ok().map(Received::Text),
-        MESSAGE_TYPE_BINARY => Some(Received::Binary(payload)),
-        _ => None,
-    };
-    match peer.board.publish(peer.who(), &topic, message, flags) {
-        Ok(token) => {
-            if !id.is_null() {
-                // SAFETY: the SDK gives room for an id.
-                unsafe {
-                    id.copy_from_nonoverlapping(token.as_ptr().cast(), token.len());
-                    id.add(token.len()).write(0);
-                }
-            }
-            WEBSOCKET_TOPIC_DONE
-        }
-        Err(refusal) => refusal,
-    }
-}
-
-unsafe extern "C" fn topic_count(
-    server: *const WebSocketServer,
-    topic: *const c_char,
-    _scope: c_int,
-) -> c_long {
-    // SAFETY: as in `header_get`.
-    let (peer, topic) = unsafe { (peer(server), string(topic)) };
-    let count = peer.board.look(&topic, |members| members.len() as c_long);
-    count.unwrap_or_else(c_long::from)
-}
-
-unsafe extern "C" fn topic_members(
-    server: *const WebSocketServer,
-    topic: *const c_char,
-    each: WsMember,
-    data: *mut c_void,
-) -> c_long {
-    // SAFETY: as in `header_get`.
-    let (peer, topic) = unsafe { (peer(server), string(topic)) };
-    let members = peer.board.look(&topic, |members| members.to_vec());
-    match members {
-        Ok(members) => {
-            let members: Vec<String> = members.into_iter().flatten().collect();
-            if let Some(each) = each {
-                for member in &members {
-                    // SAFETY: the SDK gives a function and its data; the text lives for the call.
-                    unsafe { each(data, member.as_ptr().cast(), member.len()) };
-                }
-            }
-            members.len() as c_long
-        }
-        Err(refusal) => refusal.into(),
-    }
 }
