@@ -128,13 +128,11 @@ impl Board {
             Some(Since::Last(count)) => topic.history.len().saturating_sub(count),
             Some(Since::Lost) | None => topic.history.len(),
         };
-        if !matches!(since, Some(Since::Id(_) | Since::Last(_))) {
-            if let Some(one) = &topic.retained {
-                subscriber.give(name, one);
-            }
+        if let (Some(one), None | Some(Since::Lost)) = (&topic.retained, since) {
+            subscriber.give(name, one);
         }
-        for one in topic.history[begin..].to_vec() {
-            subscriber.give(name, &one);
+        for one in &topic.history[begin..] {
+            subscriber.give(name, one);
         }
         let joined = subscriber.member.clone();
         topic.subscribers.push(subscriber);
