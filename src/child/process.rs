@@ -247,7 +247,7 @@ impl Child {
             Order::End
         };
         // Relaxed, and a turn is asked for behind it.
-        self.order.store(order as u8, Ordering::Relaxed);
+        self.order.fetch_max(order as u8, Ordering::Relaxed);
         self.figures.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.

@@ -98,8 +98,11 @@ impl EventDriver {
             return;
         };
         let _ = self.suspended.set(Instant::now());
-        // SAFETY: a suspended connection is destroyed by this driver, not by the MPM.
-        unsafe { upgraded.trim() };
+        // SAFETY: this is the suspend_connection hook; the connection is destroyed by this driver, not by the MPM.
+        unsafe {
+            upgraded.leave_scoreboard();
+            upgraded.trim();
+        }
         let this: Arc<dyn Driver> = self.clone();
         self.connection.open(upgraded, Arc::downgrade(&this));
         self.child.add(&self.connection);
@@ -189,7 +192,10 @@ impl EventDriver {
                 self.set_timer(Some(*deadline));
                 return;
             }
-            if let Phase::Lingering(remains, _) = std::mem::replace(&mut *phase, Phase::Gone) {
+            let over = std::mem::replace(&mut *phase, Phase::Gone);
+            // Other modules' cleanups run in there.
+            drop(phase);
+            if let Phase::Lingering(remains, _) = over {
                 self.reap(remains);
             }
         }
@@ -326,7 +332,7 @@ impl Driver for EventDriver {
 
     fn terminated(&self) {
         if let Some(upgraded) = self.connection.take_upgraded() {
-            // SAFETY: as in `close`; the reactor's threads have ended.
+            // SAFETY: as in `close`; no reactor thread knows the connection, or all have ended.
             unsafe { scribe::end(upgraded, drop) };
         }
     }

@@ -1,6 +1,6 @@
 //! A request for a WebSocket, up to the driver (RFC 6455 §4.2).
 //!
-//! [`handler`] judges it: not ours, an HTTP error ([`refusal`]), or an upgrade. [`fields`] are the header fields that it
+//! [`handler`] judges it: not ours, an HTTP error ([`refused_upgrade`]), or an upgrade. [`fields`] are the header fields that it
 //! judges by, [`origin`] the policy for pages of other sites, and [`host`]
 //! what a request may take for the server's own name.
 //!

@@ -9,12 +9,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use httpd::guard::guard;
 use httpd::host_thread;
 use httpd::log::{Level, Subject};
+use httpd::mpm;
 use httpd::pen::{Line, Pen};
 use httpd::server::Server;
 use httpd::thread::Thread;
@@ -89,11 +90,19 @@ pub fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends it when it has written what there is, or leaves it alone when the log does not take that.
+/// Ends it when it has written what there is, or leaves it alone when the log does not take that. prefork calls this from a
+/// signal handler: a lock that the interrupted thread may have is not waited for, and what waits is then lost.
 pub fn stop() {
-    let scribe = {
-        let mut scribe = SCRIBE.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *scribe, Scribe::Stopped)
+    let scribe = match SCRIBE.try_write() {
+        Ok(mut scribe) => std::mem::replace(&mut *scribe, Scribe::Stopped),
+        Err(TryLockError::Poisoned(poisoned)) => {
+            std::mem::replace(&mut *poisoned.into_inner(), Scribe::Stopped)
+        }
+        Err(TryLockError::WouldBlock) if mpm::is_threaded() => {
+            let mut scribe = SCRIBE.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *scribe, Scribe::Stopped)
+        }
+        Err(TryLockError::WouldBlock) => return,
     };
     let Scribe::Writing(queue, thread) = scribe else {
         return;
@@ -119,7 +128,11 @@ impl Queue {
 
     /// Has all written that there is. Says whether that was done in time; else the thread is given up.
     fn finish(&self, deadline: Instant) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::WouldBlock) if !mpm::is_threaded() => return false,
+            Err(_) => lock(&self.state),
+        };
         state.end = End::Done;
         self.changed.notify_all();
         while state.is_busy || !state.entries.is_empty() {

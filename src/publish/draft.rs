@@ -2,6 +2,7 @@
 
 use httpd::content::Body;
 use httpd::request::Request;
+use subscribers::body::kind_of;
 use topics::Kind;
 
 use super::answer::{BAD_REQUEST, CONTENT_TOO_LARGE, Fault};
@@ -29,21 +30,10 @@ impl Draft {
             }
             Body::Broken => return Err(Fault::new(BAD_REQUEST, "the body has not come whole")),
         };
-        let kind = kind(&request.header_in("Content-Type").unwrap_or_default());
-        if kind == Kind::Text && str::from_utf8(&payload).is_err() {
-            return Err(Fault::new(BAD_REQUEST, "the body is text, and not UTF-8"));
-        }
+        let media_type = request.header_in("Content-Type").unwrap_or_default();
+        let kind = kind_of(&media_type, &payload)
+            .map_err(|not_utf8| Fault::new(BAD_REQUEST, not_utf8.to_string()))?;
         Ok(Draft { kind, payload, key })
-    }
-}
-
-/// Text is what says so, and JSON.
-fn kind(media_type: &str) -> Kind {
-    let essence = media_type.split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    match essence.starts_with("text/") || essence == "application/json" {
-        true => Kind::Text,
-        false => Kind::Binary,
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Exchange {
 enum State {
     /// Nobody has subscribed yet.
     Quiet,
+    /// It has its seat, which it keeps, and no thread yet: the first subscriber's could not be started.
+    Seated(Arc<Hub>),
     Running(Arc<Hub>, Deliverer),
     /// The child ends.
     Stopped,
@@ -71,14 +73,18 @@ impl Exchange {
     /// The child's subscribers, to whom a thread delivers from now on.
     pub fn hub(&self) -> Result<Arc<Hub>, Unavailable> {
         let mut running = lock(&self.running);
-        match &*running {
+        let hub = match &*running {
             State::Running(hub, _) => return Ok(Arc::clone(hub)),
             State::Stopped => return Err(Unavailable::Stopping),
-            State::Quiet => {}
-        }
-        let log = *self.log()?;
-        let seat = log.claim(memory::this(), memory::is_alive);
-        let hub = Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex));
+            State::Seated(hub) => Arc::clone(hub),
+            State::Quiet => {
+                let log = *self.log()?;
+                let seat = log.claim(memory::this(), memory::is_alive);
+                Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex))
+            }
+        };
+        // From here on the seat is this child's until it ends: another try does not take another one.
+        *running = State::Seated(Arc::clone(&hub));
         let reader = hub.reader().map_err(Unavailable::Lock)?;
         let deliverer = Deliverer::start(Arc::clone(&hub), reader);
         let deliverer = deliverer.map_err(|_| Unavailable::NoThread)?;
@@ -111,7 +117,7 @@ impl Exchange {
     fn running(&self) -> Option<Arc<Hub>> {
         match &*lock(&self.running) {
             State::Running(hub, _) => Some(Arc::clone(hub)),
-            State::Quiet | State::Stopped => None,
+            State::Seated(_) | State::Quiet | State::Stopped => None,
         }
     }
 

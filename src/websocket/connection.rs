@@ -181,7 +181,8 @@ impl Connection {
         self.outside().server.as_ptr()
     }
 
-    /// The request that opened it. It lives as long as the connection.
+    /// The request that opened it. It lives until on_disconnect has returned; the connection may outlive it, while its
+    /// peer still sends.
     pub fn request(&self) -> &RequestHandle {
         &self.request
     }

@@ -1,17 +1,16 @@
 //! What a session is given of the outside: its plugin, its driver, its figures, this machine.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::random::random;
-use server_functions::ServerTable;
-use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
+use server_functions::{Pings, ServerTable};
+use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
 use subscribers::{Attendance, Letter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
 use crate::board::{Callback, Calling, Entry};
-use crate::lock::lock;
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::NotTaken;
@@ -44,8 +43,8 @@ pub struct Outside {
     pub(super) calling: Calling,
     /// Its plugin's subscriptions, once it has had one.
     pub(super) attendance: OnceLock<Box<Attendance>>,
-    /// The plugin's latest ping, and when it went out.
-    pinged: Mutex<Option<(Vec<u8>, Instant)>>,
+    /// The plugin's pings that no Pong has answered yet.
+    pings: Pings,
     /// Whose outside it is.
     connection: Weak<dyn Overseer>,
 }
@@ -66,7 +65,7 @@ impl Outside {
             driver: OnceLock::new(),
             place,
             attendance: OnceLock::new(),
-            pinged: Mutex::default(),
+            pings: Pings::default(),
             connection,
         }
     }
@@ -98,26 +97,14 @@ impl Outside {
         }
     }
 
-    /// The plugin sends something: the round trip of a ping is its to know.
-    #[inline(always)]
-    pub fn sends(&self, outgoing: &Outgoing<'_>) {
-        if let Outgoing::Ping(payload) = outgoing
-            && self.has_on_pong()
-        {
-            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
-        }
+    /// The plugin's pings, when their round trips are its to know.
+    pub fn pings(&self) -> Option<&Pings> {
+        self.has_on_pong().then_some(&self.pings)
     }
 
     fn has_on_pong(&self) -> bool {
         let plugin = self.purpose.plugin();
         plugin.is_some_and(|plugin| plugin.has_on_pong())
-    }
-
-    /// How long the plugin's latest ping was under way, when this pong answers it.
-    fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
-        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
-        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
-        Some(sent.elapsed())
     }
 
     /// What every callback takes; only the plugin that has accepted this connection gets any.
@@ -226,7 +213,7 @@ impl Application for Outside {
         if !self.has_on_pong() {
             return;
         }
-        let round_trip = heartbeat.or_else(|| self.round_trip(payload));
+        let round_trip = heartbeat.or_else(|| self.pings.answered(payload));
         self.call(Callback::Pong, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }

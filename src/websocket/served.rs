@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Weak;
 
 use httpd::request::Request;
-use server_functions::{Level, Served, Topics};
-use session::{Outgoing, Session};
+use server_functions::{Level, Pings, Served, Topics};
+use session::Session;
 use subscribers::{Attendance, Outlet, Terms};
 use websocket_plugin::abi::RequestRec;
 
@@ -20,7 +20,7 @@ impl Connection {
     /// # Safety
     /// As [`Served::header`].
     unsafe fn plugins_request(&self) -> Request<'_> {
-        // SAFETY: the request lives as long as its connection, and the plugin's callback is what uses it now.
+        // SAFETY: the request lives until on_disconnect has returned, and the caller is the plugin before that.
         unsafe { self.request().get() }
     }
 }
@@ -100,9 +100,8 @@ impl Served for Connection {
         plugin.is_some_and(|plugin| plugin.has_on_topic())
     }
 
-    #[inline(always)]
-    fn sends(&self, outgoing: &Outgoing<'_>) {
-        self.outside().sends(outgoing);
+    fn pings(&self) -> Option<&Pings> {
+        self.outside().pings()
     }
 
     fn log(&self, level: Level, line: &CStr) {

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from harness.conf import ECHO, example, location, plugin
+from harness.lines import whole_lines
 from harness.rawclient import CLOSE, PING, PONG, TEXT, frame
 from harness.waiting import eventually
 
@@ -39,10 +40,13 @@ def tls(request, httpd):
 
 @pytest.fixture
 def joined(httpd):
-    """How many on_disconnects have joined their threads since the test began."""
+    """How many on_disconnects have joined their threads since the test began.
+
+    Each test waits for its own, which may come after their clients have seen the end: or the next one counts them.
+    """
     path = httpd.directory / JOINED
-    before = len(path.read_text().splitlines())
-    return lambda: len(path.read_text().splitlines()) - before
+    before = len(whole_lines(path))
+    return lambda: len(whole_lines(path)) - before
 
 
 class Counts:
@@ -75,7 +79,7 @@ def test_ws_320_01_messages_of_each_thread_keep_their_order(httpd, tls, joined):
     eventually(lambda: joined() == 1, "the threads to be joined")
 
 
-def test_ws_320_02_control_frames_come_between_whole_messages(httpd, tls):
+def test_ws_320_02_control_frames_come_between_whole_messages(httpd, tls, joined):
     counts, pongs = Counts(), 0
     with httpd.open("/threads", tls=tls) as client:
         client.send(frame(TEXT, f"start {MESSAGES}")
@@ -89,6 +93,7 @@ def test_ws_320_02_control_frames_come_between_whole_messages(httpd, tls):
             else:
                 counts.take(received)
         client.close_properly()
+    eventually(lambda: joined() == 1, "the threads to be joined")
 
 
 def test_ws_320_03_the_client_may_close_while_all_threads_send(httpd, tls, joined):
@@ -161,7 +166,7 @@ def test_ws_320_07_a_client_that_does_not_read_holds_nobody_else_up(httpd, joine
     eventually(lambda: joined() == 2, "the threads of both connections to be joined")
 
 
-def test_ws_320_08_messages_from_the_client_are_handled_while_all_threads_send(httpd):
+def test_ws_320_08_messages_from_the_client_are_handled_while_all_threads_send(httpd, joined):
     counts, answers = Counts(), 0
     with httpd.open("/threads") as client:
         client.send_frame(TEXT, f"start {MESSAGES * 10}")
@@ -174,15 +179,17 @@ def test_ws_320_08_messages_from_the_client_are_handled_while_all_threads_send(h
             else:
                 counts.take(received)
         client.close_properly()
+    eventually(lambda: joined() == 1, "the threads to be joined")
 
 
 @pytest.mark.parametrize("asking", ["close", "ping"])
 def test_ws_320_09_threads_that_fill_the_output_do_not_keep_the_server_from_reading(
-    httpd, asking
+    httpd, joined, asking
 ):
     # What may lie on the way already: the server's buffer, both sockets' buffers, and some more.
     enough = 12 << 20
-    for _ in range(8):
+    count = 8
+    for _ in range(count):
         with httpd.open("/threads", receive_buffer=65536) as client:
             client.send_frame(TEXT, "start 1000000")
             for _ in range(300):
@@ -196,3 +203,4 @@ def test_ws_320_09_threads_that_fill_the_output_do_not_keep_the_server_from_read
                 size += len(received.header) + len(received.payload)
                 assert size < enough, "the server does not get to read"
             assert received.opcode == (CLOSE if asking == "close" else PONG)
+    eventually(lambda: joined() == count, "the threads to be joined")

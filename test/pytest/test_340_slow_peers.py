@@ -6,6 +6,7 @@ import pytest
 
 from harness.conf import ECHO, example, location, plugin
 from harness.rawclient import BINARY, TEXT, frame
+from harness.scripted import ask
 from harness.waiting import PATIENCE
 
 WORKERS = 24
@@ -14,9 +15,11 @@ MEGABYTE = 1 << 20
 
 def configuration(_server):
     return (
-        location("/echo", example(ECHO))
+        # The time is counted from when the Close is queued, behind what has not been read yet.
+        location("/echo", example(ECHO), "WebSocketCloseTimeout 1min")
         + location("/rpc", plugin("rpc"))
         + location("/sleep", plugin("sleep"))
+        + location("/scripted", plugin("scripted"))
         + location("/recorder", plugin("recorder"))
     )
 
@@ -94,19 +97,22 @@ def test_ws_340_06_a_close_behind_much_output_arrives_after_it(httpd):
         client.expect_close(1000)
 
 
-def test_ws_340_07_plugins_that_take_long_delay_their_own_connections_only(httpd):
-    sleepers = [httpd.open("/sleep") for _ in range(10)]
+def test_ws_340_07_plugins_that_take_long_delay_their_own_connections_only(httpd, gate):
+    sleepers = [httpd.open("/scripted") for _ in range(10)]
     try:
         for sleeper in sleepers:
-            sleeper.send_frame(TEXT, "3000")
-        for path in ("/echo", "/sleep"):
-            with httpd.open(path) as client:
-                client.echo("0")
-                client.close_properly()
-        assert not any(sleeper.has_input() for sleeper in sleepers), "the others had to wait"
+            sleeper.send_frame(TEXT, f"await {gate}; echo awake")
+        with httpd.open("/echo") as client:
+            client.echo("meanwhile")
+            client.close_properly()
+        with httpd.open("/scripted") as client:
+            assert ask(client, "echo meanwhile") == "meanwhile"
+            client.close_properly()
+        assert not any(sleeper.has_input() for sleeper in sleepers), "they have not waited"
+        gate.touch()
         for sleeper in sleepers:
-            assert sleeper.receive_message().text == "3000"
-            sleeper.echo("0")
+            assert sleeper.receive_message().text.endswith("; awake")
+            assert ask(sleeper, "echo again") == "again"
     finally:
         for sleeper in sleepers:
             sleeper.vanish()

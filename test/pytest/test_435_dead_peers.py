@@ -29,7 +29,7 @@ def configuration(server):
     return (
         # Every client of the crowd may hold half of a message of 16 MiB.
         "WebSocketMessageMemory 1G\n"
-        # The crowd is complete before the first of it is pinged.
+        # Who of the crowd has sent its half shows signs of life until it is complete.
         + location("/recorder", plugin("recorder"),
                  "WebSocketPingInterval 4s", "WebSocketPongTimeout 500ms")
         # No pings: only the output that does not move gives the peer away.
@@ -53,6 +53,12 @@ def server(namespace, make_httpd, mpm):
         return server.start()
 
 
+def show_life(clients):
+    """Each sends one byte more of its message."""
+    for client in clients:
+        client.send(b"\0")
+
+
 def open_connections(server):
     return sum(connections(pid) for pid in server.children())
 
@@ -61,19 +67,29 @@ def test_ws_435_01_dead_peers_are_noticed_told_to_the_plugin_and_freed(namespace
     recorder = server.recorder()
     context = server.certificates.client_context()
     idle = open_connections(server)
-    before = server.resident_bytes()
     held = CLIENTS * HALF
     half = frame(BINARY, bytes(2 * HALF))[:HALF]
+    begin, rest = half[:100], half[100:]
     clients = []
     try:
         with namespace.entered():
             for number in range(CLIENTS):
                 client = server.open("/recorder", tls=context if number % 2 else None)
                 clients.append(client)
-                # What a message has brought so far is held until its end.
-                client.send(half)
-        eventually(lambda: server.resident_bytes() - before > held * 3 // 4,
-                   "the halves of the messages to be held")
+                client.send(begin)
+                show_life(clients)
+        # Not earlier: children that have just been started grow by themselves.
+        before = server.resident_bytes()
+        for client in clients:
+            # What a message has brought so far is held until its end.
+            client.send(rest)
+            show_life(clients)
+
+        def are_held():
+            show_life(clients)
+            return server.resident_bytes() - before > held * 3 // 4
+
+        eventually(are_held, "the halves of the messages to be held")
         namespace.cut()
         recorder.wait_for_ends(CLIENTS)
         assert len(server.error_log.wait_for(DEAD, count=CLIENTS)) == CLIENTS

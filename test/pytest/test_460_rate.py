@@ -4,6 +4,7 @@ The only times compared are least times, which a slow machine only exceeds.
 """
 
 import contextlib
+import re
 import select
 import ssl
 import threading
@@ -121,18 +122,19 @@ def test_ws_460_04_pings_count_and_a_message_counts_once(httpd, kind):
 def test_ws_460_05_a_pause_is_not_the_clients_silence(httpd, error_log):
     """It cannot be asked for a sign of life that nobody reads."""
     recorder = httpd.recorder()
-    with httpd.open("/pause") as client:
-        client.send(numbered(4))
+    # With the handshake, and with its Close: it is never the client that says nothing.
+    with httpd.open("/pause", then=numbered(4) + close_frame(1000)) as client:
         received = []
-        while len(received) < 4:
-            answer = client.receive_frame()
+        while (answer := client.receive_frame()).opcode != CLOSE:
             if answer.opcode == PING:
                 client.send_frame(PONG, answer.payload)
             else:
                 received.append(answer.text)
         assert received == [f"message {number}" for number in range(4)]
+        assert answer.close_code == 1000
     recorder.wait_for_ends(1)
-    assert not error_log.find("WebSocketPongTimeout|WebSocketRateLimit")
+    ended = error_log.wait_for_end(client)
+    assert not re.search("WebSocketPongTimeout|WebSocketRateLimit", ended.text)
 
 
 @pytest.mark.parametrize("way", ["vanish", "reset"])

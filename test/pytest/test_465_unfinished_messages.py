@@ -31,6 +31,8 @@ def configuration(server):
         + location("/echo", example(ECHO))
         + location("/compressed", example(ECHO), "WebSocketCompression On")
         + location("/timed", example(ECHO), "WebSocketMessageTimeout 500ms", "WebSocketCompression On")
+        # For who sends one message after the other, also on a busy machine.
+        + location("/timed/steadily", "WebSocketMessageTimeout 2s")
         + location("/timed/for-ever", "WebSocketMessageTimeout 0")
     )
 
@@ -156,7 +158,7 @@ def test_ws_465_03_a_peer_that_trickles_has_no_more_time(httpd):
 
 def test_ws_465_04_messages_that_are_finished_have_all_the_time(httpd):
     """One after the other, each in fragments, until somebody else's has taken too long."""
-    with httpd.open("/timed") as slow, httpd.open("/timed") as client, \
+    with httpd.open("/timed/steadily") as slow, httpd.open("/timed/steadily") as client, \
             httpd.open("/timed/for-ever") as patient:
         patient.send(frame(TEXT, "begin", fin=False))
         slow.send(frame(TEXT, "x", fin=False))

@@ -38,7 +38,7 @@ def configuration(server):
     return (
         # The kernel's buffers are not what is measured.
         "SendBufferSize 16384\nReceiveBufferSize 16384\n"
-        "RequestReadTimeout header=1\n"
+        "RequestReadTimeout header=2\n"
         f"WebSocketMaxMessageSize {MESSAGE}\nWebSocketSendBuffer {BUFFER}\n"
         + location("/echo", example(ECHO))
         + location("/recorder", plugin("recorder"))

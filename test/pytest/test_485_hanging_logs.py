@@ -69,7 +69,7 @@ def test_ws_485_01_an_access_log_that_hangs_silences_nobody(hung):
                 # The end of the connection does not wait for the log.
                 client.close_properly()
             talk(clients)
-        assert access.is_full()
+        eventually(access.is_full, "the access log to hang")
         assert server.ask("/index.html").status == 200
         talk(clients)
     # With the log still hanging.
@@ -86,17 +86,18 @@ def test_ws_485_02_an_error_log_that_hangs_silences_nobody(hung):
             with server.open("/echo", port=server.tls_port) as client:
                 client.close_properly()
             talk(clients)
-        assert errors.is_full()
+        eventually(errors.is_full, "the error log to hang")
         # What the plugin logs makes its callback wait as little.
         talker.send_frame(BINARY, "send text done")
         assert talker.receive_message().text == "done"
-        eventually(
-            lambda: errors.read().count(b"WS0302: ") == 40,
-            "a line for each WebSocket, once the log is read",
-        )
+
+        def is_complete():
+            text = errors.read()
+            return text.count(b"WS0302: ") == text.count(b"WS0402: xxx") == 40
+
+        eventually(is_complete, "the lines of each WebSocket, once the log is read")
         text = errors.text
         assert text.count(b"[client 127.0.0.1:") == text.count(b"[websocket:info]")
-        assert text.count(b"WS0402: xxx") == 40
 
 
 def test_ws_485_03_lines_that_find_no_room_are_counted_and_told(hung):
@@ -109,7 +110,7 @@ def test_ws_485_03_lines_that_find_no_room_are_counted_and_told(hung):
         talker.send_frame(BINARY, "send text done")
         assert talker.receive_message().text == "done"
         beside.echo("still there")
-        assert errors.is_full()
+        eventually(errors.is_full, "the error log to hang")
 
         def is_told():
             errors.read()

@@ -259,9 +259,13 @@ def test_ws_515_14_what_the_server_asks_itself_for_opens_nothing(httpd, beside):
 
 
 def test_ws_515_15_the_access_log_has_one_line_for_each(httpd, beside):
-    with httpd.open("/rewrite/sock") as client:
+    name = "?once"
+    with httpd.open(f"/rewrite/sock{name}") as client:
         client.close_properly()
-    line = '"GET /rewrite/sock HTTP/1.1" 101'
-    eventually(
-        lambda: httpd.access_log.read_text().rstrip().endswith(line), "the line in the access log"
-    )
+    (line,) = eventually(lambda: httpd.access_lines(name), "the line in the access log")
+    assert line.endswith(f'"GET /rewrite/sock{name} HTTP/1.1" 101')
+    # A second line about it would come before this one.
+    with httpd.open("/echo?after") as client:
+        client.close_properly()
+    eventually(lambda: httpd.access_lines("/echo?after"), "the next line in the access log")
+    assert httpd.access_lines(name) == [line]

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.conf import ECHO, example, location, plugin
+from harness.lines import whole_lines
 from harness.rawclient import BINARY, TEXT, accept_for, frame, handshake_headers, new_key
 from harness.waiting import eventually
 
@@ -63,10 +64,7 @@ ExtendedStatus On
 
 
 def counted(httpd, containing):
-    path = httpd.directory / "counted.log"
-    if not path.exists():
-        return []
-    return [line for line in path.read_text().splitlines() if containing in line]
+    return [line for line in whole_lines(httpd.directory / "counted.log") if containing in line]
 
 
 def test_ws_520_01_no_timeout_of_requests_cuts_a_websocket(httpd):

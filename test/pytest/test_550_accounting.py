@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness.conf import ECHO, example, location, plugin
+from harness.lines import whole_lines
 from harness.rawclient import BINARY, PING, PONG, TEXT
 from harness.waiting import eventually
 
@@ -37,7 +38,7 @@ def counts(httpd, name):
     path = httpd.directory / "counted.log"
 
     def lines():
-        return [line for line in path.read_text().splitlines() if f"?{name} " in line]
+        return [line for line in whole_lines(path) if f"?{name} " in line]
 
     (line,) = eventually(lines, f"the access log's line for {name}")
     match = re.match(r"101 (\d+) (\d+) (\d+) ", line)

@@ -25,7 +25,8 @@ MODULES = ("ssl", "socache_shmcb")
 SECONDS = float(os.environ.get("WEBSOCKET_LOAD_SECONDS") or 20)
 MANY = 200
 OPENING = 12  # at a time, so that there is always a worker thread left
-WORKERS = MANY + 2 * OPENING
+# Under worker each of them has a thread, and so has for a moment each that has left: httpd starts no other child.
+WORKERS = 2 * MANY + 2 * OPENING
 LEAST, MOST = 2, 12
 SHORT = 5000
 MEGABYTE = 1 << 20
@@ -51,7 +52,8 @@ SSLSessionCache shmcb:run/ssl(512000)
 
 @pytest.fixture(scope="module", autouse=True)
 def enough_descriptors():
-    with many_descriptors(3 * MANY + 500):
+    # Under worker a child wants four for each of its threads.
+    with many_descriptors(4 * WORKERS + 500):
         yield
 
 

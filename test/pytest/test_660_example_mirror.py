@@ -92,7 +92,8 @@ def test_ws_660_03_the_room_is_main_unless_it_is_named(httpd):
         ada.close_properly()
 
 
-@pytest.mark.parametrize("room", ["a", "A-z_09", "-", "x" * 64, "%61"])
+# No room twice: who was in it may not have left yet.
+@pytest.mark.parametrize("room", ["a", "A-z_09", "-", "x" * 64, "%62"])
 def test_ws_660_04_names_of_rooms(httpd, room):
     with enter(httpd, room, 1) as client:
         client.close_properly()

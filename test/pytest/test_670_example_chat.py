@@ -15,13 +15,16 @@ TOO_SLOW = 1013
 TAKEN = "somebody has this nickname"
 # More than a socket and the send buffer hold, of the longest messages.
 FLOOD = 100
+# All of the present test.
+_guests = []
 
 
 def configuration(_server):
     return (
         "SendBufferSize 16384\n"
         + location("/chat", example(CHAT))
-        + location("/small", example(CHAT), "WebSocketSendBuffer 16K")
+        # The time is counted from when the Close is queued, behind what has not been read yet.
+        + location("/small", example(CHAT), "WebSocketSendBuffer 16K", "WebSocketCloseTimeout 1min")
     )
 
 
@@ -30,6 +33,7 @@ class Guest:
 
     def __init__(self, httpd, path="/chat", **options):
         self.client = httpd.open(path, **options)
+        _guests.append(self.client)
 
     def __enter__(self):
         return self
@@ -101,6 +105,15 @@ def alone(httpd, nick):
         return None
 
     return eventually(only_one, "the room to be empty")
+
+
+@pytest.fixture(autouse=True)
+def room(httpd, error_log):
+    """Everybody has left it when the next test begins, or who joins there hears of it: a guest may see its end before."""
+    _guests.clear()
+    yield
+    for client in _guests:
+        error_log.wait_for_end(client)
 
 
 @pytest.fixture

@@ -6,14 +6,11 @@ import subprocess
 import pytest
 
 from harness import settings
+from harness.compiler import cargo_folder
 from harness.conf import location
 from harness.rawclient import BINARY, TEXT
 
 NEW_PLUGIN = settings.ROOT / "scripts" / "new-plugin"
-# The dependencies are compiled once, for all runs.
-CARGO_TARGET_DIR = os.path.join(
-    os.environ.get("CARGO_TARGET_DIR") or settings.ROOT / "target", "new-plugin"
-)
 GREETING = "Hello from fresh!"
 
 
@@ -26,18 +23,19 @@ def new_plugin(name, kind, *folder, program=NEW_PLUGIN):
 
 def build(folder, *targets):
     """Builds as `make new-plugin` does, without the network."""
-    return subprocess.run(
-        ["make", "-C", folder, *targets, f"PLUGIN_HOST={settings.PLUGIN_HOST}", "CFLAGS=-O2 -Wall -Wextra -Werror",
-         "CXXFLAGS=-O2 -Wall -Wextra -Werror", "CARGOFLAGS=--offline",
-         f"CARGO={os.environ.get('CARGO') or 'cargo'}"],
-        env={
-            **{name: value for name, value in os.environ.items() if name != "MAKEFLAGS"},
-            "CARGO_TARGET_DIR": CARGO_TARGET_DIR,
-            "RUSTFLAGS": "-D warnings",
-        },
-        text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=300, check=False,
-    )
+    with cargo_folder() as compiled:
+        return subprocess.run(
+            ["make", "-C", folder, *targets, f"PLUGIN_HOST={settings.PLUGIN_HOST}", "CFLAGS=-O2 -Wall -Wextra -Werror",
+             "CXXFLAGS=-O2 -Wall -Wextra -Werror", "CARGOFLAGS=--offline",
+             f"CARGO={os.environ.get('CARGO') or 'cargo'}"],
+            env={
+                **{name: value for name, value in os.environ.items() if name != "MAKEFLAGS"},
+                "CARGO_TARGET_DIR": compiled,
+                "RUSTFLAGS": "-D warnings",
+            },
+            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=300, check=False,
+        )
 
 
 @pytest.fixture(scope="module", params=["c", "c++", "rust"])
@@ -66,7 +64,8 @@ def in_the_demo(plugins):
     return f'Define PLUGINS "{plugins}"\nIncludeOptional "{plugins}/*/demo.conf"\n'
 
 
-@pytest.mark.timeout(330)
+# Another suite may build first.
+@pytest.mark.timeout(630)
 def test_ws_690_01_a_new_plugin_builds_and_answers_at_once(server):
     server.start()
     for path, greeting in (("/plugins/fresh", GREETING), ("/bare", "Hello!")):
@@ -82,7 +81,7 @@ def test_ws_690_01_a_new_plugin_builds_and_answers_at_once(server):
     server.error_log.wait_for(r"\[websocket:info\].* 3 texts", count=2)
 
 
-@pytest.mark.timeout(330)
+@pytest.mark.timeout(630)
 def test_ws_690_02_it_checks_its_options(server, handler):
     result, _base = server.configtest(location("/x", handler, "WebSocketPluginOption greting Hi"))
     assert result.returncode != 0
@@ -133,7 +132,7 @@ def test_ws_690_07_nothing_of_the_template_s_names_is_left(tmp_path, kind, name)
             assert "my_plugin" not in text and "@TOP@" not in text, file
 
 
-@pytest.mark.timeout(330)
+@pytest.mark.timeout(630)
 def test_ws_690_08_a_new_plugin_has_a_test_that_passes(plugins):
     checked = build(plugins / "fresh", "check")
     assert checked.returncode == 0, checked.stdout

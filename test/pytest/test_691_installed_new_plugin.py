@@ -7,19 +7,15 @@ import subprocess
 import pytest
 
 from harness import settings
-
-# The dependencies are compiled once, for all runs.
-CARGO_TARGET_DIR = os.path.join(
-    os.environ.get("CARGO_TARGET_DIR") or settings.ROOT / "target", "new-plugin"
-)
-
+from harness.compiler import cargo_folder
 
 def make(*arguments):
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    result = subprocess.run(
-        ["make", *arguments], env={**environment, "CARGO_TARGET_DIR": CARGO_TARGET_DIR}, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
-    )
+    with cargo_folder() as compiled:
+        result = subprocess.run(
+            ["make", *arguments], env={**environment, "CARGO_TARGET_DIR": compiled}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
+        )
     assert result.returncode == 0, result.stdout
     return result.stdout
 
@@ -48,7 +44,8 @@ def plugin(request, installed, tmp_path_factory):
     return folder / "fresh"
 
 
-@pytest.mark.timeout(330)
+# Another suite may build first.
+@pytest.mark.timeout(630)
 def test_ws_691_01_a_new_plugin_builds_and_its_test_passes(plugin):
     flags = "-O2 -Wall -Wextra -Werror"
     output = make(

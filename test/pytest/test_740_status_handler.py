@@ -166,8 +166,12 @@ def metrics(text):
 
 
 def test_ws_740_06_openmetrics_is_what_a_parser_takes_and_json_says(httpd, status):
-    with httpd.open("/echo") as client, httpd.open("/pinged") as pinged:
+    # Of one that has ended everything is counted.
+    with httpd.open("/echo") as client:
         client.echo("hello")
+        client.close_properly()
+    status.wait_for_open(0)
+    with httpd.open("/echo") as client, httpd.open("/pinged") as pinged:
         ping = pinged.receive_frame()
         pinged.send_frame(0xA, ping.payload)
         status.wait_for(

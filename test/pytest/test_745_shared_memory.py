@@ -24,9 +24,14 @@ def configuration(server):
 
 
 def board(pid):
-    """The lines of /proc/PID/smaps about the board: its first and last address, and its figures in KiB and flags."""
+    """The lines of /proc/PID/smaps about the board: its first and last address, and its figures in KiB and flags. None of
+    a process that has ended."""
     found = []
-    for part in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text(), flags=re.MULTILINE):
+    try:
+        text = Path(f"/proc/{pid}/smaps").read_text()
+    except OSError:
+        return found
+    for part in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", text, flags=re.MULTILINE):
         head = part.partition("\n")[0].split()
         if head and head[1] == "rw-s":
             start, end = (int(address, 16) for address in head[0].split("-"))

@@ -216,6 +216,7 @@ def test_ws_750_12_the_plugin_hears_of_it_like_of_any_end(httpd, status):
         client.send_close(4001)
         assert client.receive_to_eof() == b""
     recorder.wait_for_ends(1)
+    status.wait_for_open(0)
 
 
 def test_ws_750_13_many_are_closed_at_once(httpd, status):
@@ -234,12 +235,16 @@ def test_ws_750_13_many_are_closed_at_once(httpd, status):
 
 
 def test_ws_750_14_a_plugin_that_is_busy_is_no_obstacle(make_httpd, mpm):
-    server = make_httpd(mpm, LOCATION + location("/sleep", plugin("sleep"))).start()
+    server = make_httpd(mpm, LOCATION + location("/scripted", plugin("scripted"))).start()
     status = Status(server)
-    with server.open("/sleep") as client:
-        client.send_frame(TEXT, "1500")
+    gate = server.directory / "gate"
+    with server.open("/scripted") as client:
+        client.send_frame(TEXT, f"await {gate}; echo too late")
         eventually(lambda: status.total["messages"]["in"] == 1, "the message")
         assert status.close(number(status), 4003).status == 200
         # It overtakes the answer, which is not sent any more.
         expect_close(client, 4003, "")
+        gate.touch()
+        client.send_close(4003)
+        assert client.receive_to_eof() == b""
     wait_until_quiet(server)

@@ -98,6 +98,7 @@ def test_ws_780_04_what_cannot_be_closed_any_more_is_said(httpd, page, window):
         page.click("pause")
         page.wait_for("state", "Paused")
         client.close_properly()
+    Status(httpd).wait_for_open(0)
     page.run("document.querySelector('#connections button').click()")
     page.run("document.querySelector('#form button[type=submit]').click()")
     page.wait_until("said", lambda text: text.startswith("There is no open connection"), "the answer")

@@ -21,7 +21,8 @@ def configuration(server):
     return (
         "WebSocketTopicMemory 64M\nSendBufferSize 65536\n"
         + LOCATION
-        + topics("/close", *buffer)
+        # Counted from when its Close is queued, behind what it has not read yet.
+        + topics("/close", *buffer, "WebSocketCloseTimeout 1min")
         + topics("/drop", *buffer, "WebSocketTopicSlow drop")
         + topics("/latest", *buffer, "WebSocketTopicSlow latest",
                  "WebSocketTopic /latest/a", "WebSocketTopic /latest/b")

@@ -17,7 +17,7 @@ MODULES = TLS_MODULES
 WORKERS = 24
 
 # Everybody is told to go, soon.
-BRISK = "WebSocketDrainTimeout 500ms\n"
+BRISK = "WebSocketDrainTimeout 500ms\nWebSocketCloseTimeout 1min\n"
 
 
 def configuration(server):
@@ -115,14 +115,9 @@ def test_ws_800_07_leaving_with_the_handshake(httpd, records, way):
     with httpd.open("/scripted") as client:
         assert ask(client, "echo still serving") == "still serving"
         client.close_properly()
-
-    def all_ended():
-        ends = [c[-1] for c in records.connections().values()]
-        return ends and all(end == "disconnect" for end in ends)
-
-    eventually(all_ended, "on_disconnect for every on_connect")
-    # A connection that is gone before its request was read is none.
-    records.wait_for_ends(len(records.connections()))
+    ended = records.wait_until_all_ended()
+    # A reset may overtake the request.
+    assert len(ended) == 11 or way == "reset"
 
 
 CLOSES = [

@@ -7,7 +7,7 @@ import pytest
 from harness.asyncclient import AsyncClient, gather, run
 from harness.conf import location, plugin
 from harness.hosts import TLS_MODULES, tls_host
-from harness.rawclient import CLOSE, TEXT, close_frame, frame
+from harness.rawclient import BINARY, CLOSE, TEXT, close_frame, frame
 from harness.scripted import WOULD_BLOCK, Records, ask, scripts, tell
 from harness.waiting import eventually
 
@@ -85,10 +85,10 @@ def test_ws_810_03_on_timer_may_set_the_next(httpd, records, tls):
 @pytest.mark.parametrize("second", [0, DAY])
 def test_ws_810_04_a_second_call_replaces_the_first(httpd, records, thread, second):
     with httpd.open("/scripted", scripts(on_timer="send text tick")) as client:
-        tell(client, f"set_timer 200; echo {second}")
-        tell(client, f"{thread}set_timer {second}")
+        # In one write: the first must not run out before the second is there.
+        client.send(frame(BINARY, "set_timer 500") + frame(BINARY, f"{thread}set_timer {second}"))
         assert records.result(f"set_timer {second}") == "1"
-        for _ in range(3):
+        for _ in range(6):
             let_timers_pass(httpd)
         assert ask(client, "echo nothing else") == "nothing else"
         # Nor is anything left of it that would swallow the next.

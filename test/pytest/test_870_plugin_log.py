@@ -6,6 +6,7 @@ import pytest
 
 from harness.conf import location, plugin
 from harness.hosts import TLS_MODULES, tls_host
+from harness.lines import whole_lines
 from harness.scripted import Records, ask, scripts, tell
 from harness.waiting import eventually
 
@@ -41,8 +42,8 @@ def tls(request, httpd):
 def own_log(httpd):
     """The lines in the virtual host's own log since the test began."""
     path = httpd.directory / "own.log"
-    before = len(path.read_bytes())
-    return lambda: path.read_bytes()[before:].decode().splitlines()
+    before = len(whole_lines(path))
+    return lambda: whole_lines(path)[before:]
 
 
 @pytest.mark.parametrize("level", [3, 4, 5, 6])

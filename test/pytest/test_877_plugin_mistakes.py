@@ -277,7 +277,7 @@ def test_ws_877_31_a_callback_that_holds_up_the_end_is_named(make_httpd, mpm, ca
         server.directory / "slow.so",
         source(
             # worker wakes its threads with a signal.
-            head='static void wait_long(void) { unsigned int left = 5; fprintf(stderr, "sleeps\\n");'
+            head='static void wait_long(void) { unsigned int left = 6; fprintf(stderr, "sleeps\\n");'
                  " while ((left = sleep(left)) > 0) continue; }\n"
                  "static void *CALLBACK on_connect(const WebSocketServer *server)"
                  " { if (server->header_get(server, \"X-Slow\") != NULL) wait_long(); return (void *)server; }",

@@ -15,6 +15,8 @@ from harness.rawclient import (
     BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame,
 )
 
+from follower import follow_a_topic, places as topic_places
+
 MODULES = TLS_MODULES
 GOING_AWAY = 1001
 MAX_MESSAGE = 1 << 20
@@ -43,6 +45,7 @@ def configuration(server):
     return (
         f"WebSocketDrainTimeout 2s\nWebSocketMaxMessageSize {MAX_MESSAGE}\nWebSocketThreads 2 8\n"
         + "".join(location(path, *lines) for path, lines in places.items())
+        + topic_places()
         + tls_host(server)
     )
 
@@ -76,6 +79,26 @@ class World:
         headers = [("Sec-WebSocket-Extensions", "permessage-deflate")] if compression else []
         client = await AsyncClient.open(self.server, path, tls=tls, headers=headers)
         return Talker(client, choose, compression, self.counts)
+
+    async def request(self, choose, path, headers, statuses, method="GET", body=b""):
+        """A request on a connection of its own, which has to be answered with one of these."""
+        tls = choose.random() < 0.4
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.server.tls_port if tls else self.server.port,
+            ssl=self.tls if tls else None, server_hostname="localhost" if tls else None,
+        )
+        try:
+            lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
+            lines += [f"{name}: {value}" for name, value in headers]
+            if "Connection" not in dict(headers):
+                lines.append("Connection: close")
+            writer.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)
+            answer = await reader.read()
+            status = int(answer.split(b" ", 2)[1])
+            assert status in statuses, answer[:200]
+            self.counts["requests"] += 1
+        finally:
+            writer.transport.abort()
 
 
 class Talker:
@@ -314,31 +337,12 @@ async def be_refused(world, choose):
                    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
                    ("Sec-WebSocket-Version", "13"), ("Origin", "http://elsewhere.example")), 403),
     ))
-    await _request(world, choose, path, headers, status)
+    await world.request(choose, path, headers, (status,))
 
 
 async def ask_for_a_page(world, choose):
     for _ in range(5):
-        await _request(world, choose, "/index.html", (), 200)
-
-
-async def _request(world, choose, path, headers, status):
-    tls = choose.random() < 0.4
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", world.server.tls_port if tls else world.server.port,
-        ssl=world.tls if tls else None, server_hostname="localhost" if tls else None,
-    )
-    try:
-        lines = [f"GET {path} HTTP/1.1", "Host: localhost"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        if not headers:
-            lines.append("Connection: close")
-        writer.write("\r\n".join([*lines, "", ""]).encode("ascii"))
-        answer = await reader.read()
-        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer[:200]
-        world.counts["requests"] += 1
-    finally:
-        writer.transport.abort()
+        await world.request(choose, "/index.html", (), (200,))
 
 
 # By how often they are led.
@@ -348,6 +352,7 @@ _LIVES = {
     exceed_the_rate: 2,
     have_threads_send: 4,
     be_closed_by_the_plugin: 5,
+    follow_a_topic: 8,
     grow_old: 2,
     show_no_life: 2,
     be_refused: 5,

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from harness.processes import connections, descriptors, resident_bytes, thread_names
+from harness.processes import connections, descriptors, own_bytes, thread_names
 
 MEGABYTE = 1 << 20
 
@@ -22,9 +22,9 @@ class Measure:
     def take(cls, server):
         pids = [pid for pid in server.children() if os.path.exists(f"/proc/{pid}/fd")]
         return cls(
-            parent_bytes=resident_bytes(server.pid),
+            parent_bytes=own_bytes(server.pid),
             parent_descriptors=descriptors(server.pid),
-            child_bytes=max(map(resident_bytes, pids)),
+            child_bytes=max(map(own_bytes, pids)),
             child_descriptors=max(map(descriptors, pids)),
             child_threads=max(len(thread_names(pid)) for pid in pids),
         )

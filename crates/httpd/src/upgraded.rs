@@ -118,6 +118,17 @@ impl Upgraded {
         }
     }
 
+    /// Takes the connection off the scoreboard, where it is the worker thread's that suspends it. The MPM does the same right
+    /// behind the suspend_connection hook; another thread may have ended the request by then, and what httpd notes at a
+    /// request's end would go to a worker that has other work, or none.
+    ///
+    /// # Safety
+    /// This is the suspend_connection hook.
+    pub unsafe fn leave_scoreboard(&mut self) {
+        // SAFETY: the connection is live, and this thread's until the hook has returned.
+        unsafe { self.c.as_mut().sbh = ptr::null_mut() };
+    }
+
     /// Has the memory given back that the connection's allocator keeps for a next request, which will not come: what the
     /// opening handshake was read into, above all. That is done when nothing is left to be read for the first time.
     ///

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use loaded_plugin::PluginPrivate;
-use server_functions::{Level, Misuses, Served, ServerTable, Topics, letters};
+use server_functions::{Level, Misuses, Pings, Served, ServerTable, Topics, letters};
 use session::sync::lock;
-use session::{ClosedBy, Outgoing, Session};
+use session::{ClosedBy, Session};
 use subscribers::{Attendance, Closing, Form, Letter, Outlet, Refused, Slow, Terms};
 use topics::Kind;
 use websocket_plugin::abi::RequestRec;
 use websocket_proto::{CloseCode, CloseFrame, ProtocolVersion, ReservedCloseCodes};
 
+use crate::driver::Driver;
 use crate::exchange::Exchange;
 use crate::generation::Generation;
 use crate::host::Host;
@@ -87,7 +88,7 @@ impl Connection {
                 driver: OnceLock::new(),
                 number,
                 attendance: Attendance::new(fastrand::u64(1..), settings.send_buffer),
-                pinged: Mutex::default(),
+                pings: Pings::default(),
             };
             Connection {
                 session: Session::new(outside, &limits, None, Arc::clone(&host.buffers)),
@@ -107,6 +108,11 @@ impl Connection {
     /// What happens on it.
     pub fn session(&self) -> &Session<Outside> {
         &self.session
+    }
+
+    /// Who drives it, from its opening on and while somebody does.
+    pub fn driver(&self) -> Option<Arc<Driver>> {
+        self.session.environment().driver()
     }
 
     /// Its number in the log.
@@ -226,8 +232,8 @@ impl Served for Connection {
         generation.plugin().has_on_topic()
     }
 
-    fn sends(&self, outgoing: &Outgoing<'_>) {
-        self.session.environment().sends(outgoing);
+    fn pings(&self) -> Option<&Pings> {
+        Some(&self.session.environment().pings)
     }
 
     fn log(&self, level: Level, line: &CStr) {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use loaded_plugin::Plugin;
 use server_functions::{Level, Misuses, Process, ProcessTable, Topics};
+use session::ClosedBy;
 use session::sync::lock;
-use session::{ClosedBy, Ending};
 use websocket_proto::{CloseCode, CloseFrame};
 
 use crate::command_line::{Options, Settings};
@@ -114,8 +114,7 @@ impl Generation {
     }
 
     /// Waits until each connection has had its last callback, or the time is over.
-    pub fn wait(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    pub fn wait(&self, deadline: Instant) {
         let mut connections = lock(&self.connections);
         while !connections.is_empty() && Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -124,14 +123,8 @@ impl Generation {
         }
     }
 
-    /// Gives every connection its last callback: there are no more turns.
-    pub fn give_up(&self) {
-        for connection in self.open() {
-            connection.session().give_up(Ending::ChildStopped);
-        }
-    }
-
-    fn open(&self) -> Vec<Arc<Connection>> {
+    /// The connections that have not had their last callback.
+    pub fn open(&self) -> Vec<Arc<Connection>> {
         let connections = lock(&self.connections);
         connections.values().filter_map(Weak::upgrade).collect()
     }

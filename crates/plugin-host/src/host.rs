@@ -1,7 +1,7 @@
 //! What all threads of the process share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use reactor::Reactor;
 use session::Buffers;
@@ -23,6 +23,8 @@ pub struct Host {
     pub reactor: Reactor,
     /// `None`: no more connections.
     pub generation: Mutex<Option<Arc<Generation>>>,
+    /// Those before it, of which some may still have connections.
+    pub earlier: Mutex<Vec<Weak<Generation>>>,
     pub numbers: AtomicU64,
 }
 

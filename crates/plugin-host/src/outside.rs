@@ -1,12 +1,11 @@
 //! What a session is given of the outside: its plugin, its driver, this machine.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use loaded_plugin::{Plugin, PluginPrivate, Verdict};
-use server_functions::{ServerTable, letters};
-use session::sync::lock;
-use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
+use server_functions::{Pings, ServerTable, letters};
+use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
 use subscribers::Attendance;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
@@ -27,8 +26,7 @@ pub struct Outside {
     pub number: u64,
     /// Its subscriptions.
     pub attendance: Attendance,
-    /// The plugin's latest ping, and when it went out.
-    pub pinged: Mutex<Option<(Vec<u8>, Instant)>>,
+    pub pings: Pings,
 }
 
 impl Outside {
@@ -50,22 +48,9 @@ impl Outside {
         }
     }
 
-    fn driver(&self) -> Option<Arc<Driver>> {
+    /// Who drives it, from its opening on and while somebody does.
+    pub fn driver(&self) -> Option<Arc<Driver>> {
         self.driver.get().and_then(Weak::upgrade)
-    }
-
-    /// The plugin sends something: the round trip of a ping is its to know.
-    pub fn sends(&self, outgoing: &Outgoing<'_>) {
-        if let Outgoing::Ping(payload) = outgoing {
-            *lock(&self.pinged) = Some((payload.to_vec(), Instant::now()));
-        }
-    }
-
-    /// How long the plugin's latest ping was under way, when this pong answers it.
-    fn round_trip(&self, payload: &[u8]) -> Option<Duration> {
-        let is_answered = |pinged: &mut (Vec<u8>, Instant)| pinged.0 == payload;
-        let (_, sent) = lock(&self.pinged).take_if(is_answered)?;
-        Some(sent.elapsed())
     }
 
     /// There is room, or a letter.
@@ -145,7 +130,7 @@ impl Application for Outside {
         if !self.generation.plugin().has_on_pong() {
             return;
         }
-        let round_trip = heartbeat.or_else(|| self.round_trip(payload));
+        let round_trip = heartbeat.or_else(|| self.pings.answered(payload));
         self.call("on_pong", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_pong(private, server, payload, round_trip) }

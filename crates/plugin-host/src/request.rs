@@ -184,7 +184,9 @@ fn decode(path: &str) -> String {
 
 fn path_digits(first: &u8, more: &[u8]) -> Option<u8> {
     let digits = more.get(..2).filter(|_| *first == b'%')?;
-    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    // A sign is no digit to a path.
+    let are_digits = digits.iter().all(u8::is_ascii_hexdigit);
+    are_digits.then(|| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())?
 }
 
 #[cfg(test)]
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn a_path_is_decoded() {
         assert_eq!(decode("/a%20b/%C3%BC"), "/a b/ü");
-        assert_eq!(decode("/100%/%zz%2"), "/100%/%zz%2");
+        assert_eq!(decode("/100%/%zz%2%+1"), "/100%/%zz%2%+1");
     }
 
     #[test]

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reactor::{Reactor, SignalMask};
 use server_functions::Level;
-use session::Buffers;
 use session::sync::lock;
+use session::{Buffers, Ending};
 use signal_hook::consts::SIGTERM;
 use websocket_proto::{CloseCode, MessageBudget};
 
@@ -68,6 +68,7 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
         running,
         exchange,
         generation: Mutex::new(Some(generation)),
+        earlier: Mutex::default(),
         numbers: AtomicU64::new(0),
         settings,
     });
@@ -164,6 +165,10 @@ fn reload(host: &Host) {
             let old = lock(&host.generation).replace(new);
             host.terminal.say(Level::Notice, &"the new file is loaded");
             if let Some(old) = old {
+                let mut earlier = lock(&host.earlier);
+                earlier.retain(|generation| generation.strong_count() > 0);
+                earlier.push(Arc::downgrade(&old));
+                drop(earlier);
                 old.close(CloseCode::SERVICE_RESTART);
             }
         }
@@ -176,16 +181,31 @@ fn reload(host: &Host) {
 
 /// Closes what is open, and gives every callback that is due.
 fn end(host: &Host) {
-    let Some(generation) = lock(&host.generation).take() else {
-        return;
-    };
-    generation.close(CloseCode::GOING_AWAY);
-    generation.wait(PATIENCE);
+    let earlier = std::mem::take(&mut *lock(&host.earlier));
+    let mut generations: Vec<_> = earlier.iter().filter_map(Weak::upgrade).collect();
+    generations.extend(lock(&host.generation).take());
+    for generation in &generations {
+        generation.close(CloseCode::GOING_AWAY);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for generation in &generations {
+        generation.wait(deadline);
+    }
+    // The reactor drops its drivers when it stops, and they the connections: both are still needed.
+    let open: Vec<_> = generations.iter().flat_map(|one| one.open()).collect();
+    let drivers: Vec<_> = open.iter().map(|connection| connection.driver()).collect();
+    for connection in &open {
+        // A thread that is blocked in `send` would be waited for in vain.
+        connection.session().stop_sending();
+    }
     host.exchange.stop();
     host.reactor.stop();
-    generation.give_up();
-    // child_stop and destroy come with the last owner, which this is: the reactor has given up its own.
-    drop(generation);
+    for connection in &open {
+        // There are no more turns.
+        connection.session().give_up(Ending::ChildStopped);
+    }
+    // child_stop and destroy come with a generation's last owner, which is one of these.
+    drop((drivers, open, generations));
 }
 
 /// What tells one version of a file from another.

@@ -16,7 +16,8 @@ fn timers_come_in_order_and_not_early() {
     let reactor = start("order", 1, 1);
     let (sender, receiver) = mpsc::channel();
     let begin = Instant::now();
-    let registrations: Vec<_> = [90, 30, 60, 0]
+    // So far apart that a thread which is kept from setting the next one does not change the order.
+    let registrations: Vec<_> = [900, 300, 600, 0]
         .into_iter()
         .map(|after| {
             let source = Arc::new(Alarm::new(after, &sender));
@@ -25,7 +26,7 @@ fn timers_come_in_order_and_not_early() {
             registration
         })
         .collect();
-    for expected in [0, 30, 60, 90] {
+    for expected in [0, 300, 600, 900] {
         let (after, at) = receiver.recv_timeout(PATIENCE).unwrap();
         assert_eq!(after, expected);
         assert!(at - begin >= Duration::from_millis(after));
@@ -43,9 +44,9 @@ fn a_new_time_replaces_the_old_one_earlier_and_later() {
     };
     let (earlier, later, middle) = (alarm(1), alarm(2), alarm(3));
     earlier.set_timer(Duration::from_secs(3600));
-    later.set_timer(Duration::from_millis(30));
-    middle.set_timer(Duration::from_millis(60));
-    later.set_timer(Duration::from_millis(120));
+    later.set_timer(Duration::from_millis(300));
+    middle.set_timer(Duration::from_millis(600));
+    later.set_timer(Duration::from_millis(1200));
     earlier.set_timer(Duration::from_millis(1));
     for expected in [1, 3, 2] {
         assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().0, expected);
@@ -61,9 +62,9 @@ fn a_cleared_timer_does_not_come() {
     let cleared = reactor.attach(Arc::new(Alarm::new(1, &sender))).unwrap();
     let gone = reactor.attach(Arc::new(Alarm::new(2, &sender))).unwrap();
     let kept = reactor.attach(Arc::new(Alarm::new(3, &sender))).unwrap();
-    cleared.set_timer(Duration::from_millis(30));
-    gone.set_timer(Duration::from_millis(30));
-    kept.set_timer(Duration::from_millis(60));
+    cleared.set_timer(Duration::from_millis(300));
+    gone.set_timer(Duration::from_millis(300));
+    kept.set_timer(Duration::from_millis(600));
     cleared.clear_timer();
     gone.deregister();
     gone.set_timer(Duration::from_millis(10));
@@ -148,14 +149,14 @@ fn a_delayed_job_comes_while_callbacks_block() {
     reactor.run(Box::new(move || blocked.pass())).unwrap();
     until("it blocks", || gate.waiting() == 1);
     let (sender, receiver) = mpsc::channel();
-    for after in [40, 20] {
+    for after in [600, 200] {
         let sender = sender.clone();
         let job = move || sender.send(after).unwrap();
         let after = Duration::from_millis(after);
         reactor.run_after(after, Box::new(job)).unwrap();
     }
-    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(20));
-    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(40));
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(200));
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(600));
     assert_eq!(gate.passed(), 0);
     gate.open();
 }

@@ -11,6 +11,7 @@
 //! | `arguments` | what a plugin passes: checked, references and slices afterwards |
 //! | `request` | the functions for on_connect, and what came with it |
 //! | `messages` | what is sent and closed |
+//! | `pings` | those of the plugin that are under way |
 //! | `timer`, `log` | one function each |
 //! | `topics` | subscribing, publishing, and who is there |
 //! | [`letters`] | what a plugin is told of its subscriptions, in turns |
@@ -26,6 +27,7 @@ pub mod letters;
 mod log;
 mod messages;
 mod misuses;
+mod pings;
 mod process;
 mod request;
 pub mod served;
@@ -34,6 +36,7 @@ mod timer;
 mod topics;
 
 pub use misuses::Misuses;
+pub use pings::Pings;
 pub use process::ProcessTable;
 pub use served::{Level, Process, Served, Topics};
 pub use table::ServerTable;

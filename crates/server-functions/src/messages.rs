@@ -146,8 +146,18 @@ fn give<C: Served>(
     outgoing: Outgoing<'_>,
     send: impl FnOnce(&Session<C::Environment>, Outgoing<'_>) -> Result<(), Refused>,
 ) -> c_int {
-    connection.sends(&outgoing);
-    match send(connection.session(), outgoing) {
+    let ping = match outgoing {
+        Outgoing::Ping(payload) => connection.pings().map(|pings| (pings, payload)),
+        _ => None,
+    };
+    if let Some((pings, payload)) = ping {
+        pings.begin(payload);
+    }
+    let sent = send(connection.session(), outgoing);
+    if let (Err(_), Some((pings, payload))) = (&sent, ping) {
+        pings.take_back(payload);
+    }
+    match sent {
         Ok(()) => abi::WEBSOCKET_SEND_ACCEPTED,
         Err(Refused::Full) => abi::WEBSOCKET_SEND_WOULD_BLOCK,
         Err(Refused::Ended) => abi::WEBSOCKET_SEND_CLOSED,

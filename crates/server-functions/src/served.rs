@@ -4,10 +4,12 @@ use std::ffi::{CStr, CString, c_int};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use session::{Environment, Outgoing, Session};
+use session::{Environment, Session};
 use subscribers::{Attendance, Hub, Outlet, Terms};
 use topics::{Log, Message, PublishError, Published};
 use websocket_plugin::abi::{self, RequestRec};
+
+use crate::pings::Pings;
 
 /// A connection whose plugin calls. Its functions are called on any thread, if they do not say otherwise.
 pub trait Served: Sync {
@@ -72,8 +74,8 @@ pub trait Served: Sync {
     /// Whether the plugin has an `on_topic`.
     fn has_on_topic(&self) -> bool;
 
-    /// The plugin is about to send something.
-    fn sends(&self, outgoing: &Outgoing<'_>);
+    /// The plugin's pings; `None` when it does not want to know of their Pongs.
+    fn pings(&self) -> Option<&Pings>;
 
     /// Logs a line of the plugin's.
     fn log(&self, level: Level, line: &CStr);

@@ -9,6 +9,7 @@
 //! | [`terms`] | what a subscriber is to get: as it is or as JSON, how far back, what when it is slow |
 //! | [`attendance`] | the subscriptions of one connection that come and go, and the letters that wait for it |
 //! | [`letter`] | what a connection is told that looks at everything itself |
+//! | [`body`] | what a body is that comes over HTTP to be published |
 //! | [`form`] | the messages of the subprotocol `topics.json` |
 //!
 //! # What it promises
@@ -25,7 +26,11 @@
 #![deny(missing_docs)]
 
 pub mod attendance;
+pub mod body;
 pub mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
 pub mod letter;
 pub mod outlet;

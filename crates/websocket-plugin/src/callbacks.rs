@@ -15,6 +15,7 @@ use crate::export::{Exported, Table, leave};
 use crate::handshake::Handshake;
 use crate::host::Host;
 use crate::message::Message;
+use crate::now::now;
 use crate::options::Options;
 use crate::plugin::{AnyConnection, Closing, Pong};
 use crate::process::Process;
@@ -246,7 +247,8 @@ pub(crate) unsafe extern "C" fn on_timer<E: Exported>(
     // SAFETY: as the caller says.
     unsafe {
         run_or_close::<E>(plugin_private, "on_timer", |connection, peer| {
-            for timer in peer.take_due_timers() {
+            let begin = now();
+            while let Some(timer) = peer.take_due_timer(begin) {
                 match timer {
                     Timer::Plain => connection.timer(peer),
                     Timer::Keyed(key) => connection.timer_for(peer, key),

@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::ffi::CString;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::abi::{
     MESSAGE_TYPE_BINARY, MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG, MESSAGE_TYPE_TEXT,
@@ -249,9 +250,9 @@ impl Sender {
         }
     }
 
-    /// The timers that a call of `on_timer` is for.
-    pub(crate) fn take_due_timers(&self) -> Vec<Timer> {
-        self.timers().take_due(now())
+    /// The next of the timers that a call of `on_timer` is for, which began at `now`.
+    pub(crate) fn take_due_timer(&self, now: Instant) -> Option<Timer> {
+        self.timers().take_due(now)
     }
 
     /// Asks the server for the next of them.

@@ -13,6 +13,9 @@ pub(crate) enum Timer {
     Keyed(u32),
 }
 
+/// The shortest time of a timer: one that a timer's callback sets is for another call of the server's.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// When each of them is due.
 #[derive(Default)]
 pub(crate) struct Timers {
@@ -30,7 +33,7 @@ impl Timers {
         now: Instant,
     ) -> Option<Option<Duration>> {
         match after {
-            Some(after) => self.due.insert(timer, now + after),
+            Some(after) => self.due.insert(timer, now + after.max(SHORTEST)),
             None => self.due.remove(&timer),
         };
         match (self.due.get(&timer).copied(), self.earliest()) {
@@ -48,15 +51,17 @@ impl Timers {
         }
     }
 
-    /// Takes those that are due, in their order: none, when another thread has meanwhile taken back or set anew what the
-    /// server's call was for.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Timer> {
-        self.armed = None;
-        let mut due: Vec<_> = self.due.iter().filter(|(_, at)| **at <= now).collect();
-        due.sort_by_key(|(_, at)| **at);
-        let due: Vec<_> = due.into_iter().map(|(timer, _)| *timer).collect();
-        self.due.retain(|timer, _| !due.contains(timer));
-        due
+    /// Takes the one that was due first, of those that are due: none, when another thread has meanwhile taken back or set
+    /// anew what the server's call was for. One by one, so that what one's callback takes back is not called.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let due = self.due.iter().filter(|(_, at)| **at <= now);
+        let first = due.min_by_key(|(_, at)| **at).map(|(timer, _)| *timer);
+        if let Some(timer) = first {
+            self.due.remove(&timer);
+        }
+        // For one that is due the server need not be asked: it is the next that is taken.
+        self.armed = self.earliest().filter(|at| *at <= now);
+        first
     }
 
     /// What the server is to be asked for, if that is something else than before.
@@ -117,10 +122,10 @@ mod tests {
         timers.set(Timer::Keyed(8), Some(SECOND), now);
         timers.set(Timer::Keyed(9), Some(9 * SECOND), now);
         let later = now + 4 * SECOND;
-        assert_eq!(
-            timers.take_due(later),
-            [Timer::Keyed(8), Timer::Keyed(7), Timer::Plain]
-        );
+        for timer in [Timer::Keyed(8), Timer::Keyed(7), Timer::Plain] {
+            assert_eq!(timers.take_due(later), Some(timer));
+        }
+        assert_eq!(timers.take_due(later), None);
         assert_eq!(timers.next(later), Some(Some(5 * SECOND)));
         assert_eq!(timers.next(later), None);
     }
@@ -128,15 +133,37 @@ mod tests {
     #[test]
     fn a_call_for_nothing_is_for_no_timer() {
         let (mut timers, now) = (Timers::default(), Instant::now());
-        assert_eq!(timers.take_due(now), []);
+        assert_eq!(timers.take_due(now), None);
         timers.set(Timer::Keyed(1), Some(SECOND), now);
         timers.set(Timer::Keyed(1), None, now);
-        assert_eq!(timers.take_due(now + SECOND), []);
+        assert_eq!(timers.take_due(now + SECOND), None);
         // Set anew while the server's call for the old one was on its way.
         timers.set(Timer::Plain, Some(SECOND), now);
         timers.set(Timer::Plain, Some(9 * SECOND), now + SECOND);
-        assert_eq!(timers.take_due(now + SECOND), []);
+        assert_eq!(timers.take_due(now + SECOND), None);
         assert_eq!(timers.next(now + SECOND), Some(Some(9 * SECOND)));
-        assert_eq!(timers.take_due(now + 10 * SECOND), [Timer::Plain]);
+        assert_eq!(timers.take_due(now + 10 * SECOND), Some(Timer::Plain));
+    }
+
+    #[test]
+    fn one_that_is_due_can_be_taken_back_by_the_one_before_it() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        for key in 1..=3 {
+            timers.set(Timer::Keyed(key), Some(key * SECOND), now);
+        }
+        let later = now + 4 * SECOND;
+        assert_eq!(timers.take_due(later), Some(Timer::Keyed(1)));
+        // The server is not asked for one that comes next anyway.
+        assert_eq!(timers.set(Timer::Plain, Some(SECOND), later), None);
+        assert_eq!(
+            timers.set(Timer::Keyed(2), None, later),
+            Some(Some(Duration::ZERO))
+        );
+        assert_eq!(
+            timers.set(Timer::Keyed(3), Some(9 * SECOND), later),
+            Some(Some(SECOND))
+        );
+        assert_eq!(timers.take_due(later), None);
+        assert_eq!(timers.next(later), Some(Some(SECOND)));
     }
 }

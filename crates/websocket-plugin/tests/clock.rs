@@ -24,9 +24,10 @@ impl Plugin for Ticking {
     type Connection = ();
 
     fn child_start(&self, process: &Process) {
+        // First: when the next has come three times, this one has been due.
+        let panics = process.every(Duration::from_millis(1), || panic!("told to"));
         let every = process.every(Duration::from_millis(1), || done(|done| done.0 += 1));
         let once = process.after(Duration::from_millis(2), || done(|done| done.1 += 1));
-        let panics = process.every(Duration::from_millis(1), || panic!("told to"));
         assert!(every.is_ok() && once.is_ok() && panics.is_ok());
         let too_long = [
             process.after(Duration::MAX, || unreachable!()),

@@ -192,6 +192,7 @@ fn every_callback_reaches_the_plugin_with_its_connection() {
     let private = plugin.connect(&mock);
     plugin.open(private, &mock);
     plugin.text(private, &mock, "a");
+    std::thread::sleep(Duration::from_millis(2));
     plugin.timer(private, &mock);
     plugin.writable(private, &mock);
     plugin.close(private, &mock, 4000, "grüß".as_bytes(), true);
@@ -521,6 +522,11 @@ impl Plugin for Timed {
                 peer.set_timer(Duration::from_secs(90)).unwrap();
             }
             Message::Text("clear") => peer.clear_timer_for(2),
+            Message::Text("set three") => {
+                for key in [10, 11, 12] {
+                    peer.set_timer_for(key, Duration::from_millis(1)).unwrap();
+                }
+            }
             _ => {
                 let found = (
                     peer.path(),
@@ -542,6 +548,10 @@ impl Plugin for Timed {
 
     fn timer_for(&self, (): &mut (), peer: &Sender, key: u32) {
         peer.send_text(&format!("timer {key}")).unwrap();
+        if key == 10 {
+            peer.clear_timer_for(11);
+            peer.set_timer_for(12, Duration::from_secs(60)).unwrap();
+        }
     }
 
     fn pong(&self, (): &mut (), peer: &Sender, pong: &Pong<'_>) {
@@ -582,6 +592,21 @@ fn several_timers_share_the_one_of_the_server() {
         panic!("no timer: {:?}", mock.calls());
     };
     assert!((60_000..90_000).contains(&rest), "{rest}");
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn a_timer_that_is_due_can_be_taken_back_by_one_that_was_due_before() {
+    let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
+    let private = plugin.connect(&mock);
+    plugin.text(private, &mock, "set three");
+    std::thread::sleep(Duration::from_millis(2));
+    plugin.timer(private, &mock);
+    assert_eq!(sent(&mock), ["timer 10"]);
+    let Some(Call::SetTimer(rest)) = mock.calls().pop() else {
+        panic!("no timer: {:?}", mock.calls());
+    };
+    assert!((2..=60_000).contains(&rest), "{rest}");
     plugin.disconnect(private, &mock);
 }
 

@@ -1,8 +1,11 @@
 """Plugins that a test compiles itself, because it is about how they are built."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from . import settings
 
@@ -31,3 +34,17 @@ def overwrite(output, source, **options):
         shutil.copyfileobj(begin, end)
         end.truncate()
     return output
+
+
+@contextlib.contextmanager
+def cargo_folder():
+    """Where cargo compiles new plugins: their dependencies once, for all runs.
+
+    Another suite waits meanwhile, since its plugin of the same name has the same file there: what this one copies from it
+    would be the other's, or gone for a moment.
+    """
+    folder = Path(os.environ.get("CARGO_TARGET_DIR") or settings.ROOT / "target") / "new-plugin"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield str(folder)

@@ -4,10 +4,11 @@ A suite that wants them says `pytest_plugins = "harness.demo"`.
 """
 
 import contextlib
+import http.client
+import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from . import settings
 from .browser import LEFT_OUT, Browser
 from .errorlog import ErrorLog
+from .ports import Ports
+from .waiting import eventually
 
 _SCRIPT = settings.ROOT / "scripts" / "private-httpd"
 _TEMPLATE = "demo/httpd.conf.in"
@@ -29,7 +32,9 @@ class Demo:
         self.directory = Path(tempfile.mkdtemp(prefix="mod_websocket-demo-")).resolve()
         self.error_log = None
         self._certificates = certificates
-        self._choose_ports()
+        self._ports = Ports(2)
+        self._port, self._tls_port = self._ports.numbers
+        (self.directory / "tls.conf").write_text(self._tls_configuration())
 
     @property
     def plain(self):
@@ -43,10 +48,6 @@ class Demo:
         # The script empties the file.
         self.error_log = ErrorLog(self.directory / "error.log")
         result = self._call("start", _TEMPLATE, str(self._port))
-        for _ in range(2):
-            if result.returncode and re.search("in use|could not bind", result.stdout):
-                self._choose_ports()
-                result = self._call("start", _TEMPLATE, str(self._port))
         assert result.returncode == 0, result.stdout
         return self
 
@@ -54,17 +55,18 @@ class Demo:
         result = self._call("stop")
         assert result.returncode == 0, result.stdout
 
+    def websockets(self):
+        """How many there are, those that are closing included."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", "/websocket-status?format=json")
+            total = json.load(connection.getresponse())["total"]
+        return total["open"] + total["closing"]
+
     def remove(self):
+        self._ports.close()
         if not settings.KEEP_DIRECTORIES:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _choose_ports(self):
-        with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(2)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            self._port, self._tls_port = (each.getsockname()[1] for each in sockets)
-        (self.directory / "tls.conf").write_text(self._tls_configuration())
 
     def _tls_configuration(self):
         modules = settings.httpd_modules_directory()
@@ -139,6 +141,8 @@ def demo_server(certificates):
 @pytest.fixture
 def demo(demo_server):
     """The demo's server; its error log holds no surprise after the test."""
+    # Whoever is in a room still is a member of it, and has a nickname.
+    eventually(lambda: demo_server.websockets() == 0, "the windows of the test before to have left")
     demo_server.error_log.begin()
     yield demo_server
     demo_server.error_log.verify()

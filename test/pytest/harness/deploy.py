@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from .asyncclient import AsyncClient, gather
 from .conf import location, plugin
+from .lines import whole_lines
 from .rawclient import CLOSE, TEXT, close_frame, frame
 from .waiting import eventually
 
@@ -167,8 +168,7 @@ def exchanged(server, outcome):
     path = server.directory / _LOG
 
     def complete():
-        lines = path.read_text().splitlines() if path.exists() else []
-        fields = [line.split() for line in lines if line.startswith("?")]
+        fields = [line.split() for line in whole_lines(path) if line.startswith("?")]
         found = {
             tuple(map(int, name[1:].split("."))): (int(came), int(went))
             for name, came, went in fields

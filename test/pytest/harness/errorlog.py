@@ -107,6 +107,14 @@ class ErrorLog:
 
         return eventually(enough, f"{count} error log line(s) matching {pattern!r}")
 
+    def wait_for_end(self, client):
+        """Waits for the line about the end of this client's WebSocket, and returns it.
+
+        Clients of the test before may have theirs later than it has ended.
+        """
+        (line,) = self.wait_for(rf"\[client {re.escape(client.address)}\] WS0302: ")
+        return line
+
     def verify(self):
         """Ends the account: every alarming line was announced, every announced line came."""
         for pattern in self._expected:

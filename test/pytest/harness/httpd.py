@@ -1,17 +1,18 @@
 """A private httpd on loopback: its own directory, configuration, ports and error log."""
 
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 from . import settings
 from .errorlog import ErrorLog
+from .lines import whole_lines
+from .ports import Ports
 from .processes import connections, listens, thread_names
 from .rawclient import RawClient
 from .recorder import Recorder
@@ -19,8 +20,9 @@ from .waiting import eventually
 
 _UP = "resuming normal operations"
 _EXIT_PATIENCE = 15.0
-# How long a stop waits for a quiet server at most.
+# How long a stop waits at most for connections to end, and for threads to have started, which takes a busy machine longer.
 _MOMENT = 0.3
+_START_PATIENCE = 5.0
 
 
 class Httpd:
@@ -57,39 +59,20 @@ class Httpd:
             "WEBSOCKET_RECORDER_FILE": str(self.recorder_file),
             **(environment or {}),
         }
-        self.port = self.tls_port = self.spare_port = None
-        self.choose_ports()
+        # For plain HTTP, for TLS, and for what else a suite has.
+        self._ports = Ports(3)
+        self.port, self.tls_port, self.spare_port = self._ports.numbers
         self._process = None
-        self._suite_text = None
+        self._threads = 0
         self._output = (self.directory / "output.log").open("wb+")
 
     # Configuration
 
-    def choose_ports(self):
-        """Free ports: `port` and `spare_port` for plain HTTP, `tls_port` for TLS."""
-        with ExitStack() as held:
-            def free_port():
-                while True:
-                    sockets = [socket.socket(socket.AF_INET)]
-                    if settings.ipv6():
-                        sockets.append(socket.socket(socket.AF_INET6))
-                    for each in sockets:
-                        held.callback(each.close)
-                    sockets[0].bind(("127.0.0.1", 0))
-                    port = sockets[0].getsockname()[1]
-                    try:
-                        for other in sockets[1:]:
-                            other.bind(("::1", port))
-                    except OSError:
-                        continue
-                    return port
-
-            self.port, self.tls_port, self.spare_port = (free_port() for _ in range(3))
-
     def configure(self, text):
         """Writes httpd.conf. `text` is the suite's part, or a function that makes it."""
-        self._suite_text = text
-        self.configuration_file.write_text(self.full_configuration(text))
+        full = self.full_configuration(text)
+        self._threads = int((re.findall(r"^ThreadsPerChild (\d+)$", full, re.MULTILINE) or ["0"])[-1])
+        self.configuration_file.write_text(full)
 
     def full_configuration(self, text):
         return self._base() + (text(self) if callable(text) else text)
@@ -183,18 +166,6 @@ class Httpd:
         return self._process.pid
 
     def start(self):
-        for attempt in range(3):
-            try:
-                self._start()
-                return self
-            except PortTaken:
-                if attempt == 2 or not callable(self._suite_text):
-                    raise
-                self.choose_ports()
-                self.configure(self._suite_text)
-        raise AssertionError("unreachable")
-
-    def _start(self):
         starts = self._count_starts()
         self._process = subprocess.Popen(
             [*self._wrapper, settings.httpd_binary(), "-d", str(self.directory), "-f",
@@ -203,13 +174,13 @@ class Httpd:
             env=self.environment, start_new_session=True,
         )
         self._wait_for_start(starts)
+        return self
 
     def _wait_for_start(self, starts):
         def up():
             if self._process.poll() is not None:
                 problem = self.output() + self.error_log.tail()
-                kind = PortTaken if "could not bind to address" in problem else AssertionError
-                raise kind(f"httpd ended with {self._process.returncode}:\n{problem}")
+                raise AssertionError(f"httpd ended with {self._process.returncode}:\n{problem}")
             return self._count_starts() > starts
 
         eventually(up, "httpd's report that it runs", 60)
@@ -248,24 +219,31 @@ class Httpd:
         self._wait_for_exit(children)
 
     def _settle(self):
-        """Gives the children a moment to have all their threads and no connection any more.
+        """Waits until the children have all their threads, and gives them a moment to have no connection any more.
 
         httpd itself may crash when it is stopped while its threads start or end a connection: event's
         main thread then looks at sockets that go, and prefork's signal handler frees what the interrupted
         code uses. What is open on purpose stays open: the moment is short.
         """
-        deadline = time.monotonic() + _MOMENT
-        while time.monotonic() < deadline:
+        begin = time.monotonic()
+        waited = 0.0
+        while waited < _START_PATIENCE:
             try:
-                if all(
-                    connections(pid) == 0
-                    and (self.mpm == "prefork" or len(thread_names(pid)) > self.workers + 1)
-                    for pid in self.children()
+                children = self.children()
+                if not any(map(self.is_starting, children)) and (
+                    waited > _MOMENT or not any(map(connections, children))
                 ):
                     return
             except OSError:  # one has ended meanwhile
                 pass
             time.sleep(0.005)
+            waited = time.monotonic() - begin
+
+    def is_starting(self, pid):
+        """Whether a child has not got all of httpd's threads yet: those that wait, the one that accepts, and the main one."""
+        if self.mpm == "prefork" or not listens(pid):
+            return False
+        return sum(not name.startswith("websocket-") for name in thread_names(pid)) < self._threads + 2
 
     def graceful_stop(self):
         """Only the signal of `apachectl graceful-stop`."""
@@ -291,6 +269,7 @@ class Httpd:
 
     def remove(self):
         self._output.close()
+        self._ports.close()
         if not settings.KEEP_DIRECTORIES:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -334,10 +313,7 @@ class Httpd:
         return total
 
     def access_lines(self, containing=""):
-        if not self.access_log.exists():
-            return []
-        text = self.access_log.read_text("utf-8", "replace")
-        return [line for line in text.splitlines() if containing in line]
+        return [line for line in whole_lines(self.access_log) if containing in line]
 
     def recorder(self):
         """The recorder plugin's callbacks from now on."""
@@ -345,7 +321,7 @@ class Httpd:
 
     def recorded(self):
         """Every line of the recorder plugin."""
-        return [line for line in self.recorder_file.read_text().splitlines() if line]
+        return [line for line in whole_lines(self.recorder_file) if line]
 
     # Clients
 
@@ -374,10 +350,6 @@ class Httpd:
     def uri(self, path, *, tls=False):
         scheme, port = ("wss", self.tls_port) if tls else ("ws", self.port)
         return f"{scheme}://127.0.0.1:{port}{path}"
-
-
-class PortTaken(AssertionError):
-    """Somebody took a port between choosing it and listening on it."""
 
 
 def _parent_of(pid):

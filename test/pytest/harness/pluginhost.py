@@ -16,6 +16,7 @@ import pytest
 
 from . import settings
 from .errorlog import ErrorLog, parse
+from .lines import whole_lines
 from .rawclient import RawClient
 from .recorder import Recorder
 from .waiting import PATIENCE, eventually
@@ -160,7 +161,7 @@ class Site:
         return Recorder(self)
 
     def recorded(self):
-        return [line for line in self.recorder_file.read_text().splitlines() if line]
+        return [line for line in whole_lines(self.recorder_file) if line]
 
     def stop(self):
         for host in self.hosts.values():

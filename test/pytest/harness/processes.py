@@ -44,27 +44,40 @@ def descriptors(pid):
 
 
 def connections(pid):
-    """How many sockets `pid` has that do not listen, by however many descriptors; the broken ones too, which no table has."""
-    return len(set(_sockets(pid)) - _listening(pid))
+    """How many connections `pid` has, by however many descriptors; the broken ones too, which no table has."""
+    return len(set(_sockets(pid)) - _listening(pid).keys() - _unix(pid))
+
+
+def unaccepted(pid):
+    """How many connections wait to be accepted where `pid` listens."""
+    listening = _listening(pid)
+    return sum(listening.get(socket, 0) for socket in set(_sockets(pid)))
 
 
 def listens(pid):
     """Whether `pid` has a socket that listens; one that has ended has none."""
     try:
-        return not _listening(pid).isdisjoint(_sockets(pid))
+        return not _listening(pid).keys().isdisjoint(_sockets(pid))
     except OSError:
         return False
 
 
 def _listening(pid):
-    """The sockets that listen, in the network of `pid`."""
-    listening = set()
+    """The sockets that listen, in the network of `pid`, and how many connections wait there to be accepted."""
+    listening = {}
     for table in (Path(f"/proc/{pid}/net/tcp"), Path(f"/proc/{pid}/net/tcp6")):
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             fields = line.split()
             if fields[3] == _LISTEN:
-                listening.add(f"socket:[{fields[9]}]")
+                # rx_queue, proc_net_tcp(5).
+                listening[f"socket:[{fields[9]}]"] = int(fields[4].partition(":")[2], 16)
     return listening
+
+
+def _unix(pid):
+    """The sockets of the system's own in the network of `pid`, such as a pair that carries signals."""
+    lines = Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]
+    return {f"socket:[{line.split()[6]}]" for line in lines}
 
 
 def _sockets(pid):
@@ -82,6 +95,12 @@ def _sockets(pid):
 def resident_bytes(pid):
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def own_bytes(pid):
+    """The resident memory that `pid` shares with no other process and no file: its heap and its stacks."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
 
 
 @contextlib.contextmanager

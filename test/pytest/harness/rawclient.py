@@ -130,6 +130,8 @@ class RawClient:
         self.response = None
         try:
             self.socket.connect((host, port))
+            # As the server's logs have it.
+            self.address = "{}:{}".format(*self.socket.getsockname()[:2])
             if tls is not None:
                 self.socket = tls.wrap_socket(
                     self.socket, server_hostname=server_name,

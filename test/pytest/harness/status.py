@@ -3,7 +3,7 @@
 import json
 from urllib.parse import urlencode
 
-from .processes import connections, thread_names
+from .processes import connections
 from .waiting import eventually
 
 PATH = "/websocket-status"
@@ -58,8 +58,10 @@ class Status:
         return seen[-1]
 
     def wait_for_open(self, count):
+        """Waits until so many WebSockets are open and none is closing, which is listed, too, and has its place still."""
         return self.wait_for(
-            lambda status: status["total"]["open"] == count, f"{count} open WebSockets"
+            lambda status: (status["total"]["open"], status["total"]["closing"]) == (count, 0),
+            f"{count} open WebSockets, and none that is closing",
         )
 
     def generation_of(self, number):
@@ -117,10 +119,10 @@ def wait_until_quiet(server, websockets=0):
     def is_quiet():
         children = server.children()
         try:
-            return children and all(
-                server.mpm == "prefork" or len(thread_names(pid)) > server.workers + 1
-                for pid in children
-            ) and sum(map(connections, children)) <= websockets
+            return (
+                children and not any(map(server.is_starting, children))
+                and sum(map(connections, children)) <= websockets
+            )
         except OSError:  # one has ended meanwhile
             return False
 
