@@ -19,8 +19,9 @@
  *                     (the client gets 101) or refuses (it gets an HTTP error).
  *   2. on_open +      the 101 is out.
  *   3. on_message     once for each text or binary message, in their order;
- *      on_timer +     and between them what set_timer and try_send asked for.
- *      on_writable +
+ *      on_timer +     and between them what set_timer, try_send and subscribe
+ *      on_writable +  asked for.
+ *      on_topic +
  *   4. on_close +     why and how it ended, once for each on_open.
  *   5. on_disconnect  exactly once for each accepted on_connect, whoever ended
  *                     the connection and however; also for a client that
@@ -36,7 +37,8 @@
  *     thread each time. Callbacks of different connections run in parallel.
  *   - A callback may call any server function of its own connection.
  *   - send, try_send, send_fragment, buffered_amount, close, close_with,
- *     option_get, set_timer and log may be called from any thread, by many
+ *     option_get, set_timer, log, subscribe, unsubscribe, publish, topic_count
+ *     and topic_members may be called from any thread, by many
  *     threads at once, from on_connect until on_disconnect returns (or until
  *     on_connect returns, when it refuses). A plugin that gave the server
  *     pointer to another thread must see to it that this thread makes no call
@@ -409,6 +411,173 @@ typedef int (CALLBACK *WS_Reject_With)(
     const struct _WebSocketServer *server, unsigned int http_status,
     const char *content_type, const char *body, size_t body_size);
 
+/* ------------------------------------------------------------------------ */
+/* Topics: what is published on one child reaches the subscribers of all      */
+/* ------------------------------------------------------------------------ */
+
+/*
+ * A topic is a name: 1 to 255 bytes of UTF-8 without control characters. It is
+ * there as soon as somebody publishes or subscribes to it. All children of the
+ * server have the same topics, those of `SetHandler websocket-topics` and
+ * `websocket-publish` included: a topic "/room" is the same there and here.
+ *
+ * What the functions of topics return. Positive: done; negative: refused, and
+ * nothing was changed. What is refused for a mistake of the plugin's, for a limit
+ * or for want of topics is logged as well (WS0401, once for each connection, or
+ * process, and reason). What is logged for TAKEN and CLOSED is nothing.
+ */
+#define WEBSOCKET_TOPIC_DONE         1
+#define WEBSOCKET_TOPIC_LOST         2  /* subscribed, but not from `since` on */
+#define WEBSOCKET_TOPIC_NOT_SO       0  /* unsubscribe: it was not subscribed */
+#define WEBSOCKET_TOPIC_CLOSED      -1  /* the connection has ended, or is none */
+#define WEBSOCKET_TOPIC_INVALID     -2  /* an argument is bad */
+#define WEBSOCKET_TOPIC_UNAVAILABLE -3  /* there are no topics here, or not now */
+#define WEBSOCKET_TOPIC_FULL        -4  /* a limit is reached */
+#define WEBSOCKET_TOPIC_TAKEN       -5  /* another member is called so */
+#define WEBSOCKET_TOPIC_TOO_LARGE   -6  /* a message that topics do not take */
+
+/* The most bytes of a topic's name, and of a member's text, without the NUL. */
+#define WEBSOCKET_TOPIC_NAME_MOST   255
+#define WEBSOCKET_TOPIC_MEMBER_MOST 128
+/* The most topics of one WebSocket. */
+#define WEBSOCKET_TOPICS_MOST       128
+/* Bytes of an id with its NUL, at most. */
+#define WEBSOCKET_TOPIC_ID_SIZE     40
+
+/*
+ * What is published to the topic goes to this WebSocket, until unsubscribe or
+ * its end.
+ *
+ * since: where it begins.
+ *   NULL       with what is published from now on; what the topic retains
+ *              (WEBSOCKET_PUBLISH_RETAIN) comes first
+ *   "last:N"   with the last N messages, as far as they are still there and
+ *              WebSocketTopicHistory allows
+ *   an id      behind this message, in whatever child and at whatever time that
+ *              was: exactly what was missed, or WEBSOCKET_TOPIC_LOST, which
+ *              begins as NULL does
+ * member: what the subscriber is called among the topic's members: 1 to 128 bytes
+ * of UTF-8 without control characters, a nickname for one. NULL: it is counted,
+ * and is no member.
+ * Both are copied.
+ *
+ * flags: 0, or
+ *   WEBSOCKET_SUBSCRIBE_ON_TOPIC  on_topic is called for each message before it
+ *                                 goes to the client, and for whatever else
+ *                                 happens to the subscription
+ *   WEBSOCKET_SUBSCRIBE_JSON      the client gets the messages of the subprotocol
+ *                                 topics.json (topic, id, data) in the place of
+ *                                 payloads as they are
+ *   WEBSOCKET_SUBSCRIBE_PRESENCE  it is told of members that join and leave, by
+ *                                 one of the two ways above, one of which it needs
+ *   WEBSOCKET_SUBSCRIBE_UNIQUE    WEBSOCKET_TOPIC_TAKEN when the topic has a
+ *                                 member of this text already, on any child
+ *
+ * Messages of one topic come in one order, the same for all subscribers of all
+ * children, each once. WebSocketTopicSlow of the WebSocket's section says what
+ * becomes of one that is slow: closed with 1013, which is the default, or told
+ * what it has lost. A member that joins is told of by itself, too, behind what
+ * it has missed.
+ *
+ * In on_connect: what comes waits for the 101, as what is sent does.
+ *
+ * Returns WEBSOCKET_TOPIC_DONE or WEBSOCKET_TOPIC_LOST; CLOSED; INVALID (a bad
+ * name, id, text or flag; it is subscribed to this topic already); UNAVAILABLE
+ * (no memory for topics: WS0114); FULL (128 topics of one WebSocket, 10,000 of
+ * the server, 16,384 members); TAKEN.
+ *
+ * Thread: any. Never waits for a subscriber; for other publishers and
+ * subscribers as long as they copy.
+ */
+typedef int (CALLBACK *WS_Subscribe)(
+    const struct _WebSocketServer *server, const char *topic,
+    const char *since, const char *member, unsigned int flags);
+
+#define WEBSOCKET_SUBSCRIBE_ON_TOPIC 1u
+#define WEBSOCKET_SUBSCRIBE_JSON     2u
+#define WEBSOCKET_SUBSCRIBE_PRESENCE 4u
+#define WEBSOCKET_SUBSCRIBE_UNIQUE   8u
+
+/*
+ * Ends a subscription. A message that waits for on_topic is delivered all the
+ * same.
+ *
+ * Returns WEBSOCKET_TOPIC_DONE, NOT_SO, CLOSED or INVALID. Thread: any.
+ */
+typedef int (CALLBACK *WS_Unsubscribe)(
+    const struct _WebSocketServer *server, const char *topic);
+
+/*
+ * Publishes a message to all subscribers of the topic, on all children. Works
+ * with the server of child_start, too, and after the connection's end, until
+ * on_disconnect returns.
+ *
+ * type: MESSAGE_TYPE_TEXT (must be UTF-8) or MESSAGE_TYPE_BINARY.
+ * buffer: owned by the caller, not read after the call returns; NULL is allowed
+ * when buffer_size is 0.
+ * flags: 0, or
+ *   WEBSOCKET_PUBLISH_EXCLUDE_SELF  not to the WebSocket that publishes (nobody
+ *                                   with the server of child_start); once it has
+ *                                   come back as another one, it gets it
+ *   WEBSOCKET_PUBLISH_VOLATILE      not kept in the topic's history: nobody who
+ *                                   comes later, or is slow, gets it
+ *   WEBSOCKET_PUBLISH_RETAIN        it is the topic's value: newcomers get it
+ *                                   first, until there is a later one, however
+ *                                   much is published meanwhile. Not together
+ *                                   with VOLATILE
+ *   WEBSOCKET_PUBLISH_UNCOMPRESSED  to each subscriber without compression
+ * id: WEBSOCKET_TOPIC_ID_SIZE bytes for the message's id, a NUL-terminated
+ * "epoch-number", or NULL. It is written only when the message is published.
+ *
+ * Returns WEBSOCKET_TOPIC_DONE; CLOSED (a NULL server); INVALID; UNAVAILABLE;
+ * FULL (10,000 topics that have subscribers, or the memory for what is retained);
+ * TOO_LARGE (more than an eighth of WebSocketTopicMemory; to be retained: more
+ * than a 64th of it is FULL).
+ *
+ * Thread: any. Messages of one thread keep their order. Waits for no subscriber.
+ */
+typedef int (CALLBACK *WS_Publish)(
+    const struct _WebSocketServer *server, const char *topic, const int type,
+    const unsigned char *buffer, const size_t buffer_size, unsigned int flags,
+    char *id);
+
+#define WEBSOCKET_PUBLISH_EXCLUDE_SELF 1u
+#define WEBSOCKET_PUBLISH_VOLATILE     2u
+#define WEBSOCKET_PUBLISH_RETAIN       4u
+#define WEBSOCKET_PUBLISH_UNCOMPRESSED 8u
+
+/*
+ * How many subscribers the topic has, members or not: in this child
+ * (WEBSOCKET_TOPIC_CHILD) or in all of them (WEBSOCKET_TOPIC_HOST). Works with
+ * the server of child_start, too.
+ *
+ * Returns the number, or CLOSED, INVALID or UNAVAILABLE. Thread: any.
+ */
+typedef long (CALLBACK *WS_Topic_Count)(
+    const struct _WebSocketServer *server, const char *topic, int scope);
+
+#define WEBSOCKET_TOPIC_CHILD 0
+#define WEBSOCKET_TOPIC_HOST  1
+
+/* Is told one member: text is member_size bytes, not NUL-terminated, valid until
+ * it returns. data is what topic_members was given. */
+typedef void (CALLBACK *WS_Member)(
+    void *data, const char *member, size_t member_size);
+
+/*
+ * The topic's members on all children, in no order: calls `each` for every one
+ * of them, on this thread, before it returns. each: may be NULL, and may call
+ * any server function. Works with the server of child_start, too.
+ *
+ * The members of a child that was killed leave as soon as httpd notices, which
+ * is within a second, or two when it is busy.
+ *
+ * Returns how many there are, or CLOSED, INVALID or UNAVAILABLE. Thread: any.
+ */
+typedef long (CALLBACK *WS_Topic_Members)(
+    const struct _WebSocketServer *server, const char *topic, WS_Member each,
+    void *data);
+
 #define WEBSOCKET_SERVER_VERSION_1 1
 
 /*
@@ -444,6 +613,11 @@ typedef struct _WebSocketServer {
     WS_Log log;
     /* Here ends the table of the first servers with version 1. Appended: */
     WS_Reject_With reject_with;
+    WS_Subscribe subscribe;
+    WS_Unsubscribe unsubscribe;
+    WS_Publish publish;
+    WS_Topic_Count topic_count;
+    WS_Topic_Members topic_members;
 } WebSocketServer;
 
 /*
@@ -571,8 +745,9 @@ typedef const char *(CALLBACK *WS_Configure)(
  * process has to have for itself. Once in each child, before its first
  * on_connect.
  *
- * server: stands for the process. log and option_get work until child_stop
- * returns, on any thread; every other function refuses. The options are those
+ * server: stands for the process. log, option_get, publish, topic_count and
+ * topic_members work until child_stop returns, on any thread; every other
+ * function refuses. The options are those
  * that WebSocketProcessOption gives this init function, and those of the server
  * config that are not among them.
  */
@@ -604,7 +779,8 @@ typedef void (CALLBACK *WS_OnTimer)(
 /*
  * There is room again after try_send said WEBSOCKET_SEND_WOULD_BLOCK: at most
  * half of WebSocketSendBuffer waits for the peer. Once, until the next
- * WEBSOCKET_SEND_WOULD_BLOCK.
+ * WEBSOCKET_SEND_WOULD_BLOCK. A WebSocket that subscribes to topics may have it
+ * called without having asked, when what was published has found no room.
  */
 typedef void (CALLBACK *WS_OnWritable)(
     void *plugin_private, const WebSocketServer *server);
@@ -643,6 +819,60 @@ typedef void (CALLBACK *WS_OnPong)(
 
 #define WEBSOCKET_ROUND_TRIP_UNKNOWN (~0UL)
 
+/*
+ * Something has happened to a subscription that was made with
+ * WEBSOCKET_SUBSCRIBE_ON_TOPIC. Of kind
+ *
+ *   WEBSOCKET_TOPIC_MESSAGE  something was published: message_type, buffer
+ *   WEBSOCKET_TOPIC_JOINED   a member has joined: buffer is its text, count how
+ *   WEBSOCKET_TOPIC_LEFT     many members there are now. With
+ *                            WEBSOCKET_SUBSCRIBE_PRESENCE only, as the next one
+ *   WEBSOCKET_TOPIC_MEMBERS  joins and leaves have gone by untold, because this
+ *                            WebSocket was slow: count is how many members there
+ *                            are now, and topic_members lists them
+ *   WEBSOCKET_TOPIC_DROPPED  count messages were dropped here, because it was slow
+ *   WEBSOCKET_TOPIC_GAP      some messages are missing here: they were overwritten
+ *                            before it could take them
+ */
+typedef struct _WebSocketTopicEvent {
+    unsigned int size; /* of this struct; members may be appended */
+    unsigned int kind;
+    const char *topic; /* NUL-terminated */
+    const char *id;    /* NUL-terminated; what `since` of subscribe may be afterwards */
+    int message_type;  /* MESSAGE_TYPE_TEXT or MESSAGE_TYPE_BINARY */
+    const unsigned char *buffer; /* never NULL, not NUL-terminated */
+    size_t buffer_size;
+    unsigned long count;
+} WebSocketTopicEvent;
+
+#define WEBSOCKET_TOPIC_MESSAGE 0u
+#define WEBSOCKET_TOPIC_JOINED  1u
+#define WEBSOCKET_TOPIC_LEFT    2u
+#define WEBSOCKET_TOPIC_MEMBERS 3u
+#define WEBSOCKET_TOPIC_DROPPED 4u
+#define WEBSOCKET_TOPIC_GAP     5u
+
+/*
+ * Called for each such event, in the order of the topic, before the message goes
+ * to the client. Returns WEBSOCKET_TOPIC_PASS: it goes there as it is; or
+ * WEBSOCKET_TOPIC_SKIP: it does not. To change it, send something else and skip.
+ * Of other kinds nothing goes to the client by itself, whatever is returned.
+ *
+ * event, and what it points to: the server's, valid until on_topic returns.
+ *
+ * A callback like the others: it overlaps with no other of this connection, and
+ * comes after on_open and before on_close. It is called when there is room for
+ * what it may send.
+ *
+ * A server that is older than this member has no subscribe.
+ */
+typedef int (CALLBACK *WS_OnTopic)(
+    void *plugin_private, const WebSocketServer *server,
+    const WebSocketTopicEvent *event);
+
+#define WEBSOCKET_TOPIC_SKIP 0
+#define WEBSOCKET_TOPIC_PASS 1
+
 #define WEBSOCKET_PLUGIN_VERSION_0 0
 #define WEBSOCKET_PLUGIN_VERSION_1 1
 
@@ -670,6 +900,7 @@ typedef struct _WebSocketPlugin {
     WS_OnWritable on_writable;
     WS_OnClose on_close;
     WS_OnPong on_pong;
+    WS_OnTopic on_topic;
 } WebSocketPlugin;
 
 /*

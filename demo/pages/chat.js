@@ -39,19 +39,19 @@ function introduce() {
 }
 
 const HEAR = {
-  history: ({ messages }) => {
-    setJoined(true);
-    joinAgain = true;
-    element("members").textContent = "You are in.";
-    messages.forEach(showMessage);
-    if (!messages.length) {
-      showNote("Nothing has been said yet.");
-    }
-    element("text").focus();
-  },
   message: showMessage,
-  join: ({ nick, members }) => {
-    showNote(`${nick} came in`);
+  join: ({ nick: name, members }) => {
+    // Oneself, behind what was said before.
+    if (!joined && name === nick()) {
+      letIn();
+    }
+    showNote(`${name} came in`);
+    showMembers(members);
+  },
+  members: ({ members }) => {
+    if (!joined) {
+      letIn();
+    }
     showMembers(members);
   },
   leave: ({ nick, members }) => {
@@ -66,6 +66,15 @@ const HEAR = {
     }
   },
 };
+
+function letIn() {
+  setJoined(true);
+  joinAgain = true;
+  if (!list.childElementCount) {
+    showNote("Nothing has been said yet.");
+  }
+  element("text").focus();
+}
 
 function setJoined(value) {
   joined = value;

@@ -33,6 +33,7 @@ const connection = new Connection({
     const news = JSON.parse(text);
     if ("members" in news) {
       element("members").textContent = news.members;
+      element("process").textContent = news.process;
     } else {
       keep(news);
       draw(news);
@@ -40,6 +41,7 @@ const connection = new Connection({
   },
   closed: () => {
     element("members").textContent = "–";
+    element("process").textContent = "–";
   },
 });
 

@@ -25,10 +25,11 @@ pub enum Callback {
     Disconnect,
     ChildStart,
     ChildStop,
+    Topic,
 }
 
 impl Callback {
-    const ALL: [Callback; 10] = [
+    const ALL: [Callback; 11] = [
         Callback::Connect,
         Callback::Open,
         Callback::Message,
@@ -39,6 +40,7 @@ impl Callback {
         Callback::Disconnect,
         Callback::ChildStart,
         Callback::ChildStop,
+        Callback::Topic,
     ];
 
     /// Its name in the plugin's table.
@@ -54,6 +56,7 @@ impl Callback {
             Callback::Disconnect => "on_disconnect",
             Callback::ChildStart => "child_start",
             Callback::ChildStop => "child_stop",
+            Callback::Topic => "on_topic",
         }
     }
 

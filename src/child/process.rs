@@ -102,12 +102,13 @@ impl Child {
             websockets: config.max_connections() as u64,
             message_memory: budget.limit() as u64,
         };
+        let exchange = Arc::new(Exchange::new(server));
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             engine,
             connections: Mutex::default(),
             figures: Figures::new(server, this.clone(), limits),
             budget: Arc::clone(&budget),
-            exchange: Arc::new(Exchange::new(server)),
+            exchange: Arc::clone(&exchange),
             places_taken: AtomicUsize::new(0),
             buffers: Arc::new(Buffers::new(budget)),
             codecs: Arc::new(CodecPool::new(IDLE_CODECS)),
@@ -118,7 +119,7 @@ impl Child {
                     let (options, elsewhere) = process_options::of(server, &plugin);
                     (
                         plugin,
-                        ProcessTable::new(PluginProcess::new(options, elsewhere)),
+                        ProcessTable::new(PluginProcess::new(options, elsewhere, &exchange)),
                     )
                 })
                 .collect(),

@@ -256,6 +256,8 @@ impl Config {
             slow: self.topic_slow.unwrap_or(Slow::Close),
             messages,
             age,
+            is_told_of_members: false,
+            origin: 0,
         }
     }
 

@@ -143,6 +143,7 @@ fn upgrade(request: &Request<'_>, fields: &Fields) -> Result<HandlerResult, Refu
         subprotocols: subprotocols.collect(),
         compression,
         buffers: child.buffers(),
+        exchange: child.exchange(),
         place,
     });
     // prefork's handlers end the process, and its plugins with it, on this thread: from here to the WebSocket's end they

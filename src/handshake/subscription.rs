@@ -81,7 +81,7 @@ impl Subscription {
         subscribed.map_err(|error| {
             let status = match error {
                 Subscribing::TooMany => BAD_REQUEST,
-                Subscribing::Refused(_) => {
+                Subscribing::Refused(_) | Subscribing::NoMember(_) => {
                     request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
                     SERVICE_UNAVAILABLE
                 }

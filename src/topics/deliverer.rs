@@ -9,7 +9,7 @@ use httpd::guard::guard;
 use httpd::host_thread;
 use httpd::thread::Thread;
 use subscribers::Hub;
-use topics::{Batch, Futex, Reader};
+use topics::{Batch, Reader};
 
 /// How late a message may be whose publisher was killed before it could ring, when no other follows.
 const LATEST: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl Deliverer {
     /// Ends it, and waits for its end when `join`.
     pub fn stop(self, join: bool) {
         self.shared.is_stopping.store(true, Ordering::Release);
-        self.shared.hub.ring(&Futex);
+        self.shared.hub.ring();
         if join {
             self.thread.join();
         }
@@ -56,7 +56,7 @@ impl Shared {
         while !self.is_stopping.load(Ordering::Acquire) {
             let has_read = guard(true, || self.hub.pump(reader, &mut batch));
             if !has_read && !self.is_stopping.load(Ordering::Acquire) {
-                self.hub.wait(reader, &Futex, LATEST);
+                self.hub.wait(reader, LATEST);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 
 use httpd::mpm;
 use httpd::server::Server;
+use server_functions::Topics;
 use subscribers::Hub;
 use topics::{
     ChildFigures, ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published,
@@ -79,7 +80,7 @@ impl Exchange {
             State::Quiet => {
                 let log = *self.log()?;
                 let seat = log.claim(memory::this(), memory::is_alive);
-                Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?))
+                Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex))
             }
         };
         // From here on the seat is this child's until it ends: another try does not take another one.
@@ -113,6 +114,13 @@ impl Exchange {
         })
     }
 
+    fn running(&self) -> Option<Arc<Hub>> {
+        match &*lock(&self.running) {
+            State::Running(hub, _) => Some(Arc::clone(hub)),
+            State::Seated(_) | State::Quiet | State::Stopped => None,
+        }
+    }
+
     /// The most bytes of a message.
     pub fn most_payload(&self) -> usize {
         let publisher = self.log.map(|log| Publisher::new(log, Futex));
@@ -125,7 +133,7 @@ impl Exchange {
         let all = log.figures();
         let child = |child: &ChildFigures| (memory::pid(child.owner), child.lag);
         Some(figures::Topics {
-            published: all.latest.0,
+            published: all.latest.0.saturating_sub(all.notices),
             delivered: all.delivered,
             dropped: all.dropped,
             gaps: all.gaps,
@@ -153,6 +161,26 @@ impl Exchange {
         if let State::Running(_, deliverer) = state {
             deliverer.stop(mpm::is_threaded());
         }
+    }
+}
+
+/// What plugins do with topics.
+impl Topics for Exchange {
+    fn log(&self) -> Result<Log<'static>, String> {
+        Exchange::log(self).copied().map_err(|why| why.to_string())
+    }
+
+    fn hub(&self) -> Result<Arc<Hub>, String> {
+        Exchange::hub(self).map_err(|why| why.to_string())
+    }
+
+    fn running(&self) -> Option<Arc<Hub>> {
+        Exchange::running(self)
+    }
+
+    fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
+        let log = self.log.ok_or(PublishError::TopicsFull)?;
+        Publisher::new(log, Futex).publish(message)
     }
 }
 

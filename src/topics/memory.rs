@@ -8,7 +8,7 @@ use httpd::log::Subject;
 use httpd::random::random;
 use httpd::server::Server;
 use httpd::{mpm, process, shared_memory};
-use topics::{Epoch, Layout, Log, Owner};
+use topics::{Epoch, Futex, Layout, Log, Owner};
 
 use crate::configuration::config::Config;
 use crate::log::{self, Level, Tag};
@@ -77,11 +77,13 @@ pub fn find(server: Server<'_>) -> Option<Log<'static>> {
     shared_memory::find(server, NAME).and_then(Log::find)
 }
 
-/// A child has ended; called in the parent. Its subscribers count no more.
+/// A child has ended; called in the parent. Its subscribers count no more, and its members have left.
 pub fn ended(server: Server<'_>) {
     if let Some(log) = find(server) {
         // Whoever claims a seat sweeps as well.
-        let _ = log.sweep(is_alive);
+        if log.sweep(is_alive).is_ok_and(|gone| gone > 0) {
+            log.ring(&Futex);
+        }
     }
 }
 

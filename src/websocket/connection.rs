@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use httpd::log::Subject;
 use httpd::pen::Line;
+use httpd::random::random;
 use httpd::request::{Request, RequestHandle};
 use httpd::server::Server;
 use httpd::upgraded::Upgraded;
-use server_functions::{Misuses, ServerTable};
+use server_functions::{Misuses, ServerTable, letters};
 use session::{Buffers, ClosedBy, Ending, Session};
+use subscribers::{Attendance, Form, Outlet, Terms};
 use websocket_plugin::abi;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
 use websocket_proto::{CloseFrame, ProtocolVersion};
@@ -22,6 +24,7 @@ use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{Options, PluginPrivate};
 use crate::symbol::websocket_module;
+use crate::topics::Exchange;
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::NotTaken;
 use crate::websocket::outside::{Outside, Overseer};
@@ -40,6 +43,10 @@ pub struct Connection {
     version: ProtocolVersion,
     /// `WebSocketSendBuffer`.
     send_buffer: usize,
+    /// `WebSocketTopicHistory` and `WebSocketTopicSlow`.
+    topic_terms: Terms,
+    exchange: Arc<Exchange>,
+    this: Weak<Connection>,
     /// The mistakes of the plugin's that have been logged.
     misuses: Misuses,
 }
@@ -54,6 +61,7 @@ pub struct Opening<'a> {
     pub subprotocols: Vec<CString>,
     pub compression: Option<(Agreed, Arc<CodecPool>)>,
     pub buffers: &'a Arc<Buffers>,
+    pub exchange: &'a Arc<Exchange>,
     pub place: Place,
 }
 
@@ -78,6 +86,7 @@ impl Connection {
             subprotocols,
             compression,
             buffers,
+            exchange,
             place,
         } = opening;
         let limits = session::Config {
@@ -107,6 +116,9 @@ impl Connection {
                 rejection: Mutex::default(),
                 version,
                 send_buffer: config.send_buffer(),
+                topic_terms: config.topic_terms(Form::Plain),
+                exchange: Arc::clone(exchange),
+                this: this.clone(),
                 misuses: Misuses::default(),
             }
         })
@@ -136,6 +148,33 @@ impl Connection {
     /// `WebSocketSendBuffer`, in bytes.
     pub(super) fn send_buffer(&self) -> usize {
         self.send_buffer
+    }
+
+    /// How far back its plugin's subscriptions may go, and what becomes of slow ones.
+    pub(super) fn topic_terms(&self) -> Terms {
+        self.topic_terms
+    }
+
+    /// The child's part in topics.
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// What its subscriptions go out by.
+    pub(super) fn as_outlet(&self) -> Weak<dyn Outlet> {
+        self.this.clone()
+    }
+
+    /// Its plugin's subscriptions; most have none.
+    pub(super) fn attendance(&self) -> &Attendance {
+        let make = || Box::new(Attendance::new(random(), self.send_buffer));
+        self.outside().attendance.get_or_init(make)
+    }
+
+    /// Whether its plugin is to be told of something.
+    pub(super) fn has_letters(&self) -> bool {
+        let attendance = self.outside().attendance.get();
+        attendance.is_some_and(|attendance| attendance.has_letters())
     }
 
     /// What the plugin sees of it.
@@ -376,5 +415,11 @@ impl Overseer for Connection {
 
     fn refuses_message(&self, why: NotTaken) {
         self.close_over_topics(why);
+    }
+
+    fn goes_on(&self, attendance: &Attendance) {
+        letters::go_on(&self.session, attendance, |letter| {
+            self.outside().on_topic(letter)
+        });
     }
 }

@@ -1,7 +1,9 @@
 //! What a listener's messages go out by: its WebSocket.
 
+use std::sync::Arc;
+
 use session::Outgoing;
-use subscribers::{Closing, Outlet, Refused};
+use subscribers::{Closing, Letter, Outlet, Refused};
 use topics::Kind;
 use websocket_proto::{CloseCode, Compression, MessageKind};
 
@@ -25,7 +27,14 @@ impl Outlet for Connection {
         })
     }
 
+    fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {
+        self.attendance().put(letter)
+    }
+
     fn flush(&self) {
+        if self.has_letters() {
+            self.session().call();
+        }
         self.session().flush();
     }
 
@@ -34,7 +43,7 @@ impl Outlet for Connection {
     }
 
     fn call_again(&self) {
-        self.session().call_on_writable();
+        self.session().call();
     }
 
     fn close(&self, why: Closing) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use httpd::random::random;
 use server_functions::{Pings, ServerTable};
 use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use subscribers::{Attendance, Letter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
@@ -25,6 +26,9 @@ pub trait Overseer: Send + Sync {
 
     /// A message of the client's is not published, and it is closed with this code and reason.
     fn refuses_message(&self, why: NotTaken);
+
+    /// There is room, or a letter: goes on with the plugin's subscriptions.
+    fn goes_on(&self, attendance: &Attendance);
 }
 
 /// The outside of one WebSocket.
@@ -38,6 +42,8 @@ pub struct Outside {
     pub(super) place: Place,
     /// Lets the board say which callback runs.
     pub(super) calling: Calling,
+    /// Its plugin's subscriptions, once it has had one.
+    pub(super) attendance: OnceLock<Box<Attendance>>,
     /// The plugin's pings that no Pong has answered yet.
     pings: Pings,
     /// Whose outside it is.
@@ -59,6 +65,7 @@ impl Outside {
             private: OnceLock::new(),
             driver: OnceLock::new(),
             place,
+            attendance: OnceLock::new(),
             pings: Pings::default(),
             connection,
         }
@@ -72,6 +79,23 @@ impl Outside {
     /// Who waits for the socket, once the connection is open and while it is driven.
     pub fn driver(&self) -> Option<Arc<dyn Driver>> {
         self.driver.get().and_then(Weak::upgrade)
+    }
+
+    /// A plugin looks at what was published; says whether it goes to the client. In a turn, like any other callback.
+    pub(super) fn on_topic(&self, letter: &Letter) -> bool {
+        let mut passes = false;
+        self.call(Callback::Topic, |plugin, private, server| {
+            // SAFETY: as in `on_open`.
+            passes = unsafe { plugin.on_topic(private, server, letter) };
+        });
+        passes
+    }
+
+    /// The WebSocket ends, and its plugin's subscriptions with it.
+    pub(super) fn end_attendance(&self) {
+        if let Some(attendance) = self.attendance.get() {
+            attendance.end();
+        }
     }
 
     /// The plugin's pings, when their round trips are its to know.
@@ -163,14 +187,22 @@ impl Application for Outside {
     }
 
     fn on_writable(&self) {
-        if let Some(listener) = self.purpose.listener() {
-            listener.go_on();
-            return;
-        }
+        self.on_called();
         self.call(Callback::Writable, |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
         });
+    }
+
+    fn on_called(&self) {
+        if let Some(listener) = self.purpose.listener() {
+            listener.go_on();
+        }
+        if let (Some(attendance), Some(connection)) =
+            (self.attendance.get(), self.connection.upgrade())
+        {
+            connection.goes_on(attendance);
+        }
     }
 
     fn on_timer(&self) {
@@ -205,6 +237,7 @@ impl Application for Outside {
             listener.leave();
             return;
         }
+        self.end_attendance();
         self.call(Callback::Disconnect, |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }

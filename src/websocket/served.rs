@@ -2,10 +2,12 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::sync::Weak;
 
 use httpd::request::Request;
-use server_functions::{Level, Pings, Served};
+use server_functions::{Level, Pings, Served, Topics};
 use session::Session;
+use subscribers::{Attendance, Outlet, Terms};
 use websocket_plugin::abi::RequestRec;
 
 use crate::log::{self, Tag};
@@ -79,6 +81,27 @@ impl Served for Connection {
     fn has_on_timer(&self) -> bool {
         let plugin = self.outside().purpose.plugin();
         plugin.is_some_and(|plugin| plugin.has_on_timer())
+    }
+
+    fn topics(&self) -> &dyn Topics {
+        self.exchange()
+    }
+
+    fn attendance(&self) -> &Attendance {
+        Connection::attendance(self)
+    }
+
+    fn outlet(&self) -> Weak<dyn Outlet> {
+        self.as_outlet()
+    }
+
+    fn topic_terms(&self) -> Terms {
+        Connection::topic_terms(self)
+    }
+
+    fn has_on_topic(&self) -> bool {
+        let plugin = self.outside().purpose.plugin();
+        plugin.is_some_and(|plugin| plugin.has_on_topic())
     }
 
     fn pings(&self) -> Option<&Pings> {

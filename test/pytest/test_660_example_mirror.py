@@ -8,7 +8,7 @@ import pytest
 from harness.conf import example, location
 from harness.rawclient import BINARY, CLOSE, TEXT, frame
 
-MPMS = ("event", "worker")
+WORKERS = 16
 MIRROR = ("mod_websocket_rust_mirror", "mirror_init")
 CIRCLE = '{"x":0.5,"y":0.25,"r":0.01,"c":"#2f80ed"}'
 NOT_A_CIRCLE = 1008
@@ -22,7 +22,7 @@ def configuration(_server):
     return (
         "SendBufferSize 16384\n"
         + location("/mirror", example(MIRROR))
-        + location("/small", example(MIRROR), "WebSocketSendBuffer 16K")
+        + location("/small", example(MIRROR), "WebSocketSendBuffer 16K", "WebSocketTopicSlow drop")
     )
 
 
@@ -40,9 +40,9 @@ def enter(httpd, room, count):
 
 
 def members(client):
-    (name, count), = json.loads(client.receive_message().text).items()
-    assert name == "members"
-    return count
+    news = json.loads(client.receive_message().text)
+    assert set(news) == {"members", "process"}
+    return news["members"]
 
 
 def be_closed(client):

@@ -14,7 +14,7 @@ EXPECTED_AT_START = [r"\[websocket:warn\].* WS0111: .*version_0_long_init of .*c
 MISUSE = r"\[websocket:warn\].* WS0401: "
 NO_TIMER = "set_timer=0"
 
-VERSION_0, VERSION_1 = 2 * 4 + 4 * 8, 2 * 4 + 12 * 8
+VERSION_0, VERSION_1 = 2 * 4 + 4 * 8, 2 * 4 + 13 * 8
 # Init function → version and size of its table, what each connection has had before its first
 # message and what set_timer says there, and the callbacks of the process.
 ALL = ["configure", "child_start", "child_stop", "destroy"]
@@ -77,7 +77,7 @@ def test_ws_878_03_the_server_has_every_appended_member(httpd):
     with httpd.open("/scripted") as client:
         assert ask(client, "members") == (
             "close_with try_send send_fragment buffered_amount option_get variable_get reject "
-            "set_timer log reject_with"
+            "set_timer log reject_with subscribe unsubscribe publish topic_count topic_members"
         )
 
 

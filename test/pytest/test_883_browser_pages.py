@@ -14,7 +14,7 @@ def test_ws_883_02_every_demo_has_a_page_and_a_way_back(window, demo):
     links = page.run(
         "return Array.from(document.querySelectorAll('.demos a'), (a) => a.getAttribute('href'))"
     )
-    assert len(links) == len(set(links)) == 8
+    assert len(links) == len(set(links)) == 9
     for link in links:
         answer = page.run_async("return (await fetch(arguments[0])).status", link)
         assert answer == 200, link

@@ -5,15 +5,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from harness import settings
 from harness.waiting import eventually
 
 pytest_plugins = "harness.demo"
-
-pytestmark = pytest.mark.skipif(
-    settings.mpms()[0] == "prefork",
-    reason="under prefork everybody is in a process, and a room, of their own",
-)
 
 # The colour of the canvas at fractions of its width and height; empty where nobody has drawn.
 PIXEL = """
@@ -155,3 +149,29 @@ def test_ws_884_08_it_is_good_to_look_at(mirror):
     page.look("mirror")
     # The drawing has grown and shrunk with the canvas.
     wait_for_pixel(page, *corners[-1], colors[3])
+
+
+def test_ws_884_09_windows_on_different_children_draw_together(mirror):
+    first = mirror("children", 1)
+    second = mirror("children", 2)
+
+    def in_another_process():
+        if second.text("process") not in ("–", first.text("process")):
+            return True
+        # The kernel decides which process gets a connection.
+        second.click("disconnect")
+        second.wait_for_state("closed 1000")
+        second.click("connect")
+        second.wait_for_state("open")
+        second.wait_until("process", str.isdigit, "the process")
+        return second.text("process") != first.text("process")
+
+    eventually(in_another_process, "the second window in another process", patience=60)
+    first.wait_for("members", "2")
+    choose_color(first, RED)
+    draw(first, (0.3, 0.3), (0.3, 0.4))
+    choose_color(second, BLUE)
+    draw(second, (0.6, 0.3), (0.6, 0.4))
+    for page in (first, second):
+        wait_for_pixel(page, 0.3, 0.35, RED)
+        wait_for_pixel(page, 0.6, 0.35, BLUE)

@@ -3,16 +3,9 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from harness import settings
 from harness.waiting import eventually
 
 pytest_plugins = "harness.demo"
-
-pytestmark = pytest.mark.skipif(
-    settings.mpms()[0] == "prefork",
-    reason="under prefork everybody is in a process, and a room, of their own",
-)
-
 
 @pytest.fixture
 def chat(window, site):

@@ -1,10 +1,12 @@
 //! A plugin, and the calls to it.
 
-use std::ffi::{CStr, c_int, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_int, c_uint, c_ulong, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use libloading::os::unix::Library;
+use subscribers::{Letter, News};
+use topics::Kind;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
@@ -247,6 +249,64 @@ impl Plugin {
                 );
             }
         }
+    }
+
+    /// Whether the plugin wants to look at what is published.
+    pub fn has_on_topic(&self) -> bool {
+        self.callbacks.on_topic.is_some()
+    }
+
+    /// Tells the plugin of one of its subscriptions; says whether the message goes to the client.
+    ///
+    /// # Safety
+    /// As [`Plugin::on_message`].
+    pub unsafe fn on_topic(
+        &self,
+        private: PluginPrivate,
+        server: *const abi::WebSocketServer,
+        letter: &Letter,
+    ) -> bool {
+        let Some(on_topic) = self.callbacks.on_topic else {
+            return false;
+        };
+        // A name has no control characters, and a token none either.
+        let topic = CString::new(&*letter.topic).unwrap_or_default();
+        let id = CString::new(letter.id.to_string()).unwrap_or_default();
+        let (kind, bytes, count): (_, &[u8], _) = match &letter.news {
+            News::Message { payload, .. } => (abi::WEBSOCKET_TOPIC_MESSAGE, payload, 0),
+            News::Joined(member, members) => (
+                abi::WEBSOCKET_TOPIC_JOINED,
+                member.as_bytes(),
+                u64::from(*members),
+            ),
+            News::Left(member, members) => (
+                abi::WEBSOCKET_TOPIC_LEFT,
+                member.as_bytes(),
+                u64::from(*members),
+            ),
+            News::Members(members) => (abi::WEBSOCKET_TOPIC_MEMBERS, b"", u64::from(*members)),
+            News::Dropped(count) => (abi::WEBSOCKET_TOPIC_DROPPED, b"", *count),
+            News::Gap => (abi::WEBSOCKET_TOPIC_GAP, b"", 0),
+        };
+        let message_type = match &letter.news {
+            News::Message {
+                kind: Kind::Binary, ..
+            } => abi::MESSAGE_TYPE_BINARY,
+            _ => abi::MESSAGE_TYPE_TEXT,
+        };
+        let event = abi::WebSocketTopicEvent {
+            size: size_of::<abi::WebSocketTopicEvent>() as c_uint,
+            kind,
+            topic: topic.as_ptr(),
+            id: id.as_ptr(),
+            message_type,
+            buffer: bytes.as_ptr(),
+            buffer_size: bytes.len(),
+            count: c_ulong::try_from(count).unwrap_or(c_ulong::MAX),
+        };
+        // SAFETY: the caller's promise; the event and what it points to live for the call.
+        let verdict = unsafe { on_topic(private.0, server, &raw const event) };
+        verdict != abi::WEBSOCKET_TOPIC_SKIP && kind == abi::WEBSOCKET_TOPIC_MESSAGE
     }
 
     /// Tells the plugin how the WebSocket has ended.

@@ -28,6 +28,7 @@ pub struct Callbacks {
     pub on_writable: abi::WsOnWritable,
     pub on_close: abi::WsOnClose,
     pub on_pong: abi::WsOnPong,
+    pub on_topic: abi::WsOnTopic,
 }
 
 impl Callbacks {
@@ -51,6 +52,7 @@ impl Callbacks {
             address!(on_writable),
             address!(on_close),
             address!(on_pong),
+            address!(on_topic),
         ]
         .into_iter()
         .filter_map(|(name, address)| Some((name, address?)))
@@ -109,7 +111,8 @@ pub unsafe fn check(
         .or(is_ignored!(on_timer))
         .or(is_ignored!(on_writable))
         .or(is_ignored!(on_close))
-        .or(is_ignored!(on_pong));
+        .or(is_ignored!(on_pong))
+        .or(is_ignored!(on_topic));
     let callbacks = Callbacks {
         destroy: member!(destroy),
         on_connect: member!(on_connect),
@@ -123,6 +126,7 @@ pub unsafe fn check(
         on_writable: member!(on_writable),
         on_close: member!(on_close),
         on_pong: member!(on_pong),
+        on_topic: member!(on_topic),
     };
     Ok((callbacks, ignored))
 }

@@ -3,17 +3,20 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ptr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use loaded_plugin::PluginPrivate;
-use server_functions::{Level, Misuses, Pings, Served, ServerTable};
-use session::Session;
+use server_functions::{Level, Misuses, Pings, Served, ServerTable, Topics, letters};
 use session::sync::lock;
+use session::{ClosedBy, Session};
+use subscribers::{Attendance, Closing, Form, Letter, Outlet, Refused, Slow, Terms};
+use topics::Kind;
 use websocket_plugin::abi::RequestRec;
-use websocket_proto::{ProtocolVersion, ReservedCloseCodes};
+use websocket_proto::{CloseCode, CloseFrame, ProtocolVersion, ReservedCloseCodes};
 
 use crate::driver::Driver;
+use crate::exchange::Exchange;
 use crate::generation::Generation;
 use crate::host::Host;
 use crate::outside::Outside;
@@ -29,6 +32,9 @@ pub struct Connection {
     /// The mistakes of the plugin's that have been told.
     misuses: Misuses,
     terminal: Arc<Terminal>,
+    exchange: Arc<Exchange>,
+    send_buffer: usize,
+    this: Weak<Connection>,
     number: u64,
 }
 
@@ -81,6 +87,7 @@ impl Connection {
                 private: OnceLock::new(),
                 driver: OnceLock::new(),
                 number,
+                attendance: Attendance::new(fastrand::u64(1..), settings.send_buffer),
                 pings: Pings::default(),
             };
             Connection {
@@ -90,6 +97,9 @@ impl Connection {
                 response: Mutex::default(),
                 misuses: Misuses::default(),
                 terminal: Arc::clone(&host.terminal),
+                exchange: Arc::clone(&host.exchange),
+                send_buffer: settings.send_buffer,
+                this: this.clone(),
                 number,
             }
         })
@@ -193,6 +203,35 @@ impl Served for Connection {
             .has_on_timer()
     }
 
+    fn topics(&self) -> &dyn Topics {
+        &*self.exchange
+    }
+
+    fn attendance(&self) -> &Attendance {
+        &self.session.environment().attendance
+    }
+
+    fn outlet(&self) -> Weak<dyn Outlet> {
+        self.this.clone()
+    }
+
+    /// As httpd's module has them when nobody says otherwise.
+    fn topic_terms(&self) -> Terms {
+        Terms {
+            form: Form::Plain,
+            slow: Slow::Close,
+            messages: 1000,
+            age: None,
+            is_told_of_members: false,
+            origin: 0,
+        }
+    }
+
+    fn has_on_topic(&self) -> bool {
+        let generation = &self.session.environment().generation;
+        generation.plugin().has_on_topic()
+    }
+
     fn pings(&self) -> Option<&Pings> {
         Some(&self.session.environment().pings)
     }
@@ -203,5 +242,41 @@ impl Served for Connection {
 
     fn log_misuse(&self, reason: &dyn fmt::Display) {
         Connection::log_misuse(self, reason);
+    }
+}
+
+/// What its subscriptions go out by.
+impl Outlet for Connection {
+    fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused> {
+        letters::gather(&self.session, kind, may_compress, payload)
+    }
+
+    fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {
+        self.attendance().put(letter)
+    }
+
+    fn flush(&self) {
+        if self.attendance().has_letters() {
+            self.session.call();
+        }
+        self.session.flush();
+    }
+
+    fn has_ample_room(&self) -> bool {
+        self.session.buffered() <= self.send_buffer / 2
+    }
+
+    fn call_again(&self) {
+        self.session.call();
+    }
+
+    fn close(&self, why: Closing) {
+        let reason = match why {
+            Closing::Slow => "slow",
+            Closing::Gap => "messages were lost",
+            Closing::Unavailable => "topics are not available",
+        };
+        let frame = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason);
+        self.session.close(Some(&frame), ClosedBy::Topics);
     }
 }

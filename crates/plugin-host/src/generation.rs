@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Instant;
 
 use loaded_plugin::Plugin;
-use server_functions::{Level, Process, ProcessTable};
+use server_functions::{Level, Misuses, Process, ProcessTable, Topics};
 use session::ClosedBy;
 use session::sync::lock;
 use websocket_proto::{CloseCode, CloseFrame};
 
 use crate::command_line::{Options, Settings};
 use crate::connection::Connection;
+use crate::exchange::Exchange;
 use crate::loading::{self, PrivateCopy};
 use crate::running::{Begun, Running};
 use crate::terminal::Terminal;
@@ -37,6 +39,7 @@ impl Generation {
         settings: &Settings,
         running: &Arc<Running>,
         terminal: &Arc<Terminal>,
+        exchange: &Arc<Exchange>,
     ) -> Result<Arc<Self>, String> {
         let options = Arc::new(settings.options.clone());
         let (plugin, copy) = {
@@ -55,6 +58,8 @@ impl Generation {
             process: ProcessTable::new(PluginProcess {
                 options: Arc::clone(&options),
                 terminal: Arc::clone(terminal),
+                exchange: Arc::clone(exchange),
+                misuses: Misuses::default(),
             }),
             options,
             running: Arc::clone(running),
@@ -87,6 +92,11 @@ impl Generation {
     /// A connection begins, whose plugin is about to be asked.
     pub fn add(&self, connection: &Arc<Connection>) {
         lock(&self.connections).insert(connection.number(), Arc::downgrade(connection));
+    }
+
+    /// The connection of this number, before its last callback.
+    pub fn connection(&self, number: u64) -> Option<Arc<Connection>> {
+        lock(&self.connections).get(&number)?.upgrade()
     }
 
     /// A connection has had its last callback.
@@ -124,6 +134,8 @@ impl Generation {
 struct PluginProcess {
     options: Arc<Options>,
     terminal: Arc<Terminal>,
+    exchange: Arc<Exchange>,
+    misuses: Misuses,
 }
 
 impl Process for PluginProcess {
@@ -135,6 +147,19 @@ impl Process for PluginProcess {
 
     fn log(&self, level: Level, line: &CStr) {
         self.terminal.say(level, &line.to_string_lossy());
+    }
+
+    fn topics(&self) -> &dyn Topics {
+        &*self.exchange
+    }
+
+    fn log_misuse(&self, reason: &dyn fmt::Display) {
+        if self.misuses.is_new(&reason.to_string()) {
+            let line = format_args!(
+                "WS0401: the plugin's call was refused: {reason} (said once for each process)"
+            );
+            self.terminal.say(Level::Warning, &line);
+        }
     }
 }
 

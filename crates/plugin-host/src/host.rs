@@ -8,6 +8,7 @@ use session::Buffers;
 use session::sync::lock;
 
 use crate::command_line::Settings;
+use crate::exchange::Exchange;
 use crate::generation::Generation;
 use crate::running::Running;
 use crate::terminal::Terminal;
@@ -18,6 +19,7 @@ pub struct Host {
     pub terminal: Arc<Terminal>,
     pub running: Arc<Running>,
     pub buffers: Arc<Buffers>,
+    pub exchange: Arc<Exchange>,
     pub reactor: Reactor,
     /// `None`: no more connections.
     pub generation: Mutex<Option<Arc<Generation>>>,

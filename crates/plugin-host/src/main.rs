@@ -6,6 +6,7 @@
 //! | [`serve`] | the life of the process: load, listen, watch the file, end |
 //! | [`host`] | what all threads share |
 //! | [`generation`] | one load of the plugin, from its init function to its `destroy` |
+//! | [`exchange`] | topics, within this process |
 //! | [`loading`] | opens the file |
 //! | [`request`], [`handshake`] | the request of a client, and its answer |
 //! | [`connection`] | one WebSocket, as its plugin's server functions want it |
@@ -20,6 +21,7 @@ mod client;
 mod command_line;
 mod connection;
 mod driver;
+mod exchange;
 mod generation;
 mod handshake;
 mod host;

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use loaded_plugin::{Plugin, PluginPrivate, Verdict};
-use server_functions::{Pings, ServerTable};
+use server_functions::{Pings, ServerTable, letters};
 use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use subscribers::Attendance;
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
@@ -24,6 +25,8 @@ pub struct Outside {
     pub private: OnceLock<PluginPrivate>,
     pub driver: OnceLock<Weak<Driver>>,
     pub number: u64,
+    /// Its subscriptions.
+    pub attendance: Attendance,
     pub pings: Pings,
 }
 
@@ -49,6 +52,21 @@ impl Outside {
     /// Who drives it, from its opening on and while somebody does.
     pub fn driver(&self) -> Option<Arc<Driver>> {
         self.driver.get().and_then(Weak::upgrade)
+    }
+
+    /// There is room, or a letter.
+    fn goes_on(&self) {
+        let Some(connection) = self.generation.connection(self.number) else {
+            return;
+        };
+        letters::go_on(connection.session(), &self.attendance, |letter| {
+            let mut passes = false;
+            self.call("on_topic", |plugin, private, server| {
+                // SAFETY: as in `on_open`.
+                passes = unsafe { plugin.on_topic(private, server, letter) };
+            });
+            passes
+        });
     }
 
     fn begin(&self, name: &'static str) -> Begun {
@@ -91,10 +109,15 @@ impl Application for Outside {
     }
 
     fn on_writable(&self) {
+        self.goes_on();
         self.call("on_writable", |plugin, private, server| {
             // SAFETY: as in `on_open`.
             unsafe { plugin.on_writable(private, server) }
         });
+    }
+
+    fn on_called(&self) {
+        self.goes_on();
     }
 
     fn on_timer(&self) {
@@ -125,6 +148,7 @@ impl Application for Outside {
     }
 
     fn on_disconnect(&self) {
+        self.attendance.end();
         self.call("on_disconnect", |plugin, private, server| {
             // SAFETY: as in `on_open`; the session calls this once.
             unsafe { plugin.on_disconnect(private, server) }

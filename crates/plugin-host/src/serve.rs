@@ -19,6 +19,7 @@ use signal_hook::consts::SIGTERM;
 use websocket_proto::{CloseCode, MessageBudget};
 
 use crate::command_line::Settings;
+use crate::exchange::Exchange;
 use crate::generation::Generation;
 use crate::host::Host;
 use crate::running::Running;
@@ -43,7 +44,8 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
     // From here on threads get no signals, those of the plugin's included, as under httpd.
     let _mask = SignalMask::block();
     let seen = Seen::of(&settings.file);
-    let generation = Generation::begin(&settings, &running, &terminal)?;
+    let exchange = Arc::<Exchange>::default();
+    let generation = Generation::begin(&settings, &running, &terminal, &exchange)?;
     let port = match script {
         // Two that play at once must not meet.
         Some(_) => 0,
@@ -64,6 +66,7 @@ pub fn serve(settings: Settings) -> Result<ExitCode, String> {
         buffers: Arc::new(Buffers::new(Arc::new(MessageBudget::new(MESSAGES)))),
         terminal,
         running,
+        exchange,
         generation: Mutex::new(Some(generation)),
         earlier: Mutex::default(),
         numbers: AtomicU64::new(0),
@@ -152,7 +155,12 @@ fn watch(host: &Host, signal: &mpsc::Receiver<i32>, mut loaded: Option<Seen>) ->
 
 /// Takes the new file, if it is any good; the old one goes on until then.
 fn reload(host: &Host) {
-    match Generation::begin(&host.settings, &host.running, &host.terminal) {
+    match Generation::begin(
+        &host.settings,
+        &host.running,
+        &host.terminal,
+        &host.exchange,
+    ) {
         Ok(new) => {
             let old = lock(&host.generation).replace(new);
             host.terminal.say(Level::Notice, &"the new file is loaded");
@@ -190,6 +198,7 @@ fn end(host: &Host) {
         // A thread that is blocked in `send` would be waited for in vain.
         connection.session().stop_sending();
     }
+    host.exchange.stop();
     host.reactor.stop();
     for connection in &open {
         // There are no more turns.

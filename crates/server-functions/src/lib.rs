@@ -13,7 +13,9 @@
 //! | `messages` | what is sent and closed |
 //! | `pings` | those of the plugin that are under way |
 //! | `timer`, `log` | one function each |
-//! | `process` | the table of a process, and the two functions that work without a connection |
+//! | `topics` | subscribing, publishing, and who is there |
+//! | [`letters`] | what a plugin is told of its subscriptions, in turns |
+//! | `process` | the table of a process, and the functions that work without a connection |
 //! | `misuses` | what a plugin has done wrong, told once |
 //!
 //! Plugins call on any thread.
@@ -21,6 +23,7 @@
 #![deny(missing_docs)]
 
 mod arguments;
+pub mod letters;
 mod log;
 mod messages;
 mod misuses;
@@ -30,9 +33,10 @@ mod request;
 pub mod served;
 mod table;
 mod timer;
+mod topics;
 
 pub use misuses::Misuses;
 pub use pings::Pings;
 pub use process::ProcessTable;
-pub use served::{Level, Process, Served};
+pub use served::{Level, Process, Served, Topics};
 pub use table::ServerTable;

@@ -1,13 +1,14 @@
-//! The table of a process, and the two functions that work without a connection.
+//! The table of a process, and the functions that work without a connection.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::ptr;
 
-use websocket_plugin::abi::WebSocketServer;
+use websocket_plugin::abi::{self, WebSocketServer, WsMember};
 
 use crate::arguments::{guard, pointer, text};
 use crate::served::{Level, Process};
 use crate::table::table;
+use crate::topics;
 
 /// The table that a plugin gets in `child_start`. It stands for the process: what concerns a connection refuses.
 #[repr(C)]
@@ -29,6 +30,9 @@ impl<P: Process> ProcessTable<P> {
             table: WebSocketServer {
                 option_get: Some(option_get::<P>),
                 log: Some(log::<P>),
+                publish: Some(publish::<P>),
+                topic_count: Some(topic_count::<P>),
+                topic_members: Some(topic_members::<P>),
                 ..table::<P::Connection>(ptr::null())
             },
             process,
@@ -41,21 +45,36 @@ impl<P: Process> ProcessTable<P> {
     }
 }
 
+/// Runs `body` with the process whose table a plugin passes.
+///
+/// # Safety
+/// `server` is NULL or the table of a [`ProcessTable`] of `P`.
+unsafe fn with_process<P: Process, T: Copy>(
+    server: *const WebSocketServer,
+    fallback: T,
+    body: impl FnOnce(&P) -> T,
+) -> T {
+    // SAFETY: the caller's promise; the table is a `ProcessTable`'s first member.
+    let table = unsafe { server.cast::<ProcessTable<P>>().as_ref() };
+    table.map_or(fallback, |table| guard(fallback, || body(&table.process)))
+}
+
 /// Runs `body` with the process whose table a plugin passes, and with the string.
 ///
 /// # Safety
 /// `server` is NULL or the table of a [`ProcessTable`] of `P`, and `string` is NULL or terminated.
-unsafe fn with<P: Process, T>(
+unsafe fn with<P: Process, T: Copy>(
     server: *const WebSocketServer,
     string: *const c_char,
     fallback: T,
     body: impl FnOnce(&P, &CStr) -> T,
 ) -> T {
-    // SAFETY: the caller's promise; the table is a `ProcessTable`'s first member.
-    let (table, string) = unsafe { (server.cast::<ProcessTable<P>>().as_ref(), text(string)) };
-    match table.zip(string) {
-        Some((table, string)) => guard(fallback, || body(&table.process, string)),
-        None => fallback,
+    // SAFETY: the caller's promise.
+    unsafe {
+        match text(string) {
+            Some(string) => with_process(server, fallback, |process| body(process, string)),
+            None => fallback,
+        }
     }
 }
 
@@ -82,4 +101,62 @@ unsafe extern "C" fn log<P: Process>(
             process.log(Level::of(level), line);
         });
     }
+}
+
+unsafe extern "C" fn publish<P: Process>(
+    server: *const WebSocketServer,
+    name: *const c_char,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    flags: c_uint,
+    id: *mut c_char,
+) -> c_int {
+    // SAFETY: only tables of processes have this function; the rest as `send_out` wants it.
+    unsafe {
+        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED, |process: &P| {
+            let message = (message_type, buffer, buffer_size);
+            let result = topics::send_out(process.topics(), name, message, flags, 0, id);
+            topics::told(result, |reason| {
+                process.log_misuse(&format_args!("publish: {reason}"));
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn topic_count<P: Process>(
+    server: *const WebSocketServer,
+    name: *const c_char,
+    scope: c_int,
+) -> c_long {
+    // SAFETY: only tables of processes have this function; a terminated string or NULL.
+    unsafe {
+        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
+            let counted = topics::count(process.topics(), name, scope);
+            topics::number(counted, |reason| {
+                process.log_misuse(&format_args!("topic_count: {reason}"));
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn topic_members<P: Process>(
+    server: *const WebSocketServer,
+    name: *const c_char,
+    each: WsMember,
+    data: *mut c_void,
+) -> c_long {
+    let mut members = Vec::new();
+    // SAFETY: only tables of processes have this function; a terminated string or NULL.
+    let count = unsafe {
+        with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
+            let listed = topics::list(process.topics(), name, &mut members);
+            topics::number(listed, |reason| {
+                process.log_misuse(&format_args!("topic_members: {reason}"));
+            })
+        })
+    };
+    // SAFETY: as in `topic_members`.
+    unsafe { topics::tell_members(&members, each, data) };
+    count
 }

@@ -2,11 +2,14 @@
 
 use std::ffi::{CStr, CString, c_int};
 use std::fmt;
+use std::sync::{Arc, Weak};
 
 use session::{Environment, Session};
+use subscribers::{Attendance, Hub, Outlet, Terms};
+use topics::{Log, Message, PublishError, Published};
+use websocket_plugin::abi::{self, RequestRec};
 
 use crate::pings::Pings;
-use websocket_plugin::abi::{self, RequestRec};
 
 /// A connection whose plugin calls. Its functions are called on any thread, if they do not say otherwise.
 pub trait Served: Sync {
@@ -56,6 +59,21 @@ pub trait Served: Sync {
     /// Whether the plugin has an `on_timer`.
     fn has_on_timer(&self) -> bool;
 
+    /// The topics of its process.
+    fn topics(&self) -> &dyn Topics;
+
+    /// Its subscriptions.
+    fn attendance(&self) -> &Attendance;
+
+    /// What they go out by.
+    fn outlet(&self) -> Weak<dyn Outlet>;
+
+    /// How far back its subscriptions may go, and what becomes of slow ones.
+    fn topic_terms(&self) -> Terms;
+
+    /// Whether the plugin has an `on_topic`.
+    fn has_on_topic(&self) -> bool;
+
     /// The plugin's pings; `None` when it does not want to know of their Pongs.
     fn pings(&self) -> Option<&Pings>;
 
@@ -76,6 +94,27 @@ pub trait Process: Sync {
 
     /// Logs a line of the plugin's.
     fn log(&self, level: Level, line: &CStr);
+
+    /// The topics.
+    fn topics(&self) -> &dyn Topics;
+
+    /// Says what the plugin does wrong, once for each kind of mistake.
+    fn log_misuse(&self, reason: &dyn fmt::Display);
+}
+
+/// The topics of a process. Called on any thread. An error is why there are none.
+pub trait Topics: Sync {
+    /// The log.
+    fn log(&self) -> Result<Log<'static>, String>;
+
+    /// The process's subscribers, to whom somebody delivers from now on.
+    fn hub(&self) -> Result<Arc<Hub>, String>;
+
+    /// The same, if there have been any.
+    fn running(&self) -> Option<Arc<Hub>>;
+
+    /// Publishes a message.
+    fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError>;
 }
 
 /// How much a line matters to its plugin: `WEBSOCKET_LOG_…`.

@@ -5,7 +5,7 @@ use std::ffi::c_uint;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
 
 use crate::served::Served;
-use crate::{log, messages, request, timer};
+use crate::{log, messages, request, timer, topics};
 
 /// The table that a plugin gets for its connection.
 pub struct ServerTable(WebSocketServer);
@@ -54,5 +54,10 @@ pub(crate) fn table<C: Served>(connection: *const C) -> WebSocketServer {
         set_timer: Some(timer::set_timer::<C>),
         log: Some(log::log::<C>),
         reject_with: Some(request::reject_with::<C>),
+        subscribe: Some(topics::subscribe::<C>),
+        unsubscribe: Some(topics::unsubscribe::<C>),
+        publish: Some(topics::publish::<C>),
+        topic_count: Some(topics::topic_count::<C>),
+        topic_members: Some(topics::topic_members::<C>),
     }
 }

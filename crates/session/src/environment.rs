@@ -91,6 +91,9 @@ pub trait Application {
     /// There is room again after a `try_send` that found none.
     fn on_writable(&self);
 
+    /// [`Session::call`](crate::Session::call) has asked for this, once or more often.
+    fn on_called(&self) {}
+
     /// The time of `set_timer` has come.
     fn on_timer(&self);
 

@@ -232,6 +232,11 @@ impl<T: Transport> Handover<T> {
         Ok(self.pushed(state, outgoing, gathers))
     }
 
+    /// Whether a thread's message would find room now; asks to be told of room if not. Who takes nothing any more has room.
+    pub fn has_room_or_wants_it(&self) -> bool {
+        self.state().outbox.has_room_or_wants_it(SentBy::Thread)
+    }
+
     #[inline(always)]
     fn pushed<'a>(
         &'a self,

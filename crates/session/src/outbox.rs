@@ -350,6 +350,13 @@ impl Outbox {
         self.queued() < self.limit(sent_by)
     }
 
+    /// Whether there is room; whoever finds none is told of some.
+    pub fn has_room_or_wants_it(&mut self, sent_by: SentBy) -> bool {
+        let has_room = self.has_ended() || self.has_room(sent_by);
+        self.wants_room |= !has_room;
+        has_room
+    }
+
     /// Whether `outgoing` has to wait for room that may come: as [`Outbox::push`] refuses it. So a callback waits for nothing
     /// but what the transport takes, and never for the end of a message in parts, which may be its own to end.
     pub fn must_wait(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> bool {

@@ -142,7 +142,7 @@ impl<E: Environment> Session<E> {
             Finding::TooFast => ClosedBy::Rate,
             Finding::Well(watched_until) => {
                 let timer = self.asked.timer();
-                if is_over(timer) || self.asked.is_writable.load(Ordering::Acquire) {
+                if is_over(timer) || self.asked.is_due_at_once() {
                     return Err(Wait::Again);
                 }
                 let times = [watched_until, drain_at, retire_at, timer];

@@ -63,9 +63,16 @@ impl<E: Environment> Session<E> {
         self.transmit();
     }
 
-    /// Has on_writable called soon.
-    pub fn call_on_writable(&self) {
-        self.room_has_come();
+    /// Has on_called called soon.
+    pub fn call(&self) {
+        // Release: the turn that acquires it calls the application, which looks at what this thread did.
+        self.asked.is_called.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether [`Session::gather`] would find room; on_writable follows a `false`.
+    pub fn has_room(&self) -> bool {
+        self.handover.has_room_or_wants_it()
     }
 
     fn who_sends(&self) -> SentBy {

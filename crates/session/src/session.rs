@@ -67,6 +67,8 @@ pub struct Session<E: Environment> {
 pub(crate) struct Asked {
     /// on_writable is due.
     pub is_writable: AtomicBool,
+    /// on_called is due.
+    pub is_called: AtomicBool,
     /// [`Asked::timer`] has been set at least once: most applications have no use for it, and need no lock.
     has_timer: AtomicBool,
     /// When on_timer is due.
@@ -87,7 +89,13 @@ impl Asked {
     #[inline]
     pub fn is_nothing(&self) -> bool {
         !self.is_writable.load(Ordering::Relaxed)
+            && !self.is_called.load(Ordering::Relaxed)
             && (!self.has_timer.load(Ordering::Relaxed) || lock(&self.timer).is_none())
+    }
+
+    /// Whether on_writable or on_called is due.
+    pub fn is_due_at_once(&self) -> bool {
+        self.is_writable.load(Ordering::Acquire) || self.is_called.load(Ordering::Acquire)
     }
 
     fn set_timer(&self, time: Option<Instant>) {

@@ -271,6 +271,12 @@ impl<E: Environment> Session<E> {
         {
             self.environment.on_writable();
         }
+        if self.asked.is_called.load(Ordering::Acquire)
+            && self.asked.is_called.swap(false, Ordering::AcqRel)
+            && !self.handover.is_close_sent()
+        {
+            self.environment.on_called();
+        }
         let is_due = |timer: &mut Instant| *timer <= self.environment.now();
         if self.asked.timer().is_some()
             && self.asked.take_timer(is_due)

@@ -154,6 +154,54 @@ fn room_that_comes_on_another_thread_asks_for_a_turn() {
 }
 
 #[test]
+fn who_asks_to_be_called_is_called_once_and_in_a_turn() {
+    let mut scene = Scene::open(&config(), |session, call| {
+        if let Call::Message(_) = call {
+            session.call();
+            session.call();
+        }
+    });
+    scene.receives(&["a"]);
+    // A waiter that does not hear its own thread goes on all the same.
+    scene.turns();
+    let a = Call::Message("a".into());
+    assert_eq!(scene.calls(), [Call::Open, a, Call::Called]);
+    // From another thread.
+    scene.table().be_thread(2);
+    let wakes = scene.table().wakes.load(Ordering::Relaxed);
+    scene.session.call();
+    assert!(scene.table().wakes.load(Ordering::Relaxed) > wakes);
+    scene.table().be_thread(1);
+    scene.turns();
+    assert_eq!(scene.calls().last(), Some(&Call::Called));
+    assert_eq!(scene.calls().len(), 4);
+    scene.receives_close(None);
+    scene.turns();
+    scene.session.call();
+    assert_eq!(scene.turn(), Wait::Ended);
+    assert!(scene.calls().ends_with(&[Call::Disconnect]));
+}
+
+#[test]
+fn room_is_there_or_is_told_of() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.turns();
+    assert!(scene.session.has_room());
+    scene.ends().room = Some(0);
+    scene.table().be_thread(2);
+    while scene.session.has_room() {
+        scene.session.gather(text(&messages(1)[0])).unwrap();
+        scene.session.flush();
+    }
+    scene.ends().room = None;
+    scene.session.resume();
+    scene.table().be_thread(1);
+    scene.turns();
+    assert_eq!(scene.calls(), [Call::Open, Call::Writable]);
+    assert!(scene.session.has_room());
+}
+
+#[test]
 fn what_is_sent_before_it_is_open_goes_out_with_the_first_turn() {
     let mut scene = Scene::accepted(&config(), silent);
     scene.session.send(text("early")).unwrap();

@@ -7,17 +7,22 @@
 //! | the same with `"recovered":false,"reason":"…"` | it has come back, and what it has missed cannot be told exactly: it begins with what is new |
 //! | `{"topic":"/a","id":"…","data":"…"}` | what was published: text |
 //! | the same with `"encoding":"base64"` | what was published: bytes, in base64 |
+//! | `{"topic":"/a","joined":"Ada","members":2}` | a member has joined; for who asked to be told |
+//! | `{"topic":"/a","left":"Ada","members":1}` | a member has left |
+//! | `{"topic":"/a","members":2}` | joins or leaves have gone by untold |
 //! | `{"dropped":3}` | so many messages were dropped here, because the client was slow |
 //! | `{"recovered":false,"reason":"…","id":"…"}` | some messages are missing here |
 //!
 //! An id is `epoch-id`, a [`Token`]: the last one that a client has seen is what it comes back with.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use topics::{Epoch, Kind, Record, Token, Topic};
+use topics::{Epoch, Kind, Notice, Record, Token, Topic};
 
+use crate::letter::{Letter, News};
 use crate::outlet::{Outlet, Refused};
 use crate::terms::Form;
 
@@ -26,6 +31,7 @@ pub(crate) struct Prepared<'a> {
     pub record: Record<'a>,
     epoch: Epoch,
     json: OnceCell<String>,
+    letter: OnceCell<Arc<Letter>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -34,6 +40,7 @@ impl<'a> Prepared<'a> {
             record,
             epoch,
             json: OnceCell::new(),
+            letter: OnceCell::new(),
         }
     }
 
@@ -45,6 +52,12 @@ impl<'a> Prepared<'a> {
             Form::Json => {
                 let json = self.json.get_or_init(|| message(&self.record, self.epoch));
                 outlet.take(Kind::Text, may_compress, json.as_bytes())
+            }
+            Form::Letters => {
+                let letter = self
+                    .letter
+                    .get_or_init(|| Arc::new(letter(&self.record, self.epoch)));
+                outlet.deliver(letter)
             }
         }
     }
@@ -78,13 +91,52 @@ pub(crate) fn hello<'t>(
     )
 }
 
-/// What was published.
+/// A record, as a letter.
+fn letter(record: &Record<'_>, epoch: Epoch) -> Letter {
+    let news = match notice(record) {
+        Some(notice) if notice.has_left => News::Left(notice.member.into(), notice.members),
+        Some(notice) => News::Joined(notice.member.into(), notice.members),
+        None => News::Message {
+            kind: record.kind,
+            may_compress: !record.flags.uncompressed,
+            payload: record.payload.into(),
+        },
+    };
+    Letter {
+        topic: record.topic.into(),
+        id: Token {
+            epoch,
+            id: record.id,
+        },
+        news,
+    }
+}
+
+fn notice<'a>(record: &Record<'a>) -> Option<Notice<'a>> {
+    let is_notice = record.kind == Kind::Notice;
+    is_notice.then(|| Notice::read(record.payload)).flatten()
+}
+
+/// So many members there are.
+pub(crate) fn members(topic: &str, members: u32) -> String {
+    format!("{{\"topic\":{},\"members\":{members}}}", quoted(topic))
+}
+
+/// What was published, or who has joined or left.
 pub(crate) fn message(record: &Record<'_>, epoch: Epoch) -> String {
     let token = Token {
         epoch,
         id: record.id,
     };
     let topic = quoted(record.topic);
+    if let Some(notice) = notice(record) {
+        let what = if notice.has_left { "left" } else { "joined" };
+        return format!(
+            "{{\"topic\":{topic},\"{what}\":{},\"members\":{}}}",
+            quoted(notice.member),
+            notice.members
+        );
+    }
     match (record.kind, str::from_utf8(record.payload)) {
         (Kind::Text, Ok(text)) => {
             format!(

@@ -7,14 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 use std::time::Duration;
 
 use topics::{
-    Batch, Bell, CannotResume, Count, History, Kind, LockError, Log, Reader, Record, Seat,
-    SubscribeError, Subscription, Token, Topic,
+    Batch, Bell, CannotResume, Count, EnterError, History, Limits, LockError, Log, Member,
+    Membership, Reader, Record, RecordId, Seat, SubscribeError, Subscription, Token, Topic,
 };
 
 use crate::form::{Prepared, Recovery};
 use crate::outlet::Outlet;
 use crate::subscriber::{Part, Subscriber, Tally};
-use crate::terms::Terms;
+use crate::terms::{Since, Terms};
 
 /// How many topics one subscriber may have.
 pub const MOST_TOPICS: usize = 128;
@@ -26,6 +26,7 @@ type Audience = HashMap<u32, BTreeMap<u64, Arc<Subscriber>>>;
 pub struct Hub {
     log: Log<'static>,
     seat: Seat<'static>,
+    bell: Box<dyn Bell + Send + Sync>,
     audience: RwLock<Audience>,
     next: AtomicU64,
 }
@@ -37,6 +38,8 @@ pub enum Subscribing {
     TooMany,
     /// The log refuses.
     Refused(SubscribeError),
+    /// It cannot be the member that it wants to be.
+    NoMember(EnterError),
 }
 
 impl fmt::Display for Subscribing {
@@ -46,16 +49,22 @@ impl fmt::Display for Subscribing {
                 write!(f, "a WebSocket subscribes to {MOST_TOPICS} topics at most")
             }
             Subscribing::Refused(error) => error.fmt(f),
+            Subscribing::NoMember(error) => error.fmt(f),
         }
     }
 }
 
 impl Hub {
     /// For a process that has a seat at the log.
-    pub fn new(log: Log<'static>, seat: Seat<'static>) -> Self {
+    pub fn new(
+        log: Log<'static>,
+        seat: Seat<'static>,
+        bell: impl Bell + Send + Sync + 'static,
+    ) -> Self {
         Hub {
             log,
             seat,
+            bell: Box::new(bell),
             audience: RwLock::default(),
             next: AtomicU64::new(0),
         }
@@ -72,16 +81,33 @@ impl Hub {
     }
 
     /// Has the reader return from its wait, because the process ends.
-    pub fn ring(&self, bell: &impl Bell) {
-        self.seat.ring(bell);
+    pub fn ring(&self) {
+        self.seat.ring(&*self.bell);
     }
 
-    /// Subscribes to some topics, and hands `outlet` what it is to get before what is published from now on. `since`: the
-    /// last message that it knows of.
+    /// How many subscribers of a topic this process has.
+    pub fn subscribers(&self, topic: &Topic) -> Result<u64, LockError> {
+        self.seat.subscribers(topic)
+    }
+
+    /// Subscribes to some topics, and hands `outlet` what it is to get before what is published from now on.
     pub fn subscribe(
         &self,
         topics: Vec<Topic>,
-        since: Option<Token>,
+        since: impl Into<Since>,
+        terms: Terms,
+        outlet: Weak<dyn Outlet>,
+    ) -> Result<Arc<Subscriber>, Subscribing> {
+        self.subscribe_as(None, topics, since.into(), terms, outlet)
+    }
+
+    /// [`Hub::subscribe`] as a member of the first topic. The other members are told of it, and it is, too, behind everything
+    /// that it has missed; `true`: only if nobody is called so.
+    pub fn subscribe_as(
+        &self,
+        member: Option<(&Member, bool)>,
+        topics: Vec<Topic>,
+        since: Since,
         terms: Terms,
         outlet: Weak<dyn Outlet>,
     ) -> Result<Arc<Subscriber>, Subscribing> {
@@ -92,12 +118,20 @@ impl Hub {
         let (subscriptions, histories) = self.count_in(&topics)?;
         let now = histories.first().map(History::token);
         let now = now.ok_or(Subscribing::TooMany)?;
+        let membership = match self.enter(member, &subscriptions) {
+            Ok(membership) => membership,
+            Err(error) => {
+                self.count_out(subscriptions);
+                return Err(Subscribing::NoMember(error));
+            }
+        };
         let (recovery, from) = match since {
-            None => (Recovery::New, now),
-            Some(since) => match is_all_there(&histories, since, &terms) {
+            Since::Now => (Recovery::New, now),
+            Since::Id(since) => match is_all_there(&histories, since, &terms) {
                 Ok(()) => (Recovery::Recovered, since),
                 Err(reason) => (Recovery::Lost(reason.to_string()), now),
             },
+            Since::Last(count) => (Recovery::New, before_last(&histories, count, &terms)),
         };
         self.count_recovery(&recovery);
         let slots = subscriptions.iter().map(Subscription::slot);
@@ -109,8 +143,9 @@ impl Hub {
             outlet,
             terms,
             parts,
-            subscriptions,
+            (subscriptions, membership),
             from.id,
+            &recovery,
         );
         subscriber.greet(&recovery, from);
         {
@@ -121,6 +156,10 @@ impl Hub {
             }
         }
         self.go_on(&subscriber);
+        if let Some(membership) = &*subscriber.membership() {
+            // Without the lock, it is in the list all the same.
+            let _ = self.seat.announce(membership, &*self.bell);
+        }
         Ok(subscriber)
     }
 
@@ -144,6 +183,10 @@ impl Hub {
                     }
                 }
             }
+        }
+        if let Some(membership) = subscriber.membership().take() {
+            // Without the lock, it is a member until the process is gone.
+            let _ = self.seat.exit(membership, &*self.bell);
         }
         let subscriptions = std::mem::take(
             &mut *subscriber
@@ -172,7 +215,7 @@ impl Hub {
                     all.map(|(&number, it)| (number, Arc::clone(it))).collect()
                 };
                 for subscriber in everybody.values() {
-                    if subscriber.lag(&self.log, gap.after, &mut tally) {
+                    if subscriber.lag(&self.log, &gap, &mut tally) {
                         touch(subscriber, &mut touched);
                     }
                 }
@@ -189,14 +232,11 @@ impl Hub {
     }
 
     /// Waits until there is something to deliver, for so long at most.
-    pub fn wait(&self, reader: &Reader<'static>, bell: &impl Bell, most: Duration) {
-        reader.wait(bell, most);
+    pub fn wait(&self, reader: &Reader<'static>, most: Duration) {
+        reader.wait(&*self.bell, most);
     }
 
     fn deliver(&self, record: Record<'_>, touched: &mut Vec<Arc<Subscriber>>, tally: &mut Tally) {
-        if record.kind == Kind::Notice {
-            return;
-        }
         let audience = self.audience();
         let Some(subscribers) = audience.get(&record.slot) else {
             return;
@@ -207,6 +247,18 @@ impl Hub {
                 touch(subscriber, touched);
             }
         }
+    }
+
+    fn enter(
+        &self,
+        member: Option<(&Member, bool)>,
+        subscriptions: &[Subscription],
+    ) -> Result<Option<Membership>, EnterError> {
+        let Some(((member, is_unique), subscription)) = member.zip(subscriptions.first()) else {
+            return Ok(None);
+        };
+        let entered = self.seat.enter(subscription, member, is_unique);
+        entered.map(Some)
     }
 
     /// Counts a subscriber of each topic in, or of none.
@@ -297,4 +349,24 @@ fn is_all_there(
         history.missed(since, &limits)?;
     }
     Ok(())
+}
+
+/// What a subscriber knows that is to get so many of the latest messages.
+fn before_last(histories: &[History<'static>], count: usize, terms: &Terms) -> Token {
+    let limits = Limits {
+        messages: count.min(terms.messages),
+        ..terms.limits()
+    };
+    let ids = histories
+        .iter()
+        .flat_map(|history| history.recent_ids(&limits));
+    let mut ids: Vec<RecordId> = ids.collect();
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+    ids.truncate(limits.messages);
+    let now = histories
+        .first()
+        .map(History::token)
+        .expect("a subscriber has a topic");
+    let first = ids.last().map_or(now.id, |first| RecordId(first.0 - 1));
+    Token { id: first, ..now }
 }

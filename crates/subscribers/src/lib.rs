@@ -7,6 +7,8 @@
 //! | [`subscriber`] | where one subscriber is: live, or behind; what becomes of a slow one |
 //! | [`outlet`] | what a subscriber's messages go out by |
 //! | [`terms`] | what a subscriber is to get: as it is or as JSON, how far back, what when it is slow |
+//! | [`attendance`] | the subscriptions of one connection that come and go, and the letters that wait for it |
+//! | [`letter`] | what a connection is told that looks at everything itself |
 //! | [`body`] | what a body is that comes over HTTP to be published |
 //! | [`form`] | the messages of the subprotocol `topics.json` |
 //!
@@ -23,17 +25,21 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod attendance;
 pub mod body;
 pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hub;
+pub mod letter;
 pub mod outlet;
 pub mod subscriber;
 pub mod terms;
 
+pub use attendance::{Attendance, NotSubscribed};
 pub use hub::{Hub, MOST_TOPICS, Subscribing};
+pub use letter::{Letter, News};
 pub use outlet::{Closing, Outlet, Refused};
 pub use subscriber::Subscriber;
-pub use terms::{Form, Slow, Terms};
+pub use terms::{Form, Since, Slow, Terms};

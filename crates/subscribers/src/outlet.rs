@@ -1,12 +1,22 @@
 //! What a subscriber's messages go out by.
 
+use std::sync::Arc;
+
 use topics::Kind;
+
+use crate::letter::Letter;
 
 /// One subscriber's connection. Called from any thread, and by more than one at a time; never blocks.
 pub trait Outlet: Send + Sync {
     /// Takes a whole message, if there is room. It may wait for [`Outlet::flush`]. After [`Refused::Full`],
     /// [`Hub::go_on`](crate::Hub::go_on) is to be called for the subscriber once there is room.
     fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused>;
+
+    /// Takes a letter; only for outlets of subscribers that get those.
+    fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {
+        let _ = letter;
+        Err(Refused::Ended)
+    }
 
     /// Lets what was taken go out.
     fn flush(&self);

@@ -11,17 +11,19 @@
 //! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
 //! ([`Subscriber::was_passed_by`]), and whoever finds it catches up with the log.
 
+mod telling;
+
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use topics::{
-    Batch, CannotResume, Epoch, History, Kind, Limits, Log, Record, RecordId, Subscription, Token,
-    Topic,
+    Batch, CannotResume, Epoch, Gap, History, Kind, Limits, Log, Membership, Record, RecordId,
+    Subscription, Token, Topic,
 };
 
-use crate::form::{self, Prepared, Recovery};
+use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
-use crate::terms::{Form, Slow, Terms};
+use crate::terms::{Slow, Terms};
 
 /// How many bytes are read of the log before they are handed on.
 const CHUNK: usize = 256 << 10;
@@ -49,9 +51,15 @@ pub struct Subscriber {
     pub(crate) parts: Box<[Part]>,
     /// What is counted for it in the log.
     pub(crate) subscriptions: Mutex<Vec<Subscription>>,
+    /// Its place among the members of its first topic.
+    membership: Mutex<Option<Membership>>,
+    /// It has come back, and what it has missed cannot be told.
+    has_lost: bool,
     state: Mutex<State>,
     /// The thread that delivers has found another one here, and has gone on.
     was_passed_by: AtomicBool,
+    /// A notice of members has passed it by: it is told how many there are.
+    has_missed_notice: AtomicBool,
     /// Something was handed to its outlet in this round; only the thread that delivers looks.
     pub(crate) is_touched: AtomicBool,
 }
@@ -74,6 +82,8 @@ struct State {
     newest: Box<[Option<RecordId>]>,
     /// What it has lost, and has not been told of.
     dropped: u64,
+    /// The topics whose retained message it is to get first.
+    retained: Vec<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,10 +131,15 @@ impl Subscriber {
         outlet: Weak<dyn Outlet>,
         terms: Terms,
         parts: Box<[Part]>,
-        subscriptions: Vec<Subscription>,
+        (subscriptions, membership): (Vec<Subscription>, Option<Membership>),
         since: RecordId,
+        recovery: &Recovery,
     ) -> Arc<Self> {
         let newest = vec![None; parts.len()].into();
+        let retained = match recovery {
+            Recovery::Recovered => 0..0,
+            Recovery::New | Recovery::Lost(_) => 0..parts.len(),
+        };
         Arc::new(Subscriber {
             number,
             outlet,
@@ -132,6 +147,8 @@ impl Subscriber {
             terms,
             parts,
             subscriptions: Mutex::new(subscriptions),
+            membership: Mutex::new(membership),
+            has_lost: matches!(recovery, Recovery::Lost(_)),
             state: Mutex::new(State {
                 phase: Phase::Behind(Wanted::Everything),
                 since,
@@ -139,8 +156,10 @@ impl Subscriber {
                 counted: since,
                 newest,
                 dropped: 0,
+                retained: retained.rev().collect(),
             }),
             was_passed_by: AtomicBool::new(false),
+            has_missed_notice: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
         })
     }
@@ -150,16 +169,24 @@ impl Subscriber {
         self.parts.iter().map(|part| &part.topic)
     }
 
-    /// Tells it what it is subscribed to, before anything else.
-    pub(crate) fn greet(&self, recovery: &Recovery, token: Token) {
-        let Some(outlet) = self.outlet.upgrade() else {
-            return;
-        };
-        if self.terms.form == Form::Json {
-            let hello = form::hello(self.topics(), recovery, token);
-            if outlet.take(Kind::Text, true, hello.as_bytes()).is_err() {
-                self.state().phase = Phase::Ended;
-            }
+    /// Whether it has come back, and what it has missed could not be told.
+    pub fn has_lost(&self) -> bool {
+        self.has_lost
+    }
+
+    pub(crate) fn membership(&self) -> MutexGuard<'_, Option<Membership>> {
+        let membership = self.membership.lock();
+        membership.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is to get a record of one of its topics at all.
+    fn wants(&self, record: &Record<'_>) -> bool {
+        let is_own = record.flags.exclude_origin
+            && self.terms.origin != 0
+            && record.origin == self.terms.origin;
+        match record.kind {
+            Kind::Notice => self.terms.is_told_of_members,
+            Kind::Text | Kind::Binary => !is_own,
         }
     }
 
@@ -175,6 +202,13 @@ impl Subscriber {
         prepared: &Prepared<'_>,
         tally: &mut Tally,
     ) -> bool {
+        let record = &prepared.record;
+        if !self.wants(record) {
+            return false;
+        }
+        let is_notice = record.kind == Kind::Notice;
+        // Nobody who is behind finds a notice in the log.
+        let has_missed = is_notice && self.has_missed_notice.swap(true, Ordering::SeqCst);
         let Some(mut state) = self.state_or_note() else {
             return false;
         };
@@ -185,21 +219,31 @@ impl Subscriber {
             self.catch_up(log, &mut state, &*outlet, tally);
             return true;
         }
-        let record = &prepared.record;
         let is_live = matches!(state.phase, Phase::Live { .. });
+        if is_live && is_notice {
+            self.has_missed_notice.store(has_missed, Ordering::SeqCst);
+        }
         if !is_live || record.position < state.start || record.id <= state.since {
             return false;
         }
-        match self.hand_on(&mut state, prepared, &*outlet, tally) {
+        let told = self.tell_members(log, &*outlet);
+        match told.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally)) {
             Ok(()) => {}
             Err(Refused::Ended) => state.phase = Phase::Ended,
+            Err(Refused::Full) if is_notice && self.terms.slow != Slow::Close => {
+                self.has_missed_notice.store(true, Ordering::SeqCst);
+            }
             Err(Refused::Full) => self.is_full(&mut state, record.id, &*outlet, tally),
         }
         true
     }
 
     /// The reader was overrun: what it has not read is in the log, or is not. Says whether its outlet has got something.
-    pub(crate) fn lag(&self, log: &Log<'static>, after: RecordId, tally: &mut Tally) -> bool {
+    pub(crate) fn lag(&self, log: &Log<'static>, gap: &Gap, tally: &mut Tally) -> bool {
+        if self.terms.is_told_of_members {
+            // If it is concerned, and it is told of more than it would have to be if it is not.
+            self.has_missed_notice.store(true, Ordering::SeqCst);
+        }
         let Some(mut state) = self.state_or_note() else {
             return false;
         };
@@ -207,7 +251,12 @@ impl Subscriber {
             return false;
         };
         if let Phase::Live { .. } = state.phase {
-            state.since = state.since.max(after);
+            if state.start >= gap.next {
+                // All that is its is still to be read: the reader had nothing to do before it came.
+                self.has_missed_notice.store(false, Ordering::SeqCst);
+                return false;
+            }
+            state.since = state.since.max(gap.after);
             state.phase = Phase::Behind(Wanted::Everything);
         }
         self.catch_up(log, &mut state, &*outlet, tally);
@@ -226,7 +275,9 @@ impl Subscriber {
                 Phase::Behind(_) => self.catch_up(log, &mut state, &*outlet, tally),
                 Phase::Live { .. } => {
                     // Full is full: there will be a next time.
-                    let _ = self.tell_dropped(&mut state, &*outlet);
+                    let _ = self
+                        .tell_dropped(&mut state, &*outlet)
+                        .and_then(|()| self.tell_members(log, &*outlet));
                     false
                 }
                 Phase::Ended => true,
@@ -262,13 +313,23 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Tells it what it has lost.
-    fn tell_dropped(&self, state: &mut State, outlet: &dyn Outlet) -> Result<(), Refused> {
-        if state.dropped > 0 {
-            if self.terms.form == Form::Json {
-                outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+    /// Hands on what its topics retain, to a newcomer. What it would get behind that anyway is left to that.
+    fn hand_on_retained(
+        &self,
+        log: &Log<'static>,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let mut batch = Batch::new();
+        while let Some(&part) = state.retained.last() {
+            let is_there = log.retained(&self.parts[part].topic, &mut batch);
+            let record = batch.iter().next().filter(|_| is_there == Ok(true));
+            if let Some(record) = record.filter(|record| record.id <= state.since) {
+                Prepared::new(record, self.epoch).give(self.terms.form, outlet)?;
+                tally.delivered += 1;
             }
-            state.dropped = 0;
+            state.retained.pop();
         }
         Ok(())
     }
@@ -346,6 +407,7 @@ impl Subscriber {
         let Some(first) = histories.first() else {
             return Err(Refused::Ended);
         };
+        self.hand_on_retained(log, state, outlet, tally)?;
         let (now, end) = (first.token(), first.end());
         let is_whole = match wanted {
             Wanted::Everything => match self.missed(&histories, state.since, now) {
@@ -372,6 +434,7 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
+        self.tell_members(log, outlet)?;
         state.start = end;
         state.phase = Phase::Live {
             is_steady: outlet.has_ample_room(),
@@ -414,7 +477,7 @@ impl Subscriber {
     ) -> Result<(), Refused> {
         let all = batches.iter().flat_map(Batch::iter);
         let mut records: Vec<Record<'_>> = all
-            .filter(|record| record.kind != Kind::Notice && is_its(record))
+            .filter(|record| record.kind != Kind::Notice && self.wants(record) && is_its(record))
             .collect();
         records.sort_unstable_by_key(|record| record.id);
         for record in records {
@@ -504,33 +567,6 @@ impl Subscriber {
             newest.take_if(|id| *id <= through);
         }
         handed_on
-    }
-
-    /// What it has missed cannot be told exactly: that is what it is told. `token` is what it may come back with then.
-    fn tell_gap(
-        &self,
-        reason: &str,
-        token: Token,
-        state: &mut State,
-        outlet: &dyn Outlet,
-        tally: &mut Tally,
-    ) -> Result<(), Refused> {
-        match (self.terms.form, self.terms.slow) {
-            (Form::Json, _) => {
-                let gap = form::gap(reason, token);
-                outlet.take(Kind::Text, true, gap.as_bytes())?;
-                // Those that were counted are among them.
-                state.dropped = 0;
-            }
-            (Form::Plain, Slow::Close) => {
-                tally.gaps += 1;
-                outlet.close(Closing::Gap);
-                return Err(Refused::Ended);
-            }
-            (Form::Plain, Slow::Drop | Slow::Latest) => {}
-        }
-        tally.gaps += 1;
-        Ok(())
     }
 
     /// What the thread that delivers has passed by is caught up with. Says whether there was something.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use topics::Limits;
+use topics::{Limits, Token};
 
 /// What a subscriber is to get, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +15,27 @@ pub struct Terms {
     pub messages: usize,
     /// How old they may be; `None`: of any age.
     pub age: Option<Duration>,
+    /// Whether it is told of members that join and leave; never as they are ([`Form::Plain`]).
+    pub is_told_of_members: bool,
+    /// Who it is, as a publisher: what it has published with `exclude_origin` it does not get. 0: nobody.
+    pub origin: u64,
+}
+
+/// Where a subscriber begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Since {
+    /// With what is published from now on; what its topics retain comes first.
+    Now,
+    /// Behind this message, the last one that it knows of.
+    Id(Token),
+    /// With so many of the latest messages, as far as they are there.
+    Last(usize),
+}
+
+impl From<Option<Token>> for Since {
+    fn from(since: Option<Token>) -> Self {
+        since.map_or(Since::Now, Since::Id)
+    }
 }
 
 /// What a subscriber's messages look like.
@@ -24,6 +45,8 @@ pub enum Form {
     Plain,
     /// The subprotocol `topics.json`.
     Json,
+    /// Each as a [`Letter`](crate::Letter), which its outlet looks at.
+    Letters,
 }
 
 /// What becomes of a subscriber whose outlet has no room.

@@ -51,6 +51,19 @@ pub enum SubscribeError {
     Lock(LockError),
 }
 
+/// A subscriber is no member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EnterError {
+    /// A member of the topic is called so.
+    Taken,
+    /// All members of all topics are too many.
+    Full,
+    /// The seat is not this child's any more: another process has held it for dead.
+    SeatLost,
+    /// The lock was not to be had.
+    Lock(LockError),
+}
+
 /// A child has no seat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClaimError {
@@ -132,6 +145,17 @@ impl fmt::Display for SubscribeError {
     }
 }
 
+impl fmt::Display for EnterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EnterError::Taken => f.write_str("another member is called so"),
+            EnterError::Full => f.write_str("too many members"),
+            EnterError::SeatLost => SubscribeError::SeatLost.fmt(f),
+            EnterError::Lock(error) => error.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -157,6 +181,7 @@ impl std::error::Error for LockError {}
 impl std::error::Error for MakeError {}
 impl std::error::Error for PublishError {}
 impl std::error::Error for SubscribeError {}
+impl std::error::Error for EnterError {}
 impl std::error::Error for ClaimError {}
 impl std::error::Error for CannotResume {}
 
@@ -169,6 +194,12 @@ impl From<LockError> for PublishError {
 impl From<LockError> for SubscribeError {
     fn from(error: LockError) -> Self {
         SubscribeError::Lock(error)
+    }
+}
+
+impl From<LockError> for EnterError {
+    fn from(error: LockError) -> Self {
+        EnterError::Lock(error)
     }
 }
 

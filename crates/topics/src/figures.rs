@@ -11,8 +11,10 @@ use crate::writing::Locked;
 /// A log's figures, each as it was at some moment of the call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Figures {
-    /// The latest record's id: how many messages have been published.
+    /// The latest record's id: how many there have been.
     pub latest: RecordId,
+    /// How many of them were notices of members that join and leave.
+    pub notices: u64,
     /// How many bytes of messages are still there, and for how many there is room.
     pub used: u64,
     /// See `used`.
@@ -93,6 +95,7 @@ impl Log<'_> {
             gaps: counted(Count::Gaps),
             resumed: counted(Count::Resumed),
             latest: self.latest(),
+            notices: word(header::NOTICES),
             used: commit.saturating_sub(tail).saturating_mul(8),
             room: self.parts.ring.len() * 8,
             retained: word(header::RETAINED).saturating_mul(8),

@@ -61,6 +61,7 @@
 //! | With ids, every loss is visible: a record names its topic's [`previous`](Record::previous) one | the same |
 //! | Publishing waits for no reader, and for other publishers no longer than they copy; for one that is stopped, a second, and then it is refused | `tests/log/live.rs` |
 //! | A process may be killed at any instruction: whoever comes next finishes or takes back what it has left. What [`Publisher::publish`] has returned from is published | `src/writing/tests.rs`, at each word that is written; `tests/kills.rs`, with SIGKILL |
+//! | A member is listed as long as its child lives and it has not left; a list and the notices behind it agree | `tests/log/members.rs` |
 //! | The retained record of a topic is there until it is replaced, forgotten, or its topic evicted | `tests/log/history.rs` |
 //! | Memory that something else writes to makes nothing panic, nothing run on for ever and nothing be read out of bounds; damage is found by checksums and told | `tests/log/garbage.rs` |
 //!
@@ -75,6 +76,7 @@
 //!  entries ─ one for each topic: its name, its latest record, how many there were, what is retained
 //!  index ─── finds an entry by its name's hash
 //!  keys ──── idempotency keys, and the ids that they led to
+//!  members ─ subscribers that have said what they are called
 //!  rows ──── one for each seat: its subscribers of each topic
 //!  ring ──── the records
 //! ```
@@ -98,7 +100,10 @@
 //! * **After a [`Gap`]**, the child goes through its topics: each one's [`Log::history`], resumed from the last record that
 //!   was read before the gap, has what was missed, or says that it cannot be told; live records go on at [`History::end`],
 //!   which then stands for [`Subscription::start`].
-//! * **Whoever notices that a child is gone** calls [`Log::sweep`]: its subscribers do not count any more.
+//! * **A member** is a subscriber that has said what it is called ([`Seat::enter`]). Who joins and who leaves is told in the
+//!   log itself, as a [`Notice`], in one order with everything else.
+//! * **Whoever notices that a child is gone** calls [`Log::sweep`]: its subscribers do not count any more, and its members
+//!   have left; [`Log::ring`] wakes who is to hear of that.
 //! * **Nobody** publishes or subscribes in a signal handler, or holds a lock of its own there that a thread which publishes
 //!   may have.
 //!
@@ -109,6 +114,8 @@
 //! | bytes of messages | [`Layout::ring`]; some 100 more for each message, and an eighth of them at most for one | the oldest are overwritten; one that is too large is [`PublishError::TooLarge`] |
 //! | topics | [`Layout::topics`] | of those without subscribers, the one that nothing was published to for longest (of 64 that are looked at) is evicted, one with a retained message last; who resumes it is told. When all have subscribers: `TopicsFull` |
 //! | retained messages | an eighth of the ring, a 64th at most for one | [`PublishError::RetainedFull`] |
+//! | members, of all topics | twice as many as topics, 64 to 16,384 | [`EnterError::Full`] |
+//! | a member's text | [`Member::MOST`] bytes | [`BadMember`] |
 //! | idempotency keys | [`KEYS`] | each of 512 buckets forgets its oldest of eight |
 //! | children | [`Layout::seats`] | [`ClaimError::Full`] |
 //! | name of a topic | [`Topic::MOST`] bytes | [`BadTopic`] |
@@ -128,12 +135,14 @@ mod table;
 mod writing;
 
 pub use bell::Bell;
-pub use error::{CannotResume, ClaimError, LockError, MakeError, PublishError, SubscribeError};
+pub use error::{
+    CannotResume, ClaimError, EnterError, LockError, MakeError, PublishError, SubscribeError,
+};
 pub use figures::{ChildFigures, Figures, TopicFigures};
 pub use log::Log;
 pub use memory::{Flags, Futex, KEYS, Kind, Layout};
-pub use name::{BadToken, BadTopic, Epoch, RecordId, Token, Topic};
+pub use name::{BadMember, BadToken, BadTopic, Epoch, Member, RecordId, Token, Topic};
 pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record};
-pub use seat::{Count, Seat, Subscription};
+pub use seat::{Count, Membership, Seat, Subscription};
 pub use table::Owner;
-pub use writing::{Message, Published, Publisher};
+pub use writing::{Message, Notice, Published, Publisher};

@@ -1,7 +1,9 @@
 //! The log.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{Ordering, fence};
 
+use crate::bell::Bell;
 use crate::error::{ClaimError, LockError, MakeError};
 use crate::memory::{Layout, Parts, RobustLock, Words, get, header, put};
 use crate::name::{Epoch, RecordId, Topic};
@@ -11,7 +13,7 @@ use crate::table::{Name, Owner, Seats};
 use crate::writing::Locked;
 
 /// What the first word says of memory that holds a log of this form. The last digit changes with the form.
-const FORM: u64 = 0x746f_7069_6373_0002;
+const FORM: u64 = 0x746f_7069_6373_0003;
 /// A build with another kind of lock has another form.
 const LOCK_FORM: u64 = (size_of::<libc::pthread_mutex_t>() as u64) << 8;
 
@@ -100,7 +102,8 @@ impl<'m> Log<'m> {
         Ok(Seat::new(self.parts, self.epoch, index, owner))
     }
 
-    /// Takes their seats from those who are gone: their subscribers do not count any more. Returns how many they were.
+    /// Takes their seats from those who are gone: their subscribers do not count any more, and their members have left, of
+    /// which a notice tells. Returns how many they were.
     pub fn sweep(&self, is_alive: impl Fn(Owner) -> bool) -> Result<usize, LockError> {
         // To ask whether a process lives takes time: not with the lock held.
         let gone: Vec<(usize, Owner)> = Seats(self.parts)
@@ -110,10 +113,36 @@ impl<'m> Log<'m> {
         if !gone.is_empty() {
             let locked = Locked::new(self.parts)?;
             for &(index, owner) in &gone {
-                locked.seats().vacate(index, owner);
+                if locked.seats().owner(index) == Some(owner) {
+                    locked.dismiss(index);
+                    locked.seats().vacate(index, owner);
+                }
             }
         }
         Ok(gone.len())
+    }
+
+    /// Wakes every reader that waits: after a [`Log::sweep`] there may be notices for it.
+    pub fn ring(&self, bell: &(impl Bell + ?Sized)) {
+        fence(Ordering::SeqCst);
+        for word in Seats(self.parts).all_waiting() {
+            word.fetch_add(1, Ordering::SeqCst);
+            bell.wake(word);
+        }
+    }
+
+    /// The members of a topic, in no order.
+    pub fn members(&self, topic: &Topic) -> Result<Vec<String>, LockError> {
+        let name = Name::new(topic, self.parts.seed());
+        let locked = Locked::new(self.parts)?;
+        let Some(slot) = locked.topics().find(&name) else {
+            return Ok(Vec::new());
+        };
+        let members = locked.members();
+        Ok(members
+            .of_topic(slot)
+            .map(|index| members.text(index))
+            .collect())
     }
 
     /// A topic as it is now; `None` when nobody has published or subscribed to it, or it was evicted.

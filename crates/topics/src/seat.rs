@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use crate::bell::Bell;
-use crate::error::{LockError, SubscribeError};
+use crate::error::{EnterError, LockError, SubscribeError};
 use crate::memory::{Parts, get, header, put, seat};
-use crate::name::{Epoch, RecordId, Topic};
+use crate::name::{Epoch, Member, RecordId, Topic};
 use crate::reading::{History, Reader};
-use crate::table::{Full, Name, Owner, Seats};
+use crate::table::{Full, Name, NoPlace, Owner, Seats};
 use crate::writing::Locked;
 
 /// A child's place at the log. It stays the child's until its process is gone; nothing has to be given back.
@@ -39,6 +39,14 @@ impl Subscription {
     pub fn start(&self) -> u64 {
         self.start
     }
+}
+
+/// A subscriber's place among the members of its topic, until [`Seat::exit`].
+#[must_use = "it is a member until it exits"]
+#[derive(Debug)]
+pub struct Membership {
+    index: u32,
+    slot: u32,
 }
 
 /// What a child counts in its seat. The sums stay when the child is gone ([`Figures`](crate::Figures)).
@@ -101,6 +109,62 @@ impl<'m> Seat<'m> {
         Ok(())
     }
 
+    /// Makes a subscriber a member of its topic, of which [`Log::members`](crate::Log::members) tells. `is_unique`: only if
+    /// no member is called so.
+    pub fn enter(
+        &self,
+        subscription: &Subscription,
+        member: &Member,
+        is_unique: bool,
+    ) -> Result<Membership, EnterError> {
+        let locked = Locked::new(self.parts)?;
+        if locked.seats().owner(self.index) != Some(self.owner) {
+            return Err(EnterError::SeatLost);
+        }
+        let slot = subscription.slot;
+        let added = locked.members().add(self.index, slot, member, is_unique);
+        let index = added.map_err(|no_place| match no_place {
+            NoPlace::Taken => EnterError::Taken,
+            NoPlace::Full => EnterError::Full,
+        })?;
+        Ok(Membership { index, slot })
+    }
+
+    /// Tells the topic's subscribers that a member has joined.
+    pub fn announce(
+        &self,
+        membership: &Membership,
+        bell: &(impl Bell + ?Sized),
+    ) -> Result<(), LockError> {
+        {
+            let locked = Locked::new(self.parts)?;
+            if locked.seats().owner(self.index) == Some(self.owner) {
+                let member = locked.members().text(membership.index);
+                locked.tell(membership.slot, &member, false);
+            }
+        }
+        Seats(self.parts).ring(membership.slot, bell);
+        Ok(())
+    }
+
+    /// The member leaves, and the topic's subscribers are told.
+    pub fn exit(
+        &self,
+        membership: Membership,
+        bell: &(impl Bell + ?Sized),
+    ) -> Result<(), LockError> {
+        {
+            let locked = Locked::new(self.parts)?;
+            if locked.seats().owner(self.index) == Some(self.owner) {
+                let member = locked.members().text(membership.index);
+                locked.tell(membership.slot, &member, true);
+                locked.members().remove(membership.index);
+            }
+        }
+        Seats(self.parts).ring(membership.slot, bell);
+        Ok(())
+    }
+
     /// How many subscribers of a topic this child has.
     pub fn subscribers(&self, topic: &Topic) -> Result<u64, LockError> {
         let name = Name::new(topic, self.parts.seed());
@@ -117,7 +181,7 @@ impl<'m> Seat<'m> {
     }
 
     /// Has the child's reader return from [`Reader::wait`], because it is to end, for example. From any thread.
-    pub fn ring(&self, bell: &impl Bell) {
+    pub fn ring(&self, bell: &(impl Bell + ?Sized)) {
         let word = Seats(self.parts).bell(self.index);
         word.fetch_add(1, Ordering::SeqCst);
         bell.wake(word);
@@ -131,9 +195,11 @@ impl<'m> Seat<'m> {
 
     /// Gives the seat back before the process ends.
     pub fn leave(self) -> Result<(), LockError> {
-        Locked::new(self.parts)?
-            .seats()
-            .vacate(self.index, self.owner);
+        let locked = Locked::new(self.parts)?;
+        if locked.seats().owner(self.index) == Some(self.owner) {
+            locked.dismiss(self.index);
+            locked.seats().vacate(self.index, self.owner);
+        }
         Ok(())
     }
 

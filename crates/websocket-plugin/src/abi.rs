@@ -8,7 +8,7 @@
 //! make a reference to a table that somebody else filled in; read its members through the pointer,
 //! and those after [`WebSocketServer::close`] only if [`WebSocketServer::has`] says so.
 
-use core::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use core::mem::offset_of;
 use core::ptr;
 
@@ -50,6 +50,75 @@ pub const WEBSOCKET_LOG_INFO: c_int = 6;
 pub const WEBSOCKET_LOG_DEBUG: c_int = 7;
 /// Level of `log`: everything.
 pub const WEBSOCKET_LOG_TRACE: c_int = 8;
+
+/// Result of the functions of topics: done.
+pub const WEBSOCKET_TOPIC_DONE: c_int = 1;
+/// Result of `subscribe`: subscribed, but not from `since` on.
+pub const WEBSOCKET_TOPIC_LOST: c_int = 2;
+/// Result of `unsubscribe`: it was not subscribed.
+pub const WEBSOCKET_TOPIC_NOT_SO: c_int = 0;
+/// Result of the functions of topics: the connection has ended, or is none.
+pub const WEBSOCKET_TOPIC_CLOSED: c_int = -1;
+/// Result of the functions of topics: an argument is bad.
+pub const WEBSOCKET_TOPIC_INVALID: c_int = -2;
+/// Result of the functions of topics: there are no topics here, or not now.
+pub const WEBSOCKET_TOPIC_UNAVAILABLE: c_int = -3;
+/// Result of the functions of topics: a limit is reached.
+pub const WEBSOCKET_TOPIC_FULL: c_int = -4;
+/// Result of `subscribe`: another member is called so.
+pub const WEBSOCKET_TOPIC_TAKEN: c_int = -5;
+/// Result of `publish`: a message that topics do not take.
+pub const WEBSOCKET_TOPIC_TOO_LARGE: c_int = -6;
+
+/// The most bytes of a topic's name.
+pub const WEBSOCKET_TOPIC_NAME_MOST: usize = 255;
+/// The most bytes of a member's text.
+pub const WEBSOCKET_TOPIC_MEMBER_MOST: usize = 128;
+/// The most topics of one WebSocket.
+pub const WEBSOCKET_TOPICS_MOST: usize = 128;
+/// Bytes of an id with its NUL, at most.
+pub const WEBSOCKET_TOPIC_ID_SIZE: usize = 40;
+
+/// Flag of `subscribe`: `on_topic` is called.
+pub const WEBSOCKET_SUBSCRIBE_ON_TOPIC: c_uint = 1;
+/// Flag of `subscribe`: messages of the subprotocol `topics.json`.
+pub const WEBSOCKET_SUBSCRIBE_JSON: c_uint = 2;
+/// Flag of `subscribe`: told of members that join and leave.
+pub const WEBSOCKET_SUBSCRIBE_PRESENCE: c_uint = 4;
+/// Flag of `subscribe`: no other member is called so.
+pub const WEBSOCKET_SUBSCRIBE_UNIQUE: c_uint = 8;
+
+/// Flag of `publish`: not to the WebSocket that publishes.
+pub const WEBSOCKET_PUBLISH_EXCLUDE_SELF: c_uint = 1;
+/// Flag of `publish`: not kept.
+pub const WEBSOCKET_PUBLISH_VOLATILE: c_uint = 2;
+/// Flag of `publish`: newcomers get it first.
+pub const WEBSOCKET_PUBLISH_RETAIN: c_uint = 4;
+/// Flag of `publish`: uncompressed.
+pub const WEBSOCKET_PUBLISH_UNCOMPRESSED: c_uint = 8;
+
+/// Scope of `topic_count`: this child.
+pub const WEBSOCKET_TOPIC_CHILD: c_int = 0;
+/// Scope of `topic_count`: all children.
+pub const WEBSOCKET_TOPIC_HOST: c_int = 1;
+
+/// [`WebSocketTopicEvent::kind`]: something was published.
+pub const WEBSOCKET_TOPIC_MESSAGE: c_uint = 0;
+/// [`WebSocketTopicEvent::kind`]: a member has joined.
+pub const WEBSOCKET_TOPIC_JOINED: c_uint = 1;
+/// [`WebSocketTopicEvent::kind`]: a member has left.
+pub const WEBSOCKET_TOPIC_LEFT: c_uint = 2;
+/// [`WebSocketTopicEvent::kind`]: joins and leaves have gone by untold.
+pub const WEBSOCKET_TOPIC_MEMBERS: c_uint = 3;
+/// [`WebSocketTopicEvent::kind`]: messages were dropped.
+pub const WEBSOCKET_TOPIC_DROPPED: c_uint = 4;
+/// [`WebSocketTopicEvent::kind`]: messages are missing.
+pub const WEBSOCKET_TOPIC_GAP: c_uint = 5;
+
+/// Result of `on_topic`: the message does not go to the client.
+pub const WEBSOCKET_TOPIC_SKIP: c_int = 0;
+/// Result of `on_topic`: the message goes to the client.
+pub const WEBSOCKET_TOPIC_PASS: c_int = 1;
 
 /// [`WebSocketServer::version`].
 pub const WEBSOCKET_SERVER_VERSION_1: c_uint = 1;
@@ -171,6 +240,51 @@ pub type WsSetTimer =
 /// `WS_Log`
 pub type WsLog =
     Option<unsafe extern "C" fn(server: *const WebSocketServer, level: c_int, text: *const c_char)>;
+/// `WS_Subscribe`
+pub type WsSubscribe = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        topic: *const c_char,
+        since: *const c_char,
+        member: *const c_char,
+        flags: c_uint,
+    ) -> c_int,
+>;
+/// `WS_Unsubscribe`
+pub type WsUnsubscribe =
+    Option<unsafe extern "C" fn(server: *const WebSocketServer, topic: *const c_char) -> c_int>;
+/// `WS_Publish`
+pub type WsPublish = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        topic: *const c_char,
+        message_type: c_int,
+        buffer: *const c_uchar,
+        buffer_size: usize,
+        flags: c_uint,
+        id: *mut c_char,
+    ) -> c_int,
+>;
+/// `WS_Topic_Count`
+pub type WsTopicCount = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        topic: *const c_char,
+        scope: c_int,
+    ) -> c_long,
+>;
+/// `WS_Member`
+pub type WsMember =
+    Option<unsafe extern "C" fn(data: *mut c_void, member: *const c_char, member_size: usize)>;
+/// `WS_Topic_Members`
+pub type WsTopicMembers = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        topic: *const c_char,
+        each: WsMember,
+        data: *mut c_void,
+    ) -> c_long,
+>;
 
 /// The server functions of one connection. The server fills it in.
 #[repr(C)]
@@ -217,6 +331,16 @@ pub struct WebSocketServer {
     pub log: WsLog,
     /// Appended. Chooses the status of a refusal, and its body.
     pub reject_with: WsRejectWith,
+    /// Appended. Subscribes to a topic.
+    pub subscribe: WsSubscribe,
+    /// Appended. Ends a subscription.
+    pub unsubscribe: WsUnsubscribe,
+    /// Appended. Publishes to a topic.
+    pub publish: WsPublish,
+    /// Appended. How many subscribers a topic has.
+    pub topic_count: WsTopicCount,
+    /// Appended. A topic's members.
+    pub topic_members: WsTopicMembers,
 }
 
 impl WebSocketServer {
@@ -304,6 +428,35 @@ pub type WsOnPong = Option<
     ),
 >;
 
+/// What has happened to a subscription.
+#[repr(C)]
+pub struct WebSocketTopicEvent {
+    /// In bytes.
+    pub size: c_uint,
+    /// `WEBSOCKET_TOPIC_MESSAGE` and so on.
+    pub kind: c_uint,
+    /// The topic's name.
+    pub topic: *const c_char,
+    /// What a subscription may begin behind.
+    pub id: *const c_char,
+    /// [`MESSAGE_TYPE_TEXT`] or [`MESSAGE_TYPE_BINARY`].
+    pub message_type: c_int,
+    /// The message, or the member's text.
+    pub buffer: *const c_uchar,
+    /// How many bytes that are.
+    pub buffer_size: usize,
+    /// How many members, or messages that were dropped.
+    pub count: c_ulong,
+}
+/// `WS_OnTopic`
+pub type WsOnTopic = Option<
+    unsafe extern "C" fn(
+        plugin_private: *mut c_void,
+        server: *const WebSocketServer,
+        event: *const WebSocketTopicEvent,
+    ) -> c_int,
+>;
+
 /// The callbacks of a plugin. The plugin fills it in.
 #[repr(C)]
 pub struct WebSocketPlugin {
@@ -335,4 +488,6 @@ pub struct WebSocketPlugin {
     pub on_close: WsOnClose,
     /// Version 1. A Pong has come.
     pub on_pong: WsOnPong,
+    /// Version 1. Something has happened to a subscription.
+    pub on_topic: WsOnTopic,
 }

@@ -7,7 +7,7 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::callback::Callback;
-use crate::plugin::Message;
+use crate::message::Message;
 use crate::sender::{SendError, Sender};
 
 /// Whether there is room for output, and who waits for it.

@@ -1,23 +1,27 @@
 //! The callbacks that a plugin's table holds: from C to [`Plugin`](crate::Plugin).
 
-use core::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
 use core::time::Duration;
 use core::{ptr, slice, str};
 
 use crate::abi::{
-    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_ROUND_TRIP_UNKNOWN, WebSocketOption,
-    WebSocketPlugin, WebSocketServer,
+    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_ROUND_TRIP_UNKNOWN, WEBSOCKET_TOPIC_DROPPED,
+    WEBSOCKET_TOPIC_GAP, WEBSOCKET_TOPIC_JOINED, WEBSOCKET_TOPIC_LEFT, WEBSOCKET_TOPIC_MEMBERS,
+    WEBSOCKET_TOPIC_MESSAGE, WEBSOCKET_TOPIC_PASS, WEBSOCKET_TOPIC_SKIP, WebSocketOption,
+    WebSocketPlugin, WebSocketServer, WebSocketTopicEvent,
 };
 use crate::callback::{Callback, note};
 use crate::export::{Exported, Table, leave};
 use crate::handshake::Handshake;
 use crate::host::Host;
+use crate::message::Message;
 use crate::now::now;
 use crate::options::Options;
-use crate::plugin::{AnyConnection, Closing, Message, Pong};
+use crate::plugin::{AnyConnection, Closing, Pong};
 use crate::process::Process;
 use crate::sender::Sender;
 use crate::timers::Timer;
+use crate::topics::{Delivery, News, TopicEvent};
 
 /// # Safety
 /// As `WS_Destroy`: `plugin` is what `init` returned, and is not used afterwards.
@@ -284,6 +288,76 @@ pub(crate) unsafe extern "C" fn on_pong<E: Exported>(
             connection.pong(peer, &pong);
         });
     }
+}
+
+/// # Safety
+/// As `WS_OnTopic`, see [`run`]; and `event` is one, with what it points to.
+pub(crate) unsafe extern "C" fn on_topic<E: Exported>(
+    plugin_private: *mut c_void,
+    _server: *const WebSocketServer,
+    event: *const WebSocketTopicEvent,
+) -> c_int {
+    // SAFETY: as the caller says.
+    let Some(event) = (unsafe { event_of(event) }) else {
+        return WEBSOCKET_TOPIC_SKIP;
+    };
+    let mut verdict = WEBSOCKET_TOPIC_SKIP;
+    // SAFETY: as the caller says.
+    unsafe {
+        run_or_close::<E>(plugin_private, "on_topic", |connection, peer| {
+            if connection.topic(peer, &event) == Delivery::Pass {
+                verdict = WEBSOCKET_TOPIC_PASS;
+            }
+        });
+    }
+    verdict
+}
+
+/// What an event says; `None` for one of a kind that is not known here.
+///
+/// # Safety
+/// `event` is NULL, or an event and what it points to live for `'e`.
+unsafe fn event_of<'e>(event: *const WebSocketTopicEvent) -> Option<TopicEvent<'e>> {
+    // SAFETY: as the caller says; an event is never shorter than the first server's.
+    let event = unsafe { event.as_ref() }?;
+    if (event.size as usize) < size_of::<WebSocketTopicEvent>()
+        || event.topic.is_null()
+        || event.id.is_null()
+        || event.buffer.is_null()
+    {
+        return None;
+    }
+    // SAFETY: as the caller says.
+    let (topic, id, bytes) = unsafe {
+        (
+            CStr::from_ptr(event.topic).to_str().ok()?,
+            CStr::from_ptr(event.id).to_str().ok()?,
+            slice::from_raw_parts(event.buffer, event.buffer_size),
+        )
+    };
+    let member = str::from_utf8(bytes);
+    // A long of C's has 32 bits on some systems.
+    #[allow(clippy::useless_conversion)]
+    let count = u64::from(event.count);
+    let news = match event.kind {
+        WEBSOCKET_TOPIC_MESSAGE => News::Message(match event.message_type {
+            MESSAGE_TYPE_TEXT => Message::Text(str::from_utf8(bytes).ok()?),
+            _ => Message::Binary(bytes),
+        }),
+        WEBSOCKET_TOPIC_JOINED => News::Joined {
+            member: member.ok()?,
+            members: count,
+        },
+        WEBSOCKET_TOPIC_LEFT => News::Left {
+            member: member.ok()?,
+            members: count,
+        },
+        WEBSOCKET_TOPIC_MEMBERS => News::Members(count),
+        WEBSOCKET_TOPIC_DROPPED => News::Dropped(count),
+        WEBSOCKET_TOPIC_GAP => News::Missing,
+        _ => return None,
+    };
+    Some(TopicEvent { topic, id, news })
 }
 
 /// # Safety

@@ -140,6 +140,7 @@ pub fn init<E: Exported, P: Plugin>(make: impl FnOnce() -> P) -> *mut WebSocketP
             on_writable: Some(callbacks::on_writable::<E>),
             on_close: Some(callbacks::on_close::<E>),
             on_pong: Some(callbacks::on_pong::<E>),
+            on_topic: Some(callbacks::on_topic::<E>),
         },
         complaint: Mutex::default(),
         process: Mutex::default(),

@@ -1,12 +1,12 @@
 //! Calls to the server functions of one table.
 
-use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use core::mem::offset_of;
 use core::ptr;
 
 use crate::abi::{
     MESSAGE_TYPE_UNCOMPRESSED, WEBSOCKET_CONNECT_ERROR, WEBSOCKET_SERVER_SIZE_C_MODULE,
-    WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    WEBSOCKET_SERVER_VERSION_1, WEBSOCKET_TOPIC_ID_SIZE, WebSocketServer,
 };
 
 /// A function of the table's; `None` when the table ends before it.
@@ -236,6 +236,85 @@ impl Host {
         unsafe { member!(self, set_timer).is_some_and(|f| f(self.server, milliseconds) != 0) }
     }
 
+    /// What `subscribe` returns: one of `WEBSOCKET_TOPIC_*`.
+    pub(crate) unsafe fn subscribe(
+        self,
+        topic: &CStr,
+        since: Option<&CStr>,
+        member: Option<&CStr>,
+        flags: c_uint,
+    ) -> Option<c_int> {
+        let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: the table is alive; the texts are copied.
+        unsafe {
+            let subscribe = member!(self, subscribe)?;
+            let (topic, since, member) = (topic.as_ptr(), pointer(since), pointer(member));
+            Some(subscribe(self.server, topic, since, member, flags))
+        }
+    }
+
+    /// What `unsubscribe` returns: one of `WEBSOCKET_TOPIC_*`.
+    pub(crate) unsafe fn unsubscribe(self, topic: &CStr) -> Option<c_int> {
+        // SAFETY: the table is alive; the text is not read after the call.
+        unsafe { Some(member!(self, unsubscribe)?(self.server, topic.as_ptr())) }
+    }
+
+    /// What `publish` returns: one of `WEBSOCKET_TOPIC_*`.
+    pub(crate) unsafe fn publish(
+        self,
+        topic: &CStr,
+        message_type: c_int,
+        payload: &[u8],
+        flags: c_uint,
+        id: &mut [c_char; WEBSOCKET_TOPIC_ID_SIZE],
+    ) -> Option<c_int> {
+        let (buffer, length) = (payload.as_ptr(), payload.len());
+        // SAFETY: the table is alive; the payload is not read after the call, and the id has room.
+        unsafe {
+            let publish = member!(self, publish)?;
+            Some(publish(
+                self.server,
+                topic.as_ptr(),
+                message_type,
+                buffer,
+                length,
+                flags,
+                id.as_mut_ptr(),
+            ))
+        }
+    }
+
+    /// What `topic_count` returns.
+    pub(crate) unsafe fn topic_count(self, topic: &CStr, scope: c_int) -> Option<c_long> {
+        // SAFETY: the table is alive; the text is not read after the call.
+        unsafe {
+            Some(member!(self, topic_count)?(
+                self.server,
+                topic.as_ptr(),
+                scope,
+            ))
+        }
+    }
+
+    /// What `topic_members` returns; they are added to `members`.
+    pub(crate) unsafe fn topic_members(
+        self,
+        topic: &CStr,
+        members: &mut Vec<String>,
+    ) -> Option<c_long> {
+        let data: *mut c_void = ptr::from_mut(members).cast();
+        // SAFETY: the table is alive; the list is there until the call returns.
+        unsafe {
+            let topic_members = member!(self, topic_members)?;
+            Some(topic_members(
+                self.server,
+                topic.as_ptr(),
+                Some(add_member),
+                data,
+            ))
+        }
+    }
+
     pub(crate) unsafe fn log(self, level: c_int, line: &CStr) {
         // SAFETY: the table is alive; the line is not read after the call.
         unsafe {
@@ -243,6 +322,20 @@ impl Host {
                 log(self.server, level, line.as_ptr());
             }
         }
+    }
+}
+
+/// # Safety
+/// As `WS_Member`; `data` is a list that nobody else uses meanwhile.
+unsafe extern "C" fn add_member(data: *mut c_void, member: *const c_char, member_size: usize) {
+    if member.is_null() {
+        return;
+    }
+    // SAFETY: as the caller says.
+    unsafe {
+        let member = core::slice::from_raw_parts(member.cast::<u8>(), member_size);
+        let members = &mut *data.cast::<Vec<String>>();
+        members.push(String::from_utf8_lossy(member).into_owned());
     }
 }
 

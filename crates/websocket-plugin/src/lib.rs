@@ -44,7 +44,7 @@
 //! | [`Plugin::connect`] | before the handshake is answered: accepts, with the connection's state, or refuses |
 //! | [`Plugin::open`] | the 101 is out |
 //! | [`Plugin::message`] | once for each message, in their order |
-//! | [`Plugin::timer`], [`Plugin::timer_for`], [`Plugin::writable`], [`Plugin::pong`] | in between, when [`Sender::set_timer`], [`Sender::set_timer_for`], [`Sender::try_send`] and [`Sender::ping`] asked for it |
+//! | [`Plugin::timer`], [`Plugin::timer_for`], [`Plugin::writable`], [`Plugin::pong`], [`Plugin::topic`] | in between, when [`Sender::set_timer`], [`Sender::set_timer_for`], [`Sender::try_send`], [`Sender::ping`] and [`Sender::subscribe`] asked for it |
 //! | [`Plugin::closed`] | how and why it ended, once for each `open` |
 //! | [`Plugin::disconnect`] | gives the state back, exactly once for each connection that was accepted |
 //!
@@ -57,7 +57,8 @@
 //! parent process, which often is root's: no threads, no files and no sockets there. After that,
 //! [`Plugin::configure`] is called for each section of the configuration. Each child process has a
 //! copy of the plugin: [`Plugin::child_start`] is its begin, and [`Plugin::child_stop`] its end. What
-//! one child knows, the others do not.
+//! one child knows, the others do not; what is to reach the clients of all is published to a topic
+//! ([`Topics`]).
 //!
 //! # Options
 //!
@@ -84,7 +85,7 @@
 //! | the expression in [`export_plugin!`], `configure` | a configuration error |
 //! | `child_start` | this child refuses each connection with 500, Internal Server Error |
 //! | `connect` | 500, Internal Server Error |
-//! | `open`, `message`, `timer`, `timer_for`, `pong`, `writable` | close code 1011; of this connection, only `disconnect` is called any more, with its state as the panic has left it |
+//! | `open`, `message`, `timer`, `timer_for`, `pong`, `topic`, `writable` | close code 1011; of this connection, only `disconnect` is called any more, with its state as the panic has left it |
 //! | `closed`, `disconnect`, `child_stop`, the plugin's `drop` | none |
 //! | a thread of the plugin's own | what [`std::thread`] says |
 //!
@@ -121,6 +122,7 @@ mod gate;
 mod handshake;
 mod header;
 mod host;
+mod message;
 mod now;
 mod options;
 mod plugin;
@@ -133,6 +135,7 @@ mod sender;
 pub mod testing;
 mod thread;
 mod timers;
+mod topics;
 mod writer;
 
 #[cfg(panic = "abort")]
@@ -142,13 +145,15 @@ pub use asynchronous::{AsyncSender, Ready};
 pub use handshake::Handshake;
 pub use header::InvalidHeader;
 pub use log;
+pub use message::Message;
 pub use options::Options;
-pub use plugin::{Closing, Message, Plugin, Pong};
+pub use plugin::{Closing, Plugin, Pong};
 pub use process::Process;
 pub use rejection::Rejection;
 pub use room::{Room, Seat};
 pub use sender::{SendError, Sender};
 pub use thread::spawn;
+pub use topics::{Delivery, News, Publish, Subscribe, Subscribed, TopicError, TopicEvent, Topics};
 pub use writer::MessageWriter;
 
 /// The Rust of the guide is compiled with these tests; `tests/guide.rs` compiles its C.

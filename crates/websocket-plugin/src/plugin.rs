@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::handshake::Handshake;
+use crate::message::Message;
 use crate::options::Options;
 use crate::process::Process;
 use crate::rejection::Rejection;
 use crate::sender::Sender;
+use crate::topics::{Delivery, TopicEvent};
 
 /// A plugin: one value for each configuration, shared by all of its connections.
 ///
@@ -79,8 +81,24 @@ pub trait Plugin: Send + Sync + 'static {
         let _ = (connection, peer, pong);
     }
 
+    /// Something was published to a topic of this connection's, or has happened to its subscription, if that is
+    /// [`watched`](crate::Subscribe::watched). Says whether the message goes to the client as it is; what is to go instead is
+    /// sent from here. It is called when there is room for that.
+    ///
+    /// Needs a server that has [`Sender::subscribe`].
+    fn topic(
+        &self,
+        connection: &mut Self::Connection,
+        peer: &Sender,
+        event: &TopicEvent<'_>,
+    ) -> Delivery {
+        let _ = (connection, peer, event);
+        Delivery::Pass
+    }
+
     /// There is room again after [`Sender::try_send`] said
-    /// [`WouldBlock`](crate::SendError::WouldBlock). Once, until it says so again.
+    /// [`WouldBlock`](crate::SendError::WouldBlock). Once, until it says so again; for a connection that subscribes to
+    /// topics, perhaps more often.
     fn writable(&self, connection: &mut Self::Connection, peer: &Sender) {
         let _ = (connection, peer);
     }
@@ -100,25 +118,6 @@ pub trait Plugin: Send + Sync + 'static {
     /// state is dropped.
     fn disconnect(&self, connection: Self::Connection) {
         drop(connection);
-    }
-}
-
-/// A whole message.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Message<'a> {
-    /// A text message.
-    Text(&'a str),
-    /// A binary message.
-    Binary(&'a [u8]),
-}
-
-impl Message<'_> {
-    /// The payload of either kind.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Binary(bytes) => bytes,
-        }
     }
 }
 
@@ -164,6 +163,7 @@ pub(crate) trait AnyConnection: Send {
     fn timer(&mut self, peer: &Sender);
     fn timer_for(&mut self, peer: &Sender, key: u32);
     fn pong(&mut self, peer: &Sender, pong: &Pong<'_>);
+    fn topic(&mut self, peer: &Sender, event: &TopicEvent<'_>) -> Delivery;
     fn writable(&mut self, peer: &Sender);
     fn closed(&mut self, closing: &Closing<'_>);
     fn disconnect(self: Box<Self>);
@@ -218,6 +218,10 @@ impl<P: Plugin> AnyConnection for Accepted<P> {
 
     fn pong(&mut self, peer: &Sender, pong: &Pong<'_>) {
         self.plugin.pong(&mut self.connection, peer, pong);
+    }
+
+    fn topic(&mut self, peer: &Sender, event: &TopicEvent<'_>) -> Delivery {
+        self.plugin.topic(&mut self.connection, peer, event)
     }
 
     fn writable(&mut self, peer: &Sender) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::gate::Gated;
 use crate::host::Host;
+use crate::topics::Topics;
 
 /// The child process that [`Plugin::child_start`](crate::Plugin::child_start) has begun.
 ///
@@ -75,6 +76,11 @@ impl Process {
     pub fn every(&self, period: Duration, job: impl FnMut() + Send + 'static) -> io::Result<()> {
         let period = period.max(Duration::from_millis(1));
         self.clock.add(period, Some(period), Box::new(job))
+    }
+
+    /// The topics of the server, to publish to them and to see who is there.
+    pub fn topics(&self) -> Topics<'_> {
+        Topics::new(&self.gated)
     }
 
     /// Ends the timers.

@@ -4,7 +4,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::plugin::Message;
+use crate::message::Message;
 use crate::sender::{SendError, Sender};
 
 /// The peers that are to hear the same: of a chat room, of a topic, of all that are open in this process.

@@ -18,10 +18,11 @@ use crate::asynchronous::{AsyncSender, Ready, Room};
 use crate::callback::{Callback, Identity};
 use crate::gate::Gated;
 use crate::host::Host;
+use crate::message::Message;
 use crate::now::now;
-use crate::plugin::Message;
 use crate::query;
 use crate::timers::{Timer, Timers};
+use crate::topics::{Subscribe, Subscribed, TopicError, Topics};
 use crate::writer::MessageWriter;
 
 /// Sends to the peer of one WebSocket.
@@ -273,6 +274,27 @@ impl Sender {
     /// There is room again.
     pub(crate) fn room_has_come(&self) {
         self.shared.room.has_come();
+    }
+
+    // Topics.
+
+    /// What is published to the topic goes to this client, until [`unsubscribe`](Self::unsubscribe) or its end. From any
+    /// thread, and in [`Plugin::connect`](crate::Plugin::connect).
+    ///
+    /// Messages of one topic come in one order, the same for all subscribers of all children. `WebSocketTopicSlow` says what
+    /// becomes of a client that is slow: it is closed with 1013, unless configured.
+    pub fn subscribe(&self, topic: &str, wanted: &Subscribe<'_>) -> Result<Subscribed, TopicError> {
+        self.topics().subscribe(topic, wanted)
+    }
+
+    /// Ends a subscription; says whether there was one.
+    pub fn unsubscribe(&self, topic: &str) -> Result<bool, TopicError> {
+        self.topics().unsubscribe(topic)
+    }
+
+    /// The topics of the server, to publish to them and to see who is there.
+    pub fn topics(&self) -> Topics<'_> {
+        Topics::new(&self.shared.gated)
     }
 
     // What stays readable of the request.

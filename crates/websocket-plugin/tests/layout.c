@@ -186,17 +186,59 @@ static int CALLBACK reject_with(const WebSocketServer *server, unsigned int http
     return (int)(http_status + body_size);
 }
 
+static int CALLBACK subscribe(const WebSocketServer *server, const char *topic, const char *since,
+                              const char *member, unsigned int flags)
+{
+    (void)server, (void)topic, (void)since, (void)member;
+    return (int)flags;
+}
+
+static int CALLBACK unsubscribe(const WebSocketServer *server, const char *topic)
+{
+    (void)server, (void)topic;
+    return WEBSOCKET_TOPIC_DONE;
+}
+
+static int CALLBACK publish(const WebSocketServer *server, const char *topic, const int type,
+                            const unsigned char *buffer, const size_t buffer_size,
+                            unsigned int flags, char *id)
+{
+    (void)server, (void)topic, (void)type, (void)buffer, (void)buffer_size, (void)flags, (void)id;
+    return WEBSOCKET_TOPIC_DONE;
+}
+
+static long CALLBACK topic_count(const WebSocketServer *server, const char *topic, int scope)
+{
+    (void)server, (void)topic;
+    return scope;
+}
+
+static long CALLBACK topic_members(const WebSocketServer *server, const char *topic,
+                                   WS_Member each, void *data)
+{
+    (void)server;
+    each(data, topic, 0);
+    return 0;
+}
+
+static int CALLBACK on_topic(void *plugin_private, const WebSocketServer *server,
+                             const WebSocketTopicEvent *event)
+{
+    (void)plugin_private, (void)server, (void)event;
+    return WEBSOCKET_TOPIC_PASS;
+}
+
 static WebSocketPlugin plugin = {
     sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
     on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close,
-    on_pong
+    on_pong, on_topic
 };
 
 static WebSocketServer server = {
     sizeof(WebSocketServer), WEBSOCKET_SERVER_VERSION_1, NULL, request, header_get, header_set,
     protocol_count, protocol_index, protocol_set, send_message, close_connection, close_with,
     try_send, send_fragment, buffered_amount, option_get, variable_get, refuse, set_timer,
-    write_log, reject_with
+    write_log, reject_with, subscribe, unsubscribe, publish, topic_count, topic_members
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK layout_init(void);
@@ -240,6 +282,11 @@ int main(void)
     MEMBER(WebSocketServer, set_timer);
     MEMBER(WebSocketServer, log);
     MEMBER(WebSocketServer, reject_with);
+    MEMBER(WebSocketServer, subscribe);
+    MEMBER(WebSocketServer, unsubscribe);
+    MEMBER(WebSocketServer, publish);
+    MEMBER(WebSocketServer, topic_count);
+    MEMBER(WebSocketServer, topic_members);
     NUMBER("WebSocketPlugin", sizeof(WebSocketPlugin));
     MEMBER(WebSocketPlugin, size);
     MEMBER(WebSocketPlugin, version);
@@ -255,9 +302,19 @@ int main(void)
     MEMBER(WebSocketPlugin, on_writable);
     MEMBER(WebSocketPlugin, on_close);
     MEMBER(WebSocketPlugin, on_pong);
+    MEMBER(WebSocketPlugin, on_topic);
     NUMBER("WebSocketOption", sizeof(WebSocketOption));
     MEMBER(WebSocketOption, name);
     MEMBER(WebSocketOption, value);
+    NUMBER("WebSocketTopicEvent", sizeof(WebSocketTopicEvent));
+    MEMBER(WebSocketTopicEvent, size);
+    MEMBER(WebSocketTopicEvent, kind);
+    MEMBER(WebSocketTopicEvent, topic);
+    MEMBER(WebSocketTopicEvent, id);
+    MEMBER(WebSocketTopicEvent, message_type);
+    MEMBER(WebSocketTopicEvent, buffer);
+    MEMBER(WebSocketTopicEvent, buffer_size);
+    MEMBER(WebSocketTopicEvent, count);
     CONSTANT(MESSAGE_TYPE_INVALID);
     CONSTANT(MESSAGE_TYPE_TEXT);
     CONSTANT(MESSAGE_TYPE_BINARY);
@@ -280,6 +337,37 @@ int main(void)
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_1);
     CONSTANT(WEBSOCKET_CONNECT_ERROR);
     CONSTANT(WEBSOCKET_ROUND_TRIP_UNKNOWN);
+    CONSTANT(WEBSOCKET_TOPIC_DONE);
+    CONSTANT(WEBSOCKET_TOPIC_LOST);
+    CONSTANT(WEBSOCKET_TOPIC_NOT_SO);
+    CONSTANT(WEBSOCKET_TOPIC_CLOSED);
+    CONSTANT(WEBSOCKET_TOPIC_INVALID);
+    CONSTANT(WEBSOCKET_TOPIC_UNAVAILABLE);
+    CONSTANT(WEBSOCKET_TOPIC_FULL);
+    CONSTANT(WEBSOCKET_TOPIC_TAKEN);
+    CONSTANT(WEBSOCKET_TOPIC_TOO_LARGE);
+    CONSTANT(WEBSOCKET_TOPIC_NAME_MOST);
+    CONSTANT(WEBSOCKET_TOPIC_MEMBER_MOST);
+    CONSTANT(WEBSOCKET_TOPICS_MOST);
+    CONSTANT(WEBSOCKET_TOPIC_ID_SIZE);
+    CONSTANT(WEBSOCKET_SUBSCRIBE_ON_TOPIC);
+    CONSTANT(WEBSOCKET_SUBSCRIBE_JSON);
+    CONSTANT(WEBSOCKET_SUBSCRIBE_PRESENCE);
+    CONSTANT(WEBSOCKET_SUBSCRIBE_UNIQUE);
+    CONSTANT(WEBSOCKET_PUBLISH_EXCLUDE_SELF);
+    CONSTANT(WEBSOCKET_PUBLISH_VOLATILE);
+    CONSTANT(WEBSOCKET_PUBLISH_RETAIN);
+    CONSTANT(WEBSOCKET_PUBLISH_UNCOMPRESSED);
+    CONSTANT(WEBSOCKET_TOPIC_CHILD);
+    CONSTANT(WEBSOCKET_TOPIC_HOST);
+    CONSTANT(WEBSOCKET_TOPIC_MESSAGE);
+    CONSTANT(WEBSOCKET_TOPIC_JOINED);
+    CONSTANT(WEBSOCKET_TOPIC_LEFT);
+    CONSTANT(WEBSOCKET_TOPIC_MEMBERS);
+    CONSTANT(WEBSOCKET_TOPIC_DROPPED);
+    CONSTANT(WEBSOCKET_TOPIC_GAP);
+    CONSTANT(WEBSOCKET_TOPIC_SKIP);
+    CONSTANT(WEBSOCKET_TOPIC_PASS);
     NUMBER("C module", offsetof(WebSocketServer, close) + sizeof(server.close));
     NUMBER("version 0", offsetof(WebSocketPlugin, on_disconnect) + sizeof(plugin.on_disconnect));
 

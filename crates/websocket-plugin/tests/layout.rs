@@ -3,7 +3,7 @@
 // It needs a C compiler.
 #![cfg(not(miri))]
 
-use std::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::fmt::Write as _;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,11 @@ macro_rules! tables {
                 set_timer: WsSetTimer,
                 log: WsLog,
                 reject_with: WsRejectWith,
+                subscribe: WsSubscribe,
+                unsubscribe: WsUnsubscribe,
+                publish: WsPublish,
+                topic_count: WsTopicCount,
+                topic_members: WsTopicMembers,
             }
         );
         $with!(
@@ -57,9 +62,23 @@ macro_rules! tables {
                 on_writable: WsOnWritable,
                 on_close: WsOnClose,
                 on_pong: WsOnPong,
+                on_topic: WsOnTopic,
             }
         );
         $with!($out, WebSocketOption { name, value } {});
+        $with!(
+            $out,
+            WebSocketTopicEvent {
+                size,
+                kind,
+                topic,
+                id,
+                message_type,
+                buffer,
+                buffer_size,
+                count
+            } {}
+        );
     };
 }
 
@@ -89,7 +108,38 @@ macro_rules! constants {
             WEBSOCKET_PLUGIN_VERSION_0,
             WEBSOCKET_PLUGIN_VERSION_1,
             WEBSOCKET_CONNECT_ERROR,
-            WEBSOCKET_ROUND_TRIP_UNKNOWN
+            WEBSOCKET_ROUND_TRIP_UNKNOWN,
+            WEBSOCKET_TOPIC_DONE,
+            WEBSOCKET_TOPIC_LOST,
+            WEBSOCKET_TOPIC_NOT_SO,
+            WEBSOCKET_TOPIC_CLOSED,
+            WEBSOCKET_TOPIC_INVALID,
+            WEBSOCKET_TOPIC_UNAVAILABLE,
+            WEBSOCKET_TOPIC_FULL,
+            WEBSOCKET_TOPIC_TAKEN,
+            WEBSOCKET_TOPIC_TOO_LARGE,
+            WEBSOCKET_TOPIC_NAME_MOST,
+            WEBSOCKET_TOPIC_MEMBER_MOST,
+            WEBSOCKET_TOPICS_MOST,
+            WEBSOCKET_TOPIC_ID_SIZE,
+            WEBSOCKET_SUBSCRIBE_ON_TOPIC,
+            WEBSOCKET_SUBSCRIBE_JSON,
+            WEBSOCKET_SUBSCRIBE_PRESENCE,
+            WEBSOCKET_SUBSCRIBE_UNIQUE,
+            WEBSOCKET_PUBLISH_EXCLUDE_SELF,
+            WEBSOCKET_PUBLISH_VOLATILE,
+            WEBSOCKET_PUBLISH_RETAIN,
+            WEBSOCKET_PUBLISH_UNCOMPRESSED,
+            WEBSOCKET_TOPIC_CHILD,
+            WEBSOCKET_TOPIC_HOST,
+            WEBSOCKET_TOPIC_MESSAGE,
+            WEBSOCKET_TOPIC_JOINED,
+            WEBSOCKET_TOPIC_LEFT,
+            WEBSOCKET_TOPIC_MEMBERS,
+            WEBSOCKET_TOPIC_DROPPED,
+            WEBSOCKET_TOPIC_GAP,
+            WEBSOCKET_TOPIC_SKIP,
+            WEBSOCKET_TOPIC_PASS
         );
     };
 }
@@ -170,6 +220,10 @@ c_types! {
     *const c_uchar = "const unsigned char *",
     *mut c_uchar = "unsigned char *",
     *mut c_void = "void *",
+    *mut c_char = "char *",
+    c_long = "long",
+    WsMember = "WS_Member",
+    *const WebSocketTopicEvent = "const WebSocketTopicEvent *",
     *mut RequestRec = "struct request_rec *",
     *const WebSocketServer = "const WebSocketServer *",
     *const WebSocketOption = "const WebSocketOption *",
@@ -207,6 +261,7 @@ c_functions! {
     (A B C D),
     (A B C D E),
     (A B C D E F),
+    (A B C D E F G),
 }
 
 /// A program that only compiles when each function of the mirror has the type of the header's.

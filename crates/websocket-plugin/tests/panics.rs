@@ -11,7 +11,8 @@ use std::time::Duration;
 use mock::{Call, Loaded, Mock};
 use websocket_plugin::abi::*;
 use websocket_plugin::{
-    Closing, Handshake, Message, Options, Plugin, Pong, Process, Rejection, Sender, export_plugin,
+    Closing, Delivery, Handshake, Message, Options, Plugin, Pong, Process, Rejection, Sender,
+    TopicEvent, export_plugin,
 };
 
 /// Panics where it is told to, and counts what happens to it.
@@ -96,6 +97,11 @@ impl Plugin for Fragile {
         self.call("pong");
     }
 
+    fn topic(&self, _: &mut FragileConnection, _: &Sender, _: &TopicEvent<'_>) -> Delivery {
+        self.call("topic");
+        Delivery::Pass
+    }
+
     fn writable(&self, _: &mut FragileConnection, _: &Sender) {
         self.call("writable");
     }
@@ -156,6 +162,7 @@ fragile!(panics_message_init, MESSAGE, "message");
 fragile!(panics_timer_init, TIMER, "timer");
 fragile!(panics_writable_init, WRITABLE, "writable");
 fragile!(panics_pong_init, PONG, "pong");
+fragile!(panics_topic_init, TOPIC, "topic");
 fragile!(panics_closed_init, CLOSED, "closed");
 fragile!(panics_payload_init, PAYLOAD, "payload");
 fragile!(panics_disconnect_init, DISCONNECT, "disconnect");
@@ -277,7 +284,7 @@ fn a_panic_in_connect_is_the_connect_error() {
 
 type Callback = fn(&Loaded, *mut c_void, &Mock);
 
-const CALLBACKS: [(&str, Callback); 5] = [
+const CALLBACKS: [(&str, Callback); 6] = [
     ("on_open", |plugin, private, mock| {
         plugin.open(private, mock);
     }),
@@ -292,6 +299,20 @@ const CALLBACKS: [(&str, Callback); 5] = [
     }),
     ("on_pong", |plugin, private, mock| {
         plugin.pong(private, mock, b"payload", 1);
+    }),
+    ("on_topic", |plugin, private, mock| {
+        let event = WebSocketTopicEvent {
+            size: size_of::<WebSocketTopicEvent>() as u32,
+            kind: WEBSOCKET_TOPIC_MESSAGE,
+            topic: c"/a".as_ptr(),
+            id: c"00000000000000aa-7".as_ptr(),
+            message_type: MESSAGE_TYPE_TEXT,
+            buffer: b"x".as_ptr(),
+            buffer_size: 1,
+            count: 0,
+        };
+        let verdict = plugin.topic(private, mock, &event);
+        assert_eq!(verdict, WEBSOCKET_TOPIC_SKIP);
     }),
 ];
 
@@ -308,6 +329,7 @@ fn a_panic_closes_with_1011_and_ends_all_calls_for_that_connection_only() {
         ("timer", CALLBACKS[2], panics_timer_init, &TIMER),
         ("writable", CALLBACKS[3], panics_writable_init, &WRITABLE),
         ("pong", CALLBACKS[4], panics_pong_init, &PONG),
+        ("topic", CALLBACKS[5], panics_topic_init, &TOPIC),
     ] {
         let plugin = Loaded::new(init);
         let (mock, other) = (Mock::new(), Mock::new());

@@ -71,6 +71,9 @@ static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *w
                 : WEBSOCKET_SERVER_HAS(server, reject)          ? "reject"
                 : WEBSOCKET_SERVER_HAS(server, set_timer)       ? "set_timer"
                 : WEBSOCKET_SERVER_HAS(server, log)             ? "log"
+                : WEBSOCKET_SERVER_HAS(server, subscribe)       ? "subscribe"
+                : WEBSOCKET_SERVER_HAS(server, publish)         ? "publish"
+                : WEBSOCKET_SERVER_HAS(server, topic_members)   ? "topic_members"
                                                                 : "none";
         if (!WEBSOCKET_SERVER_HAS(server, close) || !WEBSOCKET_SERVER_HAS(server, size))
             found = "not even the old ones";

@@ -141,7 +141,7 @@ static void CALLBACK on_disconnect(void *plugin_private, const WebSocketServer *
 static const WebSocketPlugin whole = {
     sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
     on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close,
-    NULL
+    NULL, NULL
 };
 
 /* A table of `size` bytes that ends where memory does, as nearly as its alignment allows. */

@@ -22,6 +22,7 @@ pub enum Call {
     Open,
     Message(String),
     Writable,
+    Called,
     Timer,
     Pong(String),
     Close(u16),
@@ -304,6 +305,10 @@ impl Application for Table {
 
     fn on_writable(&self) {
         self.call(Call::Writable);
+    }
+
+    fn on_called(&self) {
+        self.call(Call::Called);
     }
 
     fn on_pong(&self, payload: &[u8], _heartbeat: Option<Duration>) -> Option<Range<Instant>> {

@@ -136,7 +136,7 @@ impl World {
         self.next_owner += 1;
         let dead = self.dead.clone();
         let seat = self.log.claim(owner, |owner| !dead.contains(&owner));
-        let hub = Hub::new(self.log, seat.unwrap());
+        let hub = Hub::new(self.log, seat.unwrap(), Mute);
         let reader = hub.reader().unwrap();
         Child { owner, hub, reader }
     }
@@ -302,6 +302,8 @@ impl World {
             slow: client.slow,
             messages: [3, 1000][self.rng.usize(..2)],
             age: None,
+            is_told_of_members: false,
+            origin: 0,
         };
         let outlet: Weak<dyn Outlet> = {
             let weak: Weak<Peer> = Arc::downgrade(&peer);

@@ -36,6 +36,7 @@ impl Layout {
                 + self.topics * ENTRY
                 + self.index()
                 + KEYS * KEY
+                + self.members() * (1 + MEMBER)
                 + self.seats * self.topics.next_multiple_of(LINE)
                 + self.ring / 8
         })
@@ -44,6 +45,11 @@ impl Layout {
     /// Words of a bitmap of seats.
     fn waiting(self) -> usize {
         self.seats.div_ceil(64).next_multiple_of(LINE)
+    }
+
+    /// How many members have room, of all topics together: twice as many as topics, 64 to 16,384.
+    pub fn members(self) -> usize {
+        (2 * self.topics).clamp(64, 16_384)
     }
 
     /// Words of the index: at most half of them are ever used.
@@ -62,6 +68,9 @@ pub(crate) const ENTRY: usize = 48;
 /// The words of an idempotency key, and how many of them stand together.
 const KEY: usize = 4;
 pub(crate) const WAYS: usize = 8;
+
+/// The words of a member beside the one that says whose it is: its length, and its text.
+pub(crate) const MEMBER: usize = 1 + crate::name::Member::MOST / 8;
 
 /// Words of the header.
 pub(crate) mod header {
@@ -101,6 +110,10 @@ pub(crate) mod header {
     pub const EVICTIONS: usize = 42;
     /// Seats from here on have never been used.
     pub const SEATS_HIGH: usize = 43;
+    /// Members from here on have never been used.
+    pub const MEMBERS_HIGH: usize = 44;
+    /// How many records were notices, which nobody has published.
+    pub const NOTICES: usize = 45;
 
     /// What readers look at: the end of what counts, and the beginning of what is still whole.
     pub const COMMIT: usize = 64;
@@ -135,6 +148,9 @@ pub(crate) struct Parts<'m> {
     /// Where a name's hash says: 0, or the hash's high half and 1 + the entry's number.
     pub index: &'m Words,
     pub keys: &'m [[[AtomicU64; KEY]; WAYS]],
+    /// Of each member, 0 when there is none, or its child's seat, counted from 1, and its topic's entry.
+    pub member_places: &'m Words,
+    pub members: &'m [[AtomicU64; MEMBER]],
     rows: &'m Words,
     row: usize,
     pub ring: Ring<'m>,
@@ -153,6 +169,8 @@ impl<'m> Parts<'m> {
             entries: take(words, layout.topics)?,
             index: take::<1>(words, layout.index())?.as_flattened(),
             keys: take::<KEY>(words, KEYS)?.as_chunks().0,
+            member_places: take::<1>(words, layout.members())?.as_flattened(),
+            members: take(words, layout.members())?,
             rows: take::<1>(words, layout.seats * row)?.as_flattened(),
             row,
             ring: Ring::new(take::<1>(words, layout.ring / 8)?.as_flattened()),

@@ -9,7 +9,7 @@ pub(crate) mod stops;
 #[allow(unsafe_code)]
 mod sys;
 
-pub(crate) use layout::{ENTRY, Parts, SEAT, WAYS, header, seat};
+pub(crate) use layout::{ENTRY, MEMBER, Parts, SEAT, WAYS, header, seat};
 pub use layout::{KEYS, Layout};
 pub(crate) use record::{Body, Header};
 pub use record::{Flags, Kind};

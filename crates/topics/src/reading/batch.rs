@@ -27,7 +27,7 @@ pub struct Record<'a> {
     /// The id of the record before it in the history of its topic; `NONE`: there was none. Whoever has read another one
     /// last has missed something.
     pub previous: RecordId,
-    /// How many have been published to the topic, with this one, since it is in the table.
+    /// How many have been published to the topic, with this one, since it is in the table; a notice does not count.
     pub nth: u64,
     /// When it was published, in milliseconds of Unix time.
     pub time: u64,

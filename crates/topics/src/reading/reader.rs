@@ -29,6 +29,8 @@ pub struct Gap {
     pub after: RecordId,
     /// Why.
     pub cause: Cause,
+    /// Where in the log the reader goes on: whoever begins there or later has lost nothing.
+    pub next: u64,
 }
 
 /// Why records are missing.
@@ -103,6 +105,7 @@ impl<'m> Reader<'m> {
         Gap {
             after: self.last,
             cause,
+            next: cursor,
         }
     }
 
@@ -111,7 +114,7 @@ impl<'m> Reader<'m> {
     ///
     /// A publisher that is killed between a record's end and the bell wakes nobody: so `most` is how late that record
     /// may be when no other one follows, and some hundred milliseconds are a good choice.
-    pub fn wait(&self, bell: &impl Bell, most: Duration) {
+    pub fn wait(&self, bell: &(impl Bell + ?Sized), most: Duration) {
         let seats = Seats(self.parts);
         let word: &AtomicU64 = seats.bell(self.seat);
         let seen = word.load(Ordering::SeqCst);

@@ -4,12 +4,14 @@
 mod entry;
 mod index;
 mod keys;
+mod members;
 mod name;
 mod seats;
 mod topics;
 
 pub(crate) use entry::Entry;
 pub(crate) use keys::{Key, Keys, Remembered};
+pub(crate) use members::{Members, NoPlace};
 pub(crate) use name::Name;
 pub use seats::Owner;
 pub(crate) use seats::Seats;

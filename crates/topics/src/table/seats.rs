@@ -1,8 +1,9 @@
 //! The children, and how many subscribers each has.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::bell::Bell;
 use crate::memory::{Parts, get, header, put, seat};
 
 /// Names a process, as long as it lives, and no other one afterwards: its id and when it has started, for example.
@@ -76,8 +77,30 @@ impl<'m> Seats<'m> {
         };
     }
 
+    /// Wakes the children that have a subscriber of a topic, and wait.
+    pub fn ring(self, slot: u32, bell: &(impl Bell + ?Sized)) {
+        // Either this sees that a reader waits, or that reader sees the record.
+        fence(Ordering::SeqCst);
+        for word in self.waiting(slot) {
+            word.fetch_add(1, Ordering::SeqCst);
+            bell.wake(word);
+        }
+    }
+
     /// The bells that those wait for who have a subscriber of this topic. Each is returned by one call only.
     pub fn waiting(self, slot: u32) -> impl Iterator<Item = &'m AtomicU64> {
+        self.waiting_if(move |index| get(&self.0.row(index)[slot as usize]) != 0)
+    }
+
+    /// The bells that anybody waits for. Each is returned by one call only.
+    pub fn all_waiting(self) -> impl Iterator<Item = &'m AtomicU64> {
+        self.waiting_if(|_| true)
+    }
+
+    fn waiting_if(
+        self,
+        is_concerned: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = &'m AtomicU64> {
         let bits = self.0.waiting.iter().enumerate().flat_map(|(index, word)| {
             let mut left = word.load(Ordering::SeqCst);
             std::iter::from_fn(move || {
@@ -88,7 +111,7 @@ impl<'m> Seats<'m> {
         });
         bits.filter_map(move |(index, word, bit)| {
             let is_seat = index < self.0.seats.len();
-            let is_concerned = is_seat && get(&self.0.row(index)[slot as usize]) != 0;
+            let is_concerned = is_seat && is_concerned(index);
             let is_first = is_concerned && word.fetch_and(!bit, Ordering::SeqCst) & bit != 0;
             is_first.then(|| self.bell(index))
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::LockError;
 use crate::memory::{Acquired, Header, Parts, RobustLock, get, header, put};
-use crate::table::{Key, Keys, Remembered, Seats, Topics};
+use crate::table::{Key, Keys, Members, Remembered, Seats, Topics};
 
 /// How long to wait for the lock. It is held for some microseconds; who has it for longer does not go on.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,6 +48,10 @@ impl<'m> Locked<'m> {
 
     pub fn seats(&self) -> Seats<'m> {
         Seats(self.parts)
+    }
+
+    pub fn members(&self) -> Members<'m> {
+        Members(self.parts)
     }
 
     pub fn keys(&self) -> Keys<'m> {

@@ -1,7 +1,5 @@
 //! Publishing.
 
-use std::sync::atomic::{Ordering, fence};
-
 use super::Locked;
 use super::room::most_words;
 use crate::bell::Bell;
@@ -90,13 +88,8 @@ impl<'m, B: Bell> Publisher<'m, B> {
             }
             write(&locked, message, &name, &body, checksum)?
         };
-        // Either this sees that a reader waits, or that reader sees the record.
-        fence(Ordering::SeqCst);
         let seats = Seats(parts);
-        for bell in seats.waiting(slot) {
-            bell.fetch_add(1, Ordering::SeqCst);
-            self.bell.wake(bell);
-        }
+        seats.ring(slot, &self.bell);
         Ok(Published {
             id: RecordId(id),
             is_repeated: false,
@@ -125,7 +118,7 @@ fn used_before(
 }
 
 /// Writes a message, with the lock held; returns its topic's entry and its id.
-fn write(
+pub(super) fn write(
     locked: &Locked<'_>,
     message: &Message<'_>,
     name: &Name<'_>,
@@ -142,7 +135,10 @@ fn write(
         time: message.time,
         previous: last.position,
         previous_id: last.id,
-        nth: entry.published().wrapping_add(1),
+        nth: match message.kind {
+            Kind::Notice => entry.published(),
+            _ => entry.published().wrapping_add(1),
+        },
         origin: message.origin,
         slot,
         payload: message.payload.len() as u32,

@@ -8,8 +8,8 @@ use super::{Locked, Message, Published, Publisher};
 use crate::memory::stops::stopped_after;
 use crate::table::Topics;
 use crate::{
-    Batch, Epoch, Flags, Futex, Kind, Layout, Limits, Log, Owner, PublishError, Reader, Seat,
-    Token, Topic,
+    Batch, Epoch, Flags, Futex, Kind, Layout, Limits, Log, Member, Notice, Owner, PublishError,
+    Reader, Seat, Token, Topic,
 };
 
 const ALL: Limits = Limits {
@@ -389,4 +389,54 @@ fn what_was_evicted_cannot_be_resumed() {
     );
     assert_eq!(resume("a", 3, &mut batch), Ok(()));
     assert_eq!(batch.len(), 2);
+}
+
+/// Somebody joins, and somebody leaves; killed after each word, each of them is a member or is none, and whoever is dismissed
+/// afterwards is told of.
+#[test]
+fn a_member_is_there_or_not() {
+    let member = |text: &str| Member::new(text).unwrap();
+    let world = World::new(4, &[]);
+    let topic = Topic::new("a").unwrap();
+    let owner = Owner(NonZeroU64::MIN);
+    let mut steps = 0;
+    for leaves in [false, true] {
+        for step in 0..MANY {
+            world.restore();
+            let seat = world.log.claim(owner, |_| true).unwrap();
+            let mut reader = seat.reader().unwrap();
+            let (subscription, _) = seat.subscribe(&topic).unwrap();
+            let held = leaves.then(|| seat.enter(&subscription, &member("Ada"), true).unwrap());
+            let is_stopped = stopped_after(step, || match held {
+                Some(held) => seat.exit(held, &Futex).unwrap(),
+                None => {
+                    let held = seat.enter(&subscription, &member("Ada"), true).unwrap();
+                    seat.announce(&held, &Futex).unwrap();
+                }
+            })
+            .is_none();
+            let members = world.log.members(&topic).unwrap();
+            assert!(members.is_empty() || members == ["Ada"], "{members:?}");
+            if !is_stopped {
+                assert_eq!(members.is_empty(), leaves);
+            }
+            assert_eq!(world.log.sweep(|_| false), Ok(1));
+            assert!(world.log.members(&topic).unwrap().is_empty());
+            let mut batch = Batch::new();
+            reader.next(&mut batch).unwrap();
+            let last = batch.iter().last().and_then(|record| {
+                let notice = Notice::read(record.payload)?;
+                Some((notice.has_left, notice.members))
+            });
+            // Whoever was listed, or was told of, has left in the end.
+            if !members.is_empty() || leaves {
+                assert_eq!(last, Some((true, 0)), "step {step}");
+            }
+            steps += 1;
+            if !is_stopped {
+                break;
+            }
+        }
+    }
+    assert!(steps > 20, "{steps}");
 }

@@ -4,6 +4,7 @@ mod garbage;
 mod history;
 mod keys;
 mod live;
+mod members;
 mod model;
 mod seats;
 mod table;
@@ -13,8 +14,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use topics::{
-    Batch, Bell, CannotResume, Count, Epoch, Flags, Kind, Layout, Limits, Log, Message, Owner,
-    PublishError, Published, Publisher, Reader, RecordId, Seat, Token, Topic,
+    Batch, Bell, CannotResume, Count, EnterError, Epoch, Flags, Kind, Layout, Limits, Log, Member,
+    Message, Notice, Owner, PublishError, Published, Publisher, Reader, RecordId, Seat, Token,
+    Topic,
 };
 
 const EPOCH: Epoch = Epoch(NonZeroU64::MIN);

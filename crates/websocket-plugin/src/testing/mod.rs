@@ -33,17 +33,21 @@
 //! [`World::advance`]. (Timers of a [`Process`](crate::Process) are not of it: they go by the machine's clock, on their own
 //! thread.)
 //!
+//! Topics are the world's own: all of its connections share them, and [`World::publish`] is what comes from elsewhere. A client
+//! that takes nothing is closed with 1013, as `WebSocketTopicSlow close` has it.
+//!
 //! A plugin's own threads run as they do anywhere; [`Client::next`] waits for what they send.
 //!
 //! There is one world at a time: an exported plugin is one value, however many tests there are. [`World::new`] waits until
 //! the one before is dropped; a second one on the same thread panics.
 
+mod board;
 mod client;
 mod peer;
 mod received;
 mod request;
 
-use core::ffi::{CStr, c_int, c_ulong};
+use core::ffi::{CStr, c_int, c_uint, c_ulong};
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,9 +58,13 @@ pub use received::Received;
 pub use request::Request;
 
 use crate::abi::{
-    WEBSOCKET_CONNECT_ERROR, WEBSOCKET_ROUND_TRIP_UNKNOWN, WebSocketOption, WebSocketPlugin,
+    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WEBSOCKET_CONNECT_ERROR, WEBSOCKET_ROUND_TRIP_UNKNOWN,
+    WEBSOCKET_TOPIC_MESSAGE, WEBSOCKET_TOPIC_PASS, WebSocketOption, WebSocketPlugin,
+    WebSocketTopicEvent,
 };
+use crate::message::Message;
 use crate::now::virtual_clock;
+use board::{Board, Guest};
 use peer::Peer;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -73,6 +81,7 @@ pub struct World {
     /// What the processes of this world have logged, those that have ended.
     past_lines: RefCell<Vec<(log::Level, String)>>,
     peers: RefCell<Vec<Arc<Peer>>>,
+    board: Arc<Board>,
     now: Cell<Duration>,
     _turn: Turn,
 }
@@ -144,6 +153,7 @@ impl World {
             process: RefCell::default(),
             past_lines: RefCell::default(),
             peers: RefCell::default(),
+            board: Arc::default(),
             now: Cell::default(),
             _turn: turn,
         }
@@ -185,7 +195,7 @@ impl World {
             self.process.borrow().is_none(),
             "a child process runs already"
         );
-        let process = Peer::process(&self.options.borrow());
+        let process = Peer::process(&self.options.borrow(), &self.board);
         *self.process.borrow_mut() = Some(Arc::clone(&process));
         if let Some(child_start) = self.table().child_start {
             // SAFETY: the table lives until `stop_child` has called child_stop.
@@ -221,7 +231,7 @@ impl World {
     /// When there is no child process.
     pub fn connect(&self, request: Request) -> Result<Client<'_>, Refusal> {
         assert!(self.process.borrow().is_some(), "no child process runs");
-        let peer = Peer::connection(request, &self.options.borrow(), self.now.get());
+        let peer = Peer::connection(request, &self.options.borrow(), self.now.get(), &self.board);
         let private = match self.table().on_connect {
             // SAFETY: the table lives as long as the world.
             Some(on_connect) => unsafe { on_connect(peer.server()) },
@@ -229,6 +239,7 @@ impl World {
         };
         if private == WEBSOCKET_CONNECT_ERROR || private.is_null() {
             peer.end();
+            self.board.leave(peer.who());
             self.settle();
             return Err(Refusal {
                 status: match private.is_null() {
@@ -265,6 +276,27 @@ impl World {
         }
         self.now.set(until);
         self.tell_time();
+    }
+
+    /// Publishes to a topic, as a plugin does on another child, or somebody over HTTP.
+    ///
+    /// # Panics
+    /// When the topic's name is bad, and when there are no topics.
+    pub fn publish(&self, topic: &str, message: Message<'_>) {
+        let message = match message {
+            Message::Text(text) => Received::Text(text.to_owned()),
+            Message::Binary(bytes) => Received::Binary(bytes.to_vec()),
+        };
+        let published = self
+            .board
+            .publish(core::ptr::null(), topic, Some(message), 0);
+        published.expect("there is such a topic");
+        self.settle();
+    }
+
+    /// Whether there are topics: there are, unless this says otherwise, as on a server that has no memory for them.
+    pub fn set_topics(&self, are_there: bool) {
+        self.board.set_absent(!are_there);
     }
 
     /// What the plugin has logged outside of connections, in this process and those before.
@@ -339,13 +371,45 @@ impl World {
             match peer.take_close() {
                 // A peer answers with the same code.
                 Some(code) => self.end(&peer, code, "", true),
-                None => self.writable(&peer),
+                None if peer.take_wish() => self.writable(&peer),
+                None => self.tell_topic(&peer),
             }
         }
     }
 
+    /// Has the plugin look at what has happened to a subscription.
+    fn tell_topic(&self, peer: &Peer) {
+        let Some(event) = peer.take_event() else {
+            return;
+        };
+        let text = |text: &str| CString::new(text).expect("a name has no NUL");
+        let (topic, id) = (text(&event.topic), text(&event.id));
+        let (message_type, bytes) = match &event.message {
+            Received::Binary(bytes) => (MESSAGE_TYPE_BINARY, bytes.as_slice()),
+            Received::Text(text) => (MESSAGE_TYPE_TEXT, text.as_bytes()),
+            _ => return,
+        };
+        let told = WebSocketTopicEvent {
+            size: size_of::<WebSocketTopicEvent>() as c_uint,
+            kind: event.kind,
+            topic: topic.as_ptr(),
+            id: id.as_ptr(),
+            message_type,
+            buffer: bytes.as_ptr(),
+            buffer_size: bytes.len(),
+            count: event.count as c_ulong,
+        };
+        let mut verdict = WEBSOCKET_TOPIC_PASS;
+        if let (Some(on_topic), Some(private)) = (self.table().on_topic, peer.private()) {
+            // SAFETY: as in `connect`; the event lives for the call.
+            verdict = unsafe { on_topic(private, peer.server(), &raw const told) };
+        }
+        if verdict == WEBSOCKET_TOPIC_PASS && event.kind == WEBSOCKET_TOPIC_MESSAGE {
+            peer.get(event.message);
+        }
+    }
+
     fn writable(&self, peer: &Peer) {
-        peer.told_of_room();
         if let (Some(on_writable), Some(private)) = (self.table().on_writable, peer.private()) {
             // SAFETY: as in `connect`.
             unsafe { on_writable(private, peer.server()) }
@@ -361,6 +425,7 @@ impl World {
         self.peers
             .borrow_mut()
             .retain(|other| !Arc::ptr_eq(other, peer));
+        self.board.leave(peer.who());
         // SAFETY: as in `connect`; on_disconnect is the last call, made once because `private` has been taken.
         unsafe {
             if let Some(on_close) = self.table().on_close {

@@ -1,13 +1,16 @@
 //! The server's side of one connection, or of the process: the table that the plugin gets, and what comes of its calls.
 
+mod topics;
+
 use core::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
 use core::ptr;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::board::{Board, Event, Guest, Who};
 use super::received::Received;
 use super::request::{Request, text as c_text};
 use crate::abi::*;
@@ -18,6 +21,8 @@ pub(super) struct Peer {
     /// First, so that its address is the whole's.
     table: WebSocketServer,
     request: Request,
+    board: Arc<Board>,
+    this: Weak<Peer>,
     /// NULL before the plugin has accepted, and after the end.
     private: AtomicPtr<c_void>,
     state: Mutex<State>,
@@ -32,6 +37,8 @@ unsafe impl Sync for Peer {}
 #[derive(Default)]
 struct State {
     received: VecDeque<Received>,
+    /// What `on_topic` is to be told.
+    events: VecDeque<Event>,
     headers: Vec<(String, String)>,
     subprotocol: Option<String>,
     status: Option<u16>,
@@ -53,8 +60,8 @@ struct State {
 
 impl Peer {
     /// The process, with these options.
-    pub(super) fn process(options: &[(String, String)]) -> Arc<Self> {
-        let peer = Peer::new(Request::default(), options, Duration::ZERO);
+    pub(super) fn process(options: &[(String, String)], board: &Arc<Board>) -> Arc<Self> {
+        let peer = Peer::new(Request::default(), options, Duration::ZERO, board);
         // It stands for no connection.
         peer.state().has_ended = true;
         peer
@@ -65,16 +72,22 @@ impl Peer {
         request: Request,
         options: &[(String, String)],
         now: Duration,
+        board: &Arc<Board>,
     ) -> Arc<Self> {
-        Peer::new(request, options, now)
+        Peer::new(request, options, now, board)
     }
 
-    fn new(mut request: Request, options: &[(String, String)], now: Duration) -> Arc<Self> {
+    fn new(
+        mut request: Request,
+        options: &[(String, String)],
+        now: Duration,
+        board: &Arc<Board>,
+    ) -> Arc<Self> {
         for (name, value) in options {
             let options = &mut request.options;
             options.entry(name.clone()).or_insert_with(|| c_text(value));
         }
-        Arc::new(Peer {
+        Arc::new_cyclic(|this| Peer {
             table: WebSocketServer {
                 size: size_of::<WebSocketServer>() as c_uint,
                 version: WEBSOCKET_SERVER_VERSION_1,
@@ -97,8 +110,15 @@ impl Peer {
                 reject_with: Some(reject_with),
                 set_timer: Some(set_timer),
                 log: Some(log_line),
+                subscribe: Some(topics::subscribe),
+                unsubscribe: Some(topics::unsubscribe),
+                publish: Some(topics::publish),
+                topic_count: Some(topics::topic_count),
+                topic_members: Some(topics::topic_members),
             },
             request,
+            board: Arc::clone(board),
+            this: this.clone(),
             private: AtomicPtr::new(ptr::null_mut()),
             state: Mutex::new(State {
                 now,
@@ -137,6 +157,20 @@ impl Peer {
         self.has_come.notify_all();
     }
 
+    /// As `WebSocketTopicSlow close`.
+    fn is_slow(&self) {
+        self.close(Some(1013), "slow");
+    }
+
+    /// Which one it is, for its topics.
+    pub(super) fn who(&self) -> Who {
+        ptr::from_ref(self).cast()
+    }
+
+    pub(super) fn take_event(&self) -> Option<Event> {
+        self.state().events.pop_front()
+    }
+
     /// A Close goes out, unless one has. Says whether it was this one.
     pub(super) fn close(&self, code: Option<u16>, reason: &str) -> bool {
         let mut state = self.state();
@@ -160,15 +194,17 @@ impl Peer {
     /// Whether something is to be done for it.
     pub(super) fn has_news(&self) -> bool {
         let state = self.state();
-        state.close.is_some() || (state.wants_room && !state.has_no_room && !state.is_closing)
+        let may_call = state.is_accepted && !state.has_no_room && !state.is_closing;
+        state.close.is_some() || may_call && (state.wants_room || !state.events.is_empty())
     }
 
     pub(super) fn take_close(&self) -> Option<u16> {
         self.state().close.take()
     }
 
-    pub(super) fn told_of_room(&self) {
-        self.state().wants_room = false;
+    /// Whether `on_writable` is due.
+    pub(super) fn take_wish(&self) -> bool {
+        std::mem::take(&mut self.state().wants_room)
     }
 
     pub(super) fn set_room(&self, has_room: bool) {
@@ -297,6 +333,22 @@ impl Peer {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guest for Peer {
+    fn get(&self, received: Received) {
+        if self.push(Some(received), false) == WEBSOCKET_SEND_WOULD_BLOCK {
+            self.is_slow();
+        }
+    }
+
+    fn put_event(&self, event: Event) {
+        if self.state().has_no_room {
+            return self.is_slow();
+        }
+        self.state().events.push_back(event);
+        self.has_come.notify_all();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use std::ptr;
 use std::sync::{Condvar, Mutex};
 
@@ -39,6 +39,13 @@ pub enum Call {
     Reject(u32),
     SetTimer(u32),
     RejectWith(u32, String, Vec<u8>),
+    /// Topic, since, member, flags.
+    Subscribe(String, Option<String>, Option<String>, u32),
+    Unsubscribe(String),
+    /// Topic, type, payload, flags.
+    Publish(String, c_int, Vec<u8>, u32),
+    TopicCount(String, c_int),
+    TopicMembers(String),
 }
 
 #[derive(Default)]
@@ -50,6 +57,8 @@ struct State {
     calls: Mutex<Vec<Call>>,
     lines: Mutex<Vec<(c_int, String)>>,
     answer: Mutex<Answer>,
+    /// What the functions of topics return.
+    topic_answer: Mutex<c_int>,
     /// While true, `send` blocks.
     peer_is_slow: Mutex<bool>,
     /// In `send`.
@@ -94,6 +103,11 @@ impl Mock {
             set_timer: Some(set_timer),
             log: Some(log),
             reject_with: Some(reject_with),
+            subscribe: Some(subscribe),
+            unsubscribe: Some(unsubscribe),
+            publish: Some(publish),
+            topic_count: Some(topic_count),
+            topic_members: Some(topic_members),
         }));
         Self {
             table,
@@ -156,6 +170,11 @@ impl Mock {
             set_timer: None,
             log: None,
             reject_with: None,
+            subscribe: None,
+            unsubscribe: None,
+            publish: None,
+            topic_count: None,
+            topic_members: None,
         };
         self
     }
@@ -197,6 +216,11 @@ impl Mock {
 
     pub fn set_answer(&self, answer: Answer) {
         *state(self.table).answer.lock().unwrap() = answer;
+    }
+
+    /// What the functions of topics return from now on; 0 at first.
+    pub fn set_topic_answer(&self, answer: c_int) {
+        *state(self.table).topic_answer.lock().unwrap() = answer;
     }
 
     /// Has this done within the next `set_timer`, before it is recorded.
@@ -361,6 +385,12 @@ impl Loaded {
         let length = payload.len();
         // SAFETY: `private` came from `connect`; no other callback runs.
         unsafe { on_pong(private, mock.server(), payload.as_ptr(), length, round_trip) }
+    }
+
+    /// Calls on_topic; the answer is its.
+    pub fn topic(&self, private: *mut c_void, mock: &Mock, event: &WebSocketTopicEvent) -> c_int {
+        // SAFETY: `private` came from `connect`; no other callback runs; the event is a caller's, whole.
+        unsafe { self.table().on_topic.unwrap()(private, mock.server(), event) }
     }
 
     pub fn close(
@@ -594,4 +624,73 @@ unsafe extern "C" fn set_timer(server: *const WebSocketServer, milliseconds: c_u
 unsafe extern "C" fn log(server: *const WebSocketServer, level: c_int, line: *const c_char) {
     let line = (level, text(line));
     state(server).lines.lock().unwrap().push(line);
+}
+
+fn topic_answer(server: *const WebSocketServer) -> c_int {
+    *state(server).topic_answer.lock().unwrap()
+}
+
+fn optional(pointer: *const c_char) -> Option<String> {
+    (!pointer.is_null()).then(|| text(pointer))
+}
+
+unsafe extern "C" fn subscribe(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    since: *const c_char,
+    member: *const c_char,
+    flags: c_uint,
+) -> c_int {
+    let call = Call::Subscribe(text(topic), optional(since), optional(member), flags);
+    record(server, call);
+    topic_answer(server)
+}
+
+unsafe extern "C" fn unsubscribe(server: *const WebSocketServer, topic: *const c_char) -> c_int {
+    record(server, Call::Unsubscribe(text(topic)));
+    topic_answer(server)
+}
+
+unsafe extern "C" fn publish(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    flags: c_uint,
+    id: *mut c_char,
+) -> c_int {
+    let payload = bytes(buffer, buffer_size);
+    record(
+        server,
+        Call::Publish(text(topic), message_type, payload, flags),
+    );
+    let token = c"00000000000000aa-7".to_bytes_with_nul();
+    // SAFETY: the SDK gives room for an id.
+    unsafe { id.copy_from_nonoverlapping(token.as_ptr().cast(), token.len()) };
+    topic_answer(server)
+}
+
+unsafe extern "C" fn topic_count(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    scope: c_int,
+) -> c_long {
+    record(server, Call::TopicCount(text(topic), scope));
+    topic_answer(server).into()
+}
+
+unsafe extern "C" fn topic_members(
+    server: *const WebSocketServer,
+    topic: *const c_char,
+    each: WsMember,
+    data: *mut c_void,
+) -> c_long {
+    record(server, Call::TopicMembers(text(topic)));
+    for number in 0..topic_answer(server) {
+        let member = format!("member {number}");
+        // SAFETY: the SDK gives a function and its data; the text lives for the call.
+        unsafe { each.unwrap()(data, member.as_ptr().cast(), member.len()) };
+    }
+    topic_answer(server).into()
 }

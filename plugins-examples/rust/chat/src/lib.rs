@@ -8,9 +8,8 @@
 //! </Location>
 //! ```
 //!
-//! The room is per child process of httpd: who meets whom depends on the process that has got their
-//! connections. For one room for all, have one child (`MaxRequestWorkers` the same as
-//! `ThreadsPerChild`) and the event or worker MPM.
+//! There is one room, however many child processes httpd has: what is said is published to the topic `chat`, whose
+//! members are those who have a nickname, and whose history is what a newcomer reads first.
 //!
 //! Messages are JSON texts. A client first says who it is, and then talks:
 //!
@@ -24,35 +23,34 @@
 //!
 //! | message | when |
 //! |---|---|
-//! | `{"type": "history", "messages": [{"nick", "text", "time"}, …]}` | after joining: the last 50 messages |
-//! | `{"type": "join", "nick", "time", "members"}` | somebody has joined, perhaps oneself |
+//! | `{"type": "message", "nick", "text", "time"}` | somebody has said something, perhaps oneself; after joining, the last 50 of them |
+//! | `{"type": "join", "nick", "time", "members"}` | somebody has joined; oneself, behind the last messages |
 //! | `{"type": "leave", "nick", "time", "members"}` | somebody has left |
-//! | `{"type": "message", "nick", "text", "time"}` | somebody has said something, perhaps oneself |
+//! | `{"type": "members", "time", "members"}` | some have joined or left, while one was slow |
 //! | `{"type": "error", "error"}` | what one has sent was not accepted, and why; one can try again |
 //!
 //! `time` is in seconds since 1970. Whoever reads so slowly that there is no room for a message
-//! (`WebSocketSendBuffer`) is closed with 1013, `too slow`: nobody waits for them, and nobody misses
+//! (`WebSocketSendBuffer`) is closed with 1013, `slow`: nobody waits for them, and nobody misses
 //! a part of the conversation.
+//!
+//! Where there are no topics (an older server, or one that has no memory for them), nobody can join, and is told so.
 
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use websocket_plugin::{Handshake, Message, Plugin, Rejection, SendError, Sender, export_plugin};
+use websocket_plugin::{
+    Delivery, Handshake, Message, News, Plugin, Rejection, Sender, Subscribe, TopicError,
+    TopicEvent, export_plugin,
+};
 
+const TOPIC: &str = "chat";
 const MAX_NICK: usize = 24;
 const MAX_TEXT: usize = 1000;
-const MAX_HISTORY: usize = 50;
-/// Close code "try again later" (registered with IANA).
-const TRY_AGAIN_LATER: u16 = 1013;
+const HISTORY: u32 = 50;
 
-#[derive(Default)]
-struct Chat {
-    room: Mutex<Room>,
-}
+struct Chat;
 
 impl Plugin for Chat {
     /// The nickname, once there is one.
@@ -67,50 +65,56 @@ impl Plugin for Chat {
             return tell(peer, &error("messages are texts"));
         };
         let done = match nick {
-            None => self.join(peer, text).map(|joined| *nick = Some(joined)),
-            Some(nick) => self.say(nick, text),
+            None => join(peer, text).map(|joined| *nick = Some(joined)),
+            Some(nick) => say(peer, nick, text),
         };
         if let Err(problem) = done {
             tell(peer, &error(problem));
         }
     }
 
-    fn disconnect(&self, nick: Option<String>) {
-        if let Some(nick) = nick {
-            self.room().leave(&nick);
+    /// What is said goes to the client as it was published; who joins and who leaves is put into words here.
+    fn topic(&self, _nick: &mut Option<String>, peer: &Sender, event: &TopicEvent<'_>) -> Delivery {
+        let time = now();
+        match event.news {
+            News::Joined { member, members } => tell(peer, &join_of(member, time, members)),
+            News::Left { member, members } => tell(peer, &leave_of(member, time, members)),
+            News::Members(members) => tell(peer, &Said::Members { time, members }),
+            _ => {}
         }
+        Delivery::Pass
     }
 }
 
-impl Chat {
-    fn join(&self, peer: &Sender, text: &str) -> Result<String, &'static str> {
-        let Introduction { nick } =
-            serde_json::from_str(text).map_err(|_| "first say who you are: {\"nick\": …}")?;
-        let nick = nick.trim();
-        if !(1..=MAX_NICK).contains(&nick.chars().count()) {
-            return Err("a nickname has 1 to 24 characters");
-        }
-        if nick.contains(char::is_control) {
-            return Err("a nickname has no control characters");
-        }
-        self.room().join(nick, peer)?;
-        Ok(nick.to_owned())
+fn join(peer: &Sender, text: &str) -> Result<String, &'static str> {
+    let Introduction { nick } =
+        serde_json::from_str(text).map_err(|_| "first say who you are: {\"nick\": …}")?;
+    let nick = nick.trim();
+    if !(1..=MAX_NICK).contains(&nick.chars().count()) {
+        return Err("a nickname has 1 to 24 characters");
     }
+    if nick.contains(char::is_control) {
+        return Err("a nickname has no control characters");
+    }
+    let wanted = Subscribe::new().last(HISTORY).member(nick).unique();
+    match peer.subscribe(TOPIC, &wanted.watched().presence()) {
+        Ok(_) => Ok(nick.to_owned()),
+        Err(TopicError::Taken) => Err("somebody has this nickname"),
+        Err(TopicError::Full) => Err("the room is full"),
+        Err(_) => Err("there is no room here: this server has no topics"),
+    }
+}
 
-    fn say(&self, nick: &str, text: &str) -> Result<(), &'static str> {
-        let Utterance { text } =
-            serde_json::from_str(text).map_err(|_| "this is no message: {\"text\": …}")?;
-        if !(1..=MAX_TEXT).contains(&text.chars().count()) {
-            return Err("a message has 1 to 1000 characters");
-        }
-        self.room().say(nick, text);
-        Ok(())
+fn say(peer: &Sender, nick: &str, text: &str) -> Result<(), &'static str> {
+    let Utterance { text } =
+        serde_json::from_str(text).map_err(|_| "this is no message: {\"text\": …}")?;
+    if !(1..=MAX_TEXT).contains(&text.chars().count()) {
+        return Err("a message has 1 to 1000 characters");
     }
-
-    /// Whoever has the room may send: [`tell`] never waits, and everybody reads the same order.
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    let time = now();
+    let text = json(&Said::Message { nick, text, time });
+    let published = peer.topics().publish(TOPIC, Message::Text(&text));
+    published.map(drop).map_err(|_| "nobody could be told")
 }
 
 #[derive(Deserialize)]
@@ -126,100 +130,58 @@ struct Utterance {
 /// What the server says.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum News<'a> {
-    History {
-        messages: &'a VecDeque<Said>,
-    },
+enum Said<'a> {
     Join {
         nick: &'a str,
         time: f64,
-        members: usize,
+        members: u64,
     },
     Leave {
         nick: &'a str,
         time: f64,
-        members: usize,
+        members: u64,
     },
-    Message(&'a Said),
+    Members {
+        time: f64,
+        members: u64,
+    },
+    Message {
+        nick: &'a str,
+        text: String,
+        time: f64,
+    },
     Error {
         error: &'a str,
     },
 }
 
-#[derive(Serialize)]
-struct Said {
-    nick: String,
-    text: String,
-    time: f64,
-}
-
-#[derive(Default)]
-struct Room {
-    members: HashMap<String, Sender>,
-    history: VecDeque<Said>,
-}
-
-impl Room {
-    fn join(&mut self, nick: &str, peer: &Sender) -> Result<(), &'static str> {
-        if self.members.contains_key(nick) {
-            return Err("somebody has this nickname");
-        }
-        self.members.insert(nick.to_owned(), peer.clone());
-        let messages = &self.history;
-        tell(peer, &News::History { messages });
-        let (time, members) = (now(), self.members.len());
-        self.tell_all(&News::Join {
-            nick,
-            time,
-            members,
-        });
-        Ok(())
-    }
-
-    fn say(&mut self, nick: &str, text: String) {
-        let (nick, time) = (nick.to_owned(), now());
-        let said = Said { nick, text, time };
-        self.tell_all(&News::Message(&said));
-        self.history.push_back(said);
-        if self.history.len() > MAX_HISTORY {
-            self.history.pop_front();
-        }
-    }
-
-    fn leave(&mut self, nick: &str) {
-        self.members.remove(nick);
-        let (time, members) = (now(), self.members.len());
-        self.tell_all(&News::Leave {
-            nick,
-            time,
-            members,
-        });
-    }
-
-    fn tell_all(&self, news: &News<'_>) {
-        let text = json(news);
-        for peer in self.members.values() {
-            send_or_close(peer, &text);
-        }
+fn join_of(nick: &str, time: f64, members: u64) -> Said<'_> {
+    Said::Join {
+        nick,
+        time,
+        members,
     }
 }
 
-fn tell(peer: &Sender, news: &News<'_>) {
-    send_or_close(peer, &json(news));
-}
-
-fn send_or_close(peer: &Sender, text: &str) {
-    if peer.try_send(Message::Text(text)) == Err(SendError::WouldBlock) {
-        let _ = peer.close_with(TRY_AGAIN_LATER, "too slow");
+fn leave_of(nick: &str, time: f64, members: u64) -> Said<'_> {
+    Said::Leave {
+        nick,
+        time,
+        members,
     }
 }
 
-fn error(error: &str) -> News<'_> {
-    News::Error { error }
+fn tell(peer: &Sender, said: &Said<'_>) {
+    // Who does not read is closed by its subscription; who has not joined is nobody that anybody waits for.
+    let _ = peer.try_send(Message::Text(&json(said)));
 }
 
-fn json(news: &News<'_>) -> String {
-    serde_json::to_string(news).expect("texts and finite numbers")
+fn error(error: &str) -> Said<'_> {
+    Said::Error { error }
+}
+
+fn json(said: &Said<'_>) -> String {
+    serde_json::to_string(said).expect("texts and finite numbers")
 }
 
 /// Seconds since 1970.
@@ -228,7 +190,7 @@ fn now() -> f64 {
     since.map_or(0.0, |time| time.as_secs_f64())
 }
 
-export_plugin!(chat_init, Chat::default());
+export_plugin!(chat_init, Chat);
 
 #[cfg(test)]
 mod tests;

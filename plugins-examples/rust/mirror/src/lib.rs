@@ -4,14 +4,14 @@
 //! <Location "/mirror">
 //!   SetHandler websocket-handler
 //!   WebSocketHandler modules/mod_websocket_rust_mirror.so mirror_init
+//!   WebSocketTopicSlow drop
 //! </Location>
 //! ```
 //!
 //! `/mirror?mirror=blue` is the room `blue`, and `/mirror` the room `main`. A room's name is 1 to 64
-//! letters, digits, `_` and `-`; any other is refused with HTTP status 400. Rooms are per child
-//! process of httpd: who meets whom there depends on the process that has got their connections. For
-//! one room for all, have one child (`MaxRequestWorkers` the same as `ThreadsPerChild`) and the event
-//! or worker MPM.
+//! letters, digits, `_` and `-`; any other is refused with HTTP status 400. A room is the same for all child processes of
+//! httpd: circles are published to the topic `mirror/blue`. Where there are no topics (an older server, or one that has no
+//! memory for them), the handshake is refused with 503.
 //!
 //! Messages are JSON texts. A client sends circles, of at most 256 bytes each:
 //!
@@ -25,117 +25,73 @@
 //! in the room gets
 //!
 //! ```text
-//! {"members": 2}
+//! {"members": 2, "process": 4711}
 //! ```
 //!
-//! A member who reads slowly misses circles, and holds up nobody.
+//! with the number of the process that has its WebSocket.
+//!
+//! A member who reads slowly misses circles (`WebSocketTopicSlow drop`; without that, it is closed with 1013), and holds up
+//! nobody.
 
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use serde::Deserialize;
-use websocket_plugin::{Handshake, Message, Plugin, Rejection, Sender, export_plugin};
+use websocket_plugin::{
+    Delivery, Handshake, Message, News, Plugin, Publish, Rejection, Sender, Subscribe, TopicEvent,
+    export_plugin,
+};
 
 const DEFAULT_ROOM: &str = "main";
 const MAX_NAME: usize = 64;
 const MAX_CIRCLE: usize = 256;
 /// Close code "policy violation" (RFC 6455 §7.4.1).
 const POLICY_VIOLATION: u16 = 1008;
+/// What each member of a room is called: they are counted, and have no names.
+const MEMBER: &str = "painter";
+/// A circle that is late is none: no history keeps them.
+const CIRCLE: Publish = Publish::new().volatile();
 
-#[derive(Default)]
-struct Mirror {
-    rooms: Mutex<Rooms>,
-}
-
-/// One connection: its room, and its number there.
-struct Member {
-    room: String,
-    number: u64,
-}
+struct Mirror;
 
 impl Plugin for Mirror {
-    type Connection = Member;
+    /// The topic of the room.
+    type Connection = String;
 
-    fn connect(&self, handshake: &Handshake<'_>) -> Result<Member, Rejection> {
+    fn connect(&self, handshake: &Handshake<'_>) -> Result<String, Rejection> {
         let room = handshake.query("mirror");
         let room = room.unwrap_or_else(|| DEFAULT_ROOM.to_owned());
         if !is_room_name(&room) {
             return Err(Rejection::bad_request());
         }
-        Ok(self.rooms().enter(room, handshake.sender().clone()))
+        let topic = format!("mirror/{room}");
+        let wanted = Subscribe::new().member(MEMBER).watched().presence();
+        let subscribed = handshake.sender().subscribe(&topic, &wanted);
+        subscribed.map_err(|_| Rejection::service_unavailable())?;
+        Ok(topic)
     }
 
-    fn message(&self, member: &mut Member, peer: &Sender, message: Message<'_>) {
+    fn message(&self, topic: &mut String, peer: &Sender, message: Message<'_>) {
         match message {
-            Message::Text(text) if is_circle(text) => self.rooms().tell(&member.room, text),
+            Message::Text(text) if is_circle(text) => {
+                // A room without its server's memory is no room: nobody sees the circle, and the next one may be seen.
+                let _ = peer.topics().publish_with(topic, message, CIRCLE);
+            }
             _ => {
                 let _ = peer.close_with(POLICY_VIOLATION, "not a circle");
             }
         }
     }
 
-    /// A slow member catches up: the circles are gone, but the number of members may be old.
-    fn writable(&self, member: &mut Member, peer: &Sender) {
-        // Kept until it is sent, or a newer number could overtake this one.
-        let rooms = self.rooms();
-        // Still no room: then this is called again.
-        let _ = peer.try_send(Message::Text(&rooms.members(&member.room)));
-    }
-
-    fn disconnect(&self, member: Member) {
-        self.rooms().leave(&member);
-    }
-}
-
-impl Mirror {
-    /// Whoever has the rooms may send: `try_send` never waits, and everybody sees the same order.
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The rooms that somebody is in.
-#[derive(Default)]
-struct Rooms {
-    by_name: HashMap<String, BTreeMap<u64, Sender>>,
-    next_number: u64,
-}
-
-impl Rooms {
-    fn enter(&mut self, room: String, peer: Sender) -> Member {
-        let number = self.next_number;
-        self.next_number += 1;
-        let members = self.by_name.entry(room.clone()).or_default();
-        members.insert(number, peer);
-        self.tell(&room, &self.members(&room));
-        Member { room, number }
-    }
-
-    fn leave(&mut self, Member { room, number }: &Member) {
-        let Some(members) = self.by_name.get_mut(room) else {
-            return;
-        };
-        members.remove(number);
-        if members.is_empty() {
-            self.by_name.remove(room);
-        } else {
-            self.tell(room, &self.members(room));
+    /// Circles go to the client as they were published; how many members there are is put into words here.
+    fn topic(&self, _topic: &mut String, peer: &Sender, event: &TopicEvent<'_>) -> Delivery {
+        if let News::Joined { members, .. } | News::Left { members, .. } | News::Members(members) =
+            event.news
+        {
+            let news = serde_json::json!({ "members": members, "process": std::process::id() });
+            let text = news.to_string();
+            let _ = peer.send_text(&text);
         }
-    }
-
-    fn tell(&self, room: &str, text: &str) {
-        let members = self.by_name.get(room);
-        for peer in members.into_iter().flat_map(BTreeMap::values) {
-            // Whoever has no room for it, or is leaving, misses it.
-            let _ = peer.try_send(Message::Text(text));
-        }
-    }
-
-    fn members(&self, room: &str) -> String {
-        let count = self.by_name.get(room).map_or(0, BTreeMap::len);
-        serde_json::json!({ "members": count }).to_string()
+        Delivery::Pass
     }
 }
 
@@ -175,7 +131,7 @@ fn is_color(text: &str) -> bool {
     digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-export_plugin!(mirror_init, Mirror::default());
+export_plugin!(mirror_init, Mirror);
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The plugin in a world of `websocket_plugin::testing`.
 
+use websocket_plugin::Message;
 use websocket_plugin::testing::{Client, Received, Request, World};
 
 use super::mirror_init;
@@ -11,7 +12,8 @@ fn enter<'w>(world: &'w World, path: &str) -> Client<'w> {
 }
 
 fn members(count: usize) -> Received {
-    Received::Text(format!(r#"{{"members":{count}}}"#))
+    let process = std::process::id();
+    Received::Text(format!(r#"{{"members":{count},"process":{process}}}"#))
 }
 
 #[test]
@@ -47,15 +49,20 @@ fn what_is_no_circle_closes_with_1008() {
 }
 
 #[test]
-fn a_slow_member_learns_how_many_there_are() {
+fn what_is_drawn_elsewhere_is_seen_here() {
     let world = World::new(mirror_init);
-    let slow = enter(&world, "/");
-    slow.received();
-    slow.stop_reading();
-    let _other = enter(&world, "/");
-    assert_eq!(slow.received(), []);
-    slow.read_again();
-    assert_eq!(slow.received(), [members(2)]);
+    let client = enter(&world, "/?mirror=a");
+    client.received();
+    world.publish("mirror/a", Message::Text(CIRCLE));
+    assert_eq!(client.received(), [Received::Text(CIRCLE.into())]);
+}
+
+#[test]
+fn without_topics_there_are_no_rooms() {
+    let world = World::new(mirror_init);
+    world.set_topics(false);
+    let refusal = world.connect(Request::to("/")).unwrap_err();
+    assert_eq!(refusal.status, 503);
 }
 
 #[test]

@@ -21,6 +21,12 @@
  *   reject STATUS
  *   set_timer MILLISECONDS
  *   log LEVEL PAYLOAD
+ *   subscribe TOPIC SINCE MEMBER FLAGS   SINCE, MEMBER: - is NULL. FLAGS: a number
+ *   unsubscribe TOPIC
+ *   publish TOPIC TYPE FLAGS PAYLOAD  the result, and the id if there is one
+ *   topic_count TOPIC SCOPE
+ *   topic_members TOPIC               the result, and the members
+ *   busy COUNT TOPIC PAYLOAD          publishes PAYLOAD and a number so often
  *   null-server                       every appended function with a NULL
  *                                     server: "NAME=RESULT NAME=RESULT ..."
  *   members                           the appended members that the server has
@@ -217,6 +223,83 @@ static void run_log(Owner *owner, char *arguments, char *result)
     give_value(result, "done");
 }
 
+static const char *text_or_null(const char *argument)
+{
+    return strcmp(argument, "-") == 0 ? NULL : name_of(argument);
+}
+
+static void run_subscribe(Owner *owner, char *arguments, char *result)
+{
+    Payload topic = payload_of(word(&arguments));
+    const char *since = text_or_null(word(&arguments));
+    const char *member = text_or_null(word(&arguments));
+    unsigned int flags = (unsigned int)strtoul(arguments, NULL, 10);
+
+    give_number(result, owner->server->subscribe(owner->server, (const char *)topic.bytes, since,
+                                                 member, flags));
+    free(topic.allocated);
+}
+
+static void run_unsubscribe(Owner *owner, char *arguments, char *result)
+{
+    give_number(result, owner->server->unsubscribe(owner->server, name_of(arguments)));
+}
+
+static void run_publish(Owner *owner, char *arguments, char *result)
+{
+    Payload topic = payload_of(word(&arguments));
+    int type = type_of(word(&arguments));
+    unsigned int flags = (unsigned int)strtoul(word(&arguments), NULL, 10);
+    Payload payload = payload_of(arguments);
+    char id[WEBSOCKET_TOPIC_ID_SIZE] = "";
+    int done = owner->server->publish(owner->server, (const char *)topic.bytes, type,
+                                      payload.bytes, payload.size, flags, id);
+
+    snprintf(result, RESULT_SIZE, "%d%s%s", done, id[0] != '\0' ? " " : "", id);
+    free(topic.allocated);
+    free(payload.allocated);
+}
+
+static void run_topic_count(Owner *owner, char *arguments, char *result)
+{
+    const char *topic = name_of(word(&arguments));
+
+    give_number(result, owner->server->topic_count(owner->server, topic, atoi(arguments)));
+}
+
+static void CALLBACK add_member(void *data, const char *member, size_t member_size)
+{
+    char *result = data;
+    size_t length = strlen(result);
+
+    snprintf(result + length, RESULT_SIZE - length, " %.*s", (int)member_size, member);
+}
+
+static void run_topic_members(Owner *owner, char *arguments, char *result)
+{
+    char members[RESULT_SIZE] = "";
+    long count = owner->server->topic_members(owner->server, name_of(arguments), add_member,
+                                              members);
+
+    snprintf(result, RESULT_SIZE, "%ld%.*s", count, RESULT_SIZE - 32, members);
+}
+
+static void run_busy(Owner *owner, char *arguments, char *result)
+{
+    long count = atol(word(&arguments));
+    const char *topic = word(&arguments);
+    char text[256];
+    long done, number;
+
+    for (done = 0, number = 0; number < count; number++) {
+        snprintf(text, sizeof text, "%.200s:%ld", arguments, number);
+        done += owner->server->publish(owner->server, topic, MESSAGE_TYPE_TEXT,
+                                       (const unsigned char *)text, strlen(text), 0, NULL)
+                == WEBSOCKET_TOPIC_DONE;
+    }
+    give_number(result, done);
+}
+
 static void run_null_server(Owner *owner, char *arguments, char *result)
 {
     const WebSocketServer *server = owner->server;
@@ -226,14 +309,19 @@ static void run_null_server(Owner *owner, char *arguments, char *result)
     server->log(NULL, WEBSOCKET_LOG_ERROR, "to nobody");
     snprintf(result, RESULT_SIZE,
              "close_with=%d try_send=%d send_fragment=%d buffered_amount=%lu option_get=%s "
-             "variable_get=%s reject=%d set_timer=%d",
+             "variable_get=%s reject=%d set_timer=%d subscribe=%d unsubscribe=%d publish=%d "
+             "topic_count=%ld topic_members=%ld",
              server->close_with(NULL, 1000, "x", 1),
              server->try_send(NULL, MESSAGE_TYPE_TEXT, x, 1),
              server->send_fragment(NULL, MESSAGE_TYPE_TEXT, x, 1, 1),
              (unsigned long)server->buffered_amount(NULL),
              server->option_get(NULL, "name") != NULL ? "set" : "NULL",
              server->variable_get(NULL, "REMOTE_ADDR") != NULL ? "set" : "NULL",
-             server->reject(NULL, 401), server->set_timer(NULL, 1));
+             server->reject(NULL, 401), server->set_timer(NULL, 1),
+             server->subscribe(NULL, "x", NULL, NULL, 0), server->unsubscribe(NULL, "x"),
+             server->publish(NULL, "x", MESSAGE_TYPE_TEXT, x, 1, 0, NULL),
+             server->topic_count(NULL, "x", WEBSOCKET_TOPIC_HOST),
+             server->topic_members(NULL, "x", NULL, NULL));
 }
 
 static void run_members(Owner *owner, char *arguments, char *result)
@@ -241,7 +329,7 @@ static void run_members(Owner *owner, char *arguments, char *result)
     const WebSocketServer *server = owner->server;
 
     (void)arguments;
-    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s",
+    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
              WEBSOCKET_SERVER_HAS(server, close_with) ? "close_with" : "",
              WEBSOCKET_SERVER_HAS(server, try_send) ? " try_send" : "",
              WEBSOCKET_SERVER_HAS(server, send_fragment) ? " send_fragment" : "",
@@ -251,7 +339,12 @@ static void run_members(Owner *owner, char *arguments, char *result)
              WEBSOCKET_SERVER_HAS(server, reject) ? " reject" : "",
              WEBSOCKET_SERVER_HAS(server, set_timer) ? " set_timer" : "",
              WEBSOCKET_SERVER_HAS(server, log) ? " log" : "",
-             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "");
+             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "",
+             WEBSOCKET_SERVER_HAS(server, subscribe) ? " subscribe" : "",
+             WEBSOCKET_SERVER_HAS(server, unsubscribe) ? " unsubscribe" : "",
+             WEBSOCKET_SERVER_HAS(server, publish) ? " publish" : "",
+             WEBSOCKET_SERVER_HAS(server, topic_count) ? " topic_count" : "",
+             WEBSOCKET_SERVER_HAS(server, topic_members) ? " topic_members" : "");
 }
 
 static void run_refuse(Owner *owner, char *arguments, char *result)
@@ -313,6 +406,12 @@ static const Command commands[] = {
     { "reject", run_reject },
     { "set_timer", run_set_timer },
     { "log", run_log },
+    { "subscribe", run_subscribe },
+    { "unsubscribe", run_unsubscribe },
+    { "publish", run_publish },
+    { "topic_count", run_topic_count },
+    { "topic_members", run_topic_members },
+    { "busy", run_busy },
     { "null-server", run_null_server },
     { "members", run_members },
     { "refuse", run_refuse },

@@ -12,6 +12,7 @@
  *     PID ID message N               N: the payload's size in bytes
  *     PID ID timer
  *     PID ID writable
+ *     PID ID topic KIND              KIND: message, joined, left, members, dropped, gap
  *     PID ID close CODE CLEAN REASON
  *     PID ID disconnect
  *     PID ID overlap                 a second callback of the same connection
@@ -38,6 +39,10 @@
  *     PID ID does COMMAND = RESULT
  *
  * The commands are those of commands.c.
+ *
+ * on_topic passes a message on, but for "skip", which it skips, and "change TEXT",
+ * in whose place it sends "changed: TEXT". Of whatever else happens it sends
+ * "KIND TOPIC COUNT TEXT".
  *
  * configure refuses an option with the name "wrong"; its value is said in the
  * error text. scripted_without_timer_init gives a plugin that has no on_timer.
@@ -163,6 +168,34 @@ static void CALLBACK on_writable(void *plugin_private, const WebSocketServer *se
     leave(owner);
 }
 
+static int CALLBACK on_topic(void *plugin_private, const WebSocketServer *server,
+                             const WebSocketTopicEvent *event)
+{
+    static const char *const kinds[] = { "message", "joined", "left", "members", "dropped", "gap" };
+    Owner *owner = plugin_private;
+    const char *text = (const char *)event->buffer;
+    int length = (int)event->buffer_size;
+    int verdict = WEBSOCKET_TOPIC_PASS;
+    char line[1024];
+
+    snprintf(line, sizeof line, "topic %s", kinds[event->kind]);
+    enter(owner, line);
+    line[0] = '\0';
+    if (event->kind != WEBSOCKET_TOPIC_MESSAGE)
+        snprintf(line, sizeof line, "%s %s %lu %.*s", kinds[event->kind], event->topic,
+                 event->count, length, text);
+    else if (length >= 7 && memcmp(text, "change ", 7) == 0)
+        snprintf(line, sizeof line, "changed: %.*s", length - 7, text + 7);
+    else if (length == 4 && memcmp(text, "skip", 4) == 0)
+        verdict = WEBSOCKET_TOPIC_SKIP;
+    if (line[0] != '\0') {
+        server->send(server, MESSAGE_TYPE_TEXT, (const unsigned char *)line, strlen(line));
+        verdict = WEBSOCKET_TOPIC_SKIP;
+    }
+    leave(owner);
+    return verdict;
+}
+
 static void CALLBACK on_close(void *plugin_private, const WebSocketServer *server,
                               unsigned int code, const char *reason, size_t reason_size,
                               int clean)
@@ -250,7 +283,7 @@ static void CALLBACK destroy(WebSocketPlugin *plugin)
 static Scripted scripted = {
     { sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
       on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable,
-      on_close, NULL },
+      on_close, NULL, on_topic },
     { NULL, 0, ATOMIC_FLAG_INIT, NULL, NULL }
 };
 
@@ -262,7 +295,7 @@ extern EXPORT WebSocketPlugin *CALLBACK scripted_init(void)
 static Scripted without_timer = {
     { sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, NULL, on_connect, on_message,
       on_disconnect, NULL, NULL, NULL, on_open, NULL, on_writable, on_close,
-      NULL },
+      NULL, NULL },
     { NULL, 0, ATOMIC_FLAG_INIT, NULL, NULL }
 };
 

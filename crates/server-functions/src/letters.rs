@@ -1,0 +1,72 @@
+//! What a plugin is told of its subscriptions, in its connection's turns, so that it overlaps with no other callback.
+
+use session::{Environment, Outgoing, Session};
+use subscribers::{Attendance, Letter, News, Refused};
+use topics::Kind;
+use websocket_proto::{Compression, MessageKind};
+
+/// How many letters a turn takes before the client's own messages have theirs.
+const MOST: usize = 64;
+
+/// Goes on with a connection's subscriptions, as far as there is room. `on_topic` calls the plugin, and says whether the
+/// message goes to the client. Only in a turn.
+pub fn go_on<E: Environment>(
+    session: &Session<E>,
+    attendance: &Attendance,
+    on_topic: impl Fn(&Letter) -> bool,
+) {
+    for _ in 0..MOST {
+        // What `on_topic` sends in a letter's place must find room as well.
+        if !attendance.has_letters() || !session.has_room() {
+            break;
+        }
+        let Some((letter, has_passed)) = attendance.next() else {
+            break;
+        };
+        let passes = has_passed || on_topic(&letter);
+        if passes && pass(session, &letter) == Err(Refused::Full) {
+            attendance.keep(letter);
+            break;
+        }
+    }
+    session.flush();
+    if !attendance.has_letters() {
+        // They may have had no room for more.
+        attendance.go_on();
+    } else if !session.has_ended() && session.has_room() {
+        session.call();
+    }
+}
+
+fn pass<E: Environment>(session: &Session<E>, letter: &Letter) -> Result<(), Refused> {
+    match &letter.news {
+        News::Message {
+            kind,
+            may_compress,
+            payload,
+        } => gather(session, *kind, *may_compress, payload),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a message of a topic in, to go out with what follows.
+pub fn gather<E: Environment>(
+    session: &Session<E>,
+    kind: Kind,
+    may_compress: bool,
+    payload: &[u8],
+) -> Result<(), Refused> {
+    let kind = match kind {
+        Kind::Text => MessageKind::Text,
+        _ => MessageKind::Binary,
+    };
+    let compression = match may_compress {
+        true => Compression::Default,
+        false => Compression::Skip,
+    };
+    let taken = session.gather(Outgoing::Message(kind, compression, payload));
+    taken.map_err(|refused| match refused {
+        session::Refused::Full => Refused::Full,
+        _ => Refused::Ended,
+    })
+}

@@ -1,0 +1,126 @@
+//! What a subscriber is told beside messages.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use topics::{Kind, Log, RecordId, Token};
+
+use super::{Phase, State, Subscriber, Tally};
+use crate::form::{self, Recovery};
+use crate::letter::{Letter, News};
+use crate::outlet::{Closing, Outlet, Refused};
+use crate::terms::{Form, Slow};
+
+impl Subscriber {
+    /// Tells it what it is subscribed to, before anything else.
+    pub(crate) fn greet(&self, recovery: &Recovery, token: Token) {
+        let Some(outlet) = self.outlet.upgrade() else {
+            return;
+        };
+        if self.terms.form == Form::Json {
+            let hello = form::hello(self.topics(), recovery, token);
+            if outlet.take(Kind::Text, true, hello.as_bytes()).is_err() {
+                self.state().phase = Phase::Ended;
+            }
+        }
+    }
+
+    /// Tells it what it has lost.
+    pub(super) fn tell_dropped(
+        &self,
+        state: &mut State,
+        outlet: &dyn Outlet,
+    ) -> Result<(), Refused> {
+        if state.dropped > 0 {
+            match self.terms.form {
+                Form::Json => {
+                    outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+                }
+                Form::Letters => {
+                    let news = News::Dropped(state.dropped);
+                    outlet.deliver(&self.letter(0, state.since, news))?;
+                }
+                Form::Plain => {}
+            }
+            state.dropped = 0;
+        }
+        Ok(())
+    }
+
+    /// Tells it how many members there are, when a notice has passed it by.
+    pub(super) fn tell_members(
+        &self,
+        log: &Log<'static>,
+        outlet: &dyn Outlet,
+    ) -> Result<(), Refused> {
+        // The look is for most, who are told nothing of members.
+        if !self.has_missed_notice.load(Ordering::SeqCst)
+            || !self.has_missed_notice.swap(false, Ordering::SeqCst)
+        {
+            return Ok(());
+        }
+        for (index, part) in self.parts.iter().enumerate() {
+            let members = log.members(&part.topic).map_or(0, |members| members.len());
+            let members = u32::try_from(members).unwrap_or(u32::MAX);
+            let told = match self.terms.form {
+                Form::Json => {
+                    let text = form::members(part.topic.as_str(), members);
+                    outlet.take(Kind::Text, true, text.as_bytes())
+                }
+                Form::Letters => {
+                    let news = News::Members(members);
+                    outlet.deliver(&self.letter(index, log.latest(), news))
+                }
+                Form::Plain => Ok(()),
+            };
+            if told.is_err() {
+                self.has_missed_notice.store(true, Ordering::SeqCst);
+                return told;
+            }
+        }
+        Ok(())
+    }
+
+    fn letter(&self, part: usize, id: RecordId, news: News) -> Arc<Letter> {
+        let topic = self.parts.get(part).map_or("", |part| part.topic.as_str());
+        Arc::new(Letter {
+            topic: topic.into(),
+            id: Token {
+                epoch: self.epoch,
+                id,
+            },
+            news,
+        })
+    }
+
+    /// What it has missed cannot be told exactly: that is what it is told. `token` is what it may come back with then.
+    pub(super) fn tell_gap(
+        &self,
+        reason: &str,
+        token: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        match (self.terms.form, self.terms.slow) {
+            (Form::Json, _) => {
+                let gap = form::gap(reason, token);
+                outlet.take(Kind::Text, true, gap.as_bytes())?;
+                // Those that were counted are among them.
+                state.dropped = 0;
+            }
+            (Form::Letters, _) => {
+                outlet.deliver(&self.letter(0, token.id, News::Gap))?;
+                state.dropped = 0;
+            }
+            (Form::Plain, Slow::Close) => {
+                tally.gaps += 1;
+                outlet.close(Closing::Gap);
+                return Err(Refused::Ended);
+            }
+            (Form::Plain, Slow::Drop | Slow::Latest) => {}
+        }
+        tally.gaps += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,351 @@
+//! Subscriptions that come and go, and what they are told.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use subscribers::{
+    Attendance, Closing, Form, Hub, Letter, MOST_TOPICS, News, NotSubscribed, Outlet, Refused,
+    Since, Slow, Subscribing, Terms,
+};
+use topics::{
+    Batch, Bell, EnterError, Epoch, Flags, Kind, Layout, Log, Member, Message, Owner, Publisher,
+    Reader, Token, Topic,
+};
+
+/// A bell that nobody hears.
+#[derive(Clone, Copy)]
+struct Mute;
+
+impl Bell for Mute {
+    fn wait(&self, _: &AtomicU64, _: u64, _: Duration) {}
+    fn wake(&self, _: &AtomicU64) {}
+}
+
+/// One connection, which reads its letters when it likes.
+struct Peer {
+    attendance: Attendance,
+    is_closed: AtomicBool,
+}
+
+impl Outlet for Peer {
+    fn take(&self, _: Kind, _: bool, _: &[u8]) -> Result<(), Refused> {
+        Err(Refused::Ended)
+    }
+
+    fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {
+        self.attendance.put(letter)
+    }
+
+    fn flush(&self) {}
+
+    fn has_ample_room(&self) -> bool {
+        self.attendance.has_ample_room()
+    }
+
+    fn call_again(&self) {}
+
+    fn close(&self, _: Closing) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+}
+
+struct World {
+    log: Log<'static>,
+    hub: Arc<Hub>,
+    reader: Reader<'static>,
+}
+
+const TERMS: Terms = Terms {
+    form: Form::Letters,
+    slow: Slow::Drop,
+    messages: 1000,
+    age: None,
+    is_told_of_members: true,
+    origin: 0,
+};
+
+impl World {
+    fn new() -> Self {
+        let layout = Layout {
+            ring: 64 << 10,
+            topics: 200,
+            seats: 4,
+        };
+        let count = layout.words().unwrap();
+        let words: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        let log = Log::new(words.leak(), layout, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
+        let seat = log.claim(Owner(NonZeroU64::MIN), |_| true).unwrap();
+        let hub = Arc::new(Hub::new(log, seat, Mute));
+        let reader = hub.reader().unwrap();
+        World { log, hub, reader }
+    }
+
+    fn subscribe(
+        &self,
+        peer: &Arc<Peer>,
+        name: &str,
+        since: Since,
+        member: Option<(&str, bool)>,
+    ) -> Result<bool, NotSubscribed> {
+        let weak: Weak<Peer> = Arc::downgrade(peer);
+        let member = member.map(|(text, is_unique)| (Member::new(text).unwrap(), is_unique));
+        peer.attendance.subscribe(
+            &self.hub,
+            &topic(name),
+            since,
+            member
+                .as_ref()
+                .map(|(member, is_unique)| (member, *is_unique)),
+            TERMS,
+            weak,
+        )
+    }
+
+    fn publish(&mut self, name: &str, text: &str, flags: Flags, origin: u64) -> Token {
+        let published = Publisher::new(self.log, Mute).publish(&Message {
+            topic: &topic(name),
+            kind: Kind::Text,
+            flags,
+            origin,
+            time: 0,
+            key: None,
+            payload: text.as_bytes(),
+        });
+        Token {
+            epoch: self.log.epoch(),
+            id: published.unwrap().id,
+        }
+    }
+
+    fn say(&mut self, name: &str, text: &str) -> Token {
+        self.publish(name, text, Flags::default(), 0)
+    }
+
+    fn pump(&mut self) {
+        let mut batch = Batch::new();
+        while self.hub.pump(&mut self.reader, &mut batch) {}
+    }
+
+    /// What a peer is told, in words.
+    fn told(&mut self, peer: &Peer) -> Vec<String> {
+        self.pump();
+        let letters = std::iter::from_fn(|| peer.attendance.next());
+        letters.map(|(letter, _)| words(&letter)).collect()
+    }
+}
+
+fn words(letter: &Letter) -> String {
+    let topic = &letter.topic;
+    match &letter.news {
+        News::Message { payload, .. } => format!("{topic} {}", String::from_utf8_lossy(payload)),
+        News::Joined(member, members) => format!("{topic} +{member} {members}"),
+        News::Left(member, members) => format!("{topic} -{member} {members}"),
+        News::Members(members) => format!("{topic} ={members}"),
+        News::Dropped(count) => format!("{topic} dropped {count}"),
+        News::Gap => format!("{topic} gap"),
+    }
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+fn peer(origin: u64, room: usize) -> Arc<Peer> {
+    Arc::new(Peer {
+        attendance: Attendance::new(origin, room),
+        is_closed: AtomicBool::new(false),
+    })
+}
+
+const RETAIN: Flags = Flags {
+    retain: true,
+    volatile: false,
+    exclude_origin: false,
+    uncompressed: false,
+};
+const EXCLUDE: Flags = Flags {
+    retain: false,
+    exclude_origin: true,
+    ..RETAIN
+};
+const VOLATILE: Flags = Flags {
+    retain: false,
+    volatile: true,
+    ..RETAIN
+};
+
+#[test]
+fn whoever_publishes_may_leave_itself_out() {
+    let mut world = World::new();
+    let (one, two) = (peer(1, 1 << 20), peer(2, 1 << 20));
+    for peer in [&one, &two] {
+        assert_eq!(world.subscribe(peer, "a", Since::Now, None), Ok(true));
+    }
+    let before = world.say("a", "before");
+    world.publish("a", "mine", EXCLUDE, 1);
+    world.say("a", "after");
+    assert_eq!(world.told(&one), ["a before", "a after"]);
+    assert_eq!(world.told(&two), ["a before", "a mine", "a after"]);
+    // Also when it comes to it from the history.
+    assert!(one.attendance.unsubscribe(&topic("a")));
+    assert_eq!(
+        world.subscribe(&one, "a", Since::Id(before), None),
+        Ok(true)
+    );
+    assert_eq!(world.told(&one), ["a after"]);
+}
+
+#[test]
+fn newcomers_get_what_is_retained_first_and_once() {
+    let mut world = World::new();
+    world.publish("a", "old", RETAIN, 0);
+    let value = world.publish("a", "value", RETAIN, 0);
+    world.say("a", "said");
+    let newcomer = peer(1, 1 << 20);
+    world.subscribe(&newcomer, "a", Since::Now, None).unwrap();
+    assert_eq!(world.told(&newcomer), ["a value"]);
+    // Of what it gets anyway, it gets nothing twice.
+    let last = peer(2, 1 << 20);
+    world.subscribe(&last, "a", Since::Last(2), None).unwrap();
+    assert_eq!(world.told(&last), ["a value", "a said"]);
+    let only = peer(3, 1 << 20);
+    world.subscribe(&only, "a", Since::Last(1), None).unwrap();
+    assert_eq!(world.told(&only), ["a value", "a said"]);
+    // Who comes back has it already.
+    let back = peer(4, 1 << 20);
+    world.subscribe(&back, "a", Since::Id(value), None).unwrap();
+    assert_eq!(world.told(&back), ["a said"]);
+    world.publish("a", "next", RETAIN, 0);
+    assert_eq!(world.told(&newcomer), ["a next"]);
+}
+
+#[test]
+fn what_was_missed_comes_or_is_lost() {
+    let mut world = World::new();
+    let first = world.say("a", "1");
+    for text in ["2", "3"] {
+        world.say("a", text);
+    }
+    world.publish("a", "volatile", VOLATILE, 0);
+    let one = peer(1, 1 << 20);
+    assert_eq!(world.subscribe(&one, "a", Since::Id(first), None), Ok(true));
+    assert_eq!(world.told(&one), ["a 2", "a 3"]);
+    let other = Token {
+        epoch: Epoch(NonZeroU64::MAX),
+        ..first
+    };
+    let two = peer(2, 1 << 20);
+    assert_eq!(
+        world.subscribe(&two, "a", Since::Id(other), None),
+        Ok(false)
+    );
+    world.say("a", "4");
+    assert_eq!(world.told(&two), ["a 4"]);
+    let three = peer(3, 1 << 20);
+    assert_eq!(world.subscribe(&three, "a", Since::Last(2), None), Ok(true));
+    assert_eq!(world.told(&three), ["a 3", "a 4"]);
+}
+
+#[test]
+fn members_hear_of_each_other_and_leave_with_their_connection() {
+    let mut world = World::new();
+    let (one, two) = (peer(1, 1 << 20), peer(2, 1 << 20));
+    world
+        .subscribe(&one, "a", Since::Now, Some(("Ada", true)))
+        .unwrap();
+    let taken = world.subscribe(&two, "a", Since::Now, Some(("Ada", true)));
+    let why = Subscribing::NoMember(EnterError::Taken);
+    assert_eq!(taken, Err(NotSubscribed::Refused(why)));
+    let count = world
+        .log
+        .history(&topic("a"))
+        .unwrap()
+        .unwrap()
+        .subscribers();
+    assert_eq!(count, 1, "who is refused is not counted");
+    world
+        .subscribe(&two, "a", Since::Now, Some(("Bob", true)))
+        .unwrap();
+    assert_eq!(world.told(&one), ["a +Ada 1", "a +Bob 2"]);
+    assert_eq!(world.told(&two), ["a +Bob 2"]);
+    two.attendance.end();
+    assert_eq!(world.told(&one), ["a -Bob 1"]);
+    assert_eq!(world.log.members(&topic("a")).unwrap(), ["Ada"]);
+    // Nobody subscribes after the end, and who is dropped has ended.
+    let late = world.subscribe(&two, "a", Since::Now, None);
+    assert_eq!(late, Err(NotSubscribed::Ended));
+    drop(one);
+    assert!(world.log.members(&topic("a")).unwrap().is_empty());
+}
+
+#[test]
+fn there_are_so_many_topics_and_each_once() {
+    let world = World::new();
+    let one = peer(1, 1 << 20);
+    for number in 0..MOST_TOPICS {
+        let name = number.to_string();
+        assert_eq!(world.subscribe(&one, &name, Since::Now, None), Ok(true));
+    }
+    let again = world.subscribe(&one, "7", Since::Now, None);
+    assert_eq!(again, Err(NotSubscribed::Twice));
+    let more = world.subscribe(&one, "more", Since::Now, None);
+    assert_eq!(more, Err(NotSubscribed::Refused(Subscribing::TooMany)));
+    assert!(one.attendance.unsubscribe(&topic("7")));
+    assert!(!one.attendance.unsubscribe(&topic("7")));
+    assert_eq!(world.subscribe(&one, "more", Since::Now, None), Ok(true));
+}
+
+#[test]
+fn a_slow_one_is_told_what_it_has_lost_and_how_many_there_are() {
+    let mut world = World::new();
+    let (slow, other) = (peer(1, 500), peer(2, 1 << 20));
+    world
+        .subscribe(&slow, "a", Since::Now, Some(("slow", true)))
+        .unwrap();
+    for number in 0..20 {
+        world.say("a", &format!("{number:0100}"));
+    }
+    world.pump();
+    world
+        .subscribe(&other, "a", Since::Now, Some(("other", true)))
+        .unwrap();
+    let mut told = world.told(&slow);
+    slow.attendance.go_on();
+    world.say("a", "end");
+    told.extend(world.told(&slow));
+    let whole = told.iter().filter(|told| told.starts_with("a 0")).count();
+    let is_counted = |told: &String| told.starts_with("a dropped ");
+    let lost: usize = told
+        .iter()
+        .filter(|told| is_counted(told))
+        .map(|told| told["a dropped ".len()..].parse::<usize>().unwrap())
+        .sum();
+    // The join of the other is nothing that was published, and told of in another way.
+    assert_eq!(whole + lost, 20, "{told:?}");
+    assert_eq!(told.last().unwrap(), "a end");
+    assert!(told.contains(&"a =2".to_owned()), "{told:?}");
+}
+
+/// A process that has had no subscribers for long has not read either: that is no loss of those who come.
+#[test]
+fn who_comes_after_an_overrun_has_lost_nothing() {
+    let mut world = World::new();
+    let text = "x".repeat(1000);
+    for _ in 0..200 {
+        world.say("b", &text);
+    }
+    let one = peer(1, 1 << 20);
+    world
+        .subscribe(&one, "a", Since::Now, Some(("Ada", true)))
+        .unwrap();
+    world.say("a", "said");
+    assert_eq!(world.told(&one), ["a +Ada 1", "a said"]);
+    // Whoever is there is told how many members there are.
+    for _ in 0..200 {
+        world.say("b", &text);
+    }
+    world.say("a", "more");
+    assert_eq!(world.told(&one), ["a more", "a =1"]);
+}
