@@ -4,10 +4,12 @@
 //! [`SendingHalf::send_pong`], a Close and a failure with [`SendingHalf::send_close`].
 
 mod event;
+mod prepared;
 mod receive;
 mod send;
 
 pub use crate::message::ControlPayload;
 pub use event::{Event, Payload};
+pub use prepared::PreparedMessage;
 pub use receive::{ReceivingConfig, ReceivingHalf};
 pub use send::{Compression, SendingHalf};

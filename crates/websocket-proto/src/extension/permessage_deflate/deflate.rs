@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::compressor::Deflater;
 use super::{CodecPool, CompressionLevel, WindowBits};
+use crate::connection::PreparedMessage;
 
 /// The sender's half: messages → their compressed form.
 pub(crate) struct MessageDeflater {
@@ -13,6 +14,9 @@ pub(crate) struct MessageDeflater {
     min_size: usize,
     /// With context takeover, from the first compressed message on.
     deflater: Option<Deflater>,
+    /// The peer's window holds what the compressor has not seen: where it finds an earlier string, the peer has
+    /// another one.
+    is_stale: bool,
 }
 
 impl MessageDeflater {
@@ -30,6 +34,7 @@ impl MessageDeflater {
             context_takeover,
             min_size,
             deflater: None,
+            is_stale: false,
         }
     }
 
@@ -49,6 +54,9 @@ impl MessageDeflater {
         let deflater = self.deflater.take();
         let mut deflater =
             deflater.unwrap_or_else(|| self.pool.take_deflater(self.level, self.window_bits));
+        if std::mem::take(&mut self.is_stale) {
+            deflater.reset();
+        }
         if deflater.deflate(payload, out).is_err() {
             // Does not happen. A new compressor refers to nothing before it, which is always right.
             out.truncate(start);
@@ -64,6 +72,21 @@ impl MessageDeflater {
             out.truncate(start);
         }
         is_sent
+    }
+
+    /// The frame of a message that goes to many, compressed; `None` when it goes uncompressed, which a message
+    /// does that would not become smaller, since its compressor's context is nobody's.
+    pub(crate) fn prepared(&mut self, message: &PreparedMessage) -> Option<Arc<[u8]>> {
+        if !self.is_worth(message.payload().len()) {
+            return None;
+        }
+        let frame = message.compressed(self.level, self.window_bits, &self.pool)?;
+        if self.min_size > 0 && frame.len() >= message.plain_len() {
+            return None;
+        }
+        // Without context takeover there is none, and the next one knows nothing.
+        self.is_stale = self.deflater.is_some();
+        Some(frame)
     }
 }
 
