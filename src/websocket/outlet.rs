@@ -1,23 +1,19 @@
 //! What a listener's messages go out by: its WebSocket.
 
 use session::Outgoing;
-use subscribers::{Closing, Outlet, Refused};
-use topics::Kind;
-use websocket_proto::{CloseCode, Compression, MessageKind};
+use subscribers::{Closing, Message, Outlet, Refused};
+use websocket_proto::CloseCode;
 
 use crate::websocket::connection::Connection;
 
 impl Outlet for Connection {
-    fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused> {
-        let kind = match kind {
-            Kind::Text => MessageKind::Text,
-            _ => MessageKind::Binary,
+    fn take(&self, message: Message<'_>) -> Result<(), Refused> {
+        let message = match message {
+            Message::ToMany(message) => Outgoing::Prepared(message),
+            Message::ToOne(kind, compression, payload) => {
+                Outgoing::Message(kind, compression, payload)
+            }
         };
-        let compression = match may_compress {
-            true => Compression::Default,
-            false => Compression::Skip,
-        };
-        let message = Outgoing::Message(kind, compression, payload);
         let taken = self.session().gather(message);
         taken.map_err(|refused| match refused {
             session::Refused::Full => Refused::Full,

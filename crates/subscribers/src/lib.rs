@@ -29,6 +29,6 @@ pub mod subscriber;
 pub mod terms;
 
 pub use hub::{Hub, MOST_TOPICS, Subscribing};
-pub use outlet::{Closing, Outlet, Refused};
+pub use outlet::{Closing, Message, Outlet, Refused};
 pub use subscriber::Subscriber;
 pub use terms::{Form, Slow, Terms};

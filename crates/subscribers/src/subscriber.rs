@@ -20,7 +20,7 @@ use topics::{
 };
 
 use crate::form::{self, Prepared, Recovery};
-use crate::outlet::{Closing, Outlet, Refused};
+use crate::outlet::{Closing, Message, Outlet, Refused};
 use crate::terms::{Form, Slow, Terms};
 
 /// How many bytes are read of the log before they are handed on.
@@ -157,7 +157,7 @@ impl Subscriber {
         };
         if self.terms.form == Form::Json {
             let hello = form::hello(self.topics(), recovery, token);
-            if outlet.take(Kind::Text, true, hello.as_bytes()).is_err() {
+            if outlet.take(Message::text(&hello)).is_err() {
                 self.state().phase = Phase::Ended;
             }
         }
@@ -266,7 +266,7 @@ impl Subscriber {
     fn tell_dropped(&self, state: &mut State, outlet: &dyn Outlet) -> Result<(), Refused> {
         if state.dropped > 0 {
             if self.terms.form == Form::Json {
-                outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+                outlet.take(Message::text(&form::dropped(state.dropped)))?;
             }
             state.dropped = 0;
         }
@@ -418,8 +418,8 @@ impl Subscriber {
             .collect();
         records.sort_unstable_by_key(|record| record.id);
         for record in records {
-            let epoch = self.epoch;
-            self.hand_on(state, &Prepared::new(record, epoch), outlet, tally)?;
+            let prepared = Prepared::new(record, self.epoch, 1);
+            self.hand_on(state, &prepared, outlet, tally)?;
         }
         Ok(())
     }
@@ -518,7 +518,7 @@ impl Subscriber {
         match (self.terms.form, self.terms.slow) {
             (Form::Json, _) => {
                 let gap = form::gap(reason, token);
-                outlet.take(Kind::Text, true, gap.as_bytes())?;
+                outlet.take(Message::text(&gap))?;
                 // Those that were counted are among them.
                 state.dropped = 0;
             }

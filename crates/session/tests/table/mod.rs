@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -410,6 +411,10 @@ impl Transport for Pipe {
         Ok(count)
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, &'static str> {
+        self.write(&joined(slices))
+    }
+
     fn has_output(&self) -> bool {
         let ends = self.0.lock().unwrap();
         ends.has_output || !ends.held.is_empty()
@@ -456,4 +461,9 @@ impl Transport for Pipe {
 /// A text message, to be sent.
 pub fn text(text: &str) -> session::Outgoing<'_> {
     session::Outgoing::Message(MessageKind::Text, Compression::Default, text.as_bytes())
+}
+
+/// What several stretches are together.
+fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    slices.iter().flat_map(|slice| slice.to_vec()).collect()
 }
