@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use httpd::random::random;
 use server_functions::ServerTable;
-use session::{Application, Environment, Machine, Observer, Outgoing, ThreadId, Waiter};
+use session::{Application, Environment, Machine, Observer, Outgoing, Receiver, ThreadId, Waiter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
 
@@ -22,6 +22,9 @@ use crate::websocket::transport::Transport;
 pub trait Overseer: Send + Sync {
     /// A callback has returned, after this very long time.
     fn took_very_long(&self, name: &'static str, time: Duration);
+
+    /// It, kept until what others have given it is written.
+    fn receiver(self: Arc<Self>) -> Arc<dyn Receiver>;
 
     /// A message of the client's is not published, and it is closed with this code and reason.
     fn refuses_message(&self, why: NotTaken);
@@ -41,7 +44,7 @@ pub struct Outside {
     /// The plugin's latest ping, and when it went out.
     pinged: Mutex<Option<(Vec<u8>, Instant)>>,
     /// Whose outside it is.
-    connection: Weak<dyn Overseer>,
+    pub(super) connection: Weak<dyn Overseer>,
 }
 
 impl Outside {

@@ -2,10 +2,11 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::sync::Arc;
 
 use httpd::request::Request;
 use server_functions::{Level, Served};
-use session::{Outgoing, Session};
+use session::{Outgoing, Receiver, Session};
 use websocket_plugin::abi::RequestRec;
 
 use crate::log::{self, Tag};
@@ -70,6 +71,11 @@ impl Served for Connection {
 
     fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>) {
         Connection::set_refusal(self, status, body);
+    }
+
+    fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        let connection = self.outside().connection.upgrade()?;
+        Some(connection.receiver())
     }
 
     fn has_on_timer(&self) -> bool {

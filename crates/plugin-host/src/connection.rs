@@ -3,13 +3,13 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ptr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use loaded_plugin::PluginPrivate;
 use server_functions::{Level, Misuses, Served, ServerTable};
 use session::sync::lock;
-use session::{Outgoing, Session};
+use session::{Outgoing, Receiver, Session};
 use websocket_plugin::abi::RequestRec;
 use websocket_proto::{ProtocolVersion, ReservedCloseCodes};
 
@@ -21,6 +21,7 @@ use crate::terminal::Terminal;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
+    this: Weak<Connection>,
     session: Session<Outside>,
     request: Request,
     subprotocols: Vec<CString>,
@@ -83,6 +84,7 @@ impl Connection {
                 pinged: Mutex::default(),
             };
             Connection {
+                this: this.clone(),
                 session: Session::new(outside, &limits, None, Arc::clone(&host.buffers)),
                 request,
                 subprotocols,
@@ -133,6 +135,12 @@ impl Connection {
     }
 }
 
+impl Receiver for Connection {
+    fn flush_gathered(&self) {
+        self.session.flush_gathered();
+    }
+}
+
 /// What it does for its plugin, whose calls have been checked.
 impl Served for Connection {
     type Environment = Outside;
@@ -177,6 +185,11 @@ impl Served for Connection {
         let mut response = lock(&self.response);
         response.status = Some(status);
         response.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
+    }
+
+    fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        let connection = self.this.upgrade()?;
+        Some(connection)
     }
 
     fn has_on_timer(&self) -> bool {

@@ -11,6 +11,7 @@
 //! | `arguments` | what a plugin passes: checked, references and slices afterwards |
 //! | `request` | the functions for on_connect, and what came with it |
 //! | `messages` | what is sent and closed |
+//! | `many` | what is sent to many |
 //! | `timer`, `log` | one function each |
 //! | `process` | the table of a process, and the two functions that work without a connection |
 //! | `misuses` | what a plugin has done wrong, told once |
@@ -21,6 +22,7 @@
 
 mod arguments;
 mod log;
+mod many;
 mod messages;
 mod misuses;
 mod process;

@@ -147,7 +147,13 @@ fn give<C: Served>(
     send: impl FnOnce(&Session<C::Environment>, Outgoing<'_>) -> Result<(), Refused>,
 ) -> c_int {
     connection.sends(&outgoing);
-    match send(connection.session(), outgoing) {
+    word(connection, send(connection.session(), outgoing))
+}
+
+/// The ABI's word for what has become of something to be sent.
+#[inline(always)]
+pub(crate) fn word(connection: &impl Served, sent: Result<(), Refused>) -> c_int {
+    match sent {
         Ok(()) => abi::WEBSOCKET_SEND_ACCEPTED,
         Err(Refused::Full) => abi::WEBSOCKET_SEND_WOULD_BLOCK,
         Err(Refused::Ended) => abi::WEBSOCKET_SEND_CLOSED,

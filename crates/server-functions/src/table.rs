@@ -5,7 +5,7 @@ use std::ffi::c_uint;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
 
 use crate::served::Served;
-use crate::{log, messages, request, timer};
+use crate::{log, many, messages, request, timer};
 
 /// The table that a plugin gets for its connection.
 pub struct ServerTable(WebSocketServer);
@@ -54,5 +54,6 @@ pub(crate) fn table<C: Served>(connection: *const C) -> WebSocketServer {
         set_timer: Some(timer::set_timer::<C>),
         log: Some(log::log::<C>),
         reject_with: Some(request::reject_with::<C>),
+        send_many: Some(many::send_many::<C>),
     }
 }

@@ -27,9 +27,9 @@ pub const GATHER: usize = 16 * 1024;
 /// in a write costs as much as the copy.
 pub const SHARED: usize = 256;
 
-/// What writing for one more session takes, for a callback that gives to many: it has its input's next messages for as
-/// long as it would take anyway to write what this one has given.
-pub const WRITE: Duration = Duration::from_micros(4);
+/// What writing for one more session takes, on a busy machine and with what it wakes: for so long may a callback that has
+/// given to many handle its input's next messages, before what it has given is written.
+pub const WRITE: Duration = Duration::from_micros(10);
 
 /// What a message that waits for the end of one in parts costs beside its bytes: its place in a queue, which may have twice
 /// as many as are used, and an allocation. Without it, empty messages would have no limit.

@@ -186,6 +186,15 @@ static int CALLBACK reject_with(const WebSocketServer *server, unsigned int http
     return (int)(http_status + body_size);
 }
 
+static size_t CALLBACK send_many(const WebSocketServer *server,
+                                 const WebSocketServer *const *receivers, size_t count,
+                                 const int type, const unsigned char *buffer,
+                                 const size_t buffer_size, int *results)
+{
+    (void)server, (void)receivers, (void)type, (void)buffer, (void)buffer_size, (void)results;
+    return count;
+}
+
 static WebSocketPlugin plugin = {
     sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
     on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close,
@@ -196,7 +205,7 @@ static WebSocketServer server = {
     sizeof(WebSocketServer), WEBSOCKET_SERVER_VERSION_1, NULL, request, header_get, header_set,
     protocol_count, protocol_index, protocol_set, send_message, close_connection, close_with,
     try_send, send_fragment, buffered_amount, option_get, variable_get, refuse, set_timer,
-    write_log, reject_with
+    write_log, reject_with, send_many
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK layout_init(void);
@@ -240,6 +249,7 @@ int main(void)
     MEMBER(WebSocketServer, set_timer);
     MEMBER(WebSocketServer, log);
     MEMBER(WebSocketServer, reject_with);
+    MEMBER(WebSocketServer, send_many);
     NUMBER("WebSocketPlugin", sizeof(WebSocketPlugin));
     MEMBER(WebSocketPlugin, size);
     MEMBER(WebSocketPlugin, version);

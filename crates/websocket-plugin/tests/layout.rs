@@ -40,6 +40,7 @@ macro_rules! tables {
                 set_timer: WsSetTimer,
                 log: WsLog,
                 reject_with: WsRejectWith,
+                send_many: WsSendMany,
             }
         );
         $with!(
@@ -172,6 +173,8 @@ c_types! {
     *mut c_void = "void *",
     *mut RequestRec = "struct request_rec *",
     *const WebSocketServer = "const WebSocketServer *",
+    *const *const WebSocketServer = "const WebSocketServer *const *",
+    *mut c_int = "int *",
     *const WebSocketOption = "const WebSocketOption *",
     *mut WebSocketPlugin = "WebSocketPlugin *",
 }
@@ -207,6 +210,7 @@ c_functions! {
     (A B C D),
     (A B C D E),
     (A B C D E F),
+    (A B C D E F G),
 }
 
 /// A program that only compiles when each function of the mirror has the type of the header's.

@@ -226,14 +226,15 @@ static void run_null_server(Owner *owner, char *arguments, char *result)
     server->log(NULL, WEBSOCKET_LOG_ERROR, "to nobody");
     snprintf(result, RESULT_SIZE,
              "close_with=%d try_send=%d send_fragment=%d buffered_amount=%lu option_get=%s "
-             "variable_get=%s reject=%d set_timer=%d",
+             "variable_get=%s reject=%d set_timer=%d send_many=%lu",
              server->close_with(NULL, 1000, "x", 1),
              server->try_send(NULL, MESSAGE_TYPE_TEXT, x, 1),
              server->send_fragment(NULL, MESSAGE_TYPE_TEXT, x, 1, 1),
              (unsigned long)server->buffered_amount(NULL),
              server->option_get(NULL, "name") != NULL ? "set" : "NULL",
              server->variable_get(NULL, "REMOTE_ADDR") != NULL ? "set" : "NULL",
-             server->reject(NULL, 401), server->set_timer(NULL, 1));
+             server->reject(NULL, 401), server->set_timer(NULL, 1),
+             (unsigned long)server->send_many(NULL, &server, 1, MESSAGE_TYPE_TEXT, x, 1, NULL));
 }
 
 static void run_members(Owner *owner, char *arguments, char *result)
@@ -241,7 +242,7 @@ static void run_members(Owner *owner, char *arguments, char *result)
     const WebSocketServer *server = owner->server;
 
     (void)arguments;
-    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s",
+    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s%s",
              WEBSOCKET_SERVER_HAS(server, close_with) ? "close_with" : "",
              WEBSOCKET_SERVER_HAS(server, try_send) ? " try_send" : "",
              WEBSOCKET_SERVER_HAS(server, send_fragment) ? " send_fragment" : "",
@@ -251,7 +252,8 @@ static void run_members(Owner *owner, char *arguments, char *result)
              WEBSOCKET_SERVER_HAS(server, reject) ? " reject" : "",
              WEBSOCKET_SERVER_HAS(server, set_timer) ? " set_timer" : "",
              WEBSOCKET_SERVER_HAS(server, log) ? " log" : "",
-             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "");
+             WEBSOCKET_SERVER_HAS(server, reject_with) ? " reject_with" : "",
+             WEBSOCKET_SERVER_HAS(server, send_many) ? " send_many" : "");
 }
 
 static void run_refuse(Owner *owner, char *arguments, char *result)
