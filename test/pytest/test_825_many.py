@@ -131,6 +131,14 @@ def members(httpd, mpm, tls):
         yield make
 
 
+def all_are_well(members):
+    """Nothing comes behind what was sent, and each still answers."""
+    for member in members:
+        assert member.ask("many") == str(len(members))
+    for member in members:
+        member.client.close_properly()
+
+
 def test_ws_825_01_what_threads_send_to_many_arrives_once_in_order_and_unchanged(members, mpm):
     everybody = members()
     has_begun, failures = threading.Event(), []
@@ -156,9 +164,7 @@ def test_ws_825_01_what_threads_send_to_many_arrives_once_in_order_and_unchanged
     assert not failures
     for member, (_path, extensions) in zip(everybody, OFFERS if mpm != "prefork" else [OFFERS[2]]):
         assert bool(extensions) == (member.compressed > 0)
-        # Nothing comes behind it, and each still answers.
-        assert member.ask("many") == str(len(everybody))
-        member.client.close_properly()
+    all_are_well(everybody)
 
 
 def test_ws_825_02_a_callbacks_messages_reach_everybody_in_their_order(members):
@@ -169,9 +175,7 @@ def test_ws_825_02_a_callbacks_messages_reach_everybody_in_their_order(members):
     speaker.send(b"".join(frame(TEXT, f"say {text}".encode()) for text in texts))
     for member in everybody:
         assert [member.receive() for _ in texts] == [(TEXT, text.encode()) for text in texts]
-    for member in everybody:
-        assert member.ask("many") == str(len(everybody))
-        member.client.close_properly()
+    all_are_well(everybody)
 
 
 def test_ws_825_03_who_leaves_meanwhile_keeps_nobody_else_from_anything(members, mpm):

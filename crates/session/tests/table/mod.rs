@@ -72,6 +72,8 @@ pub struct Ends {
     pub input: VecDeque<Vec<u8>>,
     pub is_eof: bool,
     pub output: Vec<u8>,
+    /// How often something was written.
+    pub writes: usize,
     /// How much more output there is room for; `None`: any amount.
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
@@ -408,6 +410,7 @@ impl Transport for Pipe {
             *room -= count;
         }
         ends.output.extend_from_slice(&bytes[..count]);
+        ends.writes += 1;
         Ok(count)
     }
 
