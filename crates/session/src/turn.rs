@@ -412,6 +412,8 @@ impl<E: Environment> Session<E> {
             end = self.environment.on_message(kind, payload, begin);
         }
         slice.now = Some(end);
+        // A turn that reads on has spent this, too.
+        slice.begin.get_or_insert(begin);
         if is_last {
             return;
         }

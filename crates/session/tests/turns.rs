@@ -2,6 +2,7 @@
 
 mod table;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -653,4 +654,28 @@ fn two_that_pass_on_to_one_have_all_of_it_written() {
     scene.receives(&["1", "2"]);
     scene.turns();
     assert_eq!(others[0].sent(), ["1", "x", "y", "2"]);
+}
+
+#[test]
+fn a_callback_that_waits_for_its_own_peer_lets_what_it_has_passed_on_go() {
+    let others = listening(1);
+    let output = others[0].pipe.clone();
+    let mut scene = passing_on(&others, move |session, message| {
+        if message != "wait" {
+            return;
+        }
+        let large = "x".repeat(500);
+        // The table knows no waiting: it panics there.
+        let waits = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                session.send(text(&large)).unwrap();
+            }
+        }));
+        assert!(waits.is_err());
+        assert_eq!(output.0.lock().unwrap().writes, 1);
+    });
+    scene.ends().room = Some(0);
+    scene.receives(&["wait", "behind"]);
+    scene.turns();
+    assert_eq!(others[0].sent()[0], "wait");
 }
