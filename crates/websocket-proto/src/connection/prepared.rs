@@ -1,11 +1,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Compression;
-use super::send::check_text;
+use super::compression::Compression;
 use crate::error::LocalError;
 use crate::extension::permessage_deflate::{CodecPool, CompressionLevel, WindowBits};
 use crate::frame::{FrameHeader, encode_header};
-use crate::message::MessageKind;
+use crate::message::{MessageAssembler, MessageKind};
 
 /// A message that a server sends to many: its frame is made once for all of them, and compressed once for
 /// each window that they have agreed on.
@@ -46,7 +45,7 @@ impl PreparedMessage {
         if payload_length > FrameHeader::MAX_PAYLOAD_LENGTH {
             return Err(LocalError::MessageTooLong);
         }
-        check_text(kind, payload)?;
+        MessageAssembler::check_whole(kind, payload).map_err(|_| LocalError::InvalidUtf8)?;
         let header = encode_header(&FrameHeader::new(kind.opcode(), payload_length));
         let mut plain = Vec::with_capacity(header.len() + payload.len());
         plain.extend_from_slice(&header);
@@ -80,8 +79,9 @@ impl PreparedMessage {
         Arc::clone(&self.0.plain)
     }
 
-    pub(crate) fn plain_len(&self) -> usize {
-        self.0.plain.len()
+    /// How long its payload and that frame are.
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        (self.payload().len(), self.0.plain.len())
     }
 
     /// Its frame compressed without any context before it: made by the first who asks for this level and

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use super::PreparedMessage;
+use super::compression::Compression;
+use super::prepared::PreparedMessage;
 use crate::close::CloseFrame;
 use crate::error::LocalError;
 use crate::extension::permessage_deflate::{Agreed, CodecPool, MessageDeflater};
@@ -28,17 +29,6 @@ pub struct SendingHalf {
 struct Unfinished {
     kind: MessageKind,
     utf8: Utf8Validator,
-}
-
-/// Whether a message is to be compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// When permessage-deflate is agreed on and the message is long enough.
-    #[default]
-    Default,
-    /// Not: for a message that would not become smaller, or that must not share a compressor with
-    /// others.
-    Skip,
 }
 
 impl SendingHalf {
@@ -157,7 +147,10 @@ impl SendingHalf {
             return Ok(frame.into());
         }
         let compressed = match (&mut self.deflater, message.compression()) {
-            (Some(deflater), Compression::Default) => deflater.prepared(message),
+            (Some(deflater), Compression::Default) => deflater
+                .prepared(message.lengths(), |level, window_bits, pool| {
+                    message.compressed(level, window_bits, pool)
+                }),
             _ => None,
         };
         Ok(compressed.unwrap_or_else(|| message.plain()))
@@ -373,7 +366,7 @@ impl SendingHalf {
 }
 
 /// RFC 6455 §5.6.
-pub(super) fn check_text(kind: MessageKind, payload: &[u8]) -> Result<(), LocalError> {
+fn check_text(kind: MessageKind, payload: &[u8]) -> Result<(), LocalError> {
     match kind {
         MessageKind::Text => utf8::check_whole(payload).map_err(|_| LocalError::InvalidUtf8),
         MessageKind::Binary => Ok(()),

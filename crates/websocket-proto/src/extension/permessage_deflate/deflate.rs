@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use super::compressor::Deflater;
 use super::{CodecPool, CompressionLevel, WindowBits};
-use crate::connection::PreparedMessage;
 
 /// The sender's half: messages → their compressed form.
 pub(crate) struct MessageDeflater {
@@ -76,12 +75,19 @@ impl MessageDeflater {
 
     /// The frame of a message that goes to many, compressed; `None` when it goes uncompressed, which a message
     /// does that would not become smaller, since its compressor's context is nobody's.
-    pub(crate) fn prepared(&mut self, message: &PreparedMessage) -> Option<Arc<[u8]>> {
-        if !self.is_worth(message.payload().len()) {
+    ///
+    /// `payload_len` and `plain_len` are the lengths of its payload and of its frame without compression;
+    /// `compressed` gives the frame that compressors of a level and window make.
+    pub(crate) fn prepared(
+        &mut self,
+        (payload_len, plain_len): (usize, usize),
+        compressed: impl FnOnce(CompressionLevel, WindowBits, &CodecPool) -> Option<Arc<[u8]>>,
+    ) -> Option<Arc<[u8]>> {
+        if !self.is_worth(payload_len) {
             return None;
         }
-        let frame = message.compressed(self.level, self.window_bits, &self.pool)?;
-        if self.min_size > 0 && frame.len() >= message.plain_len() {
+        let frame = compressed(self.level, self.window_bits, &self.pool)?;
+        if self.min_size > 0 && frame.len() >= plain_len {
             return None;
         }
         // Without context takeover there is none, and the next one knows nothing.
