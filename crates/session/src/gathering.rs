@@ -27,19 +27,28 @@ pub trait Receiver: Send + Sync {
 /// The receivers of all threads of a process.
 #[derive(Default)]
 pub struct Gatherings {
-    lists: Mutex<Vec<(ThreadId, Vec<Arc<dyn Receiver>>)>>,
+    lists: Mutex<Vec<List>>,
     /// How many threads gather: no lock is taken for none.
     len: AtomicUsize,
+}
+
+/// The receivers of one thread.
+struct List {
+    whose: ThreadId,
+    receivers: Vec<Arc<dyn Receiver>>,
 }
 
 impl Gatherings {
     /// Puts a receiver on the calling thread's list.
     pub(crate) fn add(&self, thread: ThreadId, receiver: Arc<dyn Receiver>) {
         let mut lists = lock(&self.lists);
-        match lists.iter_mut().find(|(whose, _)| *whose == thread) {
-            Some((_, list)) => list.push(receiver),
+        match lists.iter_mut().find(|list| list.whose == thread) {
+            Some(list) => list.receivers.push(receiver),
             None => {
-                lists.push((thread, vec![receiver]));
+                lists.push(List {
+                    whose: thread,
+                    receivers: vec![receiver],
+                });
                 // Relaxed: only the thread itself looks for its list.
                 self.len.store(lists.len(), Ordering::Relaxed);
             }
@@ -59,12 +68,12 @@ impl Gatherings {
     fn flush_list(&self, thread: ThreadId) {
         let list = {
             let mut lists = lock(&self.lists);
-            let place = lists.iter().position(|(whose, _)| *whose == thread);
+            let place = lists.iter().position(|list| list.whose == thread);
             let list = place.map(|place| lists.swap_remove(place));
             self.len.store(lists.len(), Ordering::Relaxed);
             list
         };
-        for receiver in list.into_iter().flat_map(|(_, list)| list) {
+        for receiver in list.into_iter().flat_map(|list| list.receivers) {
             // One whose transport panics is closed for it, and keeps nothing from the others.
             sheltered(|| receiver.flush_gathered());
         }
