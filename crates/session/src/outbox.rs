@@ -338,6 +338,7 @@ impl Outbox {
             count += 1;
             pieces.push(piece);
         }
+        pieces::give_back(&mut self.full);
         count > 0
     }
 

@@ -11,6 +11,9 @@ use crate::buffers::Buffers;
 /// the copy of a kilobyte.
 pub const MOST: usize = 64;
 
+/// A queue with room for more than so many pieces is given back when it is empty: an idle session keeps no more.
+const KEPT: usize = 16;
+
 /// Whole frames, in one place in memory.
 #[derive(Debug)]
 pub enum Piece {
@@ -46,6 +49,7 @@ impl Pieces {
     }
 
     /// Whether all of it has been taken.
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -78,6 +82,14 @@ impl Pieces {
                 buffers.give(frames);
             }
         }
+        give_back(&mut self.queue);
+    }
+}
+
+/// Gives the memory of a queue back when it is empty, and has grown.
+pub(crate) fn give_back(queue: &mut VecDeque<Piece>) {
+    if queue.is_empty() && queue.capacity() > KEPT {
+        *queue = VecDeque::new();
     }
 }
 
@@ -114,5 +126,16 @@ mod tests {
         let mut pieces = Pieces::default();
         (0..MOST + 9).for_each(|_| pieces.push(Piece::Own(vec![0])));
         assert_eq!(pieces.fill(&mut [IoSlice::new(&[]); MOST]), MOST);
+    }
+
+    #[test]
+    fn an_empty_queue_keeps_little_memory() {
+        let buffers = Buffers::new(Arc::new(MessageBudget::new(0)));
+        let mut pieces = Pieces::default();
+        (0..MOST).for_each(|_| pieces.push(Piece::Own(vec![0])));
+        pieces.advance(MOST - 1, &buffers);
+        assert!(pieces.queue.capacity() >= MOST);
+        pieces.advance(1, &buffers);
+        assert!(pieces.queue.capacity() <= KEPT);
     }
 }

@@ -36,8 +36,9 @@ impl<E: Environment> Session<E> {
     /// There is no room, and there may be.
     #[cold]
     fn block(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
-        // What this thread has given to others does not wait with it.
-        self.flush_given();
+        // What this thread has given to others does not wait with it, whose callback it may be in.
+        let thread = self.environment.current_thread();
+        self.buffers.gatherings().flush(thread);
         let wait = || self.wait_for_room(outgoing, sent_by);
         match sent_by {
             SentBy::Callback => self.environment.while_blocked(wait),
