@@ -405,8 +405,9 @@ impl Outbox {
 
     /// Whether `outgoing` has to wait for room that may come.
     pub fn must_wait(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> bool {
-        let waits = match outgoing {
-            Outgoing::Message(..) | Outgoing::Prepared(_)
+        let waits = match (outgoing, sent_by) {
+            // A callback is refused there: who is to end the message in parts may wait for a callback.
+            (Outgoing::Message(..) | Outgoing::Prepared(_), SentBy::Thread)
                 if self.sender.is_message_unfinished() =>
             {
                 self.cost()
