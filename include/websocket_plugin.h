@@ -36,9 +36,9 @@
  *   - Callbacks of one connection never overlap. They may run on a different
  *     thread each time. Callbacks of different connections run in parallel.
  *   - A callback may call any server function of its own connection.
- *   - send, try_send, send_fragment, buffered_amount, close, close_with,
- *     option_get, set_timer, log, subscribe, unsubscribe, publish, topic_count
- *     and topic_members may be called from any thread, by many
+ *   - send, try_send, send_fragment, send_many, buffered_amount, close,
+ *     close_with, option_get, set_timer, log, subscribe, unsubscribe, publish,
+ *     topic_count and topic_members may be called from any thread, by many
  *     threads at once, from on_connect until on_disconnect returns (or until
  *     on_connect returns, when it refuses). A plugin that gave the server
  *     pointer to another thread must see to it that this thread makes no call
@@ -577,6 +577,45 @@ typedef void (CALLBACK *WS_Member)(
 typedef long (CALLBACK *WS_Topic_Members)(
     const struct _WebSocketServer *server, const char *topic, WS_Member each,
     void *data);
+/*
+ * Sends one message to many: as try_send to each of `receivers`, in their order,
+ * but its frame is made once for all of them (and compressed once, where that was
+ * agreed on, for each window size), and no receiver has a copy of it while it
+ * waits.
+ *
+ * server: who sends. In a callback, its own: when more of that client's messages
+ * are at hand, what they give to others is gathered, and leaves in one write for
+ * each receiver when the last of them has been handled, or when the callback
+ * waits in send. On a thread of the plugin's own, any of the receivers, or the
+ * server of child_start: then it leaves at once.
+ *
+ * receivers: count servers of this process, each valid until its on_disconnect
+ * has returned, as for any call from another thread; `server` may be among them.
+ * type: MESSAGE_TYPE_TEXT or MESSAGE_TYPE_BINARY, with or without
+ * MESSAGE_TYPE_UNCOMPRESSED. A text has to be UTF-8.
+ * results: NULL, or room for count answers. Each receiver gets the one that
+ * try_send would have given it: one whose peer is slow, so that it has no room,
+ * WEBSOCKET_SEND_WOULD_BLOCK and an on_writable later; the others have the
+ * message all the same. A NULL among the receivers is CLOSED.
+ *
+ * Owner of receivers, buffer and results: the caller; they are not used after
+ * the call returns.
+ *
+ * Returns how many have accepted it. 0, and each result is
+ * WEBSOCKET_SEND_INVALID, for another type, a text that is not UTF-8, or a NULL
+ * buffer with a size; 0 without any result for a NULL server or NULL receivers.
+ *
+ * A compressed message that goes to many refers to nothing before it, so it is
+ * larger than one that goes to one with context takeover.
+ *
+ * Thread: any. Never waits. Two calls on different threads may reach two
+ * receivers in different orders: one lock around the calls gives one order.
+ */
+typedef size_t (CALLBACK *WS_Send_Many)(
+    const struct _WebSocketServer *server,
+    const struct _WebSocketServer *const *receivers, size_t count,
+    const int type, const unsigned char *buffer, const size_t buffer_size,
+    int *results);
 
 #define WEBSOCKET_SERVER_VERSION_1 1
 
@@ -618,6 +657,7 @@ typedef struct _WebSocketServer {
     WS_Publish publish;
     WS_Topic_Count topic_count;
     WS_Topic_Members topic_members;
+    WS_Send_Many send_many;
 } WebSocketServer;
 
 /*
@@ -745,9 +785,9 @@ typedef const char *(CALLBACK *WS_Configure)(
  * process has to have for itself. Once in each child, before its first
  * on_connect.
  *
- * server: stands for the process. log, option_get, publish, topic_count and
- * topic_members work until child_stop returns, on any thread; every other
- * function refuses. The options are those
+ * server: stands for the process. log, option_get, publish, topic_count,
+ * topic_members and send_many work until child_stop returns, on any thread; every
+ * other function refuses. The options are those
  * that WebSocketProcessOption gives this init function, and those of the server
  * config that are not among them.
  */

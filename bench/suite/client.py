@@ -24,10 +24,10 @@ class Client:
             self.command(server, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def room(self, server, connections, size, depth, seconds, warm_up=0):
+    def room(self, server, path, connections, size, depth, seconds, warm_up=0):
         """One sends, and all receive, with the server's CPU time for each message that arrives."""
         words = [
-            "room", "--path", "/room", "--connections", connections, "--size", size, "--depth", depth,
+            "room", "--path", path, "--connections", connections, "--size", size, "--depth", depth,
             "--seconds", seconds, "--warm-up", warm_up, "--pid", server.pid,
         ]
         return self.run(server, *words, limit=seconds + warm_up + 60)

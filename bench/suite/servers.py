@@ -246,6 +246,11 @@ def httpd_conf(programs, folder, port, mpm, tls, directives):
         "  SetHandler websocket-handler",
         f'  WebSocketHandler "{programs.room_plugin}" room_init',
         "</Location>",
+        "<Location /topic>",
+        "  SetHandler websocket-topics",
+        "  WebSocketTopic /room",
+        "  WebSocketTopicFromClient On",
+        "</Location>",
     ]
     if mpm == EVENT:
         lines += ["ThreadsPerChild 25", "MaxRequestWorkers 25", "AsyncRequestWorkerFactor 4000"]

@@ -12,7 +12,7 @@ use httpd::request::{Request, RequestHandle};
 use httpd::server::Server;
 use httpd::upgraded::Upgraded;
 use server_functions::{Misuses, ServerTable, letters};
-use session::{Buffers, ClosedBy, Ending, Session};
+use session::{Buffers, ClosedBy, Ending, Receiver, Session};
 use subscribers::{Attendance, Form, Outlet, Terms};
 use websocket_plugin::abi;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
@@ -406,11 +406,21 @@ fn write(line: Option<Line>) {
     }
 }
 
+impl Receiver for Connection {
+    fn flush_gathered(&self) {
+        self.session.flush_gathered();
+    }
+}
+
 impl Overseer for Connection {
     fn took_very_long(&self, name: &'static str, time: Duration) {
         self.log(Level::Warn, Tag::SlowCallback, || {
             format!("the plugin's {name} took {:.1} s", time.as_secs_f64())
         });
+    }
+
+    fn receiver(self: Arc<Self>) -> Arc<dyn Receiver> {
+        self
     }
 
     fn refuses_message(&self, why: NotTaken) {

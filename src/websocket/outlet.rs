@@ -2,29 +2,15 @@
 
 use std::sync::Arc;
 
-use session::Outgoing;
-use subscribers::{Closing, Letter, Outlet, Refused};
-use topics::Kind;
-use websocket_proto::{CloseCode, Compression, MessageKind};
+use server_functions::letters;
+use subscribers::{Closing, Letter, Message, Outlet, Refused};
+use websocket_proto::CloseCode;
 
 use crate::websocket::connection::Connection;
 
 impl Outlet for Connection {
-    fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused> {
-        let kind = match kind {
-            Kind::Text => MessageKind::Text,
-            _ => MessageKind::Binary,
-        };
-        let compression = match may_compress {
-            true => Compression::Default,
-            false => Compression::Skip,
-        };
-        let message = Outgoing::Message(kind, compression, payload);
-        let taken = self.session().gather(message);
-        taken.map_err(|refused| match refused {
-            session::Refused::Full => Refused::Full,
-            _ => Refused::Ended,
-        })
+    fn take(&self, message: Message<'_>) -> Result<(), Refused> {
+        letters::gather(self.session(), message)
     }
 
     fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use httpd::random::random;
 use server_functions::{Pings, ServerTable};
-use session::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use session::{Application, Environment, Machine, Observer, Receiver, ThreadId, Waiter};
 use subscribers::{Attendance, Letter};
 use websocket_plugin::abi;
 use websocket_proto::MessageKind;
@@ -23,6 +23,9 @@ use crate::websocket::transport::Transport;
 pub trait Overseer: Send + Sync {
     /// A callback has returned, after this very long time.
     fn took_very_long(&self, name: &'static str, time: Duration);
+
+    /// It, kept until what others have given it is written.
+    fn receiver(self: Arc<Self>) -> Arc<dyn Receiver>;
 
     /// A message of the client's is not published, and it is closed with this code and reason.
     fn refuses_message(&self, why: NotTaken);
@@ -47,7 +50,7 @@ pub struct Outside {
     /// The plugin's pings that no Pong has answered yet.
     pings: Pings,
     /// Whose outside it is.
-    connection: Weak<dyn Overseer>,
+    pub(super) connection: Weak<dyn Overseer>,
 }
 
 impl Outside {

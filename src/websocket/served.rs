@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use httpd::request::Request;
 use server_functions::{Level, Pings, Served, Topics};
-use session::Session;
+use session::{Receiver, Session};
 use subscribers::{Attendance, Outlet, Terms};
 use websocket_plugin::abi::RequestRec;
 
@@ -76,6 +76,11 @@ impl Served for Connection {
 
     fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>) {
         Connection::set_refusal(self, status, body);
+    }
+
+    fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        let connection = self.outside().connection.upgrade()?;
+        Some(connection.receiver())
     }
 
     fn has_on_timer(&self) -> bool {

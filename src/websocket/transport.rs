@@ -1,5 +1,7 @@
 //! A session's transport: bytes in and out through httpd's filters, with the frames in the log.
 
+use std::io::IoSlice;
+
 use httpd::apr::Status;
 use httpd::log::Subject;
 use httpd::upgraded::{self, Upgraded};
@@ -75,6 +77,10 @@ impl session::Transport for Transport {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Status> {
         self.upgraded.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Status> {
+        self.upgraded.write_vectored(slices)
     }
 
     fn has_output(&self) -> bool {

@@ -234,7 +234,7 @@ def test_ws_875_21_a_server_that_is_null(httpd):
         httpd, "null-server",
         f"close_with=0 try_send={CLOSED} send_fragment={CLOSED} buffered_amount=0 option_get=NULL "
         "variable_get=NULL reject=0 set_timer=0 subscribe=-1 unsubscribe=-1 publish=-1 topic_count=-1 "
-        "topic_members=-1",
+        "topic_members=-1 send_many=0",
         logged=False,
     )
 

@@ -77,7 +77,8 @@ def test_ws_878_03_the_server_has_every_appended_member(httpd):
     with httpd.open("/scripted") as client:
         assert ask(client, "members") == (
             "close_with try_send send_fragment buffered_amount option_get variable_get reject "
-            "set_timer log reject_with subscribe unsubscribe publish topic_count topic_members"
+            "set_timer log reject_with subscribe unsubscribe publish topic_count topic_members "
+            "send_many"
         )
 
 

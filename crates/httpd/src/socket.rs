@@ -1,6 +1,6 @@
 //! System calls on a connection's socket, never blocking unless they say so.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -163,6 +163,20 @@ pub fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
             0_usize,
         )
     };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// [`send`] of several stretches as one.
+pub fn send_vectored(socket: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: all zero is a message without address, data and control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // An `IoSlice` is a `struct iovec`, as its documentation promises.
+    message.msg_iov = slices.as_ptr().cast_mut().cast();
+    message.msg_iovlen = slices.len();
+    // Not `sendmsg`: as in `receive`.
+    // SAFETY: sendmsg reads the message, and at most what its stretches say of each of them; the socket is connected.
+    let count = unsafe { libc::syscall(libc::SYS_sendmsg, socket, &raw const message, flags) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 

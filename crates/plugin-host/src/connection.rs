@@ -9,9 +9,8 @@ use std::time::Duration;
 use loaded_plugin::PluginPrivate;
 use server_functions::{Level, Misuses, Pings, Served, ServerTable, Topics, letters};
 use session::sync::lock;
-use session::{ClosedBy, Session};
-use subscribers::{Attendance, Closing, Form, Letter, Outlet, Refused, Slow, Terms};
-use topics::Kind;
+use session::{ClosedBy, Receiver, Session};
+use subscribers::{Attendance, Closing, Form, Letter, Message, Outlet, Refused, Slow, Terms};
 use websocket_plugin::abi::RequestRec;
 use websocket_proto::{CloseCode, CloseFrame, ProtocolVersion, ReservedCloseCodes};
 
@@ -25,6 +24,7 @@ use crate::terminal::Terminal;
 
 /// One WebSocket, from before its `on_connect` until after its `on_disconnect`.
 pub struct Connection {
+    this: Weak<Connection>,
     session: Session<Outside>,
     request: Request,
     subprotocols: Vec<CString>,
@@ -34,7 +34,6 @@ pub struct Connection {
     terminal: Arc<Terminal>,
     exchange: Arc<Exchange>,
     send_buffer: usize,
-    this: Weak<Connection>,
     number: u64,
 }
 
@@ -91,6 +90,7 @@ impl Connection {
                 pings: Pings::default(),
             };
             Connection {
+                this: this.clone(),
                 session: Session::new(outside, &limits, None, Arc::clone(&host.buffers)),
                 request,
                 subprotocols,
@@ -99,7 +99,6 @@ impl Connection {
                 terminal: Arc::clone(&host.terminal),
                 exchange: Arc::clone(&host.exchange),
                 send_buffer: settings.send_buffer,
-                this: this.clone(),
                 number,
             }
         })
@@ -149,6 +148,12 @@ impl Connection {
     }
 }
 
+impl Receiver for Connection {
+    fn flush_gathered(&self) {
+        self.session.flush_gathered();
+    }
+}
+
 /// What it does for its plugin, whose calls have been checked.
 impl Served for Connection {
     type Environment = Outside;
@@ -193,6 +198,11 @@ impl Served for Connection {
         let mut response = lock(&self.response);
         response.status = Some(status);
         response.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
+    }
+
+    fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        let connection = self.this.upgrade()?;
+        Some(connection)
     }
 
     fn has_on_timer(&self) -> bool {
@@ -247,8 +257,8 @@ impl Served for Connection {
 
 /// What its subscriptions go out by.
 impl Outlet for Connection {
-    fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused> {
-        letters::gather(&self.session, kind, may_compress, payload)
+    fn take(&self, message: Message<'_>) -> Result<(), Refused> {
+        letters::gather(&self.session, message)
     }
 
     fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {

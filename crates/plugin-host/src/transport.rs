@@ -1,6 +1,6 @@
 //! A session's transport: a socket, with the frames in the log.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -89,8 +89,12 @@ impl session::Transport for Transport {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, ErrorKind> {
         loop {
-            match self.socket.write(bytes) {
+            match self.socket.write_vectored(slices) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_for_later(&error) => return Ok(0),

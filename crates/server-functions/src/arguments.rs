@@ -21,13 +21,23 @@ pub(crate) unsafe fn with<C: Served, T: Copy>(
     body: impl FnOnce(&C) -> T,
 ) -> T {
     // SAFETY: the caller's promise.
-    let connection = unsafe {
+    let connection = unsafe { connection::<C>(server) };
+    connection.map_or(fallback, |connection| guard(fallback, || body(connection)))
+}
+
+/// The connection that a plugin names; `None` when it names none.
+///
+/// # Safety
+/// As [`with`]; the connection lives for `'c`.
+#[inline(always)]
+pub(crate) unsafe fn connection<'c, C: Served>(server: *const WebSocketServer) -> Option<&'c C> {
+    // SAFETY: the caller's promise.
+    unsafe {
         let state = server
             .as_ref()
             .map_or(ptr::null_mut(), |server| server.state);
         state.cast::<C>().as_ref()
-    };
-    connection.map_or(fallback, |connection| guard(fallback, || body(connection)))
+    }
 }
 
 /// Runs `body`; `fallback` when it panics, since no panic may cross into C. The panic hook has told of it.

@@ -1,7 +1,7 @@
 //! What a plugin is told of its subscriptions, in its connection's turns, so that it overlaps with no other callback.
 
 use session::{Environment, Outgoing, Session};
-use subscribers::{Attendance, Letter, News, Refused};
+use subscribers::{Attendance, Letter, Message, News, Refused};
 use topics::Kind;
 use websocket_proto::{Compression, MessageKind};
 
@@ -44,27 +44,27 @@ fn pass<E: Environment>(session: &Session<E>, letter: &Letter) -> Result<(), Ref
             kind,
             may_compress,
             payload,
-        } => gather(session, *kind, *may_compress, payload),
+        } => {
+            let kind = match kind {
+                Kind::Text => MessageKind::Text,
+                _ => MessageKind::Binary,
+            };
+            let compression = match may_compress {
+                true => Compression::Default,
+                false => Compression::Skip,
+            };
+            gather(session, Message::ToOne(kind, compression, payload))
+        }
         _ => Ok(()),
     }
 }
 
 /// Puts a message of a topic in, to go out with what follows.
-pub fn gather<E: Environment>(
-    session: &Session<E>,
-    kind: Kind,
-    may_compress: bool,
-    payload: &[u8],
-) -> Result<(), Refused> {
-    let kind = match kind {
-        Kind::Text => MessageKind::Text,
-        _ => MessageKind::Binary,
-    };
-    let compression = match may_compress {
-        true => Compression::Default,
-        false => Compression::Skip,
-    };
-    let taken = session.gather(Outgoing::Message(kind, compression, payload));
+pub fn gather<E: Environment>(session: &Session<E>, message: Message<'_>) -> Result<(), Refused> {
+    let taken = session.gather(match message {
+        Message::ToMany(message) => Outgoing::Prepared(message),
+        Message::ToOne(kind, compression, payload) => Outgoing::Message(kind, compression, payload),
+    });
     taken.map_err(|refused| match refused {
         session::Refused::Full => Refused::Full,
         _ => Refused::Ended,

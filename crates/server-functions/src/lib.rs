@@ -11,6 +11,7 @@
 //! | `arguments` | what a plugin passes: checked, references and slices afterwards |
 //! | `request` | the functions for on_connect, and what came with it |
 //! | `messages` | what is sent and closed |
+//! | `many` | what is sent to many |
 //! | `pings` | those of the plugin that are under way |
 //! | `timer`, `log` | one function each |
 //! | `topics` | subscribing, publishing, and who is there |
@@ -25,6 +26,7 @@
 mod arguments;
 pub mod letters;
 mod log;
+mod many;
 mod messages;
 mod misuses;
 mod pings;

@@ -157,6 +157,12 @@ fn give<C: Served>(
     if let (Err(_), Some((pings, payload))) = (&sent, ping) {
         pings.take_back(payload);
     }
+    word(connection, sent)
+}
+
+/// The ABI's word for what has become of something to be sent.
+#[inline(always)]
+pub(crate) fn word(connection: &impl Served, sent: Result<(), Refused>) -> c_int {
     match sent {
         Ok(()) => abi::WEBSOCKET_SEND_ACCEPTED,
         Err(Refused::Full) => abi::WEBSOCKET_SEND_WOULD_BLOCK,

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_int};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use session::{Environment, Session};
+use session::{Environment, Receiver, Session};
 use subscribers::{Attendance, Hub, Outlet, Terms};
 use topics::{Log, Message, PublishError, Published};
 use websocket_plugin::abi::{self, RequestRec};
@@ -55,6 +55,9 @@ pub trait Served: Sync {
     /// Answers with this HTTP status (300 to 599) when the plugin refuses the connection, and with a body of its own:
     /// media type and content.
     fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>);
+
+    /// The same connection, kept until what others have given it is written; `None` when it is going.
+    fn receiver(&self) -> Option<Arc<dyn Receiver>>;
 
     /// Whether the plugin has an `on_timer`.
     fn has_on_timer(&self) -> bool;

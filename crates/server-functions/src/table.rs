@@ -5,7 +5,7 @@ use std::ffi::c_uint;
 use websocket_plugin::abi::{self, WebSocketServer, WebSocketState};
 
 use crate::served::Served;
-use crate::{log, messages, request, timer, topics};
+use crate::{log, many, messages, request, timer, topics};
 
 /// The table that a plugin gets for its connection.
 pub struct ServerTable(WebSocketServer);
@@ -59,5 +59,6 @@ pub(crate) fn table<C: Served>(connection: *const C) -> WebSocketServer {
         publish: Some(topics::publish::<C>),
         topic_count: Some(topics::topic_count::<C>),
         topic_members: Some(topics::topic_members::<C>),
+        send_many: Some(many::send_many::<C>),
     }
 }

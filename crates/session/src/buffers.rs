@@ -1,10 +1,12 @@
 //! Memory that a process's sessions share: buffers that input passes through, and large ones for large messages,
-//! which are expensive to get from the system each time (a page fault every 4 KiB), and the budget of unfinished messages.
+//! which are expensive to get from the system each time (a page fault every 4 KiB), and the budget of unfinished messages;
+//! and what their callbacks have gathered for each other.
 
 use std::sync::Arc;
 
 use websocket_proto::MessageBudget;
 
+use crate::gathering::Gatherings;
 use crate::sync::{Mutex, lock};
 
 /// The most that one read takes, in bytes.
@@ -21,6 +23,7 @@ pub struct Buffers {
     input: Mutex<Vec<Box<[u8]>>>,
     large: Mutex<Vec<Vec<u8>>>,
     messages: Arc<MessageBudget>,
+    gatherings: Gatherings,
 }
 
 impl Buffers {
@@ -30,12 +33,18 @@ impl Buffers {
             input: Mutex::default(),
             large: Mutex::default(),
             messages,
+            gatherings: Gatherings::default(),
         }
     }
 
     /// What unfinished messages share.
     pub fn messages(&self) -> &Arc<MessageBudget> {
         &self.messages
+    }
+
+    /// What callbacks have given to others, and is not written yet.
+    pub fn gatherings(&self) -> &Gatherings {
+        &self.gatherings
     }
 
     /// A buffer for input, to be given back, for threads that have none of their own.

@@ -3,6 +3,7 @@
 //! The calls of [`Application`] are made with no lock of the session's held, and may call the session. The others may be
 //! made while a thread has the transport, and must not call the session from within.
 
+use std::io::IoSlice;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,9 @@ pub trait Transport: Send {
 
     /// Takes some of `bytes`, and says how many; 0 while there is no room.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Failure>;
+
+    /// [`Transport::write`] of several stretches, as if they were one: in one write, where it can.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Self::Failure>;
 
     /// Whether it still holds bytes that it has taken: then [`Transport::write`] may take none.
     fn has_output(&self) -> bool;

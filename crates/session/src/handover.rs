@@ -245,7 +245,7 @@ impl<T: Transport> Handover<T> {
         gathers: bool,
     ) -> Accepted<'a, T> {
         let (mut has_wanted_room, mut resumes_input) = (false, false);
-        if let Outgoing::Message(..) | Outgoing::Fragment { is_final: true, .. } = outgoing {
+        if outgoing.ends_message() {
             state.messages += 1;
         }
         if let Outgoing::Fragment { is_final: true, .. } = outgoing {

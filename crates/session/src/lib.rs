@@ -16,6 +16,8 @@
 //! | [`sending`] | what leaves it, from any thread |
 //! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
+//! | [`pieces`] | the same on its way, when some of it belongs to many |
+//! | [`gathering`] | what a callback gives to other sessions, written when its input is used up |
 //! | [`wire`] | the transport, and the frames that are on their way out |
 //! | [`edges`] | who takes its turns, when a poller reports edges to several threads |
 //! | [`watch`] | what a turn keeps an eye on: signs of life, idleness, age and rate |
@@ -44,10 +46,12 @@ pub mod config;
 pub mod edges;
 pub mod ending;
 pub mod environment;
+pub mod gathering;
 pub mod handover;
 pub mod limits;
 pub mod outbox;
 pub mod outlook;
+pub mod pieces;
 pub mod reader;
 #[cfg(all(test, loom))]
 mod schedules;
@@ -67,5 +71,6 @@ pub use environment::{
     Application, Environment, Epilogue, Failure, Machine, Observer, Read, ThreadId, Transport,
     Wait, Waiter,
 };
+pub use gathering::Receiver;
 pub use outbox::{Outgoing, Refused};
 pub use session::Session;

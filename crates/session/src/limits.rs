@@ -23,6 +23,14 @@ pub const CORK_LIMIT: usize = 48 * 1024;
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 pub const GATHER: usize = 16 * 1024;
 
+/// A frame that goes to many is not copied from this many bytes on. A smaller one is gathered with others: a place of its own
+/// in a write costs as much as the copy.
+pub const SHARED: usize = 256;
+
+/// What writing for one more session takes, on a busy machine and with what it wakes: for so long may a callback that has
+/// given to many handle its input's next messages, before what it has given is written.
+pub const WRITE: Duration = Duration::from_micros(10);
+
 /// What a message that waits for the end of one in parts costs beside its bytes: its place in a queue, which may have twice
 /// as many as are used, and an allocation. Without it, empty messages would have no limit.
 pub const HELD_UP_OVERHEAD: usize = 64;

@@ -4,25 +4,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use websocket_proto::{
-    CloseFrame, Compression, ControlPayload, LocalError, MessageKind, SendingHalf,
+    CloseFrame, Compression, ControlPayload, LocalError, MessageKind, PreparedMessage, SendingHalf,
 };
 
 use crate::buffers::Buffers;
-use crate::limits::{GATHER, HELD_UP_OVERHEAD};
+use crate::limits::{CORK_LIMIT, GATHER, HELD_UP_OVERHEAD, SHARED};
+use crate::pieces::{self, Piece, Pieces};
 
 /// The outbox: plain data, which [`crate::handover`] keeps under its lock.
 pub struct Outbox {
     sender: SendingHalf,
-    /// Buffers of whole frames that are full.
-    full: VecDeque<Vec<u8>>,
-    /// Whole frames behind those: the buffer that more are gathered in. Empty only when there are no others.
+    /// Buffers of whole frames that are full, and frames that were made for many.
+    full: VecDeque<Piece>,
+    /// Whole frames behind those: the buffer that more are gathered in.
     last: Vec<u8>,
     /// The bytes of both.
     framed: usize,
     /// Bytes taken out, and not yet taken by the transport.
     leaving: usize,
     /// Messages that wait until the one that is being sent in parts has ended.
-    held_up: VecDeque<(MessageKind, Compression, Box<[u8]>)>,
+    held_up: VecDeque<HeldUp>,
     /// The bytes of `held_up`.
     held_up_bytes: usize,
     /// Who has sent the latest part of a message, and may be the one to end it.
@@ -47,6 +48,12 @@ enum Intake {
     Shut,
 }
 
+/// A message that waits for the end of another.
+enum HeldUp {
+    Own(MessageKind, Compression, Box<[u8]>),
+    Prepared(PreparedMessage),
+}
+
 /// What room there is, once some output has left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
@@ -68,6 +75,8 @@ impl Room {
 pub enum Outgoing<'a> {
     /// A data message.
     Message(MessageKind, Compression, &'a [u8]),
+    /// A data message that goes to many.
+    Prepared(&'a PreparedMessage),
     /// A part of a data message; the last one is final.
     Fragment {
         /// Of the whole message.
@@ -81,6 +90,19 @@ pub enum Outgoing<'a> {
     Ping(&'a [u8]),
     /// A pong that answers nothing.
     Pong(&'a [u8]),
+}
+
+impl Outgoing<'_> {
+    /// Whether a data message is whole with it.
+    #[inline(always)]
+    pub fn ends_message(&self) -> bool {
+        matches!(
+            self,
+            Outgoing::Message(..)
+                | Outgoing::Prepared(_)
+                | Outgoing::Fragment { is_final: true, .. }
+        )
+    }
 }
 
 /// Who sends. Threads of an application that keep the outbox full must not keep the peer's input waiting: so what its
@@ -137,12 +159,15 @@ impl Outbox {
         match outgoing {
             Outgoing::Message(kind, compression, payload) => {
                 if self.sender.is_message_unfinished() {
-                    return self.hold_up((kind, compression, payload), sent_by);
+                    self.sender.check_message(kind, payload)?;
+                    let message = || HeldUp::Own(kind, compression, payload.into());
+                    return self.hold_up(payload.len(), message, sent_by);
                 }
                 self.append(payload.len(), |sender, frames| {
                     sender.send_message_with(kind, payload, compression, frames)
                 })
             }
+            Outgoing::Prepared(message) => self.push_prepared(message, sent_by),
             Outgoing::Fragment {
                 kind,
                 payload,
@@ -185,15 +210,41 @@ impl Outbox {
         pushed
     }
 
+    #[inline(never)]
+    fn push_prepared(&mut self, message: &PreparedMessage, sent_by: SentBy) -> Result<(), Refused> {
+        if self.sender.is_message_unfinished() {
+            self.sender.check_prepared(message)?;
+            let len = message.payload().len();
+            return self.hold_up(len, || HeldUp::Prepared(message.clone()), sent_by);
+        }
+        self.append_prepared(message)
+    }
+
+    /// Puts in a frame that belongs to many, without a copy where that pays.
+    fn append_prepared(&mut self, message: &PreparedMessage) -> Result<(), Refused> {
+        let frame = self.sender.send_prepared(message)?;
+        if frame.len() < SHARED {
+            return self.append(frame.len(), |_, frames| {
+                frames.extend_from_slice(&frame);
+                Ok(())
+            });
+        }
+        if !self.last.is_empty() {
+            let last = std::mem::take(&mut self.last);
+            self.full.push_back(Piece::Own(last));
+        }
+        self.framed += frame.len();
+        self.full.push_back(Piece::Shared(frame));
+        Ok(())
+    }
+
     /// Keeps a message until the one that is being sent in parts has ended.
     fn hold_up(
         &mut self,
-        (kind, compression, payload): (MessageKind, Compression, &[u8]),
+        len: usize,
+        message: impl FnOnce() -> HeldUp,
         sent_by: SentBy,
     ) -> Result<(), Refused> {
-        self.sender
-            .check_message(kind, payload)
-            .map_err(Refused::from)?;
         if self.cost() >= self.limit(sent_by) {
             return Err(match sent_by {
                 SentBy::Thread => Refused::Full,
@@ -201,19 +252,23 @@ impl Outbox {
                 SentBy::Callback => Refused::Invalid(LocalError::MessageUnfinished),
             });
         }
-        self.held_up_bytes += payload.len();
-        self.held_up.push_back((kind, compression, payload.into()));
+        self.held_up_bytes += len;
+        self.held_up.push_back(message());
         Ok(())
     }
 
     /// Encodes what has waited for the end of a message in parts.
     fn release_held_up(&mut self) {
         self.held_up_bytes = 0;
-        for (kind, compression, payload) in std::mem::take(&mut self.held_up) {
+        for message in std::mem::take(&mut self.held_up) {
             // Nothing is wrong with it: it has been checked.
-            let _ = self.append(payload.len(), |sender, frames| {
-                sender.send_message_with(kind, &payload, compression, frames)
-            });
+            let _ = match message {
+                HeldUp::Own(kind, compression, payload) => self
+                    .append(payload.len(), |sender, frames| {
+                        sender.send_message_with(kind, &payload, compression, frames)
+                    }),
+                HeldUp::Prepared(message) => self.append_prepared(&message),
+            };
         }
     }
 
@@ -255,38 +310,45 @@ impl Outbox {
         self.sender.is_close_sent()
     }
 
-    /// The next frames to write, in one buffer. `spare` is an empty one, which may have room for others.
+    /// All frames that wait, when they lie in one buffer. `spare` is an empty one, which may have room for others.
+    /// Else [`Outbox::take_pieces`] has them.
     #[inline(always)]
     pub fn take(&mut self, spare: Vec<u8>) -> Option<Vec<u8>> {
-        if self.full.is_empty() && self.pong.is_none() {
-            if self.last.is_empty() {
-                return None;
-            }
-            self.framed = 0;
-            self.leaving += self.last.len();
-            return Some(std::mem::replace(&mut self.last, spare));
+        if !self.full.is_empty() || self.pong.is_some() || self.last.is_empty() {
+            return None;
         }
-        self.take_of_many(spare)
+        self.framed = 0;
+        self.leaving += self.last.len();
+        Some(std::mem::replace(&mut self.last, spare))
     }
 
-    #[cold]
-    fn take_of_many(&mut self, spare: Vec<u8>) -> Option<Vec<u8>> {
+    /// The next frames to write, as many as are worth one write; says whether there are any.
+    #[inline(never)]
+    pub fn take_pieces(&mut self, pieces: &mut Pieces) -> bool {
+        let (mut bytes, mut count) = (0, 0);
         if let Some(pong) = self.pong.take() {
             // Frames that wait are whole: a control frame may go before them (RFC 6455 §5.4).
             let mut frame = Vec::new();
             if self.sender.send_pong(&pong, &mut frame).is_ok() {
                 self.leaving += frame.len();
-                return Some(frame);
+                (bytes, count) = (frame.len(), 1);
+                pieces.push(Piece::Own(frame));
             }
         }
-        let frames = match self.full.pop_front() {
-            Some(frames) => frames,
-            None if self.last.is_empty() => return None,
-            None => std::mem::replace(&mut self.last, spare),
-        };
-        self.framed -= frames.len();
-        self.leaving += frames.len();
-        Some(frames)
+        while count < pieces::MOST && bytes < CORK_LIMIT {
+            let piece = match self.full.pop_front() {
+                Some(piece) => piece,
+                None if self.last.is_empty() => break,
+                None => Piece::Own(std::mem::take(&mut self.last)),
+            };
+            self.framed -= piece.len();
+            self.leaving += piece.len();
+            bytes += piece.len();
+            count += 1;
+            pieces.push(piece);
+        }
+        pieces::give_back(&mut self.full);
+        count > 0
     }
 
     /// So many bytes of what was taken have left. Says for whom there is room now.
@@ -330,9 +392,9 @@ impl Outbox {
         is_told || is_told_to_wait
     }
 
-    /// Whether [`Outbox::take`] has something to give.
+    /// Whether there is something to take.
     pub fn has_output(&self) -> bool {
-        !self.last.is_empty() || self.pong.is_some()
+        self.framed > 0 || self.pong.is_some()
     }
 
     /// Bytes accepted and not yet taken by the socket, those of messages behind an unfinished one included.
@@ -361,7 +423,9 @@ impl Outbox {
     /// but what the transport takes, and never for the end of a message in parts, which may be its own to end.
     pub fn must_wait(&self, outgoing: Outgoing<'_>, sent_by: SentBy) -> bool {
         let waits = match (outgoing, sent_by) {
-            (Outgoing::Message(..), SentBy::Thread) if self.sender.is_message_unfinished() => {
+            (Outgoing::Message(..) | Outgoing::Prepared(_), SentBy::Thread)
+                if self.sender.is_message_unfinished() =>
+            {
                 self.cost()
             }
             _ => self.queued(),
@@ -446,8 +510,8 @@ impl Outbox {
         let mut another = self.buffers.take(payload_len);
         encode(&mut self.sender, &mut another)?;
         self.framed += another.len();
-        self.full
-            .push_back(std::mem::replace(&mut self.last, another));
+        let last = std::mem::replace(&mut self.last, another);
+        self.full.push_back(Piece::Own(last));
         Ok(())
     }
 

@@ -2,12 +2,14 @@
 //!
 //! [`crate::handover`] decides which thread writes; here that thread does, and tells the outside what has come of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use websocket_proto::{CloseFrame, ProtocolError};
 
 use crate::ending::ClosedBy;
 use crate::environment::Environment;
+use crate::gathering::Receiver;
 use crate::handover::{Accepted, Holding, Progress};
 use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::session::Session;
@@ -34,6 +36,9 @@ impl<E: Environment> Session<E> {
     /// There is no room, and there may be.
     #[cold]
     fn block(&self, outgoing: Outgoing<'_>, sent_by: SentBy) {
+        // What this thread has given to others does not wait with it, whose callback it may be in.
+        let thread = self.environment.current_thread();
+        self.buffers.gatherings().flush(thread);
         let wait = || self.wait_for_room(outgoing, sent_by);
         match sent_by {
             SentBy::Callback => self.environment.while_blocked(wait),
@@ -63,6 +68,54 @@ impl<E: Environment> Session<E> {
         self.transmit();
     }
 
+    /// [`Session::try_send`] to another session, from a callback of this one, which passes on what its client says, or on a
+    /// thread of its own. In a callback that has more input at hand, what the other takes is gathered, and leaves when that
+    /// is used up; `receiver` is kept until then.
+    pub fn try_send_to(
+        &self,
+        other: &Self,
+        outgoing: Outgoing<'_>,
+        receiver: impl FnOnce() -> Option<Arc<dyn Receiver>>,
+    ) -> Result<(), Refused> {
+        let gathers = self.gathers(self.who_sends());
+        if !gathers || std::ptr::eq(self, other) {
+            return other.try_send(outgoing);
+        }
+        let push = || other.handover.try_push(outgoing, SentBy::Thread, true);
+        let accepted = other.with_output(push)?;
+        let is_left = accepted.holding.is_none();
+        other.accepted(outgoing, accepted);
+        // AcqRel: who finds the mark set is seen by the write that follows its taking away.
+        if is_left && !other.is_gathered_for.swap(true, Ordering::AcqRel) {
+            match receiver() {
+                Some(receiver) => self.give(receiver),
+                None => other.flush_gathered(),
+            }
+        }
+        Ok(())
+    }
+
+    fn give(&self, receiver: Arc<dyn Receiver>) {
+        // Relaxed: only the thread that runs the callback counts and asks.
+        let given = self.given.load(Ordering::Relaxed);
+        self.given.store(given + 1, Ordering::Relaxed);
+        let thread = self.environment.current_thread();
+        self.buffers.gatherings().add(thread, receiver);
+    }
+
+    /// Writes what callbacks of other sessions have given to this one.
+    pub fn flush_gathered(&self) {
+        self.is_gathered_for.swap(false, Ordering::AcqRel);
+        self.transmit();
+    }
+
+    /// Has what this thread has given to others written.
+    pub(crate) fn flush_given(&self) {
+        self.given.store(0, Ordering::Relaxed);
+        let thread = self.environment.current_thread();
+        self.buffers.gatherings().flush(thread);
+    }
+
     /// Has on_called called soon.
     pub fn call(&self) {
         // Release: the turn that acquires it calls the application, which looks at what this thread did.
@@ -90,7 +143,7 @@ impl<E: Environment> Session<E> {
 
     #[inline(always)]
     fn accepted(&self, outgoing: Outgoing<'_>, accepted: Accepted<'_, E::Transport>) {
-        if let Outgoing::Message(..) | Outgoing::Fragment { is_final: true, .. } = outgoing {
+        if outgoing.ends_message() {
             self.message_sent();
         }
         match accepted.holding {

@@ -34,7 +34,7 @@ pub struct Session<E: Environment> {
     pub(crate) version: ProtocolVersion,
     pub(crate) reserved_close_codes: ReservedCloseCodes,
     send_timeout: Duration,
-    buffers: Arc<Buffers>,
+    pub(crate) buffers: Arc<Buffers>,
     is_accepted: AtomicBool,
     /// When it is to be closed because its process stops, in milliseconds since `opened`; [`NEVER`] without a wish.
     drain_at: AtomicU64,
@@ -49,6 +49,10 @@ pub struct Session<E: Environment> {
     turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input. No other thread sets it or asks.
     pub(crate) is_corked: AtomicBool,
+    /// How many others its callbacks have given something that is not written yet. That thread's, too.
+    pub(crate) given: AtomicUsize,
+    /// Callbacks of others have given it something, and are going to have it written.
+    pub(crate) is_gathered_for: AtomicBool,
     /// A thread has panicked with output in its hands: the next turn ends the session.
     has_failed: AtomicBool,
     /// When it was made; `last_sent`, `drain_at` and `retire_at` count milliseconds from there.
@@ -149,6 +153,8 @@ impl<E: Environment> Session<E> {
             // No other thread has it yet.
             turn_thread: AtomicUsize::new(environment.current_thread().0),
             is_corked: AtomicBool::new(false),
+            given: AtomicUsize::new(0),
+            is_gathered_for: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             opened: environment.now(),
             last_sent: AtomicU64::new(0),

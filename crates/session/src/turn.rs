@@ -10,7 +10,7 @@ use crate::environment::{
     EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Transport, Wait,
 };
 use crate::handover::Holding;
-use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE};
+use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE, WRITE};
 use crate::reader::{Reader, Stop};
 use crate::seat::Found;
 use crate::session::Session;
@@ -29,14 +29,14 @@ struct Slice {
 
 impl Slice {
     /// A message has been handled from `begin` to `end`.
-    fn spend(&mut self, begin: Instant, end: Instant) {
-        self.is_over |= self.since(begin, end) >= SLICE;
+    fn spend(&mut self, slice: Duration, begin: Instant, end: Instant) {
+        self.is_over |= self.since(begin, end) >= slice;
     }
 
     /// The application has been called for what is no message, and has just returned.
     fn called(&mut self, call: Range<Instant>) {
         self.now = Some(call.end);
-        self.spend(call.start, call.end);
+        self.spend(SLICE, call.start, call.end);
     }
 
     /// An event has been handled that takes little time: there may have been many of them.
@@ -45,7 +45,7 @@ impl Slice {
         self.events += 1;
         if self.events.is_multiple_of(EVENTS_PER_LOOK) {
             let now = machine.now();
-            self.spend(now, now);
+            self.spend(SLICE, now, now);
         }
     }
 
@@ -109,6 +109,7 @@ impl<E: Environment> Session<E> {
     fn fail(&self, reader: &mut Reader<E>) -> Wait {
         self.set_turn_thread(ThreadId::NONE);
         self.is_corked.store(false, Ordering::Relaxed);
+        self.flush_given();
         // It may have been this thread's.
         self.take_failure();
         reader.ends(Ending::Internal);
@@ -410,6 +411,9 @@ impl<E: Environment> Session<E> {
         if self.is_corked.load(Ordering::Relaxed) {
             self.is_corked.store(false, Ordering::Relaxed);
             self.transmit();
+            if self.given.load(Ordering::Relaxed) > 0 {
+                self.flush_given();
+            }
         }
     }
 
@@ -440,8 +444,13 @@ impl<E: Environment> Session<E> {
             slice.begin.get_or_insert(begin);
             return;
         }
-        slice.spend(begin, end);
-        if reader.is_quick && end.saturating_duration_since(begin) >= QUICK {
+        // Relaxed, as in `gathers`. What it has given to others takes time to write, whatever comes next.
+        let extra = match self.given.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            given => WRITE * u32::try_from(given).unwrap_or(u32::MAX),
+        };
+        slice.spend(SLICE + extra, begin, end);
+        if reader.is_quick && end.saturating_duration_since(begin) >= QUICK + extra {
             reader.is_quick = false;
             self.uncork();
         }

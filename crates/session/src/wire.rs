@@ -1,5 +1,6 @@
 //! The transport of a session, and the frames that are on their way out by it.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use crate::buffers::Buffers;
 use crate::ending::Account;
 use crate::environment::{Epilogue, Machine, Transport};
 use crate::outbox::Outbox;
+use crate::pieces::{self, Pieces};
 
 /// How often to look within the send timeout whether the peer takes output: a peer that has stopped is given up at most
 /// that part of the time too late.
@@ -22,7 +24,9 @@ pub struct Wire<T: Transport> {
     pending: Vec<u8>,
     /// How much of `pending` has been taken.
     taken: usize,
-    /// The transport knows of `pending`.
+    /// What is being written instead, when it does not lie in one buffer.
+    pieces: Pieces,
+    /// The transport knows of what is being written.
     is_begun: bool,
     /// There is output that the transport does not take.
     stall: Option<Stall>,
@@ -50,6 +54,7 @@ impl<T: Transport> Wire<T> {
             transport,
             pending: Vec::new(),
             taken: 0,
+            pieces: Pieces::default(),
             is_begun: true,
             stall: None,
             send_timeout,
@@ -73,7 +78,13 @@ impl<T: Transport> Wire<T> {
     /// Whether [`Wire::load`] may be called.
     #[inline(always)]
     pub fn is_idle(&self) -> bool {
-        self.failure.is_none() && self.pending.is_empty() && !self.transport.has_output()
+        self.failure.is_none() && self.is_written() && !self.transport.has_output()
+    }
+
+    /// Whether the transport has taken what was loaded.
+    #[inline(always)]
+    fn is_written(&self) -> bool {
+        self.pending.is_empty() && self.pieces.is_empty()
     }
 
     /// When the peer must have taken some of the output that waits for it, or when to look whether it has.
@@ -144,11 +155,14 @@ impl<T: Transport> Wire<T> {
     pub fn load(&mut self, outbox: &mut Outbox) -> bool {
         debug_assert!(self.is_idle());
         let spare = std::mem::take(&mut self.pending);
-        let Some(frames) = outbox.take(spare) else {
-            return false;
-        };
-        self.pending = frames;
-        self.taken = 0;
+        match outbox.take(spare) {
+            Some(frames) => {
+                self.pending = frames;
+                self.taken = 0;
+            }
+            None if outbox.take_pieces(&mut self.pieces) => {}
+            None => return false,
+        }
         self.is_begun = false;
         true
     }
@@ -157,13 +171,12 @@ impl<T: Transport> Wire<T> {
     /// afterwards, the transport is full or broken.
     #[inline(always)]
     pub fn resume(&mut self, machine: &impl Machine) -> usize {
-        let before = self.taken;
+        let before = self.bytes_sent;
         let had_output = self.transport.has_output();
         if let Err(failure) = self.write_some(had_output) {
             self.failure.get_or_insert(failure);
         }
-        let count = self.taken - before;
-        self.bytes_sent += count as u64;
+        let count = (self.bytes_sent - before) as usize;
         if self.taken == self.pending.len() {
             self.taken = 0;
             match self.pending.capacity() <= SPARE {
@@ -190,13 +203,48 @@ impl<T: Transport> Wire<T> {
             self.transport.flush()?;
         }
         if !std::mem::replace(&mut self.is_begun, true) {
-            self.transport.begin_frames(&self.pending);
+            self.begin_frames();
         }
         while self.taken < self.pending.len() {
             match self.transport.write(&self.pending[self.taken..])? {
                 0 => break,
-                count => self.taken += count,
+                count => {
+                    self.taken += count;
+                    self.bytes_sent += count as u64;
+                }
             }
+        }
+        match self.pieces.is_empty() {
+            true => Ok(()),
+            false => self.write_pieces(),
+        }
+    }
+
+    #[inline(always)]
+    fn begin_frames(&mut self) {
+        match self.pieces.is_empty() {
+            true => self.transport.begin_frames(&self.pending),
+            false => self
+                .pieces
+                .iter()
+                .for_each(|piece| self.transport.begin_frames(piece)),
+        }
+    }
+
+    #[inline(never)]
+    fn write_pieces(&mut self) -> Result<(), T::Failure> {
+        while !self.pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); pieces::MOST];
+            let filled = self.pieces.fill(&mut slices);
+            let count = match filled {
+                1 => self.transport.write(&slices[0])?,
+                _ => self.transport.write_vectored(&slices[..filled])?,
+            };
+            if count == 0 {
+                break;
+            }
+            self.bytes_sent += count as u64;
+            self.pieces.advance(count, &self.buffers);
         }
         Ok(())
     }
@@ -209,7 +257,7 @@ impl<T: Transport> Wire<T> {
     /// The session has ended. Gives what is left to be done when nobody holds the wire.
     pub fn end(&mut self, account: &Account<'_, T::Failure>) -> Option<Epilogue> {
         // A transport that has said goodbye before may have found no room for that.
-        if !account.ending.is_broken() && self.pending.is_empty() && self.transport.has_output() {
+        if !account.ending.is_broken() && self.is_written() && self.transport.has_output() {
             self.failure = self.failure.or(self.transport.flush().err());
         }
         // What the peer has not taken by now it never will; saying goodbye behind it would block.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use session::Buffers;
 use session::limits::HELD_UP_OVERHEAD;
+use session::limits::{CORK_LIMIT, SHARED};
 use session::outbox::{Outbox, Outgoing, Refused, SentBy};
+use session::pieces::{MOST, Piece, Pieces};
 use websocket_proto::{
-    Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, ReceivingConfig,
-    ReceivingHalf, ReservedCloseCodes, Role, SendingHalf,
+    Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, PreparedMessage,
+    ReceivingConfig, ReceivingHalf, ReservedCloseCodes, Role, SendingHalf,
 };
 
 const LIMIT: usize = 1000;
@@ -48,17 +50,29 @@ fn pinged(payload: &[u8]) -> ControlPayload {
     }
 }
 
+/// Takes out what leaves in one write.
+fn take(outbox: &mut Outbox) -> Option<Vec<Vec<u8>>> {
+    if let Some(frames) = outbox.take(Vec::new()) {
+        return Some(vec![frames]);
+    }
+    let mut pieces = Pieces::default();
+    let is_some = outbox.take_pieces(&mut pieces);
+    is_some.then(|| pieces.iter().map(|piece| piece.to_vec()).collect())
+}
+
 /// Takes everything out, and the transport has not taken it yet.
 fn take_all(outbox: &mut Outbox) {
-    while outbox.take(Vec::new()).is_some() {}
+    while take(outbox).is_some() {}
 }
 
 /// Takes everything out, as if the transport had taken it; the first byte of each buffer's first frame.
 fn drain(outbox: &mut Outbox) -> Vec<u8> {
     let mut first = Vec::new();
-    while let Some(frames) = outbox.take(Vec::new()) {
-        first.push(frames[0]);
-        outbox.transmitted(frames.len());
+    while let Some(pieces) = take(outbox) {
+        for frames in pieces {
+            first.push(frames[0]);
+            outbox.transmitted(frames.len());
+        }
     }
     first
 }
@@ -71,15 +85,10 @@ fn small_frames_are_gathered_and_large_ones_are_not() {
     }
     outbox.push(message(&[0; 40_000]), SentBy::Thread).unwrap();
     assert_eq!(outbox.queued(), 3 * 7 + 40_004);
-    assert_eq!(
-        outbox.take(Vec::new()).map(|frames| frames.len()),
-        Some(3 * 7)
-    );
-    assert_eq!(
-        outbox.take(Vec::new()).map(|frames| frames.len()),
-        Some(40_004)
-    );
-    assert!(outbox.take(Vec::new()).is_none());
+    let pieces = take(&mut outbox).unwrap();
+    let lengths: Vec<usize> = pieces.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [3 * 7, 40_004], "in one write");
+    assert!(take(&mut outbox).is_none());
     assert!(outbox.queued() > 0, "taken out is not yet transmitted");
 }
 
@@ -150,11 +159,10 @@ fn only_the_latest_ping_is_answered_while_there_is_no_room() {
     }
     assert_eq!(outbox.queued(), queued, "a flood of pings takes no memory");
     assert_eq!(
-        outbox.take(Vec::new()).unwrap(),
-        b"\x8a\x013",
-        "and goes first"
+        drain(&mut outbox)[..2],
+        [0x8a, 0x82],
+        "the answer goes first"
     );
-    assert_eq!(drain(&mut outbox)[0], 0x82);
 }
 
 #[test]
@@ -346,4 +354,87 @@ fn an_end_leaves_counted_what_is_on_its_way() {
     assert_eq!(outbox.queued(), leaving);
     outbox.transmitted(leaving);
     assert_eq!(outbox.queued(), 0);
+}
+
+fn prepared(payload: &[u8]) -> PreparedMessage {
+    PreparedMessage::new(MessageKind::Binary, payload, Compression::Default).unwrap()
+}
+
+#[test]
+fn a_frame_for_many_waits_in_its_place_without_a_copy() {
+    let frame_of = |message: &PreparedMessage| {
+        let mut sender = SendingHalf::new(Role::Server);
+        sender.send_prepared(message).unwrap().as_ptr()
+    };
+    let large = prepared(&[b'l'; SHARED]);
+    let mut outbox = Outbox::new(1 << 20, SendingHalf::new(Role::Server), buffers());
+    let small = prepared(b"small");
+    for outgoing in [
+        message(b"own"),
+        Outgoing::Prepared(&small),
+        Outgoing::Prepared(&large),
+        message(b"behind"),
+        Outgoing::Prepared(&large),
+    ] {
+        outbox.push(outgoing, SentBy::Thread).unwrap();
+    }
+    assert_eq!(outbox.queued(), 5 + 7 + 8 + 2 * (4 + SHARED));
+    let mut pieces = Pieces::default();
+    assert!(outbox.take_pieces(&mut pieces));
+    let pieces: Vec<&Piece> = pieces.iter().collect();
+    assert_eq!(&**pieces[0], b"\x82\x03own\x82\x05small");
+    assert_eq!(&**pieces[2], b"\x82\x06behind");
+    for place in [1, 3] {
+        assert!(matches!(pieces[place], Piece::Shared(_)));
+        assert_eq!(pieces[place].as_ptr(), frame_of(&large));
+    }
+    assert!(!outbox.has_output());
+    outbox.transmitted(outbox.queued());
+    assert_eq!(outbox.queued(), 0);
+}
+
+#[test]
+fn one_write_takes_so_much_of_what_waits_for_it() {
+    let mut outbox = Outbox::new(10 << 20, SendingHalf::new(Role::Server), buffers());
+    let large = prepared(&[0; SHARED]);
+    for _ in 0..MOST + 1 {
+        outbox
+            .push(Outgoing::Prepared(&large), SentBy::Thread)
+            .unwrap();
+    }
+    assert_eq!(take(&mut outbox).map(|pieces| pieces.len()), Some(MOST));
+    assert_eq!(take(&mut outbox).map(|pieces| pieces.len()), Some(1));
+    let half = prepared(&[0; CORK_LIMIT / 2]);
+    for _ in 0..3 {
+        outbox
+            .push(Outgoing::Prepared(&half), SentBy::Thread)
+            .unwrap();
+    }
+    assert_eq!(take(&mut outbox).map(|pieces| pieces.len()), Some(2));
+}
+
+#[test]
+fn a_message_for_many_waits_for_the_end_of_one_in_parts() {
+    let mut outbox = outbox();
+    outbox.push(fragment(b"a", false), SentBy::Thread).unwrap();
+    let message = prepared(&[b'm'; SHARED]);
+    outbox
+        .push(Outgoing::Prepared(&message), SentBy::Thread)
+        .unwrap();
+    assert_eq!(outbox.buffered(), 3 + SHARED);
+    assert!(!outbox.must_wait(Outgoing::Prepared(&message), SentBy::Thread));
+    outbox.push(fragment(b"b", true), SentBy::Thread).unwrap();
+    let pieces = take(&mut outbox).unwrap();
+    assert_eq!(pieces[0], b"\x02\x01a\x80\x01b");
+    assert_eq!(pieces[1].len(), 4 + SHARED);
+    let push = |outbox: &mut Outbox| outbox.push(Outgoing::Prepared(&message), SentBy::Thread);
+    outbox.push(fragment(b"", false), SentBy::Thread).unwrap();
+    while push(&mut outbox).is_ok() {}
+    assert!(outbox.must_wait(Outgoing::Prepared(&message), SentBy::Thread));
+    assert_eq!(
+        outbox.try_push(Outgoing::Prepared(&message), SentBy::Thread),
+        Err(Refused::Full)
+    );
+    outbox.push_close(None).unwrap();
+    assert_eq!(push(&mut outbox), Err(Refused::Ended));
 }

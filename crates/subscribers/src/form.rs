@@ -21,24 +21,30 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use topics::{Epoch, Kind, Notice, Record, Token, Topic};
+use websocket_proto::{Compression, MessageKind, PreparedMessage};
 
 use crate::letter::{Letter, News};
-use crate::outlet::{Outlet, Refused};
+use crate::outlet::{Message, Outlet, Refused};
 use crate::terms::Form;
 
-/// A record, with what it looks like to those who want JSON, made once.
+/// A record, with what it looks like to each who wants it, made once.
 pub(crate) struct Prepared<'a> {
     pub record: Record<'a>,
     epoch: Epoch,
-    json: OnceCell<String>,
+    is_for_many: bool,
+    plain: OnceCell<Option<PreparedMessage>>,
+    json: OnceCell<Option<PreparedMessage>>,
     letter: OnceCell<Arc<Letter>>,
 }
 
 impl<'a> Prepared<'a> {
-    pub fn new(record: Record<'a>, epoch: Epoch) -> Self {
+    /// For so many subscribers.
+    pub fn new(record: Record<'a>, epoch: Epoch, subscribers: usize) -> Self {
         Prepared {
             record,
             epoch,
+            is_for_many: subscribers > 1,
+            plain: OnceCell::new(),
             json: OnceCell::new(),
             letter: OnceCell::new(),
         }
@@ -46,19 +52,46 @@ impl<'a> Prepared<'a> {
 
     /// Hands it on, as whoever is there wants it.
     pub fn give(&self, form: Form, outlet: &dyn Outlet) -> Result<(), Refused> {
-        let may_compress = !self.record.flags.uncompressed;
-        match form {
-            Form::Plain => outlet.take(self.record.kind, may_compress, self.record.payload),
-            Form::Json => {
-                let json = self.json.get_or_init(|| message(&self.record, self.epoch));
-                outlet.take(Kind::Text, may_compress, json.as_bytes())
+        if form == Form::Letters {
+            let letter = self
+                .letter
+                .get_or_init(|| Arc::new(letter(&self.record, self.epoch)));
+            return outlet.deliver(letter);
+        }
+        let compression = match self.record.flags.uncompressed {
+            true => Compression::Skip,
+            false => Compression::Default,
+        };
+        let kind = match self.record.kind {
+            Kind::Text => MessageKind::Text,
+            _ => MessageKind::Binary,
+        };
+        let prepared = |kind, payload: &[u8]| PreparedMessage::new(kind, payload, compression).ok();
+        let message = match (form, self.is_for_many) {
+            (Form::Plain | Form::Letters, false) => {
+                let message = Message::ToOne(kind, compression, self.record.payload);
+                return outlet.take(message);
             }
-            Form::Letters => {
-                let letter = self
-                    .letter
-                    .get_or_init(|| Arc::new(letter(&self.record, self.epoch)));
-                outlet.deliver(letter)
+            (Form::Json, false) => {
+                let json = message(&self.record, self.epoch);
+                return outlet.take(Message::ToOne(
+                    MessageKind::Text,
+                    compression,
+                    json.as_bytes(),
+                ));
             }
+            (Form::Plain | Form::Letters, true) => self
+                .plain
+                .get_or_init(|| prepared(kind, self.record.payload)),
+            (Form::Json, true) => self.json.get_or_init(|| {
+                let json = message(&self.record, self.epoch);
+                prepared(MessageKind::Text, json.as_bytes())
+            }),
+        };
+        match message {
+            Some(message) => outlet.take(Message::ToMany(message)),
+            // A text that is none; what publishes has checked that.
+            None => Err(Refused::Ended),
         }
     }
 }

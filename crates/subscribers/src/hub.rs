@@ -241,7 +241,7 @@ impl Hub {
         let Some(subscribers) = audience.get(&record.slot) else {
             return;
         };
-        let prepared = Prepared::new(record, self.log.epoch());
+        let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
         for subscriber in subscribers.values() {
             if subscriber.deliver(&self.log, &prepared, tally) {
                 touch(subscriber, touched);

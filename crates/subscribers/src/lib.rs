@@ -1,4 +1,4 @@
-//! What one process delivers of the log of topics (the crate `topics`) to its subscribers. It knows no WebSocket and no
+//! What one process delivers of the log of topics (the crate `topics`) to its subscribers. It knows no connection and no
 //! httpd: a subscriber's [`Outlet`] is all that it sees of either.
 //!
 //! | file | what lives there |
@@ -20,6 +20,7 @@
 //! | What it does not get, it is told of before it gets anything later ([`form`]); one that cannot be told is closed | [`Terms::slow`] says which |
 //! | With the last id that it knows of, it gets exactly what it has missed since, or is told first that it cannot | the log's promise ([`topics::History::resume`]) |
 //! | A subscriber that is slow, or behind, holds up no other: the thread that delivers waits for nobody | its outlet refuses instead of blocking; a subscriber that another thread is at is passed by, and caught up with afterwards |
+//! | A message is made once for all who are live, in each form that they want | [`Message::ToMany`] |
 //! | A subscriber takes no memory for what it has not got yet | it is in the log, and read from there when there is room |
 
 #![forbid(unsafe_code)]
@@ -40,6 +41,6 @@ pub mod terms;
 pub use attendance::{Attendance, NotSubscribed};
 pub use hub::{Hub, MOST_TOPICS, Subscribing};
 pub use letter::{Letter, News};
-pub use outlet::{Closing, Outlet, Refused};
+pub use outlet::{Closing, Message, Outlet, Refused};
 pub use subscriber::Subscriber;
 pub use terms::{Form, Since, Slow, Terms};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use topics::Kind;
+use websocket_proto::{Compression, MessageKind, PreparedMessage};
 
 use crate::letter::Letter;
 
@@ -10,7 +10,7 @@ use crate::letter::Letter;
 pub trait Outlet: Send + Sync {
     /// Takes a whole message, if there is room. It may wait for [`Outlet::flush`]. After [`Refused::Full`],
     /// [`Hub::go_on`](crate::Hub::go_on) is to be called for the subscriber once there is room.
-    fn take(&self, kind: Kind, may_compress: bool, payload: &[u8]) -> Result<(), Refused>;
+    fn take(&self, message: Message<'_>) -> Result<(), Refused>;
 
     /// Takes a letter; only for outlets of subscribers that get those.
     fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {
@@ -29,6 +29,22 @@ pub trait Outlet: Send + Sync {
 
     /// Ends the connection.
     fn close(&self, why: Closing);
+}
+
+/// What an outlet takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'a> {
+    /// What others get, too.
+    ToMany(&'a PreparedMessage),
+    /// What nobody else gets.
+    ToOne(MessageKind, Compression, &'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// A text for one.
+    pub(crate) fn text(text: &'a str) -> Self {
+        Message::ToOne(MessageKind::Text, Compression::Default, text.as_bytes())
+    }
 }
 
 /// Why an outlet did not take a message.

@@ -326,7 +326,7 @@ impl Subscriber {
             let is_there = log.retained(&self.parts[part].topic, &mut batch);
             let record = batch.iter().next().filter(|_| is_there == Ok(true));
             if let Some(record) = record.filter(|record| record.id <= state.since) {
-                Prepared::new(record, self.epoch).give(self.terms.form, outlet)?;
+                Prepared::new(record, self.epoch, 1).give(self.terms.form, outlet)?;
                 tally.delivered += 1;
             }
             state.retained.pop();
@@ -481,8 +481,8 @@ impl Subscriber {
             .collect();
         records.sort_unstable_by_key(|record| record.id);
         for record in records {
-            let epoch = self.epoch;
-            self.hand_on(state, &Prepared::new(record, epoch), outlet, tally)?;
+            let prepared = Prepared::new(record, self.epoch, 1);
+            self.hand_on(state, &prepared, outlet, tally)?;
         }
         Ok(())
     }

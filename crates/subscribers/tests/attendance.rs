@@ -30,7 +30,7 @@ struct Peer {
 }
 
 impl Outlet for Peer {
-    fn take(&self, _: Kind, _: bool, _: &[u8]) -> Result<(), Refused> {
+    fn take(&self, _: subscribers::Message<'_>) -> Result<(), Refused> {
         Err(Refused::Ended)
     }
 

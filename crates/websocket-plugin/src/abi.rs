@@ -234,6 +234,18 @@ pub type WsRejectWith = Option<
         body_size: usize,
     ) -> c_int,
 >;
+/// `WS_Send_Many`
+pub type WsSendMany = Option<
+    unsafe extern "C" fn(
+        server: *const WebSocketServer,
+        receivers: *const *const WebSocketServer,
+        count: usize,
+        message_type: c_int,
+        buffer: *const c_uchar,
+        buffer_size: usize,
+        results: *mut c_int,
+    ) -> usize,
+>;
 /// `WS_Set_Timer`
 pub type WsSetTimer =
     Option<unsafe extern "C" fn(server: *const WebSocketServer, milliseconds: c_uint) -> c_int>;
@@ -341,6 +353,8 @@ pub struct WebSocketServer {
     pub topic_count: WsTopicCount,
     /// Appended. A topic's members.
     pub topic_members: WsTopicMembers,
+    /// Appended. Sends one message to many.
+    pub send_many: WsSendMany,
 }
 
 impl WebSocketServer {

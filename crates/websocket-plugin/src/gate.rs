@@ -30,8 +30,15 @@ impl Gated {
     /// Runs `f` while the table is sure to be alive; `None`, without running it, once the gate is
     /// shut. `f` keeps to functions that the ABI allows from any thread.
     pub(crate) fn call<T>(&self, f: impl FnOnce(Host) -> T) -> Option<T> {
-        let _pass = self.gate.enter()?;
-        Some(f(self.host))
+        let (host, _pass) = self.enter()?;
+        Some(f(host))
+    }
+
+    /// The table, which is sure to be alive as long as the pass is kept; `None` once the gate is shut. The same holds as
+    /// for [`call`](Self::call).
+    pub(crate) fn enter(&self) -> Option<(Host, Pass<'_>)> {
+        let pass = self.gate.enter()?;
+        Some((self.host, pass))
     }
 
     /// Lets no call in any more, and waits for those under way.
@@ -82,7 +89,8 @@ impl Gate {
     }
 }
 
-struct Pass<'a>(&'a Gate);
+/// A call under way.
+pub(crate) struct Pass<'a>(&'a Gate);
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {

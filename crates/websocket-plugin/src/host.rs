@@ -33,6 +33,7 @@ macro_rules! member {
 /// begin and `child_stop`'s end.) What `include/websocket_plugin.h` does not allow from any thread
 /// is called by the thread of a running callback.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub(crate) struct Host {
     server: *const WebSocketServer,
 }
@@ -136,6 +137,34 @@ impl Host {
                 length,
             ))
         }
+    }
+
+    /// Has `send_many` give each of `receivers`, whose tables are alive, too, its result; false when the table does not
+    /// have it.
+    pub(crate) unsafe fn send_many(
+        self,
+        receivers: &[Host],
+        message_type: c_int,
+        payload: &[u8],
+        results: &mut [c_int],
+    ) -> bool {
+        debug_assert_eq!(receivers.len(), results.len());
+        // SAFETY: the tables are alive; a `Host` is the pointer to one; nothing is used after the call.
+        unsafe {
+            let Some(send_many) = member!(self, send_many) else {
+                return false;
+            };
+            send_many(
+                self.server,
+                receivers.as_ptr().cast(),
+                receivers.len(),
+                message_type,
+                payload.as_ptr(),
+                payload.len(),
+                results.as_mut_ptr(),
+            );
+        }
+        true
     }
 
     /// What `send_fragment` returns: one of `WEBSOCKET_SEND_*`.

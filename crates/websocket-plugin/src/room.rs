@@ -4,6 +4,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::many::send_many;
 use crate::message::Message;
 use crate::sender::{SendError, Sender};
 
@@ -86,15 +87,14 @@ impl<T> Room<T> {
     /// [`send`](Self::send), and calls `slow` for each that has no room for it: to close it, or to remember what it has
     /// missed. `slow` must not use the room.
     pub fn send_or(&self, message: Message<'_>, mut slow: impl FnMut(&Sender, &T)) -> usize {
-        let mut count = 0;
-        for (peer, value) in self.lock().by_number.values() {
-            match peer.try_send(message) {
-                Ok(()) => count += 1,
-                Err(SendError::WouldBlock) => slow(peer, value),
-                Err(_) => {}
+        let members = self.lock();
+        let results = send_many(members.by_number.values().map(|(peer, _)| peer), message);
+        for ((peer, value), result) in members.by_number.values().zip(&results) {
+            if *result == Err(SendError::WouldBlock) {
+                slow(peer, value);
             }
         }
-        count
+        accepted(&results)
     }
 
     /// Calls `f` for each, in the order in which they came. It must not use the room.
@@ -158,10 +158,12 @@ impl<T> Seat<T> {
         let members = self.room.lock();
         let others = members.by_number.iter();
         let others = others.filter(|(number, _)| **number != self.number);
-        others
-            .filter(|(_, (peer, _))| peer.try_send(message).is_ok())
-            .count()
+        accepted(&send_many(others.map(|(_, (peer, _))| peer), message))
     }
+}
+
+fn accepted(results: &[Result<(), SendError>]) -> usize {
+    results.iter().filter(|result| result.is_ok()).count()
 }
 
 impl<T> Drop for Seat<T> {

@@ -16,7 +16,7 @@ use crate::abi::{
 };
 use crate::asynchronous::{AsyncSender, Ready, Room};
 use crate::callback::{Callback, Identity};
-use crate::gate::Gated;
+use crate::gate::{Gated, Pass};
 use crate::host::Host;
 use crate::message::Message;
 use crate::now::now;
@@ -32,6 +32,8 @@ use crate::writer::MessageWriter;
 ///
 /// `Ok` means that the message will be written after those accepted before it, not that the peer
 /// has it. Messages that one thread sends keep their order.
+///
+/// One message to many goes by [`send_many`](crate::send_many), which never waits either.
 ///
 /// | may wait for a slow peer, and so holds up its thread | never waits |
 /// |---|---|
@@ -421,6 +423,16 @@ impl Sender {
         }
     }
 
+    /// The table, alive as long as the pass is kept, for functions that may be called on any thread.
+    pub(crate) fn enter(&self) -> Option<(Host, Pass<'_>)> {
+        self.shared.gated.enter()
+    }
+
+    /// Who waits for room.
+    pub(crate) fn room(&self) -> &Room {
+        &self.shared.room
+    }
+
     fn call<T>(&self, f: impl FnOnce(Host) -> T) -> Result<T, SendError> {
         self.shared.gated.call(f).ok_or(SendError::Closed)
     }
@@ -474,7 +486,7 @@ const MAX_CONTROL_PAYLOAD: usize = 125;
 /// A day, in milliseconds.
 const MAX_TIMER: c_uint = 86_400_000;
 
-const fn message_type(message: Message<'_>) -> c_int {
+pub(crate) const fn message_type(message: Message<'_>) -> c_int {
     match message {
         Message::Text(_) => MESSAGE_TYPE_TEXT,
         Message::Binary(_) => MESSAGE_TYPE_BINARY,
@@ -482,7 +494,7 @@ const fn message_type(message: Message<'_>) -> c_int {
 }
 
 /// What `try_send` and `send_fragment` say. Without an answer nothing was sent.
-fn outcome(result: Option<c_int>) -> Result<(), SendError> {
+pub(crate) fn outcome(result: Option<c_int>) -> Result<(), SendError> {
     match result {
         Some(WEBSOCKET_SEND_ACCEPTED..) => Ok(()),
         Some(WEBSOCKET_SEND_WOULD_BLOCK) => Err(SendError::WouldBlock),

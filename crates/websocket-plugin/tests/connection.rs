@@ -368,7 +368,7 @@ fn a_server_without_bodies_for_refusals_writes_its_own() {
             .with_header("Refuse", b"with a body")
             .cut(length);
         assert!(plugin.connect_raw(mock.server()).is_null());
-        let whole = length >= offset_of!(WebSocketServer, subscribe);
+        let whole = length > offset_of!(WebSocketServer, reject_with);
         let refused = match mock.calls().last() {
             Some(Call::RejectWith(404, kind, body)) => {
                 kind == "text/plain" && body == b"no" && whole

@@ -228,6 +228,15 @@ static int CALLBACK on_topic(void *plugin_private, const WebSocketServer *server
     return WEBSOCKET_TOPIC_PASS;
 }
 
+static size_t CALLBACK send_many(const WebSocketServer *server,
+                                 const WebSocketServer *const *receivers, size_t count,
+                                 const int type, const unsigned char *buffer,
+                                 const size_t buffer_size, int *results)
+{
+    (void)server, (void)receivers, (void)type, (void)buffer, (void)buffer_size, (void)results;
+    return count;
+}
+
 static WebSocketPlugin plugin = {
     sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_1, destroy, on_connect, on_message,
     on_disconnect, configure, child_start, child_stop, on_open, on_timer, on_writable, on_close,
@@ -238,7 +247,8 @@ static WebSocketServer server = {
     sizeof(WebSocketServer), WEBSOCKET_SERVER_VERSION_1, NULL, request, header_get, header_set,
     protocol_count, protocol_index, protocol_set, send_message, close_connection, close_with,
     try_send, send_fragment, buffered_amount, option_get, variable_get, refuse, set_timer,
-    write_log, reject_with, subscribe, unsubscribe, publish, topic_count, topic_members
+    write_log, reject_with, subscribe, unsubscribe, publish, topic_count, topic_members,
+    send_many
 };
 
 extern EXPORT WebSocketPlugin *CALLBACK layout_init(void);
@@ -287,6 +297,7 @@ int main(void)
     MEMBER(WebSocketServer, publish);
     MEMBER(WebSocketServer, topic_count);
     MEMBER(WebSocketServer, topic_members);
+    MEMBER(WebSocketServer, send_many);
     NUMBER("WebSocketPlugin", sizeof(WebSocketPlugin));
     MEMBER(WebSocketPlugin, size);
     MEMBER(WebSocketPlugin, version);

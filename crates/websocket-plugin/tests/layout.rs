@@ -45,6 +45,7 @@ macro_rules! tables {
                 publish: WsPublish,
                 topic_count: WsTopicCount,
                 topic_members: WsTopicMembers,
+                send_many: WsSendMany,
             }
         );
         $with!(
@@ -226,6 +227,8 @@ c_types! {
     *const WebSocketTopicEvent = "const WebSocketTopicEvent *",
     *mut RequestRec = "struct request_rec *",
     *const WebSocketServer = "const WebSocketServer *",
+    *const *const WebSocketServer = "const WebSocketServer *const *",
+    *mut c_int = "int *",
     *const WebSocketOption = "const WebSocketOption *",
     *mut WebSocketPlugin = "WebSocketPlugin *",
 }

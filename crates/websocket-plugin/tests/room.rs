@@ -50,16 +50,48 @@ export_plugin!(room_chat_init, Chat::new());
 fn heard(mock: &Mock) -> Vec<Call> {
     let calls = mock.calls().into_iter();
     calls
-        .filter(|call| matches!(call, Call::TrySend(..)))
+        .filter(|call| matches!(call, Call::Many(..) | Call::TrySend(..)))
         .collect()
 }
 
-fn said(text: &str) -> Call {
-    Call::TrySend(MESSAGE_TYPE_TEXT, text.as_bytes().to_vec())
+fn said(text: &str, by: Who) -> Call {
+    let is_sender = matches!(by, Who::ThisOne);
+    Call::Many(MESSAGE_TYPE_TEXT, text.as_bytes().to_vec(), is_sender)
+}
+
+enum Who {
+    ThisOne,
+    Another,
 }
 
 // One test: they would share the room.
 #[test]
+fn who_is_in_the_room_hears() {
+    who_is_in_the_room_hears_and_nobody_else();
+    an_older_server_is_asked_for_each();
+}
+
+fn an_older_server_is_asked_for_each() {
+    let plugin = Loaded::new(room_chat_init);
+    let before = std::mem::offset_of!(WebSocketServer, send_many);
+    let [ada, bob] = [(); 2].map(|()| Mock::new().cut(before));
+    let privates = [plugin.connect(&ada), plugin.connect(&bob)];
+    bob.set_answer(Answer::WouldBlock);
+    plugin.text(privates[0], &ada, "hello");
+    let tried = Call::TrySend(MESSAGE_TYPE_TEXT, b"hello".to_vec());
+    assert_eq!(
+        [heard(&ada), heard(&bob)],
+        [vec![tried.clone()], vec![tried]]
+    );
+    assert!(
+        ada.lines()
+            .iter()
+            .any(|(_, line)| line.contains(r#"slow: [""]"#))
+    );
+    plugin.disconnect(privates[0], &ada);
+    plugin.disconnect(privates[1], &bob);
+}
+
 fn who_is_in_the_room_hears_and_nobody_else() {
     let plugin = Loaded::new(room_chat_init);
     let room = ROOM.lock().unwrap().clone().unwrap();
@@ -73,7 +105,10 @@ fn who_is_in_the_room_hears_and_nobody_else() {
     plugin.text(ada_private, &ada, "hello");
     assert_eq!(
         (heard(&ada), heard(&bob)),
-        (vec![said("hello")], vec![said("hello")])
+        (
+            vec![said("hello", Who::ThisOne)],
+            vec![said("hello", Who::Another)]
+        )
     );
     plugin.text(ada_private, &ada, "others");
     assert_eq!((heard(&ada).len(), heard(&bob).len()), (1, 2));
@@ -93,7 +128,7 @@ fn who_is_in_the_room_hears_and_nobody_else() {
     assert_eq!(room.len(), 1);
     bob.set_answer(Answer::Yes);
     plugin.text(bob_private, &bob, "alone");
-    assert_eq!(heard(&bob).last(), Some(&said("alone")));
+    assert_eq!(heard(&bob).last(), Some(&said("alone", Who::ThisOne)));
     plugin.disconnect(bob_private, &bob);
     assert!(room.is_empty());
 }

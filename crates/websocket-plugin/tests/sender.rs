@@ -10,7 +10,7 @@ use std::time::Duration;
 use mock::{Answer, Call, Loaded, Mock};
 use websocket_plugin::abi::*;
 use websocket_plugin::{
-    Closing, Handshake, Message, Plugin, Rejection, SendError, Sender, export_plugin,
+    Closing, Handshake, Message, Plugin, Rejection, SendError, Sender, export_plugin, send_many,
 };
 
 /// Gives its sender away, on which the tests call.
@@ -62,6 +62,7 @@ fn assert_closed(sender: &Sender) {
     assert_eq!(sender.send_binary(b"x"), closed);
     assert_eq!(sender.send_uncompressed(Message::Text("x")), closed);
     assert_eq!(sender.try_send(Message::Text("x")), closed);
+    assert_eq!(send_many([sender], Message::Text("x")), [closed]);
     assert_eq!(sender.ping(b""), closed);
     assert_eq!(sender.pong(b""), closed);
     assert_eq!(sender.close_with(1000, ""), closed);
@@ -147,6 +148,7 @@ fn every_function_may_be_called_by_a_crowd_while_the_connection_ends() {
                 thread::spawn(move || {
                     while sender.send_text("x").is_ok() {
                         let _ = sender.try_send(Message::Binary(b"x"));
+                        let _ = send_many([&sender, &sender], Message::Text("x"));
                         let _ = sender.set_timer(Duration::from_secs(1));
                         let _ = sender.close_with(1000, "");
                         let _ = sender.buffered_amount();
@@ -164,6 +166,44 @@ fn every_function_may_be_called_by_a_crowd_while_the_connection_ends() {
         drop(mock);
         for thread in crowd {
             thread.join().unwrap();
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------ many
+
+leaky!(sender_many_init, MANY);
+
+#[test]
+fn what_goes_to_many_is_answered_by_each_in_their_order() {
+    let plugin = Loaded::new(sender_many_init);
+    let mocks: Vec<_> = (0..5).map(|_| Mock::new()).collect();
+    let privates: Vec<_> = mocks.iter().map(|mock| plugin.connect(mock)).collect();
+    let senders: Vec<_> = mocks.iter().map(|_| taken(&MANY)).collect();
+    plugin.disconnect(privates[1], &mocks[1]);
+    let answers = [Answer::WouldBlock, Answer::Closed, Answer::Invalid];
+    for (mock, answer) in mocks[2..].iter().zip(answers) {
+        mock.set_answer(answer);
+    }
+    let results = send_many(&senders, Message::Binary(b"all"));
+    assert_eq!(
+        results,
+        [
+            Ok(()),
+            Err(SendError::Closed),
+            Err(SendError::WouldBlock),
+            Err(SendError::Closed),
+            Err(SendError::Invalid)
+        ]
+    );
+    let call = |is_sender| Call::Many(MESSAGE_TYPE_BINARY, b"all".to_vec(), is_sender);
+    assert_eq!(mocks[0].calls(), [call(true)], "no callback runs");
+    assert_eq!(mocks[1].calls(), []);
+    assert_eq!(mocks[2].calls(), [call(false)]);
+    assert_eq!(send_many([], Message::Text("nobody")), []);
+    for (private, mock) in privates.into_iter().zip(&mocks) {
+        if !std::ptr::eq(mock, &raw const mocks[1]) {
+            plugin.disconnect(private, mock);
         }
     }
 }

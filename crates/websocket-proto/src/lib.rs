@@ -11,7 +11,7 @@
 //! | [`message`] | frames → messages: fragmentation, limits, UTF-8 (§5.4 to §5.6) |
 //! | [`utf8`] | UTF-8 checked while it arrives, failed at the first wrong byte (§8.1) |
 //! | [`close`] | close codes, close reasons, Close frames (§7.4) |
-//! | [`connection`] | both halves of an endpoint: [`ReceivingHalf`] and [`SendingHalf`] |
+//! | [`connection`] | both halves of an endpoint: [`ReceivingHalf`] and [`SendingHalf`]; [`PreparedMessage`] for many of them |
 //! | [`extension`] | negotiates permessage-deflate (RFC 6455 §9), and compresses (RFC 7692) |
 //! | [`error`] | [`ProtocolError`], the peer's fault, and [`LocalError`], our own |
 //!
@@ -71,7 +71,8 @@ pub mod utf8;
 pub use budget::MessageBudget;
 pub use close::{CloseCode, CloseFrame, CloseReason, ReservedCloseCodes};
 pub use connection::{
-    Compression, ControlPayload, Event, Payload, ReceivingConfig, ReceivingHalf, SendingHalf,
+    Compression, ControlPayload, Event, Payload, PreparedMessage, ReceivingConfig, ReceivingHalf,
+    SendingHalf,
 };
 pub use error::{LocalError, ProtocolError};
 pub use frame::Role;

@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
+use flate2::{Decompress, FlushDecompress};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use support::{KEY, Seen, feed, frame_with, receiver};
@@ -12,7 +13,9 @@ use websocket_proto::extension::permessage_deflate::{
     Agreed, CodecPool, CompressionLevel, PermessageDeflateConfig, WindowBits, negotiate,
 };
 use websocket_proto::frame::{FrameDecoder, NoRules, Opcode};
-use websocket_proto::{Compression, MessageKind, ReceivingHalf, Role, SendingHalf};
+use websocket_proto::{
+    Compression, MessageKind, PreparedMessage, ReceivingHalf, Role, SendingHalf,
+};
 
 fn agreed() -> impl Strategy<Value = Agreed> {
     let offers = prop_oneof![
@@ -48,12 +51,16 @@ fn message() -> impl Strategy<Value = Seen> {
     ]
 }
 
-fn sent(sender: &mut SendingHalf, message: &Seen, compression: Compression) -> Vec<u8> {
-    let (kind, payload) = match message {
+fn content(message: &Seen) -> (MessageKind, &[u8]) {
+    match message {
         Seen::Text(text) => (MessageKind::Text, text.as_bytes()),
         Seen::Binary(bytes) => (MessageKind::Binary, &bytes[..]),
         _ => unreachable!("messages are text or binary"),
-    };
+    }
+}
+
+fn sent(sender: &mut SendingHalf, message: &Seen, compression: Compression) -> Vec<u8> {
+    let (kind, payload) = content(message);
     let mut out = Vec::new();
     let result = sender.send_message_with(kind, payload, compression, &mut out);
     result.expect("it may be sent");
@@ -76,6 +83,58 @@ fn fragmented(peer: Role, stream: &mut [u8], cuts: &[Index]) -> Vec<u8> {
     }
     frames.extend(frame_with(peer, true, rsv1, opcode, &payload[from..]));
     frames
+}
+
+/// How a message goes out.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// By its connection's own compressor, or not compressed.
+    Own(Compression),
+    /// Prepared for many.
+    Prepared(Compression),
+}
+
+fn way() -> impl Strategy<Value = Way> {
+    prop_oneof![
+        3 => Just(Way::Own(Compression::Default)),
+        1 => Just(Way::Own(Compression::Skip)),
+        3 => Just(Way::Prepared(Compression::Default)),
+        1 => Just(Way::Prepared(Compression::Skip)),
+    ]
+}
+
+/// The frames of a server, read by an inflater with no more window than was agreed on, and nothing else of this crate but
+/// the headers: what each message consists of.
+fn inflated(stream: &[u8], window_bits: u8, has_context: bool) -> Vec<Vec<u8>> {
+    let mut inflater = Decompress::new_with_window_bits(false, window_bits);
+    let mut stream = stream.to_vec();
+    let mut rest = &mut stream[..];
+    let mut messages = Vec::new();
+    while !rest.is_empty() {
+        let mut decoder = FrameDecoder::new(Role::Client);
+        let (taken, header) = decoder.read_header(rest, &NoRules).expect("a frame");
+        let header = header.expect("a whole one");
+        let (_, behind) = rest.split_at_mut(taken);
+        let (payload, behind) = behind.split_at_mut(header.payload_length as usize);
+        rest = behind;
+        if !header.rsv1 {
+            messages.push(payload.to_vec());
+            continue;
+        }
+        if !has_context {
+            inflater.reset(false);
+        }
+        // RFC 7692 §7.2.2.
+        let compressed = [&*payload, &[0, 0, 0xff, 0xff]].concat();
+        let mut message = Vec::with_capacity(100_000);
+        let before = inflater.total_in();
+        inflater
+            .decompress_vec(&compressed, &mut message, FlushDecompress::Sync)
+            .expect("what any inflater understands");
+        assert_eq!(inflater.total_in() - before, compressed.len() as u64);
+        messages.push(message);
+    }
+    messages
 }
 
 /// Feeds a stream cut at these places.
@@ -118,6 +177,49 @@ proptest! {
         let mut by_byte = new();
         let events: Vec<_> = stream.iter().flat_map(|&b| feed(&mut by_byte, &[b])).collect();
         prop_assert_eq!(&events, &expected);
+    }
+
+    #[test]
+    fn any_inflater_understands_what_was_prepared_for_many_between_messages_of_ones_own(
+        agreements in proptest::collection::vec(agreed(), 1..4),
+        messages in proptest::collection::vec((message(), way()), 1..8),
+    ) {
+        let pool = Arc::new(CodecPool::new(1));
+        let mut senders: Vec<SendingHalf> = agreements
+            .iter()
+            .map(|agreed| SendingHalf::new(Role::Server).with_permessage_deflate(agreed, &pool))
+            .collect();
+        let mut streams = vec![Vec::new(); agreements.len()];
+        for (message, way) in &messages {
+            let (kind, payload) = content(message);
+            let prepared = match *way {
+                Way::Own(_) => None,
+                Way::Prepared(compression) => {
+                    Some(PreparedMessage::new(kind, payload, compression).expect("it may be sent"))
+                }
+            };
+            for (sender, stream) in senders.iter_mut().zip(&mut streams) {
+                match (&prepared, *way) {
+                    (Some(prepared), _) => {
+                        stream.extend_from_slice(&sender.send_prepared(prepared).expect("it may be sent"));
+                    }
+                    (None, Way::Own(compression) | Way::Prepared(compression)) => {
+                        stream.extend(sent(sender, message, compression));
+                    }
+                }
+            }
+        }
+        let expected: Vec<&Seen> = messages.iter().map(|(message, _)| message).collect();
+        let payloads: Vec<&[u8]> = expected.iter().map(|message| content(message).1).collect();
+        for (agreed, stream) in agreements.iter().zip(&streams) {
+            let mut receiver =
+                receiver(Role::Client, 100_000).with_permessage_deflate(agreed, &pool);
+            let seen = feed(&mut receiver, stream);
+            prop_assert_eq!(seen.iter().collect::<Vec<_>>(), expected.clone());
+            let bits = agreed.server_window_bits().get();
+            let has_context = agreed.server_context_takeover();
+            prop_assert_eq!(inflated(stream, bits, has_context), payloads.clone());
+        }
     }
 
     #[test]

@@ -71,9 +71,11 @@ static size_t CALLBACK on_message(void *plugin_private, const WebSocketServer *w
                 : WEBSOCKET_SERVER_HAS(server, reject)          ? "reject"
                 : WEBSOCKET_SERVER_HAS(server, set_timer)       ? "set_timer"
                 : WEBSOCKET_SERVER_HAS(server, log)             ? "log"
+                : WEBSOCKET_SERVER_HAS(server, reject_with)     ? "reject_with"
                 : WEBSOCKET_SERVER_HAS(server, subscribe)       ? "subscribe"
                 : WEBSOCKET_SERVER_HAS(server, publish)         ? "publish"
                 : WEBSOCKET_SERVER_HAS(server, topic_members)   ? "topic_members"
+                : WEBSOCKET_SERVER_HAS(server, send_many)       ? "send_many"
                                                                 : "none";
         if (!WEBSOCKET_SERVER_HAS(server, close) || !WEBSOCKET_SERVER_HAS(server, size))
             found = "not even the old ones";

@@ -12,6 +12,7 @@ mod room_for_input_is_never_missed;
 mod room_is_never_missed_by_a_blocked_send;
 mod the_room_that_comes_ends_every_stall;
 
+use std::io::IoSlice;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,10 @@ impl Transport for Socket {
         pipe.room -= count;
         pipe.taken += count;
         Ok(count)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, ()> {
+        self.write(&joined(slices))
     }
 
     fn has_output(&self) -> bool {
@@ -153,3 +158,8 @@ const MESSAGE: Outgoing<'static> =
     Outgoing::Message(MessageKind::Binary, Compression::Default, b"x");
 
 const FRAME: usize = 3;
+
+/// What several stretches are together.
+fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    slices.iter().flat_map(|slice| slice.to_vec()).collect()
+}

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use session::edges::Edges;
 use session::environment::{Application, Environment, Machine, Observer, ThreadId, Waiter};
 use session::{Buffers, ClosedBy, Outgoing, Refused, Session};
-use websocket_proto::{CloseCode, CloseFrame, Compression, MessageBudget, MessageKind};
+use websocket_proto::{
+    CloseCode, CloseFrame, Compression, MessageBudget, MessageKind, PreparedMessage,
+};
 
 use crate::letter::{self, CALLBACKS, Origin};
 use crate::poller::{Asked, Poller};
@@ -216,7 +218,8 @@ impl Server {
     fn deed(&self, session: &SimulatedSession, origin: Origin) {
         match self.world.draw(|chance| chance.below(100)) {
             0..52 => drop(self.send(session, origin)),
-            52..70 => drop(self.try_send(session, origin)),
+            52..66 => drop(self.try_send(session, origin)),
+            66..70 => self.give(session, origin),
             70..86 if self.sends_parts => self.send_parts(session, origin),
             70..88 => {
                 let after = self
@@ -258,6 +261,24 @@ impl Server {
         sent
     }
 
+    /// As callbacks of other sessions do: what they give is written when their input is used up.
+    fn give(&self, session: &SimulatedSession, origin: Origin) {
+        let writables = self.writables.load(Ordering::SeqCst);
+        for _ in 0..self.world.draw(|chance| chance.within(1, 4)) {
+            let sent = self.send_by(session, origin, SimulatedSession::gather, "gives");
+            if sent == Err(Refused::Full) && self.writables.load(Ordering::SeqCst) == writables {
+                self.wants_room.store(true, Ordering::SeqCst);
+            }
+        }
+        if origin != CALLBACKS {
+            let time = self
+                .world
+                .draw(|chance| Duration::from_micros(chance.below(100)));
+            self.world.spend(time);
+        }
+        session.flush_gathered();
+    }
+
     fn send_by(
         &self,
         session: &SimulatedSession,
@@ -270,7 +291,13 @@ impl Server {
         let bytes = letter::write(origin, number, length);
         self.world
             .tell(|| format!("{origin} {verb} message {number}, {} bytes", bytes.len()));
-        let outgoing = Outgoing::Message(letter::kind(number), Compression::Default, &bytes);
+        let kind = letter::kind(number);
+        let is_for_many = self.world.draw(|chance| chance.percent(35));
+        let prepared = PreparedMessage::new(kind, &bytes, Compression::Default);
+        let outgoing = match &prepared {
+            Ok(prepared) if is_for_many => Outgoing::Prepared(prepared),
+            _ => Outgoing::Message(kind, Compression::Default, &bytes),
+        };
         let sent = self
             .promises
             .in_call(origin, Call::Message, || send(session, outgoing));

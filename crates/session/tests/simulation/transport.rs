@@ -1,5 +1,6 @@
 //! The server's end of the connection, as the session reads and writes it.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use session::{Account, Ending, Epilogue, Read, Transport};
@@ -195,6 +196,12 @@ impl Transport for Socket {
         Ok(count)
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Reset> {
+        // As the system does it: all of them are one stretch, of which it takes what there is room for.
+        self.world.mark("several pieces leave in one write");
+        self.write(&joined(slices))
+    }
+
     fn has_output(&self) -> bool {
         !self.held.is_empty()
     }
@@ -238,4 +245,9 @@ impl Transport for Socket {
             self.end_output();
         }
     }
+}
+
+/// What several stretches are together.
+fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    slices.iter().flat_map(|slice| slice.to_vec()).collect()
 }

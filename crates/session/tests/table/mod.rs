@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -74,6 +75,8 @@ pub struct Ends {
     pub input: VecDeque<Vec<u8>>,
     pub is_eof: bool,
     pub output: Vec<u8>,
+    /// How often something was written.
+    pub writes: usize,
     /// How much more output there is room for; `None`: any amount.
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
@@ -427,7 +430,12 @@ impl Transport for Pipe {
             *room -= count;
         }
         ends.output.extend_from_slice(&bytes[..count]);
+        ends.writes += 1;
         Ok(count)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, &'static str> {
+        self.write(&joined(slices))
     }
 
     fn has_output(&self) -> bool {
@@ -476,4 +484,9 @@ impl Transport for Pipe {
 /// A text message, to be sent.
 pub fn text(text: &str) -> session::Outgoing<'_> {
     session::Outgoing::Message(MessageKind::Text, Compression::Default, text.as_bytes())
+}
+
+/// What several stretches are together.
+fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    slices.iter().flat_map(|slice| slice.to_vec()).collect()
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use topics::{Kind, Log, RecordId, Token};
+use topics::{Log, RecordId, Token};
 
 use super::{Phase, State, Subscriber, Tally};
 use crate::form::{self, Recovery};
 use crate::letter::{Letter, News};
-use crate::outlet::{Closing, Outlet, Refused};
+use crate::outlet::{Closing, Message, Outlet, Refused};
 use crate::terms::{Form, Slow};
 
 impl Subscriber {
@@ -19,7 +19,7 @@ impl Subscriber {
         };
         if self.terms.form == Form::Json {
             let hello = form::hello(self.topics(), recovery, token);
-            if outlet.take(Kind::Text, true, hello.as_bytes()).is_err() {
+            if outlet.take(Message::text(&hello)).is_err() {
                 self.state().phase = Phase::Ended;
             }
         }
@@ -34,7 +34,7 @@ impl Subscriber {
         if state.dropped > 0 {
             match self.terms.form {
                 Form::Json => {
-                    outlet.take(Kind::Text, true, form::dropped(state.dropped).as_bytes())?;
+                    outlet.take(Message::text(&form::dropped(state.dropped)))?;
                 }
                 Form::Letters => {
                     let news = News::Dropped(state.dropped);
@@ -65,7 +65,7 @@ impl Subscriber {
             let told = match self.terms.form {
                 Form::Json => {
                     let text = form::members(part.topic.as_str(), members);
-                    outlet.take(Kind::Text, true, text.as_bytes())
+                    outlet.take(Message::text(&text))
                 }
                 Form::Letters => {
                     let news = News::Members(members);
@@ -105,7 +105,7 @@ impl Subscriber {
         match (self.terms.form, self.terms.slow) {
             (Form::Json, _) => {
                 let gap = form::gap(reason, token);
-                outlet.take(Kind::Text, true, gap.as_bytes())?;
+                outlet.take(Message::text(&gap))?;
                 // Those that were counted are among them.
                 state.dropped = 0;
             }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 use serde_json::Value;
-use subscribers::{Closing, Outlet, Refused};
-use topics::{Kind, Token};
+use subscribers::{Closing, Message, Outlet, Refused};
+use topics::Token;
+use websocket_proto::MessageKind;
 
 /// One connection. Like a session's outbox it takes a message whole while less than `limit` bytes wait.
 pub struct Peer {
@@ -68,8 +69,12 @@ impl Peer {
 }
 
 impl Outlet for Peer {
-    fn take(&self, kind: Kind, _: bool, payload: &[u8]) -> Result<(), Refused> {
-        assert_eq!(kind, Kind::Text);
+    fn take(&self, message: Message<'_>) -> Result<(), Refused> {
+        let (kind, payload) = match message {
+            Message::ToMany(message) => (message.kind(), message.payload()),
+            Message::ToOne(kind, _, payload) => (kind, payload),
+        };
+        assert_eq!(kind, MessageKind::Text);
         let mut state = self.state();
         if state.closed.is_some() {
             return Err(Refused::Ended);

@@ -108,6 +108,7 @@ impl Peer {
                 variable_get: Some(variable_get),
                 reject: Some(reject),
                 reject_with: Some(reject_with),
+                send_many: Some(send_many),
                 set_timer: Some(set_timer),
                 log: Some(log_line),
                 subscribe: Some(topics::subscribe),
@@ -458,6 +459,26 @@ unsafe extern "C" fn try_send(
     // SAFETY: as in `send`.
     let (peer, payload) = unsafe { (peer(server), bytes(buffer, buffer_size)) };
     peer.put(message_type, payload, false)
+}
+
+unsafe extern "C" fn send_many(
+    _: *const WebSocketServer,
+    receivers: *const *const WebSocketServer,
+    count: usize,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    results: *mut c_int,
+) -> usize {
+    let mut accepted = 0;
+    for place in 0..count {
+        // SAFETY: the SDK gives two lists of that length, the first of tables that it was given.
+        let outcome = unsafe { try_send(*receivers.add(place), message_type, buffer, buffer_size) };
+        accepted += usize::from(outcome == WEBSOCKET_SEND_ACCEPTED);
+        // SAFETY: as above.
+        unsafe { results.add(place).write(outcome) };
+    }
+    accepted
 }
 
 unsafe extern "C" fn send_fragment(

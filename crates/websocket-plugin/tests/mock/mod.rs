@@ -30,6 +30,8 @@ unsafe impl Sync for Mock {}
 pub enum Call {
     Send(c_int, Vec<u8>),
     TrySend(c_int, Vec<u8>),
+    /// One of many: whether it is the one who sends, too.
+    Many(c_int, Vec<u8>, bool),
     /// The last one is 1 when it ends the message.
     Fragment(c_int, Vec<u8>, c_int),
     Close,
@@ -108,6 +110,7 @@ impl Mock {
             publish: Some(publish),
             topic_count: Some(topic_count),
             topic_members: Some(topic_members),
+            send_many: Some(send_many),
         }));
         Self {
             table,
@@ -175,6 +178,7 @@ impl Mock {
             publish: None,
             topic_count: None,
             topic_members: None,
+            send_many: None,
         };
         self
     }
@@ -543,6 +547,30 @@ unsafe extern "C" fn try_send(
         Call::TrySend(message_type, bytes(buffer, buffer_size)),
     );
     send_answer(server)
+}
+
+unsafe extern "C" fn send_many(
+    server: *const WebSocketServer,
+    receivers: *const *const WebSocketServer,
+    count: usize,
+    message_type: c_int,
+    buffer: *const c_uchar,
+    buffer_size: usize,
+    results: *mut c_int,
+) -> usize {
+    let mut accepted = 0;
+    for place in 0..count {
+        // SAFETY: the SDK gives two lists of that length, the first of live tables.
+        let receiver = unsafe { *receivers.add(place) };
+        let is_sender = ptr::eq(receiver, server);
+        let call = Call::Many(message_type, bytes(buffer, buffer_size), is_sender);
+        record(receiver, call);
+        let answer = send_answer(receiver);
+        accepted += usize::from(answer == WEBSOCKET_SEND_ACCEPTED);
+        // SAFETY: as above.
+        unsafe { *results.add(place) = answer };
+    }
+    accepted
 }
 
 unsafe extern "C" fn send_fragment(

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use super::compression::Compression;
+use super::prepared::PreparedMessage;
 use crate::close::CloseFrame;
 use crate::error::LocalError;
 use crate::extension::permessage_deflate::{Agreed, CodecPool, MessageDeflater};
@@ -27,17 +29,6 @@ pub struct SendingHalf {
 struct Unfinished {
     kind: MessageKind,
     utf8: Utf8Validator,
-}
-
-/// Whether a message is to be compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// When permessage-deflate is agreed on and the message is long enough.
-    #[default]
-    Default,
-    /// Not: for a message that would not become smaller, or that must not share a compressor with
-    /// others.
-    Skip,
 }
 
 impl SendingHalf {
@@ -137,6 +128,34 @@ impl SendingHalf {
         Ok(())
     }
 
+    /// Sends a message that goes to many: gives the frame to be put behind what was appended, in the form that
+    /// this connection takes.
+    ///
+    /// Its compressed form refers to nothing before it, which is right whatever the peer's window holds:
+    /// context takeover is what a sender may do (RFC 7692 §7.1.1.1). The peer's window has it from then on, and
+    /// this connection's own compressor has not: it begins anew with the next message of its own.
+    pub fn send_prepared(&mut self, message: &PreparedMessage) -> Result<Arc<[u8]>, LocalError> {
+        self.check_frame(message.payload().len())?;
+        if self.unfinished.is_some() {
+            return Err(LocalError::MessageUnfinished);
+        }
+        if self.mask.is_some() {
+            // RFC 6455 §5.1: a client's frames are masked, each with a key of its own.
+            let (kind, payload) = (message.kind(), message.payload());
+            let mut frame = Vec::new();
+            self.send_message_with(kind, payload, message.compression(), &mut frame)?;
+            return Ok(frame.into());
+        }
+        let compressed = match (&mut self.deflater, message.compression()) {
+            (Some(deflater), Compression::Default) => deflater
+                .prepared(message.lengths(), |level, window_bits, pool| {
+                    message.compressed(level, window_bits, pool)
+                }),
+            _ => None,
+        };
+        Ok(compressed.unwrap_or_else(|| message.plain()))
+    }
+
     /// Whether a message goes out as it is, behind a header without a mask.
     #[inline]
     fn is_plain(&self) -> bool {
@@ -183,6 +202,11 @@ impl SendingHalf {
     /// Whether a message has been begun by [`send_fragment`](Self::send_fragment) and not ended.
     pub fn is_message_unfinished(&self) -> bool {
         self.unfinished.is_some()
+    }
+
+    /// Whether a message that was prepared may be sent, now or when the unfinished one has ended.
+    pub fn check_prepared(&self, message: &PreparedMessage) -> Result<(), LocalError> {
+        self.check_frame(message.payload().len())
     }
 
     /// Whether a message may be sent, now or when the unfinished one has ended.
@@ -259,20 +283,26 @@ impl SendingHalf {
         fin: bool,
         payload_len: usize,
     ) -> Result<FrameHeaderBytes, LocalError> {
+        self.check_frame(payload_len)?;
+        Ok(encode_header(&FrameHeader {
+            fin,
+            mask: self.mask,
+            ..FrameHeader::new(opcode, payload_len as u64)
+        }))
+    }
+
+    /// Whether a frame of this length may be sent.
+    #[inline]
+    fn check_frame(&self, payload_len: usize) -> Result<(), LocalError> {
         // RFC 6455 §5.5.1: no frame follows a Close frame.
         if self.is_close_sent {
             return Err(LocalError::CloseSent);
         }
-        let payload_length = payload_len as u64;
         // RFC 6455 §5.2: 63 bits.
-        if payload_length > FrameHeader::MAX_PAYLOAD_LENGTH {
+        if payload_len as u64 > FrameHeader::MAX_PAYLOAD_LENGTH {
             return Err(LocalError::MessageTooLong);
         }
-        Ok(encode_header(&FrameHeader {
-            fin,
-            mask: self.mask,
-            ..FrameHeader::new(opcode, payload_length)
-        }))
+        Ok(())
     }
 
     /// Appends a message's frame, with its payload compressed when that is worth it.

@@ -310,7 +310,7 @@ static void run_null_server(Owner *owner, char *arguments, char *result)
     snprintf(result, RESULT_SIZE,
              "close_with=%d try_send=%d send_fragment=%d buffered_amount=%lu option_get=%s "
              "variable_get=%s reject=%d set_timer=%d subscribe=%d unsubscribe=%d publish=%d "
-             "topic_count=%ld topic_members=%ld",
+             "topic_count=%ld topic_members=%ld send_many=%lu",
              server->close_with(NULL, 1000, "x", 1),
              server->try_send(NULL, MESSAGE_TYPE_TEXT, x, 1),
              server->send_fragment(NULL, MESSAGE_TYPE_TEXT, x, 1, 1),
@@ -321,7 +321,8 @@ static void run_null_server(Owner *owner, char *arguments, char *result)
              server->subscribe(NULL, "x", NULL, NULL, 0), server->unsubscribe(NULL, "x"),
              server->publish(NULL, "x", MESSAGE_TYPE_TEXT, x, 1, 0, NULL),
              server->topic_count(NULL, "x", WEBSOCKET_TOPIC_HOST),
-             server->topic_members(NULL, "x", NULL, NULL));
+             server->topic_members(NULL, "x", NULL, NULL),
+             (unsigned long)server->send_many(NULL, &server, 1, MESSAGE_TYPE_TEXT, x, 1, NULL));
 }
 
 static void run_members(Owner *owner, char *arguments, char *result)
@@ -329,7 +330,7 @@ static void run_members(Owner *owner, char *arguments, char *result)
     const WebSocketServer *server = owner->server;
 
     (void)arguments;
-    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
+    snprintf(result, RESULT_SIZE, "%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
              WEBSOCKET_SERVER_HAS(server, close_with) ? "close_with" : "",
              WEBSOCKET_SERVER_HAS(server, try_send) ? " try_send" : "",
              WEBSOCKET_SERVER_HAS(server, send_fragment) ? " send_fragment" : "",
@@ -344,7 +345,8 @@ static void run_members(Owner *owner, char *arguments, char *result)
              WEBSOCKET_SERVER_HAS(server, unsubscribe) ? " unsubscribe" : "",
              WEBSOCKET_SERVER_HAS(server, publish) ? " publish" : "",
              WEBSOCKET_SERVER_HAS(server, topic_count) ? " topic_count" : "",
-             WEBSOCKET_SERVER_HAS(server, topic_members) ? " topic_members" : "");
+             WEBSOCKET_SERVER_HAS(server, topic_members) ? " topic_members" : "",
+             WEBSOCKET_SERVER_HAS(server, send_many) ? " send_many" : "");
 }
 
 static void run_refuse(Owner *owner, char *arguments, char *result)

@@ -13,6 +13,9 @@ pub(crate) struct MessageDeflater {
     min_size: usize,
     /// With context takeover, from the first compressed message on.
     deflater: Option<Deflater>,
+    /// The peer's window holds what the compressor has not seen: where it finds an earlier string, the peer has
+    /// another one.
+    is_stale: bool,
 }
 
 impl MessageDeflater {
@@ -30,6 +33,7 @@ impl MessageDeflater {
             context_takeover,
             min_size,
             deflater: None,
+            is_stale: false,
         }
     }
 
@@ -49,6 +53,9 @@ impl MessageDeflater {
         let deflater = self.deflater.take();
         let mut deflater =
             deflater.unwrap_or_else(|| self.pool.take_deflater(self.level, self.window_bits));
+        if std::mem::take(&mut self.is_stale) {
+            deflater.reset();
+        }
         if deflater.deflate(payload, out).is_err() {
             // Does not happen. A new compressor refers to nothing before it, which is always right.
             out.truncate(start);
@@ -64,6 +71,28 @@ impl MessageDeflater {
             out.truncate(start);
         }
         is_sent
+    }
+
+    /// The frame of a message that goes to many, compressed; `None` when it goes uncompressed, which a message
+    /// does that would not become smaller, since its compressor's context is nobody's.
+    ///
+    /// `payload_len` and `plain_len` are the lengths of its payload and of its frame without compression;
+    /// `compressed` gives the frame that compressors of a level and window make.
+    pub(crate) fn prepared(
+        &mut self,
+        (payload_len, plain_len): (usize, usize),
+        compressed: impl FnOnce(CompressionLevel, WindowBits, &CodecPool) -> Option<Arc<[u8]>>,
+    ) -> Option<Arc<[u8]>> {
+        if !self.is_worth(payload_len) {
+            return None;
+        }
+        let frame = compressed(self.level, self.window_bits, &self.pool)?;
+        if self.min_size > 0 && frame.len() >= plain_len {
+            return None;
+        }
+        // Without context takeover there is none, and the next one knows nothing.
+        self.is_stale = self.deflater.is_some();
+        Some(frame)
     }
 }
 

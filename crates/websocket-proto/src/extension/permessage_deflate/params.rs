@@ -101,6 +101,11 @@ impl Agreed {
         text
     }
 
+    /// How far back a server's compressor refers at most.
+    pub fn server_window_bits(&self) -> WindowBits {
+        self.server_window_bits
+    }
+
     /// Whether a server's message may refer to those before it, so that its compressor and the
     /// client's decompressor stay with the connection.
     pub fn server_context_takeover(&self) -> bool {

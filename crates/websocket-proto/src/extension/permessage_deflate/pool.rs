@@ -48,6 +48,26 @@ impl CodecPool {
         give(&self.deflaters, deflater, self.capacity);
     }
 
+    /// Appends the compressed form of a message that refers to nothing before it. False, with nothing appended,
+    /// when the compressor has failed, which does not happen.
+    pub(crate) fn deflate_alone(
+        &self,
+        level: CompressionLevel,
+        bits: WindowBits,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let start = out.len();
+        let mut deflater = self.take_deflater(level, bits);
+        let is_done = deflater.deflate(payload, out).is_ok();
+        if is_done {
+            self.give_deflater(deflater);
+        } else {
+            out.truncate(start);
+        }
+        is_done
+    }
+
     pub(super) fn take_inflater(&self) -> Inflater {
         let found = lock(&self.inflaters).pop();
         found.unwrap_or_else(Inflater::new)
