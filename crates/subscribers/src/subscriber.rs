@@ -206,6 +206,8 @@ impl Subscriber {
         let Some(outlet) = self.outlet.upgrade() else {
             return false;
         };
+        // A note stands for a record that may be before `after`: it is behind by that one.
+        self.is_to_look_again(&mut state);
         if let Phase::Live { .. } = state.phase {
             state.since = state.since.max(after);
             state.phase = Phase::Behind(Wanted::Everything);
