@@ -49,6 +49,8 @@ pub struct Config {
     pub(crate) max_connections_per_client: Option<usize>,
     pub(crate) plugin_options: Option<Arc<Options>>,
     pub(crate) topics: Option<Arc<Vec<TopicName>>>,
+    /// A section of the server's configuration has a directive of topics.
+    pub(crate) is_for_topics: bool,
     pub(crate) topic_from_client: Option<bool>,
     pub(crate) topic_history: Option<(usize, Option<Duration>)>,
     pub(crate) topic_slow: Option<Slow>,
@@ -231,6 +233,11 @@ impl Config {
         self.topics.as_deref().map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a section of the server's configuration has a directive of topics.
+    pub fn is_for_topics(&self) -> bool {
+        self.is_for_topics
+    }
+
     /// `WebSocketTopicFromClient`.
     pub fn topic_from_client(&self) -> bool {
         self.topic_from_client.unwrap_or(false)
@@ -302,6 +309,7 @@ impl DirConfig for Config {
                 .max_connections_per_client
                 .or(base.max_connections_per_client),
             topics: add.topics.clone().or_else(|| base.topics.clone()),
+            is_for_topics: add.is_for_topics || base.is_for_topics,
             topic_from_client: add.topic_from_client.or(base.topic_from_client),
             topic_history: add.topic_history.or(base.topic_history),
             topic_slow: add.topic_slow.or(base.topic_slow),

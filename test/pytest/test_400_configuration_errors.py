@@ -276,3 +276,11 @@ def test_ws_400_22_a_wrong_memory_for_topics_is_told_what_is_right(tester, value
 ])
 def test_ws_400_23_good_values_for_topics_are_accepted(tester, line):
     assert_good(tester, f"{line}\n<Location /x>\n  {line}\n</Location>\n")
+
+
+def test_ws_400_31_more_topics_than_one_websocket_may_have_are_an_error(tester):
+    lines = [f"WebSocketTopic /{number}\n" for number in range(129)]
+    assert_good(tester, f"<Location /x>\n{''.join(lines[:128])}</Location>\n")
+    result, _ = tester.configtest(f"<Location /x>\n{''.join(lines)}</Location>\n")
+    assert result.returncode != 0
+    assert "WebSocketTopic: there are 128 already" in result.stderr
