@@ -51,6 +51,8 @@ pub struct Config {
     pub(crate) status_actions: Option<bool>,
     pub(crate) plugin_options: Option<Arc<Options>>,
     pub(crate) topics: Option<Arc<Vec<TopicName>>>,
+    /// A section of the server's configuration has a directive of topics.
+    pub(crate) is_for_topics: bool,
     pub(crate) topic_from_client: Option<bool>,
     pub(crate) topic_history: Option<(usize, Option<Duration>)>,
     pub(crate) topic_slow: Option<Slow>,
@@ -243,6 +245,11 @@ impl Config {
         self.topics.as_deref().map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a section of the server's configuration has a directive of topics.
+    pub fn is_for_topics(&self) -> bool {
+        self.is_for_topics
+    }
+
     /// `WebSocketTopicFromClient`.
     pub fn topic_from_client(&self) -> bool {
         self.topic_from_client.unwrap_or(false)
@@ -320,6 +327,7 @@ impl DirConfig for Config {
                 .or(base.max_connections_per_location),
             status_actions: add.status_actions.or(base.status_actions),
             topics: add.topics.clone().or_else(|| base.topics.clone()),
+            is_for_topics: add.is_for_topics || base.is_for_topics,
             topic_from_client: add.topic_from_client.or(base.topic_from_client),
             topic_history: add.topic_history.or(base.topic_history),
             topic_slow: add.topic_slow.or(base.topic_slow),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use httpd::config::{Command, Context, Directive, Flag, Take1, Take12, has_directive};
 use httpd::expression::Expression;
-use subscribers::Slow;
+use subscribers::{MOST_TOPICS, Slow};
 
 use crate::configuration::config::{Config, TopicName};
 use crate::configuration::values::{parse_number, parse_size, parse_time};
@@ -45,6 +45,11 @@ pub fn are_wanted() -> bool {
     has_directive("SetHandler", "websocket-topics")
 }
 
+/// Topics are wanted in the section that a directive stands in. One outside of all sections says that of no place.
+fn is_here(directive: &Directive<'_>, config: &mut Config) {
+    config.is_for_topics |= !directive.section_path().is_empty();
+}
+
 struct WebSocketTopic;
 
 impl Take1 for WebSocketTopic {
@@ -54,11 +59,17 @@ impl Take1 for WebSocketTopic {
         let expression = Expression::parse(directive, value)
             .map_err(|error| format!("'{value}' is no expression that gives a text: {error}"))?;
         let names = config.topics.get_or_insert_default();
+        if names.len() >= MOST_TOPICS {
+            return Err(format!(
+                "there are {MOST_TOPICS} already, which is the most"
+            ));
+        }
         Arc::make_mut(names).push(TopicName {
             text: value.into(),
             expression,
         });
         config.path = Some(directive.section_path().into());
+        is_here(directive, config);
         Ok(())
     }
 }
@@ -68,7 +79,8 @@ struct WebSocketTopicFromClient;
 impl Flag for WebSocketTopicFromClient {
     type Config = Config;
 
-    fn set(_: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+    fn set(directive: &Directive<'_>, config: &mut Config, on: bool) -> Result<(), String> {
+        is_here(directive, config);
         config.topic_from_client = Some(on);
         Ok(())
     }
@@ -80,13 +92,14 @@ impl Take12 for WebSocketTopicHistory {
     type Config = Config;
 
     fn set(
-        _: &Directive<'_>,
+        directive: &Directive<'_>,
         config: &mut Config,
         messages: &str,
         age: Option<&str>,
     ) -> Result<(), String> {
         let messages = parse_number(messages, MOST_MESSAGES)? as usize;
         let age = age.map(parse_time).transpose()?;
+        is_here(directive, config);
         config.topic_history = Some((messages, age));
         Ok(())
     }
@@ -97,7 +110,8 @@ struct WebSocketTopicSlow;
 impl Take1 for WebSocketTopicSlow {
     type Config = Config;
 
-    fn set(_: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+    fn set(directive: &Directive<'_>, config: &mut Config, value: &str) -> Result<(), String> {
+        is_here(directive, config);
         config.topic_slow = Some(match value {
             _ if value.eq_ignore_ascii_case("close") => Slow::Close,
             _ if value.eq_ignore_ascii_case("drop") => Slow::Drop,

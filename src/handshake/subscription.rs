@@ -43,6 +43,9 @@ impl Subscription {
                 let reason = format!("WebSocketTopic fails: {reason}");
                 RefusedUpgrade::new(INTERNAL_SERVER_ERROR, Tag::TopicsRefused, reason)
             }
+            Unnamed::Refused(status, reason) => {
+                RefusedUpgrade::new(status, Tag::TopicsRefused, reason)
+            }
         })?;
         let form = match accepted.subprotocols.contains(&JSON) {
             true => Form::Json,

@@ -10,6 +10,7 @@ use topics::{Limits, LockError, PublishError, Published, RecordId, Token, Topic}
 use websocket_proto::ProtocolVersion;
 
 use super::answer::*;
+use super::asked::of_request_or_query;
 use super::draft::Draft;
 use crate::child::Child;
 use crate::configuration::config::Config;
@@ -17,7 +18,7 @@ use crate::handshake::origin;
 use crate::log::{self, Level, Tag};
 use crate::symbol::websocket_module;
 use crate::topics::Exchange;
-use crate::topics::naming::{self, Unnamed};
+use crate::topics::naming::Unnamed;
 
 /// How many ids a topic's figures have.
 const MOST_IDS: usize = 100;
@@ -72,9 +73,10 @@ fn serve(
         origin::check(request, config, ProtocolVersion::V13)
             .map_err(|reason| Fault::new(FORBIDDEN, reason))?;
     }
-    let topics = naming::of_request_or_query(request, config).map_err(|unnamed| match unnamed {
+    let topics = of_request_or_query(request, config).map_err(|unnamed| match unnamed {
         Unnamed::Bad(reason) => Fault::new(BAD_REQUEST, reason),
         Unnamed::Failed(reason) => Fault::new(INTERNAL_SERVER_ERROR, reason),
+        Unnamed::Refused(status, reason) => Fault::new(status, reason),
     })?;
     let exchange = Arc::clone(child.exchange());
     answer(

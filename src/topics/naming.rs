@@ -1,11 +1,11 @@
 //! Which topics a request is for.
 
-use figures::form::fields;
 use httpd::request::Request;
-use subscribers::MOST_TOPICS;
 use topics::{BadTopic, Topic};
 
 use crate::configuration::config::Config;
+
+const FORBIDDEN: u16 = 403;
 
 /// Why a request's topics are not known.
 pub enum Unnamed {
@@ -13,11 +13,14 @@ pub enum Unnamed {
     Bad(String),
     /// The configuration's expression fails.
     Failed(String),
+    /// The client may not have them: an HTTP status, and why.
+    Refused(u16, String),
 }
 
 /// The topics of a request: what `WebSocketTopic` says, or what is left of the path.
 pub fn of_request(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, Unnamed> {
     let names = config.topics();
+    is_place_for_topics(request, config)?;
     if names.is_empty() {
         let path = match request.path_info().to_bytes() {
             b"/" => b"",
@@ -34,34 +37,19 @@ pub fn of_request(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, 
     names.iter().map(topic).collect()
 }
 
-/// The topics of a request that may name them itself: by its path, or where that says nothing by `?topic=`.
-pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, Unnamed> {
-    let query = request.query().map(|query| query.to_string_lossy());
-    let fields = fields(&query.unwrap_or_default());
-    let asked: Vec<&str> = fields
-        .iter()
-        .filter(|(name, _)| name == "topic")
-        .map(|(_, value)| value.as_str())
-        .collect();
-    if asked.is_empty() {
-        return of_request(request, config);
+/// Whether it is the server's administrator who wants topics here. They are those of all virtual hosts, which is not for
+/// whoever may write an `.htaccess` file.
+pub fn is_place_for_topics(request: &Request<'_>, config: &Config) -> Result<(), Unnamed> {
+    if config.is_for_topics() || !request.has_htaccess() {
+        return Ok(());
     }
-    // Who may publish is decided by the path: a query must not lead elsewhere.
-    if !config.topics().is_empty() || !matches!(request.path_info().to_bytes(), b"" | b"/") {
-        return Err(Unnamed::Bad(
-            "the address names the topic, and ?topic= another".to_owned(),
-        ));
-    }
-    if asked.len() > MOST_TOPICS {
-        return Err(Unnamed::Bad(format!("more than {MOST_TOPICS} topics")));
-    }
-    let topic = |name: &str| match name.contains('\u{fffd}') {
-        true => Err(unnamed("?topic=", BadTopic::NotUtf8)),
-        false => Topic::new(name).map_err(|bad| unnamed("?topic=", bad)),
-    };
-    asked.into_iter().map(topic).collect()
+    let reason = "an .htaccess file counts here, and may have chosen the handler; if topics are wanted, write \
+                  WebSocketTopicFromClient Off, or another directive of topics, into the server's <Location> or \
+                  <Directory>";
+    Err(Unnamed::Refused(FORBIDDEN, reason.to_owned()))
 }
 
-fn unnamed(what: &str, bad: BadTopic) -> Unnamed {
+/// What names no topic.
+pub fn unnamed(what: &str, bad: BadTopic) -> Unnamed {
     Unnamed::Bad(format!("{what} names no topic: {bad}"))
 }

@@ -293,3 +293,11 @@ def test_ws_400_41_the_largest_size_is_one(tester):
     for value in ("9223372036854775807", "8589934591G"):
         result, _ = tester.configtest(f"WebSocketMaxMessageSize {value}\n")
         assert result.returncode == 0, result.stderr
+
+
+def test_ws_400_31_more_topics_than_one_websocket_may_have_are_an_error(tester):
+    lines = [f"WebSocketTopic /{number}\n" for number in range(129)]
+    assert_good(tester, f"<Location /x>\n{''.join(lines[:128])}</Location>\n")
+    result, _ = tester.configtest(f"<Location /x>\n{''.join(lines)}</Location>\n")
+    assert result.returncode != 0
+    assert "WebSocketTopic: there are 128 already" in result.stderr

@@ -28,7 +28,6 @@ def configuration(server):
         + topics("/topics")
         + topics("/open", "WebSocketTopicFromClient On", "WebSocketTopic /open")
         + topics("/several", "WebSocketTopic /a", "WebSocketTopic /b", "WebSocketTopic /a")
-        + topics("/many", *(f"WebSocketTopic /many/{number}" for number in range(129)))
         + topics("/guarded", "Require ip 192.0.2.1")
         + topics("/failing", 'WebSocketTopic "%{base64:x}-%{unbase64:!}"')
         + "<LocationMatch ^/room/(?<ROOM>[^/]+)$>\n  SetHandler websocket-topics\n"
@@ -169,7 +168,6 @@ def test_ws_790_07_a_client_may_not_publish_unless_it_may(httpd):
         ("/topics/a%07b", 400),
         ("/topics/%FF", 400),
         ("/topics/%C2%85", 400),
-        ("/many", 400),
         ("/guarded/x", 403),
         ("/topics/x?since=nonsense", 400),
         ("/topics/x?since=00c0ffee00c0ffee-1", 400),

@@ -7,6 +7,7 @@
 //! | [`apr`] | status codes, pools, tables, bucket brigades |
 //! | [`request`] | `request_rec` while a handler runs |
 //! | [`content`] | what a content handler reads of a request, and writes |
+//! | [`lookup`] | what httpd would do with another request of the same client |
 //! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
 //! | [`tls`] | mod_ssl's TLS of a connection, to end it early |
@@ -43,6 +44,7 @@ pub mod hook;
 pub mod host_thread;
 mod kept;
 pub mod log;
+pub mod lookup;
 pub mod mod_status;
 pub mod module;
 pub mod mpm;

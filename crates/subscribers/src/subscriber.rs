@@ -250,6 +250,8 @@ impl Subscriber {
         let Some(outlet) = self.outlet.upgrade() else {
             return false;
         };
+        // A note stands for a record that may be before `after`: it is behind by that one.
+        self.is_to_look_again(&mut state);
         if let Phase::Live { .. } = state.phase {
             if state.start >= gap.next {
                 // All that is its is still to be read: the reader had nothing to do before it came.
