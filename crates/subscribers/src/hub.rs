@@ -20,7 +20,7 @@ use crate::terms::{Since, Terms};
 pub const MOST_TOPICS: usize = 128;
 
 /// By the topic's slot, its subscribers by their numbers.
-type Audience = HashMap<u32, BTreeMap<u64, Arc<Subscriber>>>;
+type Audience = HashMap<u32, Arc<BTreeMap<u64, Arc<Subscriber>>>>;
 
 /// A process's subscribers. Every function may be called from any thread, [`Hub::pump`] from one at a time.
 pub struct Hub {
@@ -152,7 +152,7 @@ impl Hub {
             let mut audience = self.audience_mut();
             for part in &subscriber.parts {
                 let subscribers = audience.entry(part.slot).or_default();
-                subscribers.insert(number, Arc::clone(&subscriber));
+                Arc::make_mut(subscribers).insert(number, Arc::clone(&subscriber));
             }
         }
         self.go_on(&subscriber);
@@ -177,7 +177,7 @@ impl Hub {
             let mut audience = self.audience_mut();
             for part in &subscriber.parts {
                 if let Some(subscribers) = audience.get_mut(&part.slot) {
-                    subscribers.remove(&subscriber.number);
+                    Arc::make_mut(subscribers).remove(&subscriber.number);
                     if subscribers.is_empty() {
                         audience.remove(&part.slot);
                     }
@@ -211,13 +211,11 @@ impl Hub {
             Err(gap) => {
                 let everybody: BTreeMap<u64, Arc<Subscriber>> = {
                     let audience = self.audience();
-                    let all = audience.values().flatten();
+                    let all = audience.values().flat_map(|subscribers| subscribers.iter());
                     all.map(|(&number, it)| (number, Arc::clone(it))).collect()
                 };
                 for subscriber in everybody.values() {
-                    if subscriber.lag(&self.log, &gap, &mut tally) {
-                        touch(subscriber, &mut touched);
-                    }
+                    subscriber.lag(&gap);
                 }
                 true
             }
@@ -237,8 +235,9 @@ impl Hub {
     }
 
     fn deliver(&self, record: Record<'_>, touched: &mut Vec<Arc<Subscriber>>, tally: &mut Tally) {
-        let audience = self.audience();
-        let Some(subscribers) = audience.get(&record.slot) else {
+        // Who comes or goes meanwhile does not wait until all have it.
+        let subscribers = self.audience().get(&record.slot).map(Arc::clone);
+        let Some(subscribers) = subscribers else {
             return;
         };
         let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());

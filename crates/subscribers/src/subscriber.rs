@@ -82,6 +82,8 @@ struct State {
     newest: Box<[Option<RecordId>]>,
     /// What it has lost, and has not been told of.
     dropped: u64,
+    /// Why it cannot be said how many more that are, as long as it has not been told.
+    untold: Option<CannotResume>,
     /// The topics whose retained message it is to get first.
     retained: Vec<usize>,
 }
@@ -156,6 +158,7 @@ impl Subscriber {
                 counted: since,
                 newest,
                 dropped: 0,
+                untold: None,
                 retained: retained.rev().collect(),
             }),
             was_passed_by: AtomicBool::new(false),
@@ -216,8 +219,9 @@ impl Subscriber {
             return false;
         };
         if self.is_to_look_again(&mut state) {
-            self.catch_up(log, &mut state, &*outlet, tally);
-            return true;
+            // It catches up in its own turn: the thread that delivers has others to deliver to.
+            outlet.call_again();
+            return false;
         }
         let is_live = matches!(state.phase, Phase::Live { .. });
         if is_live && is_notice {
@@ -238,17 +242,17 @@ impl Subscriber {
         true
     }
 
-    /// The reader was overrun: what it has not read is in the log, or is not. Says whether its outlet has got something.
-    pub(crate) fn lag(&self, log: &Log<'static>, gap: &Gap, tally: &mut Tally) -> bool {
+    /// The reader was overrun: what it has not read is in the log, or is not. It finds out in its own turn.
+    pub(crate) fn lag(&self, gap: &Gap) {
         if self.terms.is_told_of_members {
             // If it is concerned, and it is told of more than it would have to be if it is not.
             self.has_missed_notice.store(true, Ordering::SeqCst);
         }
         let Some(mut state) = self.state_or_note() else {
-            return false;
+            return;
         };
         let Some(outlet) = self.outlet.upgrade() else {
-            return false;
+            return;
         };
         // A note stands for a record that may be before `after`: it is behind by that one.
         self.is_to_look_again(&mut state);
@@ -256,13 +260,15 @@ impl Subscriber {
             if state.start >= gap.next {
                 // All that is its is still to be read: the reader had nothing to do before it came.
                 self.has_missed_notice.store(false, Ordering::SeqCst);
-                return false;
+                return;
             }
             state.since = state.since.max(gap.after);
             state.phase = Phase::Behind(Wanted::Everything);
         }
-        self.catch_up(log, &mut state, &*outlet, tally);
-        true
+        // All that were overrun at once would hold the reader up until it is overrun again.
+        if state.phase != Phase::Ended {
+            outlet.call_again();
+        }
     }
 
     /// Goes on where there was no room, or where it has begun.
@@ -502,7 +508,8 @@ impl Subscriber {
             id: state.counted,
             ..now
         };
-        let mut gap = None;
+        // What was counted is not counted again: so the word that found no room is kept.
+        let mut gap = state.untold.take();
         for (history, newest) in histories.iter().zip(&mut state.newest) {
             let ids = history
                 .missed(counted, &UNLIMITED)
@@ -525,7 +532,11 @@ impl Subscriber {
                     id: state.since,
                     ..now
                 };
-                self.tell_gap(&reason.to_string(), since, state, outlet, tally)
+                let told = self.tell_gap(&reason.to_string(), since, state, outlet, tally);
+                if told.is_err() {
+                    state.untold = Some(reason);
+                }
+                told
             }
             None => Ok(()),
         }

@@ -27,6 +27,8 @@ impl Bell for Mute {
 struct Peer {
     attendance: Attendance,
     is_closed: AtomicBool,
+    /// It asks for a turn.
+    is_called: AtomicBool,
 }
 
 impl Outlet for Peer {
@@ -44,7 +46,9 @@ impl Outlet for Peer {
         self.attendance.has_ample_room()
     }
 
-    fn call_again(&self) {}
+    fn call_again(&self) {
+        self.is_called.store(true, Ordering::Relaxed);
+    }
 
     fn close(&self, _: Closing) {
         self.is_closed.store(true, Ordering::Relaxed);
@@ -131,6 +135,9 @@ impl World {
     /// What a peer is told, in words.
     fn told(&mut self, peer: &Peer) -> Vec<String> {
         self.pump();
+        if peer.is_called.swap(false, Ordering::Relaxed) {
+            peer.attendance.go_on();
+        }
         let letters = std::iter::from_fn(|| peer.attendance.next());
         letters.map(|(letter, _)| words(&letter)).collect()
     }
@@ -156,6 +163,7 @@ fn peer(origin: u64, room: usize) -> Arc<Peer> {
     Arc::new(Peer {
         attendance: Attendance::new(origin, room),
         is_closed: AtomicBool::new(false),
+        is_called: AtomicBool::new(false),
     })
 }
 
