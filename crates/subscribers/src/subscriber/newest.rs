@@ -1,0 +1,102 @@
+//! The newest message of each topic, for a subscriber that is slow and wants no other (`WebSocketTopicSlow latest`).
+
+use topics::{Batch, History, Limits, Record, RecordId, Token};
+
+use super::{State, Subscriber, Tally, UNLIMITED};
+use crate::outlet::{Outlet, Refused};
+
+/// The latest one.
+const NEWEST: Limits = Limits {
+    messages: 1,
+    age: None,
+    now: 0,
+};
+
+impl Subscriber {
+    /// Finds out which message of each topic is the newest, and how many are dropped for it.
+    pub(super) fn count_newest(
+        &self,
+        histories: &[History<'static>],
+        now: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let counted = Token {
+            id: state.counted,
+            ..now
+        };
+        // What was counted is not counted again: so the word that found no room is kept.
+        let mut gap = state.untold.take();
+        for (history, newest) in histories.iter().zip(&mut state.newest) {
+            let ids = history
+                .missed(counted, &UNLIMITED)
+                .unwrap_or_else(|reason| {
+                    gap = Some(reason);
+                    history.recent_ids(&NEWEST)
+                });
+            let ids: Vec<RecordId> = ids.into_iter().filter(|&id| id <= now.id).collect();
+            if let Some(&last) = ids.last() {
+                let lost = ids.len() - 1 + usize::from(newest.is_some());
+                state.dropped += lost as u64;
+                tally.dropped += lost as u64;
+                *newest = Some(last);
+            }
+        }
+        state.counted = now.id;
+        match gap {
+            Some(reason) => {
+                let since = Token {
+                    id: state.since,
+                    ..now
+                };
+                let told = self.tell_gap(&reason.to_string(), since, state, outlet, tally);
+                if told.is_err() {
+                    state.untold = Some(reason);
+                }
+                told
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Hands on the newest message of each topic, as far as it is still there.
+    pub(super) fn hand_on_newest(
+        &self,
+        histories: &[History<'static>],
+        now: Token,
+        state: &mut State,
+        outlet: &dyn Outlet,
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let mut batches = Vec::with_capacity(histories.len());
+        for (history, newest) in histories.iter().zip(&mut state.newest) {
+            let Some(id) = *newest else {
+                continue;
+            };
+            let before = Token {
+                id: RecordId(id.0 - 1),
+                ..now
+            };
+            let mut batch = Batch::new();
+            if history
+                .resume_some(before, &UNLIMITED, 1, &mut batch)
+                .is_err()
+            {
+                *newest = None;
+                state.dropped += 1;
+                tally.dropped += 1;
+            }
+            batches.push(batch);
+        }
+        let wanted: Vec<RecordId> = state.newest.iter().flatten().copied().collect();
+        let is_wanted = |record: &Record<'_>| wanted.contains(&record.id);
+        let handed_on = self.hand_on_all(&batches, is_wanted, state, outlet, tally);
+        // They went in the order of the ids: those up to the last that went are through.
+        let through = state.since;
+        for newest in &mut state.newest {
+            newest.take_if(|id| *id <= through);
+        }
+        handed_on
+    }
+}
