@@ -299,8 +299,9 @@ def test_ws_480_07_an_opening_is_a_line_at_info(httpd, error_log):
         before = len(error_log.find("WS0301"))
         with httpd.open(f"/log/{level}?{SECRET}") as client:
             client.close_properly()
-        # Behind it, whoever writes them.
-        error_log.wait_for_end(client)
+        if count:
+            # Behind it, whoever writes them.
+            error_log.wait_for_end(client)
         lines = error_log.find("WS0301")[before:]
         assert len(lines) == count, level
         for line in lines:

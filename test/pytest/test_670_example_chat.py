@@ -46,16 +46,27 @@ class Guest:
 
     def hear(self, kind):
         """The next message, which is of that type; without the type."""
-        news = json.loads(self.client.receive_message().text)
-        assert news.pop("type") == kind, (kind, news)
+        found, news = self._next()
+        assert found == kind, (kind, found, news)
         return news
+
+    def _next(self):
+        """The type of the next message, and the rest of it.
+
+        How many members there are is told, too, where a join or a leave may have been missed: a guest of the test before
+        may leave just when the next one is let in.
+        """
+        while True:
+            news = json.loads(self.client.receive_message().text)
+            kind = news.pop("type")
+            if kind != "members":
+                return kind, news
 
     def is_in(self):
         """Whether the server lets one in, behind what was said before; if not, the nickname is still somebody's."""
         self.history = []
         while True:
-            news = json.loads(self.client.receive_message().text)
-            kind = news.pop("type")
+            kind, news = self._next()
             if kind == "error":
                 assert news["error"] == TAKEN
                 return False

@@ -14,8 +14,9 @@
 mod newest;
 mod telling;
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::time::Duration;
 
 use topics::{
     Batch, CannotResume, Epoch, Gap, History, Kind, Limits, Log, Membership, Record, RecordId,
@@ -36,6 +37,10 @@ const UNLIMITED: Limits = Limits {
     age: None,
     now: 0,
 };
+/// So often, and so long, a notice waits for who has a subscriber's state.
+const PATIENCE: usize = 30;
+const MOMENT: Duration = Duration::from_micros(100);
+
 /// One subscriber, of one topic or more.
 pub struct Subscriber {
     pub(crate) number: u64,
@@ -52,6 +57,8 @@ pub struct Subscriber {
     state: Mutex<State>,
     /// The thread that delivers has found another one here, and has gone on.
     was_passed_by: AtomicBool,
+    /// Where its live records have begun, the last time that it was live.
+    live_from: AtomicU64,
     /// A notice of members has passed it by: it is told how many there are.
     has_missed_notice: AtomicBool,
     /// Something was handed to its outlet in this round; only the thread that delivers looks.
@@ -155,6 +162,7 @@ impl Subscriber {
                 untold: None,
                 retained: retained.rev().collect(),
             }),
+            live_from: AtomicU64::new(0),
             was_passed_by: AtomicBool::new(false),
             has_missed_notice: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
@@ -200,12 +208,16 @@ impl Subscriber {
         tally: &mut Tally,
     ) -> bool {
         let record = &prepared.record;
-        if !self.wants(record) {
+        // What it has got by its history is no reason to look at the log again, where notices are not found.
+        if !self.wants(record) || record.position < self.live_from.load(Ordering::SeqCst) {
             return false;
         }
         let is_notice = record.kind == Kind::Notice;
         // Nobody who is behind finds a notice in the log.
         let has_missed = is_notice && self.has_missed_notice.swap(true, Ordering::SeqCst);
+        if is_notice {
+            self.let_go();
+        }
         let Some(mut state) = self.state_or_note() else {
             return false;
         };
@@ -213,9 +225,9 @@ impl Subscriber {
             return false;
         };
         if self.is_to_look_again(&mut state) {
-            // It catches up in its own turn: the thread that delivers has others to deliver to.
-            outlet.call_again();
-            return false;
+            // At once: what comes next may be a notice, which nobody finds in the log.
+            self.catch_up(log, &mut state, &*outlet, tally);
+            return true;
         }
         let is_live = matches!(state.phase, Phase::Live { .. });
         if is_live && is_notice {
@@ -438,6 +450,7 @@ impl Subscriber {
         }
         self.tell_members(log, outlet)?;
         state.start = end;
+        self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live {
             is_steady: outlet.has_ample_room(),
         };
@@ -499,6 +512,17 @@ impl Subscriber {
         was_passed_by && is_live
     }
 
+    /// Waits a moment for who has the state, which is mostly there to see that it has nothing to do: a notice that is passed
+    /// by is lost, and its own join is what a member waits for.
+    fn let_go(&self) {
+        for _ in 0..PATIENCE {
+            match self.state.try_lock() {
+                Err(TryLockError::WouldBlock) => std::thread::sleep(MOMENT),
+                _ => return,
+            }
+        }
+    }
+
     /// For the thread that delivers: the state, or a note for who has it.
     fn state_or_note(&self) -> Option<MutexGuard<'_, State>> {
         let attempt = || match self.state.try_lock() {
@@ -507,10 +531,13 @@ impl Subscriber {
             Err(TryLockError::WouldBlock) => None,
         };
         attempt().or_else(|| {
-            self.was_passed_by.store(true, Ordering::SeqCst);
+            let was_passed_by = self.was_passed_by.swap(true, Ordering::SeqCst);
             // Either who has it sees the note, or this sees that nobody has it any more.
             fence(Ordering::SeqCst);
-            attempt()
+            let state = attempt()?;
+            // It is not passed by after all.
+            self.was_passed_by.store(was_passed_by, Ordering::SeqCst);
+            Some(state)
         })
     }
 

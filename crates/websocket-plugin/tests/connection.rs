@@ -192,7 +192,6 @@ fn every_callback_reaches_the_plugin_with_its_connection() {
     let private = plugin.connect(&mock);
     plugin.open(private, &mock);
     plugin.text(private, &mock, "a");
-    std::thread::sleep(Duration::from_millis(2));
     plugin.timer(private, &mock);
     plugin.writable(private, &mock);
     plugin.close(private, &mock, 4000, "grüß".as_bytes(), true);
@@ -580,7 +579,6 @@ fn several_timers_share_the_one_of_the_server() {
     // The third is later than what the server has been asked for, which it is asked for again: it may be closing.
     let expected = [60_000, 1, 1].map(Call::SetTimer);
     assert_eq!(mock.calls(), expected);
-    std::thread::sleep(Duration::from_millis(2));
     plugin.timer(private, &mock);
     assert_eq!(sent(&mock), ["timer 1"]);
     let Some(Call::SetTimer(rest)) = mock.calls().pop() else {
@@ -600,7 +598,6 @@ fn a_timer_that_is_due_can_be_taken_back_by_one_that_was_due_before() {
     let (plugin, mock) = (Loaded::new(connection_timed_init), Mock::new());
     let private = plugin.connect(&mock);
     plugin.text(private, &mock, "set three");
-    std::thread::sleep(Duration::from_millis(2));
     plugin.timer(private, &mock);
     assert_eq!(sent(&mock), ["timer 10"]);
     let Some(Call::SetTimer(rest)) = mock.calls().pop() else {

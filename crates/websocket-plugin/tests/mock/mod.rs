@@ -374,7 +374,9 @@ impl Loaded {
         }
     }
 
+    /// Not before the shortest time of a timer is over, as with a server.
     pub fn timer(&self, private: *mut c_void, mock: &Mock) {
+        std::thread::sleep(std::time::Duration::from_millis(2));
         // SAFETY: `private` came from `connect`; no other callback runs.
         unsafe { self.table().on_timer.unwrap()(private, mock.server()) }
     }

@@ -54,19 +54,24 @@ struct Chat;
 
 impl Plugin for Chat {
     /// The nickname, once there is one.
-    type Connection = Option<String>;
+    type Connection = Option<Guest>;
 
-    fn connect(&self, _handshake: &Handshake<'_>) -> Result<Option<String>, Rejection> {
+    fn connect(&self, _handshake: &Handshake<'_>) -> Result<Option<Guest>, Rejection> {
         Ok(None)
     }
 
-    fn message(&self, nick: &mut Option<String>, peer: &Sender, message: Message<'_>) {
+    fn message(&self, guest: &mut Option<Guest>, peer: &Sender, message: Message<'_>) {
         let Message::Text(text) = message else {
             return tell(peer, &error("messages are texts"));
         };
-        let done = match nick {
-            None => join(peer, text).map(|joined| *nick = Some(joined)),
-            Some(nick) => say(peer, nick, text),
+        let done = match guest {
+            None => join(peer, text).map(|nick| {
+                *guest = Some(Guest {
+                    nick,
+                    is_told: false,
+                });
+            }),
+            Some(guest) => say(peer, &guest.nick, text),
         };
         if let Err(problem) = done {
             tell(peer, &error(problem));
@@ -74,16 +79,37 @@ impl Plugin for Chat {
     }
 
     /// What is said goes to the client as it was published; who joins and who leaves is put into words here.
-    fn topic(&self, _nick: &mut Option<String>, peer: &Sender, event: &TopicEvent<'_>) -> Delivery {
+    fn topic(&self, guest: &mut Option<Guest>, peer: &Sender, event: &TopicEvent<'_>) -> Delivery {
         let time = now();
         match event.news {
-            News::Joined { member, members } => tell(peer, &join_of(member, time, members)),
+            News::Joined { member, members } => {
+                if let Some(guest) = guest.as_mut().filter(|guest| guest.nick == member)
+                    && std::mem::replace(&mut guest.is_told, true)
+                {
+                    return Delivery::Pass;
+                }
+                tell(peer, &join_of(member, time, members));
+            }
             News::Left { member, members } => tell(peer, &leave_of(member, time, members)),
-            News::Members(members) => tell(peer, &Said::Members { time, members }),
+            News::Members(members) => match guest {
+                // Its own join is among what it has missed.
+                Some(guest) if !guest.is_told => {
+                    guest.is_told = true;
+                    tell(peer, &join_of(&guest.nick, time, members));
+                }
+                _ => tell(peer, &Said::Members { time, members }),
+            },
             _ => {}
         }
         Delivery::Pass
     }
+}
+
+/// Who has joined.
+pub struct Guest {
+    nick: String,
+    /// It has been told so.
+    is_told: bool,
 }
 
 fn join(peer: &Sender, text: &str) -> Result<String, &'static str> {
