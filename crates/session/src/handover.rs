@@ -50,8 +50,8 @@
 //! |---|---|---|
 //! | a thread in `send` | [`Handover::wait_for_room`] | the condition |
 //! | a callback in `send` | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport itself: all other threads that would look at it may be in callbacks that wait, too; when one of them has made room, [`Progress::is_turn_due`] |
-//! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Accepted::has_wanted_room`] |
-//! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Accepted::resumes_input`] |
+//! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Pushed::has_wanted_room`] |
+//! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Pushed::resumes_input`] |
 //!
 //! A callback waits for what the transport takes, and for nothing else: the end of a message in parts may be its own to send.
 //!
@@ -123,7 +123,7 @@ enum Input {
 }
 
 /// What has become of output that was put in.
-pub struct Accepted<'a, T: Transport> {
+pub struct Pushed<'a, T: Transport> {
     /// The wire, to be written to by the caller.
     pub holding: Option<Holding<'a, T>>,
     /// Bytes that wait.
@@ -214,7 +214,7 @@ impl<T: Transport> Handover<T> {
         outgoing: Outgoing<'_>,
         sent_by: SentBy,
         gathers: bool,
-    ) -> Result<Accepted<'_, T>, Refused> {
+    ) -> Result<Pushed<'_, T>, Refused> {
         let mut state = self.state();
         state.outbox.push(outgoing, sent_by)?;
         Ok(self.pushed(state, outgoing, gathers))
@@ -226,7 +226,7 @@ impl<T: Transport> Handover<T> {
         outgoing: Outgoing<'_>,
         sent_by: SentBy,
         gathers: bool,
-    ) -> Result<Accepted<'_, T>, Refused> {
+    ) -> Result<Pushed<'_, T>, Refused> {
         let mut state = self.state();
         state.outbox.try_push(outgoing, sent_by)?;
         Ok(self.pushed(state, outgoing, gathers))
@@ -243,7 +243,7 @@ impl<T: Transport> Handover<T> {
         mut state: MutexGuard<'a, State<T>>,
         outgoing: Outgoing<'_>,
         gathers: bool,
-    ) -> Accepted<'a, T> {
+    ) -> Pushed<'a, T> {
         let (mut has_wanted_room, mut resumes_input) = (false, false);
         if outgoing.ends_message() {
             state.messages += 1;
@@ -265,7 +265,7 @@ impl<T: Transport> Handover<T> {
             Some(_) => self.hint.wire_is_taken(),
             None => self.note(&state),
         }
-        Accepted {
+        Pushed {
             holding,
             queued,
             has_wanted_room,

@@ -9,7 +9,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | [`session`] | the state of one WebSocket, and what is done with it from outside |
-//! | [`seat`] | whose turn it is |
+//! | [`turnstile`] | whose turn it is |
 //! | [`reader`] | what belongs to the turn: the receiving half, and why it has stopped |
 //! | [`turn`] | what one thread at a time does with it, from input to what has to be waited for |
 //! | [`outlook`] | what is waited for at its end, and what else is due meanwhile |
@@ -30,7 +30,7 @@
 //!
 //! # Threads and locks
 //!
-//! A session's input belongs to its *turn*: one thread at a time has the [`seat`], reads, decodes and calls the
+//! A session's input belongs to its *turn*: one thread at a time has the [`turnstile`], reads, decodes and calls the
 //! application. All output, and the place of the transport, is under the one lock of the [`handover`]; a thread that reads
 //! or writes has taken the transport out of its place, so that neither a lock is held while a transport works nor while
 //! the application runs, which calls back in.
@@ -55,12 +55,12 @@ pub mod pieces;
 pub mod reader;
 #[cfg(all(test, loom))]
 mod schedules;
-pub mod seat;
 pub mod sending;
 pub mod session;
 mod shelter;
 pub mod sync;
 pub mod turn;
+pub mod turnstile;
 pub mod watch;
 pub mod wire;
 

@@ -56,15 +56,15 @@ enum HeldUp {
 
 /// What room there is, once some output has left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Room {
+pub struct NewRoom {
     /// There is room for threads, or for callbacks, and there was none before.
     pub is_below_a_limit: bool,
     /// An application is to be told that there is room now; said once.
     pub is_wanted: bool,
 }
 
-impl Room {
-    const NO_NEWS: Room = Room {
+impl NewRoom {
+    const NO_NEWS: NewRoom = NewRoom {
         is_below_a_limit: false,
         is_wanted: false,
     };
@@ -353,7 +353,7 @@ impl Outbox {
 
     /// So many bytes of what was taken have left. Says for whom there is room now.
     #[inline(always)]
-    pub fn transmitted(&mut self, count: usize) -> Room {
+    pub fn transmitted(&mut self, count: usize) -> NewRoom {
         let before = self.queued();
         self.leaving -= count;
         // Every limit is above this, and nobody was refused.
@@ -362,13 +362,13 @@ impl Outbox {
             && !self.wants_room
             && !self.wants_room_to_wait;
         match is_calm {
-            true => Room::NO_NEWS,
+            true => NewRoom::NO_NEWS,
             false => self.room_since(before),
         }
     }
 
     #[cold]
-    fn room_since(&mut self, before: usize) -> Room {
+    fn room_since(&mut self, before: usize) -> NewRoom {
         let after = self.queued();
         let held_up = self.held_up_cost();
         let sinks_below = |limit| {
@@ -376,7 +376,7 @@ impl Outbox {
             // A message that has to wait for the end of one in parts needs more room than that one's next part.
             crosses(0) || (held_up > 0 && crosses(held_up))
         };
-        Room {
+        NewRoom {
             is_below_a_limit: sinks_below(self.limit(SentBy::Thread))
                 || sinks_below(self.limit(SentBy::Callback)),
             is_wanted: self.is_wanted_room_there(),

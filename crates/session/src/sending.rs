@@ -10,7 +10,7 @@ use websocket_proto::{CloseFrame, ProtocolError};
 use crate::ending::ClosedBy;
 use crate::environment::Environment;
 use crate::gathering::Receiver;
-use crate::handover::{Accepted, Holding, Progress};
+use crate::handover::{Holding, Progress, Pushed};
 use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
@@ -142,7 +142,7 @@ impl<E: Environment> Session<E> {
     }
 
     #[inline(always)]
-    fn accepted(&self, outgoing: Outgoing<'_>, accepted: Accepted<'_, E::Transport>) {
+    fn accepted(&self, outgoing: Outgoing<'_>, accepted: Pushed<'_, E::Transport>) {
         if outgoing.ends_message() {
             self.message_sent();
         }

@@ -18,10 +18,10 @@ use crate::environment::{Environment, ThreadId};
 use crate::handover::Handover;
 use crate::outbox::Outbox;
 use crate::reader::Reader;
-use crate::seat::Seat;
 use crate::shelter::sheltered;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, OnceLock, lock};
+use crate::turnstile::Turnstile;
 use crate::wire::Wire;
 
 const NEVER: u64 = u64::MAX;
@@ -43,7 +43,7 @@ pub struct Session<E: Environment> {
     /// What waits to be sent, and who writes it.
     pub(crate) handover: Handover<E::Transport>,
     /// Whose turn it is.
-    pub(crate) seat: Seat<Reader<E>>,
+    pub(crate) turnstile: Turnstile<Reader<E>>,
     /// The thread that runs callbacks: the one that asks whether the application accepts, then the one that has the
     /// turn; [`ThreadId::NONE`] for none.
     turn_thread: AtomicUsize,
@@ -149,7 +149,7 @@ impl<E: Environment> Session<E> {
                 Arc::clone(&buffers),
             )),
             buffers,
-            seat: Seat::new(Reader::new(receiver, config, &environment)),
+            turnstile: Turnstile::new(Reader::new(receiver, config, &environment)),
             // No other thread has it yet.
             turn_thread: AtomicUsize::new(environment.current_thread().0),
             is_corked: AtomicBool::new(false),

@@ -12,10 +12,10 @@ use crate::environment::{
 use crate::handover::Holding;
 use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE, WRITE};
 use crate::reader::{Reader, Stop};
-use crate::seat::Found;
 use crate::session::Session;
 use crate::shelter::sheltered;
 use crate::sync::atomic::Ordering;
+use crate::turnstile::Found;
 
 /// The time that a turn has for input. Most turns have one message, and look at the clock before and behind it.
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl<E: Environment> Session<E> {
     /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
     /// non-blocking read that meets the end as one that would block, and says EOF at the next.
     pub fn turn(&self, buffer: &mut [u8], is_hung_up: bool) -> Wait {
-        let mut reader = match self.seat.take() {
+        let mut reader = match self.turnstile.take() {
             Found::Free(reader) => reader,
             Found::Ended => return Wait::Ended,
             // The turn that is under way says that there is more to do.
@@ -96,8 +96,8 @@ impl<E: Environment> Session<E> {
         let wait = wait.unwrap_or_else(|| self.fail(&mut reader));
         if let Wait::Ended = wait {
             self.end(&reader);
-            self.seat.end();
-        } else if self.seat.give_back(reader) {
+            self.turnstile.end();
+        } else if self.turnstile.give_back(reader) {
             // Relaxed: the turn that is asked for behind this sees it.
             self.is_deadline_lost.store(true, Ordering::Relaxed);
             return Wait::Again;
@@ -130,7 +130,7 @@ impl<E: Environment> Session<E> {
     /// Ends the WebSocket when there will be no more turns, unless it has ended or a turn is under way: says whether it
     /// does. The transport is the caller's then.
     pub fn give_up(&self, ending: EndingOf<E>) -> bool {
-        let Some(mut reader) = self.seat.take_for_good() else {
+        let Some(mut reader) = self.turnstile.take_for_good() else {
             return false;
         };
         reader.ends(ending);
@@ -141,7 +141,7 @@ impl<E: Environment> Session<E> {
     /// The application has accepted, but there is no transport.
     pub fn fail_to_open(&self) {
         self.stop_sending();
-        if self.seat.take_for_good().is_some() {
+        if self.turnstile.take_for_good().is_some() {
             sheltered(|| self.environment.on_disconnect());
         }
     }

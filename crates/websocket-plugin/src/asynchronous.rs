@@ -12,7 +12,7 @@ use crate::sender::{SendError, Sender};
 
 /// Whether there is room for output, and who waits for it.
 #[derive(Default)]
-pub(crate) struct Room {
+pub(crate) struct Vacancy {
     state: Mutex<State>,
 }
 
@@ -25,11 +25,11 @@ struct State {
     waiting: Vec<Waker>,
 }
 
-/// What [`Room::ask`] says before a message is tried.
+/// What [`Vacancy::ask`] says before a message is tried.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked(u64);
 
-impl Room {
+impl Vacancy {
     pub(crate) fn ask(&self) -> Asked {
         Asked(self.state().times)
     }
@@ -93,11 +93,11 @@ impl Room {
 /// What [`Sender::ready`] returns.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ready<'a> {
-    room: &'a Room,
+    room: &'a Vacancy,
 }
 
 impl<'a> Ready<'a> {
-    pub(crate) const fn new(room: &'a Room) -> Self {
+    pub(crate) const fn new(room: &'a Vacancy) -> Self {
         Self { room }
     }
 }

@@ -14,7 +14,7 @@ use crate::abi::{
     MESSAGE_TYPE_UNCOMPRESSED, WEBSOCKET_SEND_ACCEPTED, WEBSOCKET_SEND_INVALID,
     WEBSOCKET_SEND_WOULD_BLOCK,
 };
-use crate::asynchronous::{AsyncSender, Ready, Room};
+use crate::asynchronous::{AsyncSender, Ready, Vacancy};
 use crate::callback::{Callback, Identity};
 use crate::gate::{Gated, Pass};
 use crate::host::Host;
@@ -51,7 +51,7 @@ struct Shared {
     /// There is a [`MessageWriter`].
     is_writing: AtomicBool,
     timers: Mutex<Timers>,
-    room: Room,
+    room: Vacancy,
 }
 
 impl Sender {
@@ -351,7 +351,7 @@ impl Sender {
                 gated: unsafe { Gated::new(host) },
                 is_writing: AtomicBool::new(false),
                 timers: Mutex::default(),
-                room: Room::default(),
+                room: Vacancy::default(),
             }),
         }
     }
@@ -429,7 +429,7 @@ impl Sender {
     }
 
     /// Who waits for room.
-    pub(crate) fn room(&self) -> &Room {
+    pub(crate) fn room(&self) -> &Vacancy {
         &self.shared.room
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use schedules::atomic::{AtomicUsize, Ordering};
 use schedules::{explore, thread};
 
-use crate::seat::{Found, Seat};
+use crate::turnstile::{Found, Turnstile};
 
 struct Shared {
     /// What the turn has handled.
-    seat: Seat<usize>,
+    turnstile: Turnstile<usize>,
     /// What has come, for which a turn is asked.
     come: AtomicUsize,
 }
@@ -18,11 +18,11 @@ struct Shared {
 /// Takes turns until there is nothing to do, as a driver does.
 fn take_turns(shared: &Shared) {
     loop {
-        let Found::Free(mut handled) = shared.seat.take() else {
+        let Found::Free(mut handled) = shared.turnstile.take() else {
             return;
         };
         *handled = shared.come.load(Ordering::Relaxed);
-        if !shared.seat.give_back(handled) {
+        if !shared.turnstile.give_back(handled) {
             return;
         }
     }
@@ -33,7 +33,7 @@ fn take_turns(shared: &Shared) {
 fn two_threads_that_ask_at_once() {
     explore(|| {
         let shared = Arc::new(Shared {
-            seat: Seat::new(0),
+            turnstile: Turnstile::new(0),
             come: AtomicUsize::new(0),
         });
         let other = {
@@ -46,6 +46,6 @@ fn two_threads_that_ask_at_once() {
         shared.come.fetch_add(1, Ordering::Relaxed);
         take_turns(&shared);
         other.join().unwrap();
-        assert_eq!(shared.seat.take_for_good(), Some(Box::new(2)));
+        assert_eq!(shared.turnstile.take_for_good(), Some(Box::new(2)));
     });
 }

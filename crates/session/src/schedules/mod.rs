@@ -2,7 +2,7 @@
 //! bounds. A file is named for the promise that it proves, and says how it was seen to fail: the promise broken on
 //! purpose, by one edit, which is to be tried again when the model or the code changes.
 //!
-//! The threads of a model call [`Handover`] and [`Seat`](crate::seat::Seat) as a session does. The transport is
+//! The threads of a model call [`Handover`] and [`Turnstile`](crate::turnstile::Turnstile) as a session does. The transport is
 //! another: one that has room for so many bytes, and a poller that says once when there is more.
 
 mod a_second_turn_is_never_forgotten;

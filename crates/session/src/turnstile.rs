@@ -1,18 +1,18 @@
 //! Whose turn it is: one thread at a time has what belongs to the turn.
 //!
-//! | the seat | a thread begins a turn | the turn is over | the session ends outside of a turn |
+//! | the turnstile | a thread begins a turn | the turn is over | the session ends outside of a turn |
 //! |---|---|---|---|
 //! | free | **taken** by it | – | **ended** by it |
 //! | taken by another thread | leaves word: *again* | **free**, or **ended**; with word, the turn says that there is more to do | refused |
 //! | ended | refused | – | refused |
 //!
 //! So a thread that asks for a turn at once with another one's neither waits nor takes the session for ended, and what it
-//! has come for is seen: its word is left under the lock under which the turn gives the seat back.
+//! has come for is seen: its word is left under the lock under which the turn gives the turnstile back.
 
 use crate::sync::{Mutex, lock};
 
 /// The place of what belongs to the turn.
-pub struct Seat<T>(Mutex<State<T>>);
+pub struct Turnstile<T>(Mutex<State<T>>);
 
 enum State<T> {
     Free(Box<T>),
@@ -20,7 +20,7 @@ enum State<T> {
     Ended,
 }
 
-/// What a thread finds that wants the seat.
+/// What a thread finds that wants the turnstile.
 pub enum Found<T> {
     /// It has the turn.
     Free(Box<T>),
@@ -30,13 +30,13 @@ pub enum Found<T> {
     Ended,
 }
 
-impl<T> Seat<T> {
-    /// A free seat.
+impl<T> Turnstile<T> {
+    /// A free turnstile.
     pub fn new(belongings: T) -> Self {
-        Seat(Mutex::new(State::Free(Box::new(belongings))))
+        Turnstile(Mutex::new(State::Free(Box::new(belongings))))
     }
 
-    /// Takes the seat, or leaves word.
+    /// Takes the turnstile, or leaves word.
     #[inline]
     pub fn take(&self) -> Found<T> {
         let mut state = lock(&self.0);
@@ -53,7 +53,7 @@ impl<T> Seat<T> {
         }
     }
 
-    /// Takes the seat for the last time, unless another thread has it or has ended it.
+    /// Takes the turnstile for the last time, unless another thread has it or has ended it.
     pub fn take_for_good(&self) -> Option<Box<T>> {
         let mut state = lock(&self.0);
         match std::mem::replace(&mut *state, State::Ended) {
@@ -82,34 +82,37 @@ impl<T> Seat<T> {
 mod tests {
     use super::*;
 
-    fn taken<T>(seat: &Seat<T>) -> Box<T> {
-        match seat.take() {
+    fn taken<T>(turnstile: &Turnstile<T>) -> Box<T> {
+        match turnstile.take() {
             Found::Free(belongings) => belongings,
-            _ => panic!("the seat is free"),
+            _ => panic!("the turnstile is free"),
         }
     }
 
     #[test]
     fn a_second_turn_at_once_leaves_word_with_the_first() {
-        let seat = Seat::new(7);
-        let belongings = taken(&seat);
-        assert!(matches!(seat.take(), Found::Taken));
-        assert!(seat.take_for_good().is_none());
-        assert!(seat.give_back(belongings), "another turn was asked for");
-        let belongings = taken(&seat);
-        assert!(!seat.give_back(belongings), "said once");
+        let turnstile = Turnstile::new(7);
+        let belongings = taken(&turnstile);
+        assert!(matches!(turnstile.take(), Found::Taken));
+        assert!(turnstile.take_for_good().is_none());
+        assert!(
+            turnstile.give_back(belongings),
+            "another turn was asked for"
+        );
+        let belongings = taken(&turnstile);
+        assert!(!turnstile.give_back(belongings), "said once");
     }
 
     #[test]
     fn an_ended_seat_stays_so() {
-        let seat = Seat::new(7);
-        assert_eq!(seat.take_for_good(), Some(Box::new(7)));
-        assert!(matches!(seat.take(), Found::Ended));
-        assert!(matches!(seat.take(), Found::Ended));
-        assert!(seat.take_for_good().is_none());
-        let seat = Seat::new(7);
-        let _last = taken(&seat);
-        seat.end();
-        assert!(matches!(seat.take(), Found::Ended));
+        let turnstile = Turnstile::new(7);
+        assert_eq!(turnstile.take_for_good(), Some(Box::new(7)));
+        assert!(matches!(turnstile.take(), Found::Ended));
+        assert!(matches!(turnstile.take(), Found::Ended));
+        assert!(turnstile.take_for_good().is_none());
+        let turnstile = Turnstile::new(7);
+        let _last = taken(&turnstile);
+        turnstile.end();
+        assert!(matches!(turnstile.take(), Found::Ended));
     }
 }
