@@ -52,6 +52,16 @@
 //! | plugins | [`PLUGINS`] - 1, over all reloads | called "another plugin" |
 //! | threads of a child that call at once | [`Layout::threads`] | calls that nobody sees |
 //! | requests to close at once | [`REQUESTS`] | refused |
+//!
+//! # The map
+//!
+//! | what | files |
+//! |---|---|
+//! | the words | `layout` (one slice, cut into parts), `board` (the parts, and their form), `label` (Locations), `tally` (what is counted for each), `entry` (a connection), `texts` (what it is called), `client`, `clients` (how many each client has), `calls` (what threads are calling) |
+//! | who writes | `seat` (a child's part) |
+//! | who asks for something | `request` (of the child that has a connection), `order` (of all that a `filter` means) |
+//! | who reads | `read`, `seen` (an entry while it is written on), `snapshot` (the figures at one moment), `histogram`, `topics` (theirs, which another log has) |
+//! | what is written down | `json`, `openmetrics`, `prometheus` (its older form), `table` (mod_status'); `form` (what a client sends, decoded and escaped) |
 
 #![forbid(unsafe_code)]
 

@@ -120,6 +120,20 @@
 //! | children | [`Layout::seats`] | [`ClaimError::Full`] |
 //! | name of a topic | [`Topic::MOST`] bytes | [`BadTopic`] |
 //! | a batch | some 256 KiB or 1,024 records, one record at least | the next one has the rest |
+//!
+//! # The map
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `log` | the log: made, found, swept |
+//! | `memory/` | where everything is in shared memory, and how it is read and written |
+//! | `table/` | what is known beside the messages: topics, who subscribes, members, keys |
+//! | `writing/` | who writes: one at a time, under the lock |
+//! | `reading/` | who reads: as many as like, without it |
+//! | `seat` | a child's place at the log |
+//! | `name/` | what topics, messages and members are called |
+//! | `bell` | how a child's reader is woken |
+//! | `figures`, `error` | what is to be said about a log; why something was not done |
 
 #![deny(unsafe_code)]
 
