@@ -34,7 +34,7 @@
 //! | outside | what a session is given of the server: plugin, driver, figures, machine |
 //! | cork | output of a turn that is gathered, because more input is about to be handled |
 //! | place | a WebSocket's in its child, from before its on_connect; `WebSocketMaxConnections` counts them |
-//! | claim | what a handler leaves on a connection for the suspend_connection hook: answered once, suspended or swallowed |
+//! | suspension | what a handler lays on a connection for the suspend_connection hook: answered once, suspended or swallowed |
 //! | floor | our filters below those of other modules, just above httpd's core filters |
 //! | scribe, pen | the thread that writes logs; what writes a line for a connection that is no longer its thread's |
 //! | account | what is said of a WebSocket that has ended: a log line, notes for the access log |

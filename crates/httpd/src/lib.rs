@@ -15,7 +15,7 @@
 //! | [`config_tree`], [`pattern`] | the directives of all modules, as they stand in the files; the regular expressions in them |
 //! | [`config`], [`expression`] | per-directory configuration and directives; httpd's expressions in them |
 //! | [`hook`] | the hooks that a module registers |
-//! | [`claim`] | one more of them, for connections that the MPM suspends |
+//! | [`suspension`] | one more of them, for connections that the MPM suspends |
 //! | `kept` | what a module keeps on a connection, for its hooks |
 //! | [`log`], [`pen`] | the error log; lines that another thread writes |
 //! | [`module`] | `module_rec`, the one exported symbol |
@@ -34,7 +34,6 @@
 
 pub mod apr;
 mod bypass;
-pub mod claim;
 pub mod config;
 pub mod config_tree;
 pub mod content;
@@ -59,6 +58,7 @@ pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;
+pub mod suspension;
 pub mod termination;
 pub mod thread;
 pub mod tls;
