@@ -74,7 +74,7 @@ impl<'m> Board<'m> {
 /// The index of the label that says this. One that is free is made to.
 fn find(labels: &[Label], packed: &[u64; LABEL]) -> Option<usize> {
     labels.iter().position(|label| {
-        if claim(label) {
+        if take(label) {
             for (word, &value) in label[1..].iter().zip(&packed[1..]) {
                 word.store(value, Ordering::Relaxed);
             }
@@ -104,7 +104,7 @@ fn texts(label: &Label) -> Option<(String, String)> {
 }
 
 /// Makes a free label the caller's to write.
-fn claim(label: &Label) -> bool {
+fn take(label: &Label) -> bool {
     // Most are not free, and writing to what others read is slow.
     label[STATE].load(Ordering::Relaxed) == FREE
         && label[STATE]
