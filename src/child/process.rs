@@ -60,14 +60,14 @@ pub struct Child {
     patience: Mutex<Option<Patience>>,
     /// Hears that there is no time to drain.
     haste: Mutex<Option<Haste>>,
-    /// A [`Command`], which only ever goes up.
-    command: AtomicU8,
+    /// A [`Instruction`], which only ever goes up.
+    instruction: AtomicU8,
 }
 
 /// What the MPM has told the child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Command {
+enum Instruction {
     /// To serve.
     Serve,
     /// To finish what is under way, and end.
@@ -125,7 +125,7 @@ impl Child {
                 .collect(),
             patience: Mutex::new(None),
             haste: Mutex::new(None),
-            command: AtomicU8::new(Command::Serve as u8),
+            instruction: AtomicU8::new(Instruction::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
             child.call(plugin, Callback::ChildStart, || {
@@ -235,13 +235,13 @@ impl Child {
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(self: &Arc<Self>, is_graceful: bool) {
-        let command = if is_graceful {
-            Command::Finish
+        let instruction = if is_graceful {
+            Instruction::Finish
         } else {
-            Command::End
+            Instruction::End
         };
         // Relaxed, and a turn is asked for behind it.
-        self.command.fetch_max(command as u8, Ordering::Relaxed);
+        self.instruction.fetch_max(instruction as u8, Ordering::Relaxed);
         self.figures.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
@@ -254,7 +254,7 @@ impl Child {
             Duration::ZERO
         };
         if !is_graceful || !timeout.is_zero() {
-            self.close_all(timeout, command == Command::End);
+            self.close_all(timeout, instruction == Instruction::End);
         }
         if is_graceful {
             // Behind it, so that what it shortens is not made longer again.
@@ -295,12 +295,12 @@ impl Child {
 
     /// Whether its WebSockets are to end as soon as they have been told.
     pub fn ends_at_once(&self) -> bool {
-        self.command.load(Ordering::Relaxed) >= Command::Leave as u8
+        self.instruction.load(Ordering::Relaxed) >= Instruction::Leave as u8
     }
 
     /// The same, when the MPM waits for each connection's end, as it does for a child that finishes what is under way.
     pub fn leaves(&self) -> bool {
-        self.command.load(Ordering::Relaxed) == Command::Leave as u8
+        self.instruction.load(Ordering::Relaxed) == Instruction::Leave as u8
     }
 
     /// From now on, a callback that does not return is named after a while.
@@ -364,7 +364,7 @@ impl Child {
         // Otherwise a callback is under way, on a thread that the process takes with it.
         if all_have_ended {
             let is_graceful = match httpd::mpm::is_threaded() {
-                true => child.command.load(Ordering::Relaxed) == Command::Finish as u8,
+                true => child.instruction.load(Ordering::Relaxed) == Instruction::Finish as u8,
                 // It calls the child_stopping hook with 0 in any case.
                 false => !httpd::mpm::is_ending_at_once(),
             };
@@ -413,8 +413,8 @@ impl Hasty for Arc<Child> {
     }
 
     fn end_all(&self) {
-        self.command
-            .fetch_max(Command::Leave as u8, Ordering::Relaxed);
+        self.instruction
+            .fetch_max(Instruction::Leave as u8, Ordering::Relaxed);
         let open = lock(&self.connections).open();
         for connection in open {
             connection.session().stop_sending();
