@@ -19,7 +19,7 @@ use super::engine::Engine;
 use super::haste::{Haste, Hasty};
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
-use crate::board::{Callback, Figures, Limits, Location, Occupant, Order, Threads, Wish};
+use crate::board::{Callback, ChildBoard, Limits, Location, Occupant, Order, Threads, Wish};
 use crate::configuration::config::Config;
 use crate::configuration::{capacity, message_memory, process_options};
 use crate::lock::lock;
@@ -43,7 +43,7 @@ pub struct Child {
     /// On an asynchronous MPM.
     engine: Option<Engine>,
     connections: Mutex<Connections>,
-    figures: Figures,
+    board: ChildBoard,
     exchange: Arc<Exchange>,
     /// WebSockets that are opening, open or closing.
     places_taken: AtomicUsize,
@@ -106,7 +106,7 @@ impl Child {
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             engine,
             connections: Mutex::default(),
-            figures: Figures::new(server, this.clone(), limits),
+            board: ChildBoard::new(server, this.clone(), limits),
             budget: Arc::clone(&budget),
             exchange: Arc::clone(&exchange),
             places_taken: AtomicUsize::new(0),
@@ -143,7 +143,7 @@ impl Child {
         // One that has nothing to be called is no reason for prefork's children to have figures.
         let under_way = plugin
             .has_child_callbacks()
-            .then(|| self.figures.calling(plugin.name()))
+            .then(|| self.board.calling(plugin.name()))
             .map(|calling| calling.begins(callback, Instant::now()));
         call();
         if let Some(under_way) = under_way {
@@ -177,9 +177,9 @@ impl Child {
         &self.buffers
     }
 
-    /// The figures of all children.
-    pub fn figures(&self) -> &Figures {
-        &self.figures
+    /// The board, with the figures of all children.
+    pub fn board(&self) -> &ChildBoard {
+        &self.board
     }
 
     /// Its part in topics.
@@ -195,7 +195,7 @@ impl Child {
         client: Option<IpAddr>,
     ) -> Option<Place> {
         let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
-        let entry = self.figures.open(location, client);
+        let entry = self.board.open(location, client);
         let child: Arc<dyn Places> = self.clone();
         let place = Place::new(child, entry);
         (most == 0 || taken < most).then_some(place)
@@ -241,8 +241,9 @@ impl Child {
             Instruction::End
         };
         // Relaxed, and a turn is asked for behind it.
-        self.instruction.fetch_max(instruction as u8, Ordering::Relaxed);
-        self.figures.set_stopping();
+        self.instruction
+            .fetch_max(instruction as u8, Ordering::Relaxed);
+        self.board.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
             return;
@@ -308,7 +309,7 @@ impl Child {
         let mut patience = lock(&self.patience);
         if patience.is_none() {
             let child = Child::current();
-            let running = move || child.map(|child| child.figures.running());
+            let running = move || child.map(|child| child.board.running());
             *patience = Patience::start(move || running().unwrap_or_default());
         }
     }
@@ -339,7 +340,7 @@ impl Child {
             }
         }
         let _ = CHILD.try_write().map(|mut child| child.take());
-        child.figures.stop();
+        child.board.stop();
         child.exchange.stop();
         let mut open = child.open_at_end().unwrap_or_default();
         open.retain(|connection| connection.is_at_rest());
@@ -375,7 +376,7 @@ impl Child {
                 });
             }
         }
-        child.figures.leave();
+        child.board.leave();
         let patience = child.patience.try_lock().ok();
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
@@ -446,7 +447,7 @@ impl Occupant for Child {
     }
 
     fn look_at_callbacks(&self) {
-        self.figures.look_at_callbacks(|number, take| {
+        self.board.look_at_callbacks(|number, take| {
             let connection = {
                 let connections = lock(&self.connections);
                 let open = connections.open.get(&number);

@@ -140,7 +140,7 @@ fn wants_older_text(accept: Option<&str>) -> bool {
 fn read(child: &Child, listing: &Listing, count: usize) -> Snapshot {
     Snapshot {
         topics: child.exchange().figures(count),
-        ..child.figures().read(listing)
+        ..child.board().read(listing)
     }
 }
 
