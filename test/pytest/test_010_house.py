@@ -21,9 +21,17 @@ def named():
             yield path, name
 
 
+# By the ending of a file: how a name is defined there.
+DEFINITIONS = {
+    ".rs": r"\b(?:fn|struct|enum|trait|mod|type|const|static|macro_rules!) {}\b",
+    ".py": r"^(?:def {0}\(|{0} = )",
+    ".c": r"^(?:static |extern )[\w *]*\b{0}(?:\[\] = |\([^;]*$)",
+}
+
+
 def defines(path, name):
-    kinds = r"fn|struct|enum|trait|mod|type|const|static|macro_rules!"
-    return re.search(rf"\b(?:{kinds}) {name}\b", (ROOT / path).read_text())
+    file = ROOT / path
+    return re.search(DEFINITIONS[file.suffix].format(name), file.read_text(), re.MULTILINE)
 
 
 def test_ws_010_01_the_list_is_read():
