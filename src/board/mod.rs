@@ -19,9 +19,7 @@ mod watcher;
 
 pub use calling::{Callback, Calling, VERY_LONG};
 pub use child_board::ChildBoard;
-pub use figures::{
-    About, CloseRequest, Filter, Limits, Location, Order, RefusedFor, Threads, Wish,
-};
+pub use figures::{About, CloseRequest, Limits, Location, Order, RefusedFor, Threads, Wish};
 pub use making::{MANY_ENTRIES, ended, make};
 pub use watcher::Occupant;
 
