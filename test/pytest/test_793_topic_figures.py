@@ -28,9 +28,7 @@ def configuration(server):
         + several_children(server)
         + LOCATION
         + "<Location /server-status>\n  SetHandler server-status\n</Location>\n"
-        + topics("/topics/drop", "WebSocketSendBuffer 64K", "WebSocketTopicSlow drop",
-                 "WebSocketTopic /drop%{PATH_INFO}")
-        + topics("/topics")
+        + topics("/topics", "WebSocketSendBuffer 64K", "WebSocketTopicSlow drop")
         + publishing("/publish")
     )
 
