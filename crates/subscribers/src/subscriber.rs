@@ -19,12 +19,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use topics::{
-    Batch, CannotResume, Epoch, Gap, History, Kind, Limits, Log, Membership, Record, RecordId,
-    Subscription, Token, Topic,
+    Batch, CannotResume, Epoch, Gap, History, Kind, Limits, LockError, Log, Membership, Record,
+    RecordId, Subscription, Token, Topic,
 };
 
 use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
+use crate::tally::Tally;
 use crate::terms::{Slow, Terms};
 
 /// How many bytes are read of the log before they are handed on.
@@ -84,7 +85,7 @@ struct State {
     /// What it has lost, and has not been told of.
     dropped: u64,
     /// Why it cannot be said how many more that are, as long as it has not been told.
-    untold: Option<CannotResume>,
+    untold: Option<Untold>,
     /// The topics whose retained message it is to get first.
     retained: Vec<usize>,
 }
@@ -113,6 +114,9 @@ struct Chunk {
     bound: RecordId,
 }
 
+/// That it has missed something, why it cannot be told what, and the slots of the topics.
+type Untold = (CannotResume, Vec<u32>);
+
 /// How a step has ended.
 #[derive(PartialEq, Eq)]
 enum Step {
@@ -120,12 +124,18 @@ enum Step {
     Done,
 }
 
-/// What a call has come to, to be counted.
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub delivered: u64,
-    pub dropped: u64,
-    pub gaps: u64,
+/// Why a step has not ended.
+enum Stopped {
+    /// By the outlet.
+    Refused(Refused),
+    /// Somebody else has the log's lock, and does not go on.
+    Busy,
+}
+
+impl From<Refused> for Stopped {
+    fn from(refused: Refused) -> Self {
+        Stopped::Refused(refused)
+    }
 }
 
 impl Subscriber {
@@ -179,6 +189,18 @@ impl Subscriber {
         self.has_lost
     }
 
+    /// By what it is found: the slot of one of its topics, and its number.
+    fn key(&self) -> (u32, u64) {
+        (self.parts.first().map_or(0, |part| part.slot), self.number)
+    }
+
+    /// Has it go on, on another thread.
+    pub(crate) fn call_again(&self) {
+        if let Some(outlet) = self.outlet.upgrade() {
+            outlet.call_again();
+        }
+    }
+
     pub(crate) fn membership(&self) -> MutexGuard<'_, Option<Membership>> {
         let membership = self.membership.lock();
         membership.unwrap_or_else(PoisonError::into_inner)
@@ -205,7 +227,7 @@ impl Subscriber {
         &self,
         log: &Log<'static>,
         prepared: &Prepared<'_>,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> bool {
         let record = &prepared.record;
         // What it has got by its history is no reason to look at the log again, where notices are not found.
@@ -236,14 +258,14 @@ impl Subscriber {
         if !is_live || record.position < state.start || record.id <= state.since {
             return false;
         }
-        let told = self.tell_members(log, &*outlet);
+        let told = self.tell_members(log, &*outlet, tally);
         match told.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally)) {
             Ok(()) => {}
             Err(Refused::Ended) => state.phase = Phase::Ended,
             Err(Refused::Full) if is_notice && self.terms.slow != Slow::Close => {
                 self.has_missed_notice.store(true, Ordering::SeqCst);
             }
-            Err(Refused::Full) => self.is_full(&mut state, record.id, &*outlet, tally),
+            Err(Refused::Full) => self.is_full(&mut state, record, &*outlet, tally),
         }
         true
     }
@@ -278,7 +300,7 @@ impl Subscriber {
     }
 
     /// Goes on where there was no room, or where it has begun.
-    pub(crate) fn go_on(&self, log: &Log<'static>, tally: &mut Tally) {
+    pub(crate) fn go_on(&self, log: &Log<'static>, tally: &mut Tally<'_>) {
         let Some(outlet) = self.outlet.upgrade() else {
             return;
         };
@@ -291,7 +313,7 @@ impl Subscriber {
                     // Full is full: there will be a next time.
                     let _ = self
                         .tell_dropped(&mut state, &*outlet)
-                        .and_then(|()| self.tell_members(log, &*outlet));
+                        .and_then(|()| self.tell_members(log, &*outlet, tally));
                     false
                 }
                 Phase::Ended => true,
@@ -318,12 +340,14 @@ impl Subscriber {
         state: &mut State,
         prepared: &Prepared<'_>,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         self.tell_dropped(state, outlet)?;
         prepared.give(self.terms.form, outlet)?;
         state.since = prepared.record.id;
-        tally.delivered += 1;
+        if prepared.record.kind != Kind::Notice {
+            tally.delivered(prepared.record.slot);
+        }
         Ok(())
     }
 
@@ -333,15 +357,18 @@ impl Subscriber {
         log: &Log<'static>,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
-    ) -> Result<(), Refused> {
+        tally: &mut Tally<'_>,
+    ) -> Result<(), Stopped> {
         let mut batch = Batch::new();
         while let Some(&part) = state.retained.last() {
             let is_there = log.retained(&self.parts[part].topic, &mut batch);
+            if is_there == Err(LockError::Busy) {
+                return Err(Stopped::Busy);
+            }
             let record = batch.iter().next().filter(|_| is_there == Ok(true));
             if let Some(record) = record.filter(|record| record.id <= state.since) {
                 Prepared::new(record, self.epoch, 1).give(self.terms.form, outlet)?;
-                tally.delivered += 1;
+                tally.delivered(self.parts[part].slot);
             }
             state.retained.pop();
         }
@@ -349,7 +376,13 @@ impl Subscriber {
     }
 
     /// There is no room for a live record.
-    fn is_full(&self, state: &mut State, id: RecordId, outlet: &dyn Outlet, tally: &mut Tally) {
+    fn is_full(
+        &self,
+        state: &mut State,
+        record: &Record<'_>,
+        outlet: &dyn Outlet,
+        tally: &mut Tally<'_>,
+    ) {
         match (self.terms.slow, state.phase) {
             // What fills its outlet is what it had missed: it has had no time to take it.
             (Slow::Close, Phase::Live { is_steady: false }) => {
@@ -361,8 +394,8 @@ impl Subscriber {
             }
             (Slow::Drop, _) => {
                 state.dropped += 1;
-                tally.dropped += 1;
-                state.since = id;
+                tally.dropped(record.slot, 1);
+                state.since = record.id;
             }
             (Slow::Latest, _) => {
                 state.counted = state.since;
@@ -378,17 +411,26 @@ impl Subscriber {
         log: &Log<'static>,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> bool {
         for _ in 0..ROUNDS {
             let Phase::Behind(wanted) = state.phase else {
                 return false;
             };
+            if tally.is_busy() {
+                // Another one has waited for the lock just now.
+                tally.delay(self.key());
+                return true;
+            }
             match self.read(log, wanted, state, outlet, tally) {
                 Ok(Step::More) => {}
                 Ok(Step::Done) => return false,
-                Err(Refused::Full) => return true,
-                Err(Refused::Ended) => {
+                Err(Stopped::Busy) => {
+                    tally.delay(self.key());
+                    return true;
+                }
+                Err(Stopped::Refused(Refused::Full)) => return true,
+                Err(Stopped::Refused(Refused::Ended)) => {
                     state.phase = Phase::Ended;
                     return true;
                 }
@@ -408,18 +450,21 @@ impl Subscriber {
         wanted: Wanted,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
-    ) -> Result<Step, Refused> {
+        tally: &mut Tally<'_>,
+    ) -> Result<Step, Stopped> {
         let mut histories = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let Ok(Some(history)) = log.history(&part.topic) else {
-                outlet.close(Closing::Unavailable);
-                return Err(Refused::Ended);
-            };
-            histories.push(history);
+            match log.history(&part.topic) {
+                Ok(Some(history)) => histories.push(history),
+                Err(LockError::Busy) => return Err(Stopped::Busy),
+                Ok(None) | Err(_) => {
+                    outlet.close(Closing::Unavailable);
+                    return Err(Refused::Ended.into());
+                }
+            }
         }
         let Some(first) = histories.first() else {
-            return Err(Refused::Ended);
+            return Err(Refused::Ended.into());
         };
         self.hand_on_retained(log, state, outlet, tally)?;
         let (now, end) = (first.token(), first.end());
@@ -433,7 +478,8 @@ impl Subscriber {
                     bound == now.id
                 }
                 Err(reason) => {
-                    self.tell_gap(&reason.to_string(), now, state, outlet, tally)?;
+                    let gap = (reason, self.lost(&histories, state.since, now));
+                    self.tell_gap(&gap, now, state, outlet, tally)?;
                     state.since = now.id;
                     false
                 }
@@ -448,7 +494,7 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
-        self.tell_members(log, outlet)?;
+        self.tell_members(log, outlet, tally)?;
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live {
@@ -481,6 +527,22 @@ impl Subscriber {
         Ok(chunk)
     }
 
+    /// The topics of which it misses something when it goes on behind `now`.
+    fn lost(&self, histories: &[History<'static>], since: RecordId, now: Token) -> Vec<u32> {
+        if let [only] = &*self.parts {
+            return vec![only.slot];
+        }
+        let since = Token { id: since, ..now };
+        let is_lost = |history: &History<'static>| {
+            let missed = history.missed(since, &UNLIMITED);
+            missed.map_or(true, |ids| ids.iter().any(|&id| id <= now.id))
+        };
+        let all = self.parts.iter().zip(histories);
+        all.filter(|(_, history)| is_lost(history))
+            .map(|(part, _)| part.slot)
+            .collect()
+    }
+
     /// Hands on what was read, in the order of the ids.
     fn hand_on_all(
         &self,
@@ -488,7 +550,7 @@ impl Subscriber {
         is_its: impl Fn(&Record<'_>) -> bool,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         let all = batches.iter().flat_map(Batch::iter);
         let mut records: Vec<Record<'_>> = all
