@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
@@ -134,9 +135,14 @@ impl Hub {
             Since::Last(count) => (Recovery::New, before_last(&histories, count, &terms)),
         };
         self.count_recovery(&recovery);
-        let slots = subscriptions.iter().map(Subscription::slot);
-        let parts = topics.into_iter().zip(slots);
-        let parts = parts.map(|(topic, slot)| Part { topic, slot }).collect();
+        let parts = topics.into_iter().zip(&subscriptions);
+        let parts = parts
+            .map(|(topic, subscription)| Part {
+                topic,
+                slot: subscription.slot(),
+                start: subscription.start(),
+            })
+            .collect();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let subscriber = Subscriber::new(
             (number, now.epoch),
@@ -215,7 +221,7 @@ impl Hub {
                     all.map(|(&number, it)| (number, Arc::clone(it))).collect()
                 };
                 for subscriber in everybody.values() {
-                    subscriber.lag(&gap);
+                    alone(subscriber, || subscriber.lag(&gap));
                 }
                 true
             }
@@ -223,15 +229,16 @@ impl Hub {
         // What one connection gets in this round leaves in as few writes as can be.
         for subscriber in touched {
             subscriber.is_touched.store(false, Ordering::Relaxed);
-            subscriber.flush();
+            alone(&subscriber, || subscriber.flush());
         }
         self.count(&tally);
         has_read
     }
 
-    /// Waits until there is something to deliver, for so long at most.
-    pub fn wait(&self, reader: &Reader<'static>, most: Duration) {
-        reader.wait(&*self.bell, most);
+    /// Waits until there is something to deliver, for so long at most; not at all when `is_over` says so. Who makes that true
+    /// rings afterwards ([`Hub::ring`]).
+    pub fn wait(&self, reader: &Reader<'static>, most: Duration, is_over: impl FnOnce() -> bool) {
+        reader.wait_unless(is_over, &*self.bell, most);
     }
 
     fn deliver(&self, record: Record<'_>, touched: &mut Vec<Arc<Subscriber>>, tally: &mut Tally) {
@@ -242,7 +249,8 @@ impl Hub {
         };
         let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
         for subscriber in subscribers.values() {
-            if subscriber.deliver(&self.log, &prepared, tally) {
+            let deliver = || subscriber.deliver(&self.log, &prepared, tally);
+            if alone(subscriber, deliver).unwrap_or(true) {
                 touch(subscriber, touched);
             }
         }
@@ -319,6 +327,15 @@ impl Hub {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does a step for one subscriber: a panic in it, as of its outlet's transport, closes that subscriber, and the others get what is
+/// theirs.
+fn alone<T>(subscriber: &Subscriber, step: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(step));
+    // The process's panic hook has told.
+    done.map_err(|_| catch_unwind(AssertUnwindSafe(|| subscriber.fail())))
+        .ok()
 }
 
 fn touch(subscriber: &Arc<Subscriber>, touched: &mut Vec<Arc<Subscriber>>) {
