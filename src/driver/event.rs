@@ -302,8 +302,9 @@ impl Source for EventDriver {
             // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
             self.connection.session().peer_is_gone();
         }
-        if readiness.is_writable() {
-            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
+        if readiness.is_writable() || readiness.contains(Readiness::NOTIFIED) {
+            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this; and a thread may have left
+            // output to the turn that was asked for.
             self.connection.session().resume();
         }
         let is_hung_up = readiness.intersects(Readiness::HANGUP);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
@@ -153,8 +154,14 @@ impl Hub {
             },
             Since::Last(count) => (Recovery::New, before_last(&histories, count, &terms)),
         };
-        let parts = topics.into_iter().zip(slots);
-        let parts = parts.map(|(topic, slot)| Part { topic, slot }).collect();
+        let parts = topics.into_iter().zip(&subscriptions);
+        let parts = parts
+            .map(|(topic, subscription)| Part {
+                topic,
+                slot: subscription.slot(),
+                start: subscription.start(),
+            })
+            .collect();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let subscriber = Subscriber::new(
             (number, now.epoch),
@@ -236,7 +243,7 @@ impl Hub {
                     all.map(|(&number, it)| (number, Arc::clone(it))).collect()
                 };
                 for subscriber in everybody.values() {
-                    subscriber.lag(&gap);
+                    alone(subscriber, || subscriber.lag(&gap));
                 }
                 true
             }
@@ -244,19 +251,20 @@ impl Hub {
         // What one connection gets in this round leaves in as few writes as can be.
         for subscriber in touched {
             subscriber.is_touched.store(false, Ordering::Relaxed);
-            subscriber.flush();
+            alone(&subscriber, || subscriber.flush());
         }
         self.delay(&mut tally);
         has_read
     }
 
-    /// Waits until there is something to deliver, for so long at most.
-    pub fn wait(&self, reader: &Reader<'static>, most: Duration) {
+    /// Waits until there is something to deliver, for so long at most; not at all when `is_over` says so. Who makes that true
+    /// rings afterwards ([`Hub::ring`]).
+    pub fn wait(&self, reader: &Reader<'static>, most: Duration, is_over: impl FnOnce() -> bool) {
         let most = match self.late.is_empty() {
             true => most,
             false => most.min(AGAIN),
         };
-        reader.wait(&*self.bell, most);
+        reader.wait_unless(is_over, &*self.bell, most);
     }
 
     /// Has those go on who have found the log's lock not to be had, and does what is owed.
@@ -302,7 +310,8 @@ impl Hub {
         };
         let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
         for subscriber in subscribers.values() {
-            if subscriber.deliver(&self.impatient_log, &prepared, tally) {
+            let deliver = || subscriber.deliver(&self.impatient_log, &prepared, tally);
+            if alone(subscriber, deliver).unwrap_or(true) {
                 touch(subscriber, touched);
             }
         }
@@ -357,6 +366,15 @@ impl Hub {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does a step for one subscriber: a panic in it, as of its outlet's transport, closes that subscriber, and the others get what is
+/// theirs.
+fn alone<T>(subscriber: &Subscriber, step: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(step));
+    // The process's panic hook has told.
+    done.map_err(|_| catch_unwind(AssertUnwindSafe(|| subscriber.fail())))
+        .ok()
 }
 
 fn touch(subscriber: &Arc<Subscriber>, touched: &mut Vec<Arc<Subscriber>>) {

@@ -70,6 +70,8 @@ pub struct Subscriber {
 pub(crate) struct Part {
     pub topic: Topic,
     pub slot: u32,
+    /// Where in the log its own notices begin: what was published before is in its history, where no notice is.
+    pub start: u64,
 }
 
 struct State {
@@ -98,6 +100,15 @@ enum Phase {
     Live { is_steady: bool },
     /// It gets nothing any more.
     Ended,
+}
+
+impl Phase {
+    /// A live record has been handed on: what it had missed fills its outlet no longer, once there is ample room.
+    fn has_got(&mut self, outlet: &dyn Outlet) {
+        if let Phase::Live { is_steady } = self {
+            *is_steady = *is_steady || outlet.has_ample_room();
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -222,6 +233,24 @@ impl Subscriber {
         self.state().phase = Phase::Ended;
     }
 
+    /// Something of it has panicked: it gets nothing any more, and its connection is closed.
+    pub(crate) fn fail(&self) {
+        self.end();
+        if let Some(outlet) = self.outlet.upgrade() {
+            outlet.close(Closing::Unavailable);
+        }
+    }
+
+    /// Whether a record is none of what it gets live. What it has got by its history is no reason to look at the log again;
+    /// but notices are in no history, so that each since its own beginning counts, however far that has come by now.
+    fn came_before(&self, record: &Record<'_>) -> bool {
+        let is_since = |part: &Part| part.slot == record.slot && record.position >= part.start;
+        match record.kind {
+            Kind::Notice => !self.parts.iter().any(is_since),
+            Kind::Text | Kind::Binary => record.position < self.live_from.load(Ordering::SeqCst),
+        }
+    }
+
     /// Hands on a record that the process's reader has read; says whether its outlet has got something.
     pub(crate) fn deliver(
         &self,
@@ -230,8 +259,7 @@ impl Subscriber {
         tally: &mut Tally<'_>,
     ) -> bool {
         let record = &prepared.record;
-        // What it has got by its history is no reason to look at the log again, where notices are not found.
-        if !self.wants(record) || record.position < self.live_from.load(Ordering::SeqCst) {
+        if !self.wants(record) || self.came_before(record) {
             return false;
         }
         let is_notice = record.kind == Kind::Notice;
@@ -251,31 +279,38 @@ impl Subscriber {
             self.catch_up(log, &mut state, &*outlet, tally);
             return true;
         }
-        let is_live = matches!(state.phase, Phase::Live { .. });
-        if is_live && is_notice {
-            self.has_missed_notice.store(has_missed, Ordering::SeqCst);
-        }
-        if !is_live || record.position < state.start || record.id <= state.since {
+        // Its history has overtaken the record: so a message is in there, and a notice is not.
+        let is_overtaken = record.position < state.start || record.id <= state.since;
+        if !matches!(state.phase, Phase::Live { .. }) || (is_overtaken && !is_notice) {
             return false;
         }
-        let told = self.tell_members(log, &*outlet, tally);
-        match told.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally)) {
-            Ok(()) => {}
+        if is_notice && !is_overtaken {
+            self.has_missed_notice.store(has_missed, Ordering::SeqCst);
+        }
+        let mut handed_on = self.tell_members(log, &*outlet, tally);
+        if !is_overtaken {
+            handed_on =
+                handed_on.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally));
+        }
+        match handed_on {
+            Ok(()) => state.phase.has_got(&*outlet),
             Err(Refused::Ended) => state.phase = Phase::Ended,
-            Err(Refused::Full) if is_notice && self.terms.slow != Slow::Close => {
-                self.has_missed_notice.store(true, Ordering::SeqCst);
+            Err(Refused::Full) => {
+                // Nobody who is behind finds it.
+                self.has_missed_notice.fetch_or(is_notice, Ordering::SeqCst);
+                if !is_notice || self.terms.slow == Slow::Close {
+                    self.is_full(&mut state, record, &*outlet, tally);
+                }
             }
-            Err(Refused::Full) => self.is_full(&mut state, record, &*outlet, tally),
         }
         true
     }
 
     /// The reader was overrun: what it has not read is in the log, or is not. It finds out in its own turn.
     pub(crate) fn lag(&self, gap: &Gap) {
-        if self.terms.is_told_of_members {
-            // If it is concerned, and it is told of more than it would have to be if it is not.
-            self.has_missed_notice.store(true, Ordering::SeqCst);
-        }
+        let is_told = self.terms.is_told_of_members;
+        // If it is concerned, and it is told of more than it would have to be if it is not.
+        let has_missed = self.has_missed_notice.fetch_or(is_told, Ordering::SeqCst);
         let Some(mut state) = self.state_or_note() else {
             return;
         };
@@ -286,8 +321,12 @@ impl Subscriber {
         self.is_to_look_again(&mut state);
         if let Phase::Live { .. } = state.phase {
             if state.start >= gap.next {
-                // All that is its is still to be read: the reader had nothing to do before it came.
-                self.has_missed_notice.store(false, Ordering::SeqCst);
+                // All that is its is still to be read, unless its history has overtaken notices that are not in there.
+                if self.parts.iter().all(|part| part.start >= gap.next) {
+                    self.has_missed_notice.store(has_missed, Ordering::SeqCst);
+                } else if is_told {
+                    outlet.call_again();
+                }
                 return;
             }
             state.since = state.since.max(gap.after);
