@@ -134,7 +134,7 @@
 //! | `seat` | a child's place at the log |
 //! | `name/` | what topics, messages and members are called |
 //! | `bell` | how a child's reader is woken |
-//! | `figures`, `error` | what is to be said about a log; why something was not done |
+//! | `figures`, `count`, `error` | what is to be said about a log; what children count of what becomes of messages; why something was not done |
 
 #![deny(unsafe_code)]
 

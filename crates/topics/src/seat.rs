@@ -96,7 +96,9 @@ impl<'m> Seat<'m> {
         if locked.seats().owner(self.index) == Some(self.owner) {
             let count = &self.parts.row(self.index)[slot as usize];
             put(count, get(count).saturating_sub(1));
-            locked.subscribed().look(slot);
+            locked
+                .subscribed()
+                .look(slot, locked.seats().subscribers(slot));
         }
         Ok(())
     }

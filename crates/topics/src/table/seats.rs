@@ -59,7 +59,7 @@ impl<'m> Seats<'m> {
             let row = self.0.row(index);
             for (slot, count) in (0..).zip(&row[..used.min(row.len())]) {
                 if get(count) != 0 {
-                    Subscribed(self.0).look(slot);
+                    Subscribed(self.0).look(slot, self.subscribers(slot));
                 }
             }
         }

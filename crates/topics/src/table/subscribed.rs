@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::Seats;
 use crate::memory::{Parts, get, header, put};
 
 /// The bits. One may be set too early, and is taken away too late: somebody who is killed between a bit and what it stands
@@ -19,9 +18,9 @@ impl Subscribed<'_> {
         }
     }
 
-    /// A topic has one subscriber less, or all those of a child.
-    pub fn look(self, slot: u32) {
-        if Seats(self.0).subscribers(slot) == 0 {
+    /// A topic has one subscriber less, or all those of a child: `subscribers` are left.
+    pub fn look(self, slot: u32, subscribers: u64) {
+        if subscribers == 0 {
             let (word, bit) = self.place(slot);
             put(word, get(word) & !bit);
         }
@@ -55,13 +54,13 @@ impl Subscribed<'_> {
         })
     }
 
-    /// Makes all of it anew from what the children have counted.
-    pub fn rebuild(self) {
+    /// Makes all of it anew from what the children have counted that have these seats.
+    pub fn rebuild(self, seats: impl Iterator<Item = usize>) {
         for word in self.0.subscribed {
             put(word, 0);
         }
         let high = get(&self.0.header[header::HIGH]) as usize;
-        for (seat, _) in Seats(self.0).owners() {
+        for seat in seats {
             let row = self.0.row(seat);
             for (slot, count) in (0..).zip(&row[..high.min(row.len())]) {
                 if get(count) != 0 {

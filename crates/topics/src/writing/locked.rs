@@ -113,7 +113,8 @@ impl<'m> Locked<'m> {
             }
         }
         self.topics().recover();
-        self.subscribed().rebuild();
+        self.subscribed()
+            .rebuild(self.seats().owners().map(|(seat, _)| seat));
         self.set(
             header::RECOVERED,
             self.word(header::RECOVERED).wrapping_add(1),
