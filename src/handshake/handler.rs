@@ -55,7 +55,9 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
         Err(refusal) => {
             if let Some(child) = Child::current() {
                 let location = location(request, &child);
-                child.figures().refused(location, refusal.counts_as());
+                let client = request.client_address();
+                let reason = refusal.counts_as();
+                child.figures().refused(location, client, reason);
             }
             refusal.answer(request)
         }
