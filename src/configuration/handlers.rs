@@ -4,51 +4,35 @@ use httpd::config_tree::{self, Node};
 use httpd::log::Subject;
 use httpd::server::Server;
 
+use super::place::Place;
 use crate::log::{self, Level, Tag};
 
 const HANDLER: &str = "websocket-handler";
 
-/// A section, or what stands outside of all in a server.
-struct Place<'t> {
-    node: &'t Node,
-    /// The virtual host, by its place; `None` is for all.
-    host: Option<&'t (String, u32)>,
-    /// Its path; `None` where a section is not for the paths that begin alike, and may hold anywhere.
-    path: Option<&'t str>,
+/// A place that has one of the two.
+struct Half<'t> {
+    place: Place<'t>,
     has_handler: bool,
     has_plugin: bool,
-}
-
-impl Place<'_> {
-    /// Whether there may be a request for which both hold.
-    fn may_meet(&self, other: &Place<'_>) -> bool {
-        let is_same_host = self.host.is_none() || other.host.is_none() || self.host == other.host;
-        is_same_host
-            && match (self.path, other.path) {
-                (Some(one), Some(other)) => one.starts_with(other) || other.starts_with(one),
-                _ => true,
-            }
-    }
 }
 
 /// Warns of each section that has one of the two, where no section has the other that could hold there as well.
 pub fn check(server: Server<'_>) {
     let tree = config_tree::read();
-    let mut places = Vec::new();
-    collect(&tree, None, &mut places);
-    for place in &places {
-        let text = match (place.has_handler, place.has_plugin) {
-            (true, false)
-                if !places
-                    .iter()
-                    .any(|other| other.has_plugin && other.may_meet(place)) =>
-            {
+    let halves: Vec<Half<'_>> = Place::all(&tree).into_iter().filter_map(half).collect();
+    for Half {
+        place,
+        has_handler,
+        has_plugin,
+    } in &halves
+    {
+        let mut others = halves.iter().filter(|other| other.place.may_meet(place));
+        let text = match (has_handler, has_plugin) {
+            (true, false) if !others.any(|other| other.has_plugin) => {
                 "SetHandler websocket-handler without a WebSocketHandler: each WebSocket gets 500"
             }
             (false, true)
-                if !places
-                    .iter()
-                    .any(|other| other.has_handler && other.may_meet(place))
+                if !others.any(|other| other.has_handler)
                     && !may_have_handler_in_htaccess(place.node) =>
             {
                 "WebSocketHandler without SetHandler websocket-handler: the plugin is never asked"
@@ -64,34 +48,14 @@ pub fn check(server: Server<'_>) {
     }
 }
 
-fn collect<'t>(nodes: &'t [Node], host: Option<&'t (String, u32)>, places: &mut Vec<Place<'t>>) {
-    for node in nodes {
-        if node.is("<VirtualHost") {
-            collect(&node.children, Some(&node.place), places);
-            continue;
-        }
-        // What stands in a section's own sections may hold wherever it does.
-        let mut place = Place {
-            node,
-            host,
-            path: None,
-            has_handler: false,
-            has_plugin: false,
-        };
-        for inner in node.all() {
-            place.has_handler |= sets_handler(inner);
-            place.has_plugin |= inner.is("WebSocketHandler");
-        }
-        if node.is("<Location")
-            && node.arguments.len() == 1
-            && !node.first().contains(['*', '?', '['])
-        {
-            place.path = Some(node.first());
-        }
-        if place.has_handler || place.has_plugin {
-            places.push(place);
-        }
-    }
+fn half(place: Place<'_>) -> Option<Half<'_>> {
+    let has_handler = place.node.all().any(sets_handler);
+    let has_plugin = place.node.all().any(|inner| inner.is("WebSocketHandler"));
+    (has_handler || has_plugin).then_some(Half {
+        place,
+        has_handler,
+        has_plugin,
+    })
 }
 
 /// SetHandler, and every other way to a handler: AddHandler, `[H=…]`, Action, an expression.
