@@ -10,7 +10,7 @@ use httpd::suspension::suspend_connection;
 
 use crate::child::Child;
 use crate::configuration::{
-    capacity, handlers, message_memory, process_options, sections, topic_directives,
+    capacity, databases, handlers, message_memory, process_options, sections, topic_directives,
 };
 use crate::driver::event::EventDriver;
 use crate::handshake::handler;
@@ -53,6 +53,7 @@ impl CheckConfig for Hooks {
     fn check_config(pool: Pool<'_>, server: Server<'_>) -> bool {
         if httpd::mpm::is_config_test() {
             handlers::check(server);
+            databases::check(server);
         }
         // Both, so that each mistake is told.
         let are_sections_good = sections::check_all(pool, server);
@@ -73,6 +74,7 @@ impl PostConfig for Hooks {
                 )
             });
             handlers::check(server);
+            databases::check(server);
             board::make(server);
             topics::memory::make(server);
             if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted() {

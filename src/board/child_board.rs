@@ -58,9 +58,9 @@ impl ChildBoard {
         entry
     }
 
-    /// A handshake was refused before it had an entry.
-    pub fn refused(&self, location: Location, reason: RefusedFor) {
-        self.seat().refused(location, reason);
+    /// A client's handshake was refused.
+    pub fn refused(&self, location: Location, client: Option<IpAddr>, reason: RefusedFor) {
+        self.seat().refused(location, client, reason);
     }
 
     /// Whether a connection is among the first `limit` of its client, over all children.

@@ -134,6 +134,9 @@ impl Child {
             });
         }
         *CHILD.write().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        if !httpd::mpm::is_threaded() {
+            httpd::forks::share_graceful_end(pool);
+        }
         // Before the pool's own children and cleanups go: threads must not outlive what they use.
         pool.before_cleanup(Child::stop);
     }

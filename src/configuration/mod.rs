@@ -10,16 +10,20 @@
 //! | [`capacity`] | at start-up: how many WebSockets the MPM and the system allow |
 //! | [`message_memory`] | at start-up: how much memory their unfinished messages may take |
 //! | [`handlers`] | at start-up: whether SetHandler and WebSocketHandler have found each other |
+//! | [`databases`] | at start-up: whether WebSockets keep connections to one |
+//! | [`scope`] | where in the configuration something holds |
 //!
 //! Read by every room above, changed by httpd's reading of the configuration only. Calls the plugin room to load and configure.
 
 pub mod capacity;
 pub mod config;
+pub mod databases;
 pub mod directives;
 pub mod handlers;
 pub mod limit_directives;
 pub mod message_memory;
 pub mod process_options;
+mod scope;
 mod section;
 pub mod sections;
 pub mod topic_directives;

@@ -51,10 +51,7 @@ impl BlockingDriver {
             let mut buffer = child.buffers().take_input();
             let wait = connection.session().turn(&mut buffer, false);
             child.buffers().give_input(buffer);
-            if self.is_alone()
-                && !is_draining
-                && (httpd::mpm::is_stopping() || httpd::mpm::is_of_old())
-            {
+            if self.is_alone() && !is_draining && is_to_drain() {
                 is_draining = true;
                 if let Some(time) = child.drain_alone() {
                     connection.session().drain_at(time);
@@ -129,6 +126,11 @@ impl BlockingDriver {
         }
         waited.is_ok_and(|waited| waited.is_broken)
     }
+}
+
+/// Whether a process that serves one connection is to end with it, by whatever way it hears of that.
+fn is_to_drain() -> bool {
+    httpd::mpm::is_stopping() || httpd::mpm::is_of_old() || httpd::forks::is_finishing()
 }
 
 impl Driver for BlockingDriver {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use httpd::log::Subject;
 use httpd::module::Module;
+use httpd::mpm;
 use httpd::request::Request;
 use httpd::suspension::Suspension;
 use httpd::upgraded::{Remains, Upgraded};
@@ -123,8 +124,12 @@ impl EventDriver {
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
             Err(error) => {
+                // A child that stops without grace closes the sockets that its workers have, as this one was until now
+                // (`close_worker_sockets` in event.c): the end of the child is the WebSocket's, and no fault.
+                let is_closed = error.raw_os_error() == Some(libc::EBADF) && mpm::is_stopping();
+                let level = if is_closed { Level::Info } else { Level::Error };
                 self.connection
-                    .log(Level::Error, Tag::NotWatched, || not_watched(&error));
+                    .log(level, Tag::NotWatched, || not_watched(&error));
                 // For the thread that has the turn, or the next one: the plugin may have asked for one already.
                 self.is_unwatched.store(true, Ordering::Release);
                 self.wake();
@@ -275,7 +280,11 @@ impl Driven for Turns<'_> {
             return Wait::Ended;
         }
         if driver.is_unwatched.load(Ordering::Acquire) {
-            driver.connection.session().give_up(Ending::Internal);
+            let ending = match mpm::is_stopping() {
+                true => Ending::ChildStopped,
+                false => Ending::Internal,
+            };
+            driver.connection.session().give_up(ending);
         }
         let mut wait = driver.connection.session().turn(self.buffer, is_hung_up);
         if driver.child.leaves() && !matches!(wait, Wait::Ended) {

@@ -55,7 +55,9 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
         Err(refusal) => {
             if let Some(child) = Child::current() {
                 let location = location(request, &child);
-                child.board().refused(location, refusal.counts_as());
+                let client = request.client_address();
+                let reason = refusal.counts_as();
+                child.board().refused(location, client, reason);
             }
             refusal.answer(request)
         }

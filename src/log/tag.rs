@@ -59,6 +59,8 @@ tags! {
     NeverReached = 117,
     /// Which module has been loaded.
     Loaded = 118,
+    /// WebSockets keep connections to a database.
+    DatabaseKept = 119,
     /// A request was answered instead of upgraded.
     NotAnUpgrade = 201,
     /// A bad opening handshake: 400.

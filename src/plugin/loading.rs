@@ -1,7 +1,7 @@
 //! Loads plugins: once for each file and init function of a configuration, which owns them.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, OsStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
@@ -50,26 +50,16 @@ pub fn load_once(
     if let Some(plugin) = loaded.get(&key) {
         return Ok(Arc::clone(plugin));
     }
-    let stem = |file: &str| Path::new(file).file_stem().map(OsStr::to_owned);
-    let is_name_taken = loaded
-        .keys()
-        .any(|(other, _)| other != file && stem(other) == stem(file));
-    // In figures and lines, each has a name of its own.
-    let name = match stem(file) {
-        Some(stem) if !is_name_taken => stem.to_string_lossy().into_owned(),
-        _ => file.to_owned(),
-    };
-    let plugin = Arc::new(load(file, name, init, remarks)?);
+    let plugin = Arc::new(load(file, init, remarks)?);
+    // In figures and lines, each file has a name of its own.
+    for other in loaded.values() {
+        plugin.tell_apart(other);
+    }
     loaded.insert(key, Arc::clone(&plugin));
     Ok(plugin)
 }
 
-fn load(
-    file: &str,
-    name: String,
-    init: &str,
-    remarks: &mut Vec<(Tag, String)>,
-) -> Result<Plugin, String> {
+fn load(file: &str, init: &str, remarks: &mut Vec<(Tag, String)>) -> Result<Plugin, String> {
     let path = Path::new(file);
     let image = Image::read(path);
     let (library, stays) = version::load(path, image.as_ref(), binding(image.as_ref()))
@@ -100,7 +90,7 @@ fn load(
     for (name, address) in callbacks.addresses() {
         require_code(&place, image.as_ref(), address, name).map_err(in_table)?;
     }
-    let names = (name, init.to_owned());
+    let names = (file.to_owned(), init.to_owned());
     // SAFETY: the callbacks have just been read of this table, and the ABI has it live until `destroy`.
     Ok(unsafe { Plugin::new(table, callbacks, names, promoted, library) })
 }

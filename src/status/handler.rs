@@ -186,6 +186,7 @@ fn show_page(request: &Request<'_>, snapshot: &Snapshot) {
         escape_html(&snapshot.build)
     ));
     request.write(&figures::html(snapshot));
+    request.write(&figures::busy_clients(snapshot));
     request.write(&figures::connections(snapshot));
     request.write(&behind.replace(NONCE, &nonce));
 }

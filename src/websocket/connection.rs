@@ -388,10 +388,21 @@ fn told_of(request: &Request<'_>, version: ProtocolVersion) -> String {
     text + &format!(", version {version}")
 }
 
-/// What a Location is called in figures and lines: its server and its path.
+/// What a Location is called in figures and lines: the address of its WebSockets, `wss://www.example.com:443/chat`. The server's
+/// part is the configuration's, so that no client makes up a new one.
 pub fn location_name(request: &Request<'_>, config: Option<&Config>) -> String {
+    let (scheme, name, port) = request.server_address();
+    let scheme = if scheme == "https" { "wss" } else { "ws" };
+    let name = match name.contains(':') {
+        true => format!("[{name}]"),
+        false => name,
+    };
+    let port = match port {
+        0 => String::new(),
+        port => format!(":{port}"),
+    };
     let path = config.map_or("", Config::path);
-    format!("{}{path}", request.server().name())
+    format!("{scheme}://{name}{port}{path}")
 }
 
 /// A line of a connection whose own request is httpd's, or another thread's, now.

@@ -308,7 +308,7 @@ def test_ws_480_07_an_opening_is_a_line_at_info(httpd, error_log):
             assert line.level == "info"
             assert re.search(
                 rf'WS0301: WebSocket \d+: opened at "/log/{level}" '
-                rf'\(Location "localhost/log/{level}"\), version 13$', line.text
+                rf'\(Location "ws://localhost:\d+/log/{level}"\), version 13$', line.text
             ), line.text
 
 

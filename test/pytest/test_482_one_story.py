@@ -82,7 +82,7 @@ def test_ws_482_02_an_opening_says_who_and_where_and_no_query(httpd, status, err
     told = line.text.partition("WS0301: ")[2].replace(2 * "\\", "\\")
     quoted = user.replace('"', '\\"')
     pattern = (
-        rf'WebSocket {number}: opened at "/users/\"room\"" (Location "localhost/users"), '
+        rf'WebSocket {number}: opened at "/users/\"room\"" (Location "ws://localhost:{httpd.port}/users"), '
         rf'user "{quoted}", subprotocol "chat.v2", version 13'
     )
     if user.isascii():

@@ -2,12 +2,15 @@
 
 import base64
 import hashlib
+import re
+import shutil
 import sqlite3
 
 import pytest
 
 from harness import settings
 from harness.conf import ECHO, example, location
+from harness.httpd import Httpd
 
 # Under prefork each child has one WebSocket, and connections of its own.
 MPMS = ("event", "worker")
@@ -91,3 +94,60 @@ def test_ws_526_03_a_restart_begins_anew(start):
             assert client.receive_to_eof() == b""
             client.vanish()
     assert server.ask("/index.html", SIGN_ON).status == 200
+
+
+ASKS = ("AuthType Basic", "AuthName members", "AuthBasicProvider dbd", "Require valid-user")
+
+
+def section(start, *lines):
+    return f"<{start}>\n" + "".join(f"{line}\n" for line in lines) + f"</{start.split()[0]}>\n"
+
+
+@pytest.fixture(scope="module")
+def tester(tmp_path_factory):
+    """A server that never runs, with a driver of APR's that has another one's name (test/modules/dbd_odbc.c)."""
+    mpms = [mpm for mpm in settings.mpms() if mpm in MPMS]
+    if not mpms or any(not settings.has_module(name) for name in MODULES):
+        pytest.skip("this httpd lacks what it takes")
+    drivers = tmp_path_factory.mktemp("drivers")
+    shutil.copy(settings.TEST_PLUGINS / "modules/dbd_odbc.so", drivers / "apr_dbd_odbc-1.so")
+    modules = (*MODULES, "authn_socache", "socache_shmcb", "session", "session_dbd", "auth_form", "request")
+    server = Httpd(mpms[0], modules=modules, environment={"LD_LIBRARY_PATH": str(drivers)})
+    yield server
+    server.remove()
+
+
+def warned(tester, text):
+    result, _ = tester.configtest(text)
+    assert result.returncode == 0, result.stderr
+    return re.findall(r"WS0119: .*configtest\.conf:\d+: (.*?): with APR's driver odbc", result.stderr)
+
+
+@pytest.mark.parametrize(("text", "directive"), [
+    (location("/members", example(ECHO), *ASKS), "AuthBasicProvider dbd"),
+    (location("/members", example(ECHO), *ASKS[:2], "AuthBasicProvider dbd socache"), "AuthBasicProvider dbd socache"),
+    (section("Location /", *ASKS) + location("/members", example(ECHO)), "AuthBasicProvider dbd"),
+    (section("Directory /tmp", *ASKS) + location("/members", example(ECHO)), "AuthBasicProvider dbd"),
+    (location("/members", example(ECHO), section("RequireAny", "Require dbd-group chat")), "Require dbd-group chat"),
+    (section("AuthnProviderAlias dbd members", 'AuthDBDUserPWQuery "SELECT 1"')
+     + location("/members", example(ECHO), *ASKS[:2], "AuthBasicProvider members"), "AuthBasicProvider members"),
+    (location("/members", example(ECHO), "Session On", "SessionDBDCookieName who"), "SessionDBDCookieName who"),
+    (section("Location /topics", "SetHandler websocket-topics", *ASKS), "AuthBasicProvider dbd"),
+    # A host has the driver of the server around it.
+    (section("VirtualHost *:1", location("/members", example(ECHO), *ASKS)), "AuthBasicProvider dbd"),
+])
+def test_ws_526_04_a_driver_whose_connections_stay_is_warned_of(tester, text, directive):
+    assert warned(tester, "DBDriver odbc\n" + text) == [directive]
+
+
+@pytest.mark.parametrize("text", [
+    "DBDriver sqlite3\n" + location("/members", example(ECHO), *ASKS),
+    "DBDriver odbc\n" + location("/members", example(ECHO), *ASKS[:2], "AuthBasicProvider socache dbd"),
+    "DBDriver odbc\n" + location("/members", example(ECHO)) + section("Location /pages", *ASKS),
+    "DBDriver odbc\n" + section("Location /pages", *ASKS),
+    "DBDriver odbc\n" + section("VirtualHost *:1", "DBDriver sqlite3", location("/members", example(ECHO), *ASKS)),
+    "DBDriver odbc\n" + section("VirtualHost *:1", section("Location /", *ASKS))
+    + section("VirtualHost *:2", location("/members", example(ECHO))),
+])
+def test_ws_526_05_what_keeps_none_is_not(tester, text):
+    assert warned(tester, text) == []

@@ -94,12 +94,12 @@ def test_ws_730_03_each_location_is_counted_for_itself_and_all_are_summed_up(htt
     with httpd.open("/echo"), httpd.open("/other"), httpd.open("/other"):
         document = status.read()
         opened = {each["location"]: each["open"] for each in document["locations"]}
-        assert (opened["localhost/echo"], opened["localhost/other"]) == (1, 2)
+        assert (opened[status.name_of("/echo")], opened[status.name_of("/other")]) == (1, 2)
         assert (echo.of("accepted"), other.of("accepted")) == (1, 2)
         assert document["total"]["open"] == sum(opened.values())
         assert document["total"]["accepted"] == before + 3
         plugins = {each["location"]: each["plugin"] for each in document["locations"]}
-        assert plugins["localhost/echo"] == "mod_websocket_echo"
+        assert plugins[status.name_of("/echo")] == "mod_websocket_echo"
     status.wait_for_open(0)
 
 
@@ -150,7 +150,7 @@ def test_ws_730_06_pings_tell_the_round_trip(httpd, status):
         figures = status.location("/pinged")["ping_round_trip"]
         assert 0 <= figures["p50"] <= figures["p99"]
         (connection,) = [
-            each for each in status.read()["connections"] if each["location"] == "localhost/pinged"
+            each for each in status.read()["connections"] if each["location"] == status.name_of("/pinged")
         ]
         assert connection["ping_round_trip"] > 0
 
@@ -211,7 +211,7 @@ def test_ws_730_10_open_connections_are_listed(httpd, status):
         )
         one, other = document["connections"]
         assert one["id"] < other["id"]
-        assert [each["location"] for each in (one, other)] == ["localhost/echo", "localhost/other"]
+        assert [each["location"] for each in (one, other)] == [status.name_of("/echo"), status.name_of("/other")]
         assert one["client"] == "127.0.0.1"
         assert one["state"] == "open"
         assert one["messages"] == {"in": 1, "out": 1}

@@ -28,7 +28,7 @@ def status(httpd):
 
 # A path that is trouble for every form of output, as a request has it.
 QUOTE = "/quote'%5C%22%3Cb%3E&amp;"
-QUOTE_NAME = "localhost/quote'\\\"<b>&amp;"
+QUOTE_PATH = "/quote'\\\"<b>&amp;"
 
 
 def test_ws_740_01_the_page_is_whole_in_itself(status):
@@ -95,6 +95,12 @@ COUNTS = {
 LIMIT = (int, type(None))
 SHAPE = {
     "build": str,
+    "busy_clients": [
+        {
+            "bytes_per_second": float, "client": (str, type(None)), "connections": int,
+            "handshakes_per_second": float, "refused_per_second": float,
+        }
+    ],
     "children_died": int,
     "children": [
         {
@@ -193,7 +199,7 @@ def test_ws_740_06_openmetrics_is_what_a_parser_takes_and_json_says(httpd, statu
         )
         samples = metrics(response.text)
         figures = status.location("/echo")
-        of = {"location": "localhost/echo", "plugin": "mod_websocket_echo"}
+        of = {"location": status.name_of("/echo"), "plugin": "mod_websocket_echo"}
 
         def value(name, **labels):
             return samples[name, frozenset({**of, **labels}.items())]
@@ -206,7 +212,7 @@ def test_ws_740_06_openmetrics_is_what_a_parser_takes_and_json_says(httpd, statu
         assert value("websocket_refused_total", reason="origin") == figures["refused"]["origin"]
         assert value("websocket_closes_total", code="1000") == figures["closes"].get("1000", 0)
         assert value("websocket_longest_callback_seconds") == figures["longest_callback"] > 0
-        of["location"] = "localhost/pinged"
+        of["location"] = status.name_of("/pinged")
         count = value("websocket_ping_round_trip_seconds_count")
         assert count >= 1
         assert value("websocket_ping_round_trip_seconds_bucket", le="+Inf") == count
@@ -221,10 +227,10 @@ def test_ws_740_06_openmetrics_is_what_a_parser_takes_and_json_says(httpd, statu
 
 def test_ws_740_07_a_name_that_is_trouble_is_a_name_in_every_form(httpd, status):
     with httpd.open(QUOTE) as client:
-        assert [each["location"] for each in status.read()["connections"]] == [QUOTE_NAME]
+        assert [each["location"] for each in status.read()["connections"]] == [status.name_of(QUOTE_PATH)]
         samples = metrics(status.get("?format=openmetrics").text)
         key = frozenset({
-            "location": QUOTE_NAME, "plugin": "mod_websocket_echo", "state": "open"
+            "location": status.name_of(QUOTE_PATH), "plugin": "mod_websocket_echo", "state": "open"
         }.items())
         assert samples["websocket_connections", key] == 1
         client.close_properly()

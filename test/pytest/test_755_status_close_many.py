@@ -92,16 +92,16 @@ def test_ws_755_01_a_filter_means_exactly_those(status, crowd):
     for nobody in (LONG, LONG + "3", LONG + "\u2026", "an", "ANN"):
         assert listed(status, user=nobody) == ([], 0), nobody
     own = [crowd.numbers["one"], crowd.numbers["two"]]
-    assert listed(status, location="localhost/echo") == (own, 2)
-    assert listed(status, location="localhost/ech") == ([], 0)
+    assert listed(status, location=status.name_of("/echo")) == (own, 2)
+    assert listed(status, location=status.name_of("/ech")) == ([], 0)
     assert listed(status, client="127.0.0.1") == (everybody, len(everybody))
     assert listed(status, client="127.0.0.2") == ([], 0)
     pids = {each["id"]: each["pid"] for each in status.read()["connections"]}
     for pid in set(pids.values()):
         its = [number for number in everybody if pids[number] == pid]
         assert listed(status, child=pid) == (its, len(its))
-    assert listed(status, user="ann", location="localhost/echo") == ([], 0)
-    assert listed(status, user="ann", location="localhost/users", client="127.0.0.1")[1] == 1
+    assert listed(status, user="ann", location=status.name_of("/echo")) == ([], 0)
+    assert listed(status, user="ann", location=status.name_of("/users"), client="127.0.0.1")[1] == 1
     # A page of the list has as many as it is asked for; how many match is said all the same.
     assert listed(status, client="127.0.0.1", connections="0,2") == (everybody[:2], len(everybody))
     crowd.end()
@@ -117,7 +117,7 @@ def test_ws_755_02_all_of_a_user_are_closed_and_nobody_else(status, crowd, user)
 
 
 def test_ws_755_03_all_of_a_location_are_closed_whichever_children_have_them(status, crowd):
-    assert post(status, location="localhost/echo", count=2, code=1008).status == 200
+    assert post(status, location=status.name_of("/echo"), count=2, code=1008).status == 200
     for name in ("one", "two"):
         expect_close(crowd.clients[name], 1008)
     crowd.expect_alive(but=["one", "two"])
@@ -168,14 +168,14 @@ def test_ws_755_06_a_page_of_another_site_does_nothing(status, crowd):
 
 
 def test_ws_755_07_a_drain_is_spread_and_named(httpd, status, crowd, error_log):
-    both = {"location": "localhost/echo", "count": 2}
+    both = {"location": status.name_of("/echo"), "count": 2}
     # The first goes at once, and the other in half an hour.
     assert post(status, **both, drain="1h").text == "2 connections are being drained.\n"
     expect_close(crowd.clients["one"], 1001)
     crowd.expect_alive(but=["one"])
     status.wait_for_open(len(crowd.clients) - 1)
     # Unless somebody wants it sooner.
-    assert post(status, location="localhost/echo", count=1, drain="0").status == 200
+    assert post(status, location=status.name_of("/echo"), count=1, drain="0").status == 200
     expect_close(crowd.clients["two"], 1001)
     crowd.expect_alive(but=["one", "two"])
     crowd.end(but=["one", "two"])
@@ -196,12 +196,12 @@ def test_ws_755_08_who_asks_is_in_the_log_at_notice(httpd, status, crowd, error_
         'client 127.0.0.1, are to be closed with 4001, as user "ann" at 127.0.0.1 wants (POST "/own-status")'
     ), line.text
     assert "WS0303: 1 WebSockets, all of user " in line.text
-    post(status, location="localhost/echo", count=2, drain="0")
+    post(status, location=status.name_of("/echo"), count=2, drain="0")
     for name in ("one", "two"):
         expect_close(crowd.clients[name], 1001)
     (_, line) = error_log.wait_for("WS0303: ", count=2)
     assert line.text.endswith(
-        'WS0303: 2 WebSockets, all of Location "localhost/echo", are to be drained over 0 s, '
+        f'WS0303: 2 WebSockets, all of Location "{status.name_of("/echo")}", are to be drained over 0 s, '
         f'as somebody at 127.0.0.1 wants (POST "{PATH}")'
     ), line.text
     crowd.end(but=[USERS[2], "one", "two"])

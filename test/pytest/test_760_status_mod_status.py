@@ -42,7 +42,7 @@ def test_ws_760_01_one_a_line(server):
         assert report["WebSocketOpen"] == report["WebSocketAccepted"] == "2"
         assert report["WebSocketMessagesIn"] == report["WebSocketMessagesOut"] == "1"
         assert report["WebSocketRefused[origin]"] == "0"
-        assert report["WebSocketLocation[0]Name"] == "localhost/echo"
+        assert report["WebSocketLocation[0]Name"] == f"ws://localhost:{server.port}/echo"
         assert report["WebSocketLocation[0]Plugin"] == "mod_websocket_echo"
         assert report["WebSocketLocation[0]Open"] == "2"
         client.close_properly()
@@ -59,7 +59,7 @@ def test_ws_760_02_a_table(server):
             re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", section)
         ]
         titles = re.findall(r"<th>(.*?)</th>", section)
-        assert [row[0] for row in rows] == ["localhost/&lt;script&gt;", "localhost/echo", "All"]
+        assert [row[0] for row in rows] == [*(f"ws://localhost:{server.port}{path}" for path in ("/&lt;script&gt;", "/echo")), "All"]
         assert all(len(row) == len(titles) for row in rows)
         assert [row[titles.index("Open")] for row in rows] == ["1", "1", "2"]
         assert "<script>" not in section

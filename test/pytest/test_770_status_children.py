@@ -129,7 +129,7 @@ def test_ws_770_03_a_graceful_restart_shows_both_generations(server, status):
         server.graceful()
         with status.open_in_new_generation("/echo") as new:
             document = status.wait_for_open(2)
-            assert [each["location"] for each in document["connections"]] == ["localhost/echo"] * 2
+            assert [each["location"] for each in document["connections"]] == [status.name_of("/echo")] * 2
             generations = [
                 status.generation_of(each["id"]) for each in document["connections"]
             ]

@@ -53,12 +53,12 @@ def test_ws_780_01_what_is_open_is_shown_as_it_comes_and_goes(httpd, page):
     with httpd.open("/chat/room") as client:
         client.echo("hello")
         (row,) = wait_for_rows(page, "connections", 1)
-        assert row[0].startswith("127.0.0.1") and row[1:3] == ["localhost/chat/room", "open"]
+        assert row[0].startswith("127.0.0.1") and row[1:3] == [Status(httpd).name_of("/chat/room"), "open"]
         eventually(lambda: cells(page, "connections")[0][4] == "1 / 1", "the message")
         client.close_properly()
     wait_for_rows(page, "connections", 0)
     names = [row[0] for row in cells(page, "locations")]
-    assert "localhost/chat/room\nmod_websocket_echo" in names
+    assert Status(httpd).name_of("/chat/room") + "\nmod_websocket_echo" in names
     assert page.texts(".big")[0] == "0"
 
 
@@ -111,7 +111,7 @@ def test_ws_780_04_what_cannot_be_closed_any_more_is_said(httpd, page, window):
 def test_ws_780_05_a_name_is_text(httpd, page):
     with httpd.open("/%3Cimg%20src=x%20onerror=document.title=1%3E") as client:
         (row,) = wait_for_rows(page, "connections", 1)
-        assert row[1] == f"localhost/{TROUBLE}"
+        assert row[1] == Status(httpd).name_of(f"/{TROUBLE}")
         assert page.run("return document.title") == "WebSocket status"
         client.close_properly()
 
@@ -164,13 +164,14 @@ def test_ws_780_09_all_that_a_filter_means_are_closed_and_no_others(httpd, page)
     with httpd.open("/chat/room", origin=f"http://127.0.0.1:{httpd.port}") as one, httpd.open("/echo") as other:
         wait_for_rows(page, "connections", 2)
         assert page.run("return document.getElementById('close-all').hidden")
-        page.enter("filter-location", "localhost/chat/room")
+        room = Status(httpd).name_of("/chat/room")
+        page.enter("filter-location", room)
         page.run("document.querySelector('#filter button[type=submit]').click()")
         (row,) = wait_for_rows(page, "connections", 1)
         assert row[8].splitlines()[1] == f"/chat/room, from http://127.0.0.1:{httpd.port}"
         page.wait_for("close-all", "Close all 1")
         page.click("close-all")
-        assert page.text("dialog-text") == "All of location localhost/chat/room"
+        assert page.text("dialog-text") == f"All of location {room}"
         page.choose("code", "drain")
         page.run("document.querySelector('#form button[type=submit]').click()")
         assert one.receive_frame().close_code == 1001
@@ -180,7 +181,7 @@ def test_ws_780_09_all_that_a_filter_means_are_closed_and_no_others(httpd, page)
         page.enter("filter-location", "")
         page.run("document.querySelector('#filter button[type=submit]').click()")
         (row,) = wait_for_rows(page, "connections", 1)
-        assert row[1:3] == ["localhost/echo", "open"]
+        assert row[1:3] == [Status(httpd).name_of("/echo"), "open"]
         other.vanish()
 
 
@@ -192,3 +193,13 @@ def test_ws_780_10_a_filter_that_is_none_is_said(page, window):
     page.enter("filter-client", "")
     page.run("document.querySelector('#filter button[type=submit]').click()")
     page.wait_for("state", "Live")
+
+
+def test_ws_780_11_a_client_that_does_more_than_others_has_a_row(httpd, page):
+    with httpd.open("/chat/room") as client:
+        for _ in range(16):
+            client.echo("x" * (1 << 20))
+        eventually(lambda: [row[:2] for row in cells(page, "busy")] == [["127.0.0.1", "1"]], "the client")
+        assert cells(page, "busy")[0][4].endswith("KiB")
+        client.close_properly()
+    wait_for_rows(page, "connections", 0)

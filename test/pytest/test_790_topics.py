@@ -227,10 +227,7 @@ def test_ws_790_11_a_subscriber_costs_no_processor_time(httpd, keep, burns_no_cp
 
 def test_ws_790_12_the_status_has_such_a_location(httpd):
     with httpd.open("/several"):
-        (found,) = [
-            each for each in Status(httpd).read()["locations"]
-            if each["location"] == "localhost/several"
-        ]
+        found = Status(httpd).location("/several")
         assert (found["plugin"], found["open"]) == ("topics", 1)
 
 

@@ -222,7 +222,7 @@ def test_ws_912_05_mod_auth_openidc_asks_who_it_is(start):
         assert client.upgrade("/guarded").status in (302, 401, 404, 500, 502)
 
 
-@pytest.mark.parametrize("how", ["graceful", "stop"])
+@pytest.mark.parametrize("how", ["graceful", "graceful stop", "stop"])
 def test_ws_912_06_mpm_itk_tells_its_children(start, mpm, how):
     if mpm != "prefork" or settings.unprivileged() is None:
         pytest.skip("mpm-itk is for prefork, and for root")
@@ -230,12 +230,14 @@ def test_ws_912_06_mpm_itk_tells_its_children(start, mpm, how):
     clients = [server.open("/echo") for _ in range(3)]
     if how == "graceful":
         server.graceful()
+    elif how == "graceful stop":
+        server.graceful_stop()
     else:
         server.signal(signal.SIGTERM)
     for client in clients:
         assert client.receive_frame().close_code == 1001
         client.vanish()
-    if how == "stop":
+    if how != "graceful":
         server.wait_for_exit()
 
 

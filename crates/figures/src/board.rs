@@ -9,13 +9,14 @@ use crate::clients::{Clients, WINDOW, Window};
 use crate::entry::{self, EntryWords};
 use crate::label::{LABEL, Label, Location};
 use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, PLUGINS, REQUESTS, Words, take};
+use crate::rates::{ALL_ROWS, ROW, Rates, Row};
 use crate::request::REQUEST;
 use crate::snapshot::unix_ms;
 use crate::tally::{self, TALLY, TallyWords};
 use crate::texts::{TEXTS, TextWords};
 
 /// What the first word says of memory that holds a board of this form. The last digit changes with the form.
-const FORM: u64 = 0x6669_6775_7265_7305;
+const FORM: u64 = 0x6669_6775_7265_7306;
 
 /// A process: what names it as long as it lives, and no other one afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +80,8 @@ pub struct Board<'m> {
     pub(crate) owners: &'m Words,
     /// How many connections each client has.
     windows: &'m [Window],
+    /// What the clients that do most have done in the last minutes.
+    rows: &'m [Row],
     pub(crate) requests: &'m [[AtomicU64; REQUEST]],
     pub(crate) labels: &'m [Label],
     pub(crate) plugins: &'m [Label],
@@ -150,6 +153,7 @@ impl<'m> Board<'m> {
             header,
             owners: take::<ENTRY>(words, layout.slots.div_ceil(ENTRY))?.as_flattened(),
             windows: take::<WINDOW>(words, layout.windows())?,
+            rows: take::<ROW>(words, ALL_ROWS)?,
             requests: take(words, REQUESTS)?,
             labels: take::<LABEL>(words, LOCATIONS)?,
             plugins: take::<LABEL>(words, PLUGINS)?,
@@ -185,6 +189,11 @@ impl<'m> Board<'m> {
             self.windows,
             self.header[field::SEED].load(Ordering::Relaxed),
         )
+    }
+
+    /// What the clients that do most have done in the last minutes.
+    pub(crate) fn rates(self) -> Rates<'m> {
+        Rates::new(self.rows, self.header[field::SEED].load(Ordering::Relaxed))
     }
 
     /// A process has ended: what its clients had with it no longer counts, and its WebSockets have ended with 1006. Its

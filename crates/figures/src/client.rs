@@ -40,6 +40,28 @@ impl Address {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Client(pub u64);
 
+impl Client {
+    /// All of its bits, mixed with a board's seed. Every step can be undone, so that no two clients have the same; and every
+    /// bit of the client changes about half of the result's.
+    pub fn mixed(self, seed: u64) -> u64 {
+        let mut mixed = self.0 ^ seed;
+        for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+            mixed = (mixed ^ mixed >> 33).wrapping_mul(factor);
+        }
+        mixed ^ mixed >> 33
+    }
+
+    /// Its address, or its network's first; `None` for those without an address.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Client(1) => Some(Ipv6Addr::UNSPECIFIED.into()),
+            Client(2) => None,
+            Client(low) if low >> 32 == 0xffff => Address(0, low).ip(),
+            Client(high) => Address(high, 0).ip(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -114,14 +114,9 @@ impl<'m> Clients<'m> {
         rows.map(|row| count(row.load(Ordering::SeqCst), tag)).sum()
     }
 
-    /// Window and tag of a client. Every step can be undone, so that no two clients have both in common; and every bit
-    /// of the client changes about half of the result's.
+    /// Window and tag of a client: no two clients have both in common.
     fn find(self, client: Client) -> (usize, u64) {
-        let mut mixed = client.0 ^ self.seed;
-        for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
-            mixed = (mixed ^ mixed >> 33).wrapping_mul(factor);
-        }
-        mixed ^= mixed >> 33;
+        let mixed = client.mixed(self.seed);
         (mixed as usize % WINDOWS, mixed >> WINDOW_BITS)
     }
 }

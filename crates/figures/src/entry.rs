@@ -9,7 +9,9 @@ use crate::calls::{Caller, Calls};
 use crate::client::{Address, Client};
 use crate::label::Location;
 use crate::layout::ENTRY;
+use crate::rates::{Figure, STEP};
 use crate::seat::Seat;
+use crate::snapshot::unix_ms;
 use crate::tally::{self, TallyWords, field as counter};
 use crate::texts::{self, About, TextWords};
 
@@ -229,6 +231,7 @@ impl<'m> Entry<'m> {
         self.set_state(State::Open);
         tally::add(self.tally(), counter::ACCEPTED, 1);
         self.count_unlisted(1);
+        self.rate(Figure::Handshakes, 1);
     }
 
     /// The closing handshake has begun.
@@ -266,12 +269,14 @@ impl<'m> Entry<'m> {
 
     /// So many bytes have been read from the connection. One thread at a time says so.
     pub fn bytes_in(&self, count: usize) {
-        self.add_alone(field::BYTES_IN, count as u64);
+        let before = self.add_alone(field::BYTES_IN, count as u64);
+        self.step(before, count as u64);
     }
 
     /// So many bytes have been written to the connection.
     pub fn bytes_out(&self, count: usize) {
-        self.add(field::BYTES_OUT, count as u64);
+        let before = self.add(field::BYTES_OUT, count as u64);
+        self.step(before, count as u64);
     }
 
     /// So many bytes wait for the peer now.
@@ -291,17 +296,41 @@ impl<'m> Entry<'m> {
         tally::callback_took(self.tally(), time);
     }
 
-    fn add(&self, field: usize, count: u64) {
-        self.words()[field].fetch_add(count, Ordering::Relaxed);
+    fn add(&self, field: usize, count: u64) -> u64 {
+        self.words()[field].fetch_add(count, Ordering::Relaxed)
     }
 
     /// Counts what only the thread counts that has the connection's turn: nobody comes between the load and the store.
-    fn add_alone(&self, field: usize, count: u64) {
+    fn add_alone(&self, field: usize, count: u64) -> u64 {
         let word = &self.words()[field];
-        word.store(
-            word.load(Ordering::Relaxed).wrapping_add(count),
-            Ordering::Relaxed,
-        );
+        let before = word.load(Ordering::Relaxed);
+        word.store(before.wrapping_add(count), Ordering::Relaxed);
+        before
+    }
+
+    /// So many bytes more than `before`: its client's rate is counted where these pass a step.
+    #[inline]
+    fn step(&self, before: u64, count: u64) {
+        let steps = (before % STEP + count) / STEP;
+        if steps > 0 {
+            self.rate(Figure::Bytes, steps * STEP);
+        }
+    }
+
+    /// What its client's rates have not been told of yet, at the end.
+    fn last_step(&self) {
+        let rest = |field: usize| self.words()[field].load(Ordering::Relaxed) % STEP;
+        let rest = rest(field::BYTES_IN) + rest(field::BYTES_OUT);
+        if rest > 0 {
+            self.rate(Figure::Bytes, rest);
+        }
+    }
+
+    #[cold]
+    fn rate(&self, figure: Figure, count: u64) {
+        let now = Duration::from_millis(unix_ms());
+        let rates = self.seat.board().rates();
+        rates.add(self.client, figure, count, now);
     }
 
     fn set_state(&self, state: State) {
@@ -330,6 +359,7 @@ impl<'m> Entry<'m> {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.closed(ABNORMAL_CLOSURE);
+        self.last_step();
         free(self.words(), self.tally());
         if let Kept::Listed(Listed { index, .. }) = self.place {
             self.seat.give_back(index);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::rates::BusyClient;
 use crate::snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
 use crate::topics::Topics;
 
@@ -21,6 +22,7 @@ pub fn json(snapshot: &Snapshot, server: &str, mpm: &str) -> String {
         "locations": snapshot.locations.iter().map(location).collect::<Value>(),
         "children_died": snapshot.children_died,
         "children": snapshot.children.iter().map(child).collect::<Value>(),
+        "busy_clients": snapshot.busy.clients.iter().map(busy_client).collect::<Value>(),
         "matching": snapshot.matching,
         "connections": snapshot.connections.iter().map(connection).collect::<Value>(),
         "topics": snapshot.topics.as_ref().map(Topics::json),
@@ -75,6 +77,16 @@ fn child(child: &Child) -> Value {
             "message_bytes": limit(child.limits.message_memory),
         },
         "message_bytes": child.message_memory,
+    })
+}
+
+fn busy_client(client: &BusyClient) -> Value {
+    json!({
+        "client": client.client.map(|_| client.name()),
+        "connections": client.connections,
+        "handshakes_per_second": client.handshakes,
+        "refused_per_second": client.refused,
+        "bytes_per_second": client.bytes,
     })
 }
 

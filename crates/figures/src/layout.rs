@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use crate::calls::CALL;
 use crate::clients::{WINDOW, WINDOWS};
 use crate::label::LABEL;
+use crate::rates::{ALL_ROWS, ROW};
 use crate::request::REQUEST;
 use crate::tally::TALLY;
 use crate::texts::TEXTS;
@@ -43,6 +44,7 @@ impl Layout {
     pub fn words(self) -> usize {
         let fixed = HEADER
             + self.windows() * WINDOW
+            + ALL_ROWS * ROW
             + REQUESTS * REQUEST
             + (LOCATIONS + PLUGINS) * LABEL
             + 2 * LOCATIONS * TALLY

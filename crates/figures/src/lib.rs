@@ -8,6 +8,7 @@
 //!        ── plugins: the names of those that are called
 //!        ── retired: what children that are gone have counted, for each Location
 //!        ── clients: how many connections each client has, over all children
+//!        ── rates: handshakes and bytes of the clients that have most, in the last minutes
 //!        ── requests: connections that an operator wants closed
 //!        ── slots: one for each child
 //!              ├── tally for each Location: what its closed connections have counted
@@ -49,6 +50,7 @@
 //! | children | [`Layout::slots`] | the child's figures are seen by nobody |
 //! | entries of a child | [`Layout::entries`] | counted for their Location, but neither listed nor counted for their client |
 //! | clients at once | about 100,000 | a few of them are not counted, so that no limit holds for those |
+//! | clients whose rates are known | 1,024 | those with most stay |
 //! | plugins | [`PLUGINS`] - 1, over all reloads | called "another plugin" |
 //! | threads of a child that call at once | [`Layout::threads`] | calls that nobody sees |
 //! | requests to close at once | [`REQUESTS`] | refused |
@@ -80,6 +82,7 @@ mod label;
 mod layout;
 mod openmetrics;
 mod prometheus;
+mod rates;
 mod read;
 mod request;
 mod seat;
@@ -101,11 +104,12 @@ pub use label::{Location, PluginLabel};
 pub use layout::{LOCATIONS, Layout, PLUGINS, REQUESTS};
 pub use openmetrics::{CONTENT_TYPE as OPENMETRICS, openmetrics};
 pub use prometheus::{CONTENT_TYPE as PROMETHEUS, prometheus};
+pub use rates::{Busy, BusyClient};
 pub use read::Listing;
 pub use request::{CloseRequest, Order, Posted, Wish};
 pub use seat::{Limits, Seat, Threads};
 pub use snapshot::{Child, Connection, Figures, LocationFigures, Snapshot};
-pub use table::{connections, html, lines, pre};
+pub use table::{busy_clients, connections, html, lines, pre};
 pub use tally::{Closes, RefusedFor};
 pub use texts::About;
 pub use topics::{Topic, Topics};

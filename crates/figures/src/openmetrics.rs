@@ -136,6 +136,7 @@ pub fn openmetrics(snapshot: &Snapshot) -> String {
         "Child processes that have died, with the WebSockets that they had.",
     );
     text.sample("websocket_children_died_total", &[], snapshot.children_died);
+    text.busiest(snapshot);
     text.builds(snapshot);
     text.limits(snapshot);
     if let Some(topics) = &snapshot.topics {
@@ -207,6 +208,25 @@ impl Text {
         );
         let outdated = snapshot.children.iter().filter(|child| child.is_outdated);
         self.sample("websocket_children_outdated", &[], outdated.count());
+    }
+
+    /// What the busiest clients do. Who they are is no label: there are as many as there are addresses.
+    fn busiest(&mut self, snapshot: &Snapshot) {
+        for (name, help, rate) in [
+            (
+                "websocket_busiest_client_handshakes_per_second",
+                "The most opening handshakes of any one client, over the last minute.",
+                snapshot.busy.most_handshakes,
+            ),
+            (
+                "websocket_busiest_client_bytes_per_second",
+                "The most bytes of any one client's WebSockets, both ways, over the last minute.",
+                snapshot.busy.most_bytes,
+            ),
+        ] {
+            self.family(name, "gauge", "", help);
+            self.sample(name, &[], rate);
+        }
     }
 
     /// What each child has, beside what it takes.

@@ -164,14 +164,16 @@ impl<'m> Board<'m> {
         for location in &locations {
             total.add(&location.figures);
         }
+        let now = Duration::from_millis(unix_ms());
         Snapshot {
-            now: Duration::from_millis(unix_ms()),
+            now,
             since: Duration::from_millis(self.made()),
             build,
             total,
             locations,
             children_died: self.died(),
             children,
+            busy: self.rates().busy(now, |client| self.clients().of(client)),
             matching,
             connections,
             topics: None,

@@ -11,6 +11,7 @@ use crate::client::Address;
 use crate::entry::{self, Entry, Listed, field as entry_field};
 use crate::label::Location;
 use crate::layout::LOCATIONS;
+use crate::rates::Figure;
 use crate::request::Order;
 use crate::snapshot::unix_ms;
 use crate::tally::{self, RefusedFor, TallyWords};
@@ -137,9 +138,14 @@ impl<'m> Seat<'m> {
         )
     }
 
-    /// A handshake has been refused that has no entry.
-    pub fn refused(&self, location: Location, reason: RefusedFor) {
+    /// A handshake of a client has been refused.
+    pub fn refused(&self, location: Location, client: Option<IpAddr>, reason: RefusedFor) {
         tally::refused(self.tally(location), reason);
+        let client = Address::new(client).client();
+        let now = Duration::from_millis(unix_ms());
+        for figure in [Figure::Handshakes, Figure::Refused] {
+            self.board.rates().add(client, figure, 1, now);
+        }
     }
 
     /// What the child takes, and which build of the module it has.

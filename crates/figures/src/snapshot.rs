@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::entry::State;
 use crate::histogram::Histogram;
+use crate::rates::Busy;
 use crate::seat::{Limits, Threads};
 use crate::tally::{Closes, RefusedFor};
 use crate::texts::About;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub children_died: u64,
     /// Those that live.
     pub children: Vec<Child>,
+    /// The clients that do more than others.
+    pub busy: Busy,
     /// How many WebSockets match what was asked for, listed or not.
     pub matching: u64,
     /// The connections that were asked for, by their numbers.
@@ -40,7 +43,7 @@ pub struct Snapshot {
 /// The figures of one Location.
 #[derive(Clone, Debug)]
 pub struct LocationFigures {
-    /// Server and path.
+    /// The address of its WebSockets.
     pub name: String,
     /// Its plugin.
     pub plugin: String,

@@ -41,6 +41,37 @@ pub fn html(snapshot: &Snapshot) -> String {
     page
 }
 
+/// The clients that do more than others, as a table; nothing where there are none.
+pub fn busy_clients(snapshot: &Snapshot) -> String {
+    if snapshot.busy.clients.is_empty() {
+        return String::new();
+    }
+    let mut page = String::from("<h2>Busy clients</h2>\n<table><tr>");
+    for title in [
+        "Client",
+        "Connections",
+        "Handshakes/s",
+        "Refused/s",
+        "Bytes/s",
+    ] {
+        let _ = write!(page, "<th>{title}</th>");
+    }
+    page.push_str("</tr>\n");
+    for client in &snapshot.busy.clients {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{:.1}</td><td>{:.1}</td><td>{:.0}</td></tr>",
+            escape_html(&client.name()),
+            client.connections,
+            client.handshakes,
+            client.refused,
+            client.bytes
+        );
+    }
+    page.push_str("</table>\n");
+    page
+}
+
 /// The connections that were asked for, as a table; what a browser shows that runs no script.
 pub fn connections(snapshot: &Snapshot) -> String {
     let mut page = String::from("<table><tr>");

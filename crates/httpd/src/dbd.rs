@@ -61,6 +61,13 @@ pub fn stand_before() {
     }
 }
 
+/// Whether a connection of APR's driver of this name can be given back before the request ends.
+pub fn can_be_given_back(driver: &str) -> bool {
+    SEPARABLE
+        .iter()
+        .any(|name| name.to_bytes() == driver.as_bytes())
+}
+
 /// Gives back what the request, or the one that was redirected to it, has borrowed, if its driver leaves nothing behind.
 /// Whoever asks again gets another.
 pub fn give_back(request: &Request<'_>) {

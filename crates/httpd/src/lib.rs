@@ -24,7 +24,7 @@
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
 //! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
-//! | [`termination`] | SIGTERM, where the MPM does not look |
+//! | [`termination`], [`forks`] | SIGTERM, where the MPM does not look; a graceful end, where a child has forked |
 //! | [`retained`] | memory that outlives a configuration |
 //! | [`guard`] | no panic crosses into C |
 //!
@@ -39,6 +39,7 @@ pub mod config_tree;
 pub mod content;
 pub mod dbd;
 pub mod expression;
+pub mod forks;
 pub mod futex;
 pub mod guard;
 pub mod hook;

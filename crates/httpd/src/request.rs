@@ -240,6 +240,27 @@ impl<'r> Request<'r> {
         (!uri.port_str.is_null()).then_some(uri.port)
     }
 
+    /// Scheme, name and port of the server that answers, as its configuration and the connection say, and nothing that the client
+    /// does. The port is that of ServerName or `<VirtualHost>`, else that of a scheme in ServerName, else the one that the
+    /// client has reached; 0 when there is none, on a Unix socket.
+    pub fn server_address(&self) -> (String, String, u16) {
+        let scheme = self.scheme();
+        // SAFETY: a live request has its server and its connection, whose local address is NULL or as long-lived.
+        let port = unsafe {
+            let server = &*self.rec().server;
+            match server.port {
+                0 if server.server_scheme.is_null() => {
+                    let local = (*self.rec().connection).local_addr.as_ref();
+                    local.map_or(0, |local| local.port)
+                }
+                0 if scheme == "https" => 443,
+                0 => 80,
+                port => port,
+            }
+        };
+        (scheme, self.server().name(), port)
+    }
+
     /// Whether `host` is a ServerName or ServerAlias of the virtual host that answers.
     pub fn is_to_server_name(&self, host: &str) -> bool {
         let Ok(host) = CString::new(host) else {

@@ -1,7 +1,9 @@
 //! A plugin, and the calls to it.
 
-use std::ffi::{CStr, CString, c_int, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, OsStr, c_int, c_uint, c_ulong, c_void};
+use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use libloading::os::unix::Library;
@@ -17,6 +19,9 @@ pub struct Plugin {
     table: NonNull<abi::WebSocketPlugin>,
     callbacks: Callbacks,
     name: String,
+    file: String,
+    /// Another plugin's file has the same name.
+    is_name_taken: AtomicBool,
     init: String,
     /// Libraries that it needs, whose symbols everything sees.
     _promoted: Vec<Library>,
@@ -49,8 +54,8 @@ pub enum Verdict {
 }
 
 impl Plugin {
-    /// The plugin whose init function `init`, from `library`, has returned `table`, which has been checked. `name` is its
-    /// file's; `promoted` are libraries that stay as long as it does.
+    /// The plugin whose init function `init`, of `file`, loaded as `library`, has returned `table`, which has been
+    /// checked; `promoted` are libraries that stay as long as it does.
     ///
     /// # Safety
     /// `callbacks` are what [`check`](crate::table::check) read of `table`; it and its functions live until `destroy`, as
@@ -58,23 +63,36 @@ impl Plugin {
     pub unsafe fn new(
         table: NonNull<abi::WebSocketPlugin>,
         callbacks: Callbacks,
-        (name, init): (String, String),
+        (file, init): (String, String),
         promoted: Vec<Library>,
         library: Library,
     ) -> Self {
         Plugin {
             table,
             callbacks,
-            name,
+            name: stem_of(&file),
+            file,
+            is_name_taken: AtomicBool::new(false),
             init,
             _promoted: promoted,
             _library: library,
         }
     }
 
-    /// Its file's name, without the extension.
+    /// Its file's name, without the extension; where another plugin's file has the same, the whole path.
     pub fn name(&self) -> &str {
-        &self.name
+        match self.is_name_taken.load(Ordering::Relaxed) {
+            true => &self.file,
+            false => &self.name,
+        }
+    }
+
+    /// The two are loaded beside each other: if their files have the same name, both are called by their paths from now on.
+    pub fn tell_apart(&self, other: &Plugin) {
+        if self.file != other.file && self.name == other.name {
+            self.is_name_taken.store(true, Ordering::Relaxed);
+            other.is_name_taken.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The name of its init function.
@@ -359,4 +377,9 @@ impl Drop for Plugin {
             unsafe { destroy(self.table.as_ptr()) }
         }
     }
+}
+
+fn stem_of(file: &str) -> String {
+    let stem = Path::new(file).file_stem().unwrap_or(OsStr::new(file));
+    stem.to_string_lossy().into_owned()
 }

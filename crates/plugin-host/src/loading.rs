@@ -74,7 +74,6 @@ fn begin(library: Library, file: &Path, init: &str) -> Result<Plugin, String> {
     // SAFETY: as above; it takes nothing.
     let table = unsafe { function() };
     let table = NonNull::new(table).ok_or_else(|| format!("{init} of {named} returned NULL"))?;
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
     // SAFETY: the table begins with size and version, whatever it is; the rest is read only if it is there.
     let (callbacks, ignored) = unsafe { loaded_plugin::table::check(table) }
         .map_err(|defect| format!("{init} of {named}: {defect}"))?;
@@ -85,7 +84,7 @@ fn begin(library: Library, file: &Path, init: &str) -> Result<Plugin, String> {
              ignored; set version to WEBSOCKET_PLUGIN_VERSION_1"
         );
     }
-    let names = (name.into_owned(), init.to_owned());
+    let names = (named.to_string(), init.to_owned());
     // SAFETY: the callbacks have just been read of this table, and the ABI has it live until `destroy`.
     Ok(unsafe { Plugin::new(table, callbacks, names, Vec::new(), library) })
 }

@@ -35,11 +35,13 @@ class Status:
     def total(self):
         return self.read()["total"]
 
-    def location(self, path, server="localhost"):
+    def name_of(self, path):
+        """What a Location of the server is called."""
+        return f"ws://localhost:{self._server.port}{path}"
+
+    def location(self, path):
         """The figures of one Location."""
-        found = [
-            each for each in self.read()["locations"] if each["location"] == f"{server}{path}"
-        ]
+        found = [each for each in self.read()["locations"] if each["location"] == self.name_of(path)]
         assert len(found) <= 1, found
         return found[0] if found else None
 

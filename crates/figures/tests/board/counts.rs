@@ -75,7 +75,7 @@ fn each_location_has_its_own_figures_and_the_total_is_their_sum() {
     entries
         .iter()
         .for_each(|entry| entry.opened(&About::default()));
-    seat.refused(other, RefusedFor::Origin);
+    seat.refused(other, None, RefusedFor::Origin);
     let snapshot = processes.read(board);
     let seen: Vec<_> = snapshot
         .locations
@@ -113,7 +113,7 @@ fn a_child_that_dies_has_no_open_connections_any_more_and_keeps_its_counts() {
         entry.opened(&About::default());
         entry.message_in();
     }
-    dying.refused(location, RefusedFor::Plugin);
+    dying.refused(location, None, RefusedFor::Plugin);
     // Nothing of it is dropped: it has been killed.
     let [one, other, kept] = entries;
     std::mem::forget((one, other, dying));
@@ -181,6 +181,7 @@ fn more_locations_than_there_is_room_for_are_counted_together() {
     for number in 0..300 {
         seat.refused(
             board.location(&format!("host/{number}"), "echo"),
+            None,
             RefusedFor::Other,
         );
     }

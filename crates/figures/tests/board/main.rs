@@ -4,5 +4,6 @@ mod clients;
 mod counts;
 mod deaths;
 mod output;
+mod rates;
 mod requests;
 mod support;

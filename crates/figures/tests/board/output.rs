@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use figures::{
-    About, Limits, RefusedFor, Snapshot, connections, html, json, lines, openmetrics, pre,
-    prometheus,
+    About, Limits, RefusedFor, Snapshot, busy_clients, connections, html, json, lines, openmetrics,
+    pre, prometheus,
 };
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ fn snapshot() -> Snapshot {
     seat.set_limits(limits, "1.2.2 012345");
     seat.set_message_memory(77);
     let location = board.location("host/<b>\"\\\n", "echo");
+    let other = board.location("other", "echo");
     let entry = seat.open(location, Some("192.0.2.1".parse().unwrap()));
     entry.opened(&About {
         user: Some("\"ann\"\n".to_owned()),
@@ -33,7 +34,14 @@ fn snapshot() -> Snapshot {
     entry.message_in();
     entry.bytes_in(8);
     entry.ping_round_trip(Duration::from_millis(2));
-    seat.refused(location, RefusedFor::Origin);
+    seat.refused(location, None, RefusedFor::Origin);
+    for _ in 0..6_000 {
+        seat.refused(
+            other,
+            Some("2001:db8::1".parse().unwrap()),
+            RefusedFor::Other,
+        );
+    }
     // Another child, whose end nobody has told it of.
     processes.claim(board, 2).unwrap();
     processes.kill(2);
@@ -49,6 +57,16 @@ fn json_has_everything() {
     assert_eq!(document["mpm"], "event");
     assert_eq!(document["total"]["open"], 1);
     assert_eq!(document["total"]["refused"]["origin"], 1);
+    let busy = &document["busy_clients"];
+    assert_eq!(busy[0]["client"], "2001:db8::/64");
+    assert_eq!(busy[0]["connections"], 0);
+    assert!(busy[0]["handshakes_per_second"].as_f64() > Some(50.0));
+    assert_eq!(
+        busy[0]["refused_per_second"],
+        busy[0]["handshakes_per_second"]
+    );
+    assert_eq!(busy[0]["bytes_per_second"], 0.0);
+    assert_eq!(busy[1], Value::Null);
     assert_eq!(document["total"]["refused"]["plugin"], 0);
     assert_eq!(document["locations"][0]["location"], "host/<b>\"\\\n");
     assert_eq!(document["locations"][0]["messages"]["in"], 1);
@@ -93,6 +111,7 @@ fn openmetrics_is_one_sample_a_line_and_ends() {
         "websocket_children_died_total 1".to_owned(),
         "websocket_build_info{version=\"1.2.3\",build=\"abcdef\"} 1".to_owned(),
         "websocket_children_outdated 1".to_owned(),
+        "websocket_busiest_client_bytes_per_second 0".to_owned(),
         "websocket_child_websockets{pid=\"1\"} 1".to_owned(),
         "websocket_child_limit_connections{pid=\"1\"} 100".to_owned(),
         "websocket_child_message_bytes{pid=\"1\"} 77".to_owned(),
@@ -122,6 +141,7 @@ fn the_older_text_has_the_same_samples() {
 #[test]
 fn html_escapes_what_is_not_ours() {
     assert!(!connections(&snapshot()).contains("<b>"));
+    assert!(busy_clients(&snapshot()).contains("<td>2001:db8::/64</td><td>0</td>"));
     for page in [html(&snapshot()), pre(&snapshot())] {
         assert!(page.contains("host/&lt;b&gt;&quot;"), "{page}");
         assert!(!page.contains("<b>"));
