@@ -81,17 +81,41 @@ pub unsafe fn bucket_insert_before(bucket: *mut apr_bucket, new: *mut apr_bucket
     }
 }
 
+/// `#define APR_BUCKET_REMOVE(e)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is linked into a live brigade, and in none from here on.
+pub unsafe fn bucket_remove(bucket: *mut apr_bucket) {
+    // SAFETY: the caller's promise; as in `bucket_insert_before`.
+    unsafe {
+        let (before, after) = ((*bucket).link.prev, (*bucket).link.next);
+        *ptr::addr_of_mut!((*before).link.next) = after;
+        *ptr::addr_of_mut!((*after).link.prev) = before;
+    }
+}
+
+/// `#define apr_bucket_split(e,point)` (`apr_buckets.h`)
+///
+/// # Safety
+/// `bucket` is linked into a live brigade, and longer than `point`.
+pub unsafe fn bucket_split(bucket: *mut apr_bucket, point: usize) -> apr_status_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (*(*bucket).type_).split {
+            Some(split) => split(bucket, point),
+            None => APR_ENOTIMPL as apr_status_t,
+        }
+    }
+}
+
 /// `#define apr_bucket_delete(e)` (`apr_buckets.h`): takes it out of its brigade and destroys it
 ///
 /// # Safety
 /// `bucket` is linked into a live brigade; nobody uses it any more.
 pub unsafe fn bucket_delete(bucket: *mut apr_bucket) {
-    // SAFETY: the caller's promise; as in `bucket_insert_before`. A bucket's type has a destroy function, and a
-    // bucket one that frees it.
+    // SAFETY: the caller's promise. A bucket's type has a destroy function, and a bucket one that frees it.
     unsafe {
-        let (before, after) = ((*bucket).link.prev, (*bucket).link.next);
-        *ptr::addr_of_mut!((*before).link.next) = after;
-        *ptr::addr_of_mut!((*after).link.prev) = before;
+        bucket_remove(bucket);
         if let Some(destroy) = (*(*bucket).type_).destroy {
             destroy((*bucket).data);
         }

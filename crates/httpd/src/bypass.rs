@@ -4,6 +4,9 @@ use std::ffi::CStr;
 
 use httpd_sys as sys;
 
+/// The name of mod_logio's filter.
+const LOGIO: &[u8] = b"log_input_output";
+
 /// Whether bytes may go past the filters, straight to and from the socket. A brigade costs its buckets, a read of
 /// 8,000 bytes at a time and a read that only says "would block"; on a plain connection, where httpd's own core
 /// filters are the only ones, it brings nothing.
@@ -28,21 +31,10 @@ impl Bypass {
     /// # Safety
     /// `c` is a live connection that this thread uses.
     pub(crate) unsafe fn new(c: *mut sys::conn_rec) -> Self {
-        // SAFETY: the caller's promise; the optional functions have the types that mod_logio.h declares.
+        // SAFETY: the caller's promise.
         unsafe {
-            let counters: Counters = Counters {
-                add_in: std::mem::transmute::<sys::apr_opt_fn_t, Option<_>>(
-                    sys::apr_dynamic_fn_retrieve(c"ap_logio_add_bytes_in".as_ptr()),
-                ),
-                add_out: std::mem::transmute::<sys::apr_opt_fn_t, Option<_>>(
-                    sys::apr_dynamic_fn_retrieve(c"ap_logio_add_bytes_out".as_ptr()),
-                ),
-            };
-            let is_core = |name: &CStr| match name.to_bytes() {
-                b"core_in" | b"core" => true,
-                b"log_input_output" => counters.add_in.is_some() && counters.add_out.is_some(),
-                _ => false,
-            };
+            let counters = Counters::find();
+            let is_core = |name: &CStr| counters.can_replace(name);
             let is_bare = all_filters((*c).input_filters, is_core)
                 && all_filters((*c).output_filters, is_core)
                 && (*c).master.is_null();
@@ -56,6 +48,59 @@ impl Bypass {
 }
 
 impl Counters {
+    /// mod_logio's, if it is there.
+    pub(crate) fn find() -> Self {
+        // SAFETY: the optional functions have the types that mod_logio.h declares.
+        unsafe {
+            Counters {
+                add_in: std::mem::transmute::<sys::apr_opt_fn_t, Option<_>>(
+                    sys::apr_dynamic_fn_retrieve(c"ap_logio_add_bytes_in".as_ptr()),
+                ),
+                add_out: std::mem::transmute::<sys::apr_opt_fn_t, Option<_>>(
+                    sys::apr_dynamic_fn_retrieve(c"ap_logio_add_bytes_out".as_ptr()),
+                ),
+            }
+        }
+    }
+
+    /// Whether who reads from and writes to the socket itself, and counts, does all that a filter of this name does.
+    fn can_replace(&self, name: &CStr) -> bool {
+        match name.to_bytes() {
+            b"core_in" | b"core" => true,
+            LOGIO => self.add_in.is_some() && self.add_out.is_some(),
+            _ => false,
+        }
+    }
+
+    /// What reading from the socket instead of a chain of input filters has to count; `None` when one of them does more.
+    ///
+    /// # Safety
+    /// `filter` is the head of a live connection's chain, or further down in it.
+    pub(crate) unsafe fn of_input(filter: *mut sys::ap_filter_t) -> Option<Self> {
+        let all = Counters::find();
+        // SAFETY: the caller's promise.
+        let (is_replaced, counts) = unsafe {
+            (
+                all_filters(filter, |name| all.can_replace(name)),
+                !all_filters(filter, |name| name.to_bytes() != LOGIO),
+            )
+        };
+        // A mod_logio above goes on counting.
+        let add_in = all.add_in.filter(|_| counts);
+        is_replaced.then_some(Counters { add_in, ..all })
+    }
+
+    /// What writing to the socket instead of a chain of output filters has to count, where the core filter itself has
+    /// mod_logio count; `None` when one of them does more.
+    ///
+    /// # Safety
+    /// As for [`Counters::of_input`].
+    pub(crate) unsafe fn of_output(filter: *mut sys::ap_filter_t) -> Option<Self> {
+        let all = Counters::find();
+        // SAFETY: the caller's promise.
+        unsafe { all_filters(filter, |name| all.can_replace(name)) }.then_some(all)
+    }
+
     /// Counts bytes received.
     pub(crate) fn add_in(self, c: *mut sys::conn_rec, count: usize) {
         if let Some(add) = self.add_in {

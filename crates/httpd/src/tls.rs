@@ -84,6 +84,14 @@ impl Tls {
         }
     }
 
+    /// Whether it has read bytes that it has not given yet, whole records or parts; `None` where OpenSSL cannot tell.
+    pub(crate) fn has_pending(&self) -> Option<bool> {
+        // SAFETY: as in `say_goodbye`; it only looks.
+        self.openssl
+            .has_pending
+            .map(|has_pending| unsafe { has_pending(self.ssl.as_ptr()) } != 0)
+    }
+
     /// Passes a close_notify down the filters, and has mod_ssl send none. Never reads. Says whether that was done.
     pub(crate) fn say_goodbye(self) -> bool {
         // SAFETY: mod_ssl, whose object it is, says that it lives (see `of`), and the functions are those that mod_ssl
@@ -128,6 +136,8 @@ struct OpenSsl {
     shutdown: unsafe extern "C" fn(*mut c_void) -> c_int,
     set_quiet_shutdown: unsafe extern "C" fn(*mut c_void, c_int),
     clear_errors: unsafe extern "C" fn(),
+    /// From OpenSSL 1.1.0 on.
+    has_pending: Option<unsafe extern "C" fn(*const c_void) -> c_int>,
 }
 
 /// Looked up once in a child, which unloads nothing.
@@ -144,7 +154,15 @@ impl OpenSsl {
             let shutdown = object.symbol(c"SSL_shutdown")?;
             let set_quiet_shutdown = object.symbol(c"SSL_set_quiet_shutdown")?;
             let clear_errors = object.symbol(c"ERR_clear_error")?;
+            let has_pending =
+                object.symbol(c"SSL_has_pending").map(|function| {
+                    std::mem::transmute::<
+                        NonNull<c_void>,
+                        unsafe extern "C" fn(*const c_void) -> c_int,
+                    >(function)
+                });
             Some(OpenSsl {
+                has_pending,
                 shutdown: std::mem::transmute::<
                     NonNull<c_void>,
                     unsafe extern "C" fn(*mut c_void) -> c_int,

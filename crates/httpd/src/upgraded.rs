@@ -2,6 +2,7 @@
 
 mod floor;
 mod goodbye;
+mod ground;
 mod read;
 mod reserve;
 mod write;
@@ -165,6 +166,12 @@ impl Upgraded {
     pub fn keep_socket(&mut self) -> Result<(), Status> {
         let own = socket::duplicate(self.socket)?;
         self.socket = own.as_raw_fd();
+        if let Some(Way {
+            floor: Some(floor), ..
+        }) = &mut self.way
+        {
+            floor.move_to(self.socket);
+        }
         self.own_socket = Some(own);
         Ok(())
     }
@@ -186,13 +193,13 @@ impl Upgraded {
 
     /// The way that bytes go; from here on nothing that httpd or a filter does for this connection waits for its socket.
     fn way(&mut self) -> &mut Way {
-        let c = self.c.as_ptr();
+        let (c, fd) = (self.c.as_ptr(), self.socket);
         self.way.get_or_insert_with(|| {
             // SAFETY: the connection is live and this thread's, and in no call of a filter.
             unsafe {
                 let bypass = Bypass::new(c);
                 let floor = match bypass {
-                    Bypass::Closed => Floor::lay(c),
+                    Bypass::Closed => Floor::lay(c, fd),
                     Bypass::Ready(_) | Bypass::Open(_) => None,
                 };
                 let socket = sys::ap_get_conn_socket(c);

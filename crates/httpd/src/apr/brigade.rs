@@ -1,7 +1,8 @@
 //! Bucket brigades: what travels through httpd's filters.
 
 use std::ffi::c_char;
-use std::ptr::NonNull;
+use std::io::IoSlice;
+use std::ptr::{self, NonNull};
 
 use httpd_sys as sys;
 use sys::port;
@@ -184,6 +185,96 @@ impl Brigade {
         }
     }
 
+    /// The stretches of bytes in it, in order, and how many they are; `None` when they are more than `stretches` takes, or
+    /// something is there that is neither bytes in memory nor a mark that says nothing to a socket.
+    pub(crate) fn stretches<'b>(&'b self, stretches: &mut [IoSlice<'b>]) -> Option<usize> {
+        let mut count = 0;
+        // SAFETY: the brigade is live, and its ring is walked up to its sentinel; what is in memory stays where it is, as
+        // long as the brigade is not changed, which the borrow says.
+        unsafe {
+            let sentinel = port::brigade_sentinel(self.as_raw());
+            let mut bucket = port::brigade_first(self.as_raw());
+            while bucket != sentinel {
+                if is_in_memory(bucket) {
+                    let block = sys::apr_read_type_e_APR_NONBLOCK_READ;
+                    let (data, length) = port::bucket_read(bucket, block).ok()?;
+                    if length > 0 {
+                        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length);
+                        *stretches.get_mut(count)? = IoSlice::new(bytes);
+                        count += 1;
+                    }
+                } else if !port::bucket_is_flush(bucket) && !is_boundary(bucket) {
+                    return None;
+                }
+                bucket = port::bucket_next(bucket);
+            }
+        }
+        Some(count)
+    }
+
+    /// Deletes the first so many bytes, and what lies between them.
+    pub(crate) fn drop_front(&mut self, count: usize) {
+        self.take_front(count, |bucket| {
+            // SAFETY: linked into the live brigade, and used by nobody else.
+            unsafe { port::bucket_delete(bucket) }
+        });
+    }
+
+    /// Moves the first so many bytes to the end of another brigade of the same connection, or all when there are fewer.
+    pub(crate) fn move_front(&mut self, count: usize, to: &mut Brigade) {
+        self.take_front(count, |bucket| {
+            // SAFETY: linked into the live brigade, then into none, then into the other.
+            unsafe {
+                port::bucket_remove(bucket);
+                port::brigade_insert_tail(to.as_raw(), bucket);
+            }
+        });
+    }
+
+    /// Has `take` take each bucket of the first so many bytes out of the brigade.
+    fn take_front(&mut self, mut count: usize, mut take: impl FnMut(*mut sys::apr_bucket)) {
+        // SAFETY: the brigade is live, and each turn takes the first bucket of its ring out, or ends. Buckets in memory can be
+        // split.
+        unsafe {
+            while count > 0 && !self.is_empty() {
+                let bucket = port::brigade_first(self.as_raw());
+                if (*bucket).length > count && port::bucket_split(bucket, count) != 0 {
+                    return;
+                }
+                count -= (*bucket).length.min(count);
+                take(bucket);
+            }
+        }
+    }
+
+    /// Copies what the buckets only refer to, so that it may change from now on. The copies are no memory of the connection's,
+    /// which would keep it for a next time. What there is no memory for is gone, and false the answer.
+    pub(crate) fn set_aside(&mut self) -> bool {
+        // SAFETY: the brigade is live, and its ring is walked up to its sentinel. A transient bucket has its bytes in memory;
+        // it becomes one that owns a copy, which `free` takes back.
+        unsafe {
+            let sentinel = port::brigade_sentinel(self.as_raw());
+            let mut bucket = port::brigade_first(self.as_raw());
+            while bucket != sentinel {
+                if (*bucket).type_ == &raw const sys::apr_bucket_type_transient {
+                    let length = (*bucket).length;
+                    let block = sys::apr_read_type_e_APR_NONBLOCK_READ;
+                    let copy = libc::malloc(length);
+                    let (Ok((data, _)), false) = (port::bucket_read(bucket, block), copy.is_null())
+                    else {
+                        libc::free(copy);
+                        self.clear();
+                        return false;
+                    };
+                    ptr::copy_nonoverlapping(data.cast::<u8>(), copy.cast::<u8>(), length);
+                    sys::apr_bucket_heap_make(bucket, copy.cast(), length, Some(libc::free));
+                }
+                bucket = port::bucket_next(bucket);
+            }
+        }
+        true
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         // SAFETY: the brigade is live.
@@ -195,6 +286,30 @@ impl Brigade {
         // SAFETY: the brigade is live.
         unsafe { sys::apr_brigade_cleanup(self.as_raw().cast()) };
     }
+}
+
+/// Whether a bucket's bytes are in memory: reading it does nothing, and never blocks.
+///
+/// # Safety
+/// `bucket` is live.
+unsafe fn is_in_memory(bucket: *const sys::apr_bucket) -> bool {
+    let types = [
+        &raw const sys::apr_bucket_type_transient,
+        &raw const sys::apr_bucket_type_heap,
+        &raw const sys::apr_bucket_type_pool,
+        &raw const sys::apr_bucket_type_immortal,
+    ];
+    // SAFETY: the caller's promise; only the statics' addresses are taken.
+    types.contains(unsafe { &(*bucket).type_ })
+}
+
+/// Whether it is one of [`Brigade::append_boundary`]'s.
+///
+/// # Safety
+/// `bucket` is live.
+unsafe fn is_boundary(bucket: *const sys::apr_bucket) -> bool {
+    // SAFETY: the caller's promise.
+    ptr::eq(unsafe { (*bucket).type_ }, &raw const BOUNDARY.0)
 }
 
 /// The type of [`Brigade::append_boundary`]'s bucket: like APR's own FLUSH and EOS buckets, but of no meaning.

@@ -2,16 +2,20 @@
 
 use httpd_sys as sys;
 
-use super::floor::Below;
+use super::floor::{Below, Floor};
 use super::{Upgraded, Way, reserve};
 use crate::apr::Status;
 use crate::bypass::{Bypass, Counters};
 use crate::host_thread::Acting;
 use crate::socket;
+use crate::tls::Tls;
 
 /// How often the filters are asked in one read before others get their turn: a client may send one record without data
 /// after the other.
 const MOST_TRIES: u32 = 32;
+
+/// mod_ssl gives no more than this at a time (`AP_IOBUFSIZE`): with less, its own buffer is empty.
+const MOST_OF_TLS: usize = 8000;
 
 /// What [`Upgraded::read`] found, and with it what the caller may rely on.
 ///
@@ -42,7 +46,7 @@ pub enum Read {
 impl Upgraded {
     /// Reads without blocking: through the input filters, or past them when none of them has any part in it.
     ///
-    /// An error comes behind every byte that came before it, and stays: a later read says the same.
+    /// What lies in the buffer behind the bytes that were read may have been written to. An error comes behind every byte that came before it, and stays: a later read says the same.
     #[inline]
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
         match self.past_filters() {
@@ -94,7 +98,8 @@ impl Upgraded {
     /// The filters read into blocks that connections share: see [`reserve`].
     fn lend_blocks(&mut self) {
         let way = self.way();
-        if matches!(way.bypass, Bypass::Closed) && !way.has_blocks {
+        let needs_blocks = way.floor.as_mut().is_none_or(Floor::needs_blocks);
+        if matches!(way.bypass, Bypass::Closed) && !way.has_blocks && needs_blocks {
             way.has_blocks = true;
             // SAFETY: the allocator is the live connection's own, and has a lock.
             unsafe { reserve::lend(self.allocator()) };
@@ -118,29 +123,42 @@ impl Upgraded {
         }
         // SAFETY: the connection is live and this thread's.
         let _thread = unsafe { Acting::on(self.c.as_ptr()) };
+        let (buffer, lent) = match &mut self.way().floor {
+            Some(floor) => floor.lend(buffer),
+            None => (buffer, None),
+        };
+        let mut filled = 0;
         for _ in 0..MOST_TRIES {
-            if let Some(end) = self.end {
-                return match end.is_eof() {
-                    true => Ok(Read::Eof),
-                    false => Err(end),
-                };
+            if let Some(found) = self.stop(filled) {
+                return found;
             }
-            if self.has_output() {
-                self.flush()?;
-                if self.has_output() {
-                    return Ok(Read::Stalled);
+            match self.ask_filters(&mut buffer[filled..]) {
+                Asked::Got(count) => {
+                    let room = buffer.len() - filled;
+                    filled += count;
+                    if lent.is_some() && count < room && count >= MOST_OF_TLS {
+                        // The rest of a long record.
+                        continue;
+                    }
+                    // The record behind it may break the connection, and this one is still to be answered.
+                    let has_given_all = lent.is_some() && count < room && self.has_given_all();
+                    return Ok(match has_given_all {
+                        true => Read::LastData(filled),
+                        false => Read::Data(filled),
+                    });
                 }
-            }
-            match self.ask_filters(buffer) {
-                Asked::Got(count) => return Ok(Read::Data(count)),
+                Asked::Dry if filled > 0 => return Ok(Read::LastData(filled)),
                 Asked::Dry => return Ok(Read::WouldBlock),
                 Asked::Unclear => {}
             }
         }
+        if filled > 0 {
+            return Ok(Read::Data(filled));
+        }
         // A filter that does not even ask below, again and again, has no say in whether something is there.
         if let Some(Way {
             floor: Some(floor), ..
-        }) = &self.way
+        }) = &mut self.way
             && floor.below() == Below::Unasked
         {
             // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
@@ -151,9 +169,40 @@ impl Upgraded {
         Ok(Read::Again)
     }
 
+    /// What ends a read before the filters are asked, of which so much is there already.
+    fn stop(&mut self, filled: usize) -> Option<Result<Read, Status>> {
+        let found = match self.end {
+            Some(end) if end.is_eof() => Ok(Read::Eof),
+            Some(end) => Err(end),
+            None if !self.has_output() => return None,
+            None => match self.flush() {
+                Ok(()) if !self.has_output() => return None,
+                Ok(()) => Ok(Read::Stalled),
+                Err(error) => Err(error),
+            },
+        };
+        // What was read comes first; the next read finds this again.
+        Some(if filled > 0 {
+            Ok(Read::Data(filled))
+        } else {
+            found
+        })
+    }
+
+    /// Whether nothing is left, in mod_ssl, OpenSSL and the socket, so that the filters need not be asked for the sake of
+    /// hearing it.
+    fn has_given_all(&mut self) -> bool {
+        let module = self.module;
+        let c = self.c.as_ptr();
+        self.end.is_none()
+            && self.way().floor.as_mut().is_some_and(Floor::is_exhausted)
+            // SAFETY: the connection is live and this thread's, and in no call of a filter.
+            && unsafe { Tls::of(c, module) }.is_some_and(|tls| tls.has_pending() == Some(false))
+    }
+
     /// Asks the filters once.
     fn ask_filters(&mut self, buffer: &mut [u8]) -> Asked {
-        if let Some(floor) = &self.way().floor {
+        if let Some(floor) = &mut self.way().floor {
             floor.forget();
         }
         // SAFETY: the connection is live and this thread's (see `new` and `Send`); the brigade is empty.
@@ -175,7 +224,7 @@ impl Upgraded {
             return Asked::Got(taken.count);
         }
         // Without a floor the core input filter itself has answered.
-        let is_dry = match &self.way().floor {
+        let is_dry = match &mut self.way().floor {
             Some(floor) => floor.below() == Below::Nothing,
             None => true,
         };

@@ -108,7 +108,9 @@ impl Upgraded {
         });
         self.output.clear();
         status.ok()?;
-        self.flush()?;
+        if self.has_output() || self.is_aborted() {
+            self.flush()?;
+        }
         Ok(bytes.len())
     }
 
@@ -133,7 +135,7 @@ impl Upgraded {
 /// # Safety
 /// `c` is a live connection that this thread uses.
 #[cfg(not(has_pending_filters))]
-unsafe fn has_pending_output(c: *mut sys::conn_rec) -> bool {
+pub(super) unsafe fn has_pending_output(c: *mut sys::conn_rec) -> bool {
     // SAFETY: the caller's promise.
     unsafe { (*c).data_in_output_filters != 0 }
 }
@@ -141,7 +143,7 @@ unsafe fn has_pending_output(c: *mut sys::conn_rec) -> bool {
 /// As above. The first filter speaks for those behind it, unless AsyncFilter keeps it from doing so; then only the
 /// last one holds anything.
 #[cfg(has_pending_filters)]
-unsafe fn has_pending_output(c: *mut sys::conn_rec) -> bool {
+pub(super) unsafe fn has_pending_output(c: *mut sys::conn_rec) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
         sys::ap_filter_should_yield((*c).output_filters) != 0
