@@ -224,8 +224,9 @@ impl Hub {
         let mut tally = Tally::new(&self.seat);
         let has_read = match reader.next(batch) {
             Ok(()) => {
+                let is_only = batch.len() == 1;
                 for record in batch.iter() {
-                    self.deliver(record, &mut touched, &mut tally);
+                    self.deliver(record, is_only, &mut touched, &mut tally);
                 }
                 !batch.is_empty()
             }
@@ -292,6 +293,7 @@ impl Hub {
     fn deliver(
         &self,
         record: Record<'_>,
+        is_only: bool,
         touched: &mut Vec<Arc<Subscriber>>,
         tally: &mut Tally<'_>,
     ) {
@@ -302,7 +304,7 @@ impl Hub {
         };
         let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
         for subscriber in subscribers.values() {
-            if subscriber.deliver(&self.impatient_log, &prepared, tally) {
+            if subscriber.deliver(&self.impatient_log, &prepared, is_only, tally) {
                 touch(subscriber, touched);
             }
         }
