@@ -25,9 +25,9 @@ ALL = (EVENT, WORKER, *PEERS, TCP)
 COMPRESSING = (EVENT, LIBWEBSOCKETS, ZLIB)
 
 STATIC_FILE = "/static.html"
-# Two warnings are meant: the child may take all that the limit of open files allows, and a crowd that is gone at once
-# is more than the log keeps up with.
-COMPLAINT = re.compile(r":(warn|error|crit|alert|emerg)\] (?!.*(WS0108|WS0009))")
+# These warnings are meant: the child may take all that the limit of open files allows, or few, so that others have some,
+# which the MPM then says as well; and a crowd that is gone at once is more than the log keeps up with.
+COMPLAINT = re.compile(r":(warn|error|crit|alert|emerg)\] (?!.*(WS0108|WS0102|AH00484|WS0009))")
 
 
 class Compression:

@@ -96,7 +96,8 @@ def idle(fleet, client, names, settings, results):
     rows = []
     for name, path in [(EVENT, None), *((name, name) for name in names)]:
         server = fleet.start(name)
-        where = server.path if path is None else server.topic_path
+        # As long as the other's, and longer: httpd has memory for a request by pages, and a short one may just fit in one less.
+        where = (server.path if path is None else server.topic_path) + "?" + "x" * 100
         with client.hold(server, 20, path=where):
             pass
         time.sleep(0.3)

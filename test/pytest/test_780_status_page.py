@@ -2,6 +2,7 @@
 
 import os
 import signal
+from urllib.parse import quote
 
 import pytest
 
@@ -9,6 +10,7 @@ from harness.conf import ECHO, example, location
 from harness.errorlog import died
 from harness.rawclient import frame
 from harness.status import LOCATION, PATH, Status
+from harness.topics import Subscriber, publish, publishing, topics
 from harness.waiting import eventually
 
 pytest_plugins = "harness.demo"
@@ -23,6 +25,8 @@ def configuration(server):
         + location("/echo", example(ECHO), "WebSocketPingInterval 200ms", "WebSocketPongTimeout 0")
         + location("/chat/room", example(ECHO))
         + location(f'"/{TROUBLE}"', example(ECHO))
+        + topics("/topics")
+        + publishing("/publish")
     )
 
 
@@ -203,3 +207,15 @@ def test_ws_780_11_a_client_that_does_more_than_others_has_a_row(httpd, page):
         assert cells(page, "busy")[0][4].endswith("KiB")
         client.close_properly()
     wait_for_rows(page, "connections", 0)
+
+
+def test_ws_780_12_topics_have_their_figures_and_children_their_lag(httpd, page):
+    name = "/" + quote(TROUBLE)
+    with Subscriber(httpd, f"/topics{name}") as subscriber:
+        publish(httpd, f"/publish{name}", "hello")
+        assert subscriber.next()["data"] == "hello"
+        shown = ["/" + TROUBLE, "1", "1", "1", "0", "0", "0"]
+        eventually(lambda: shown in cells(page, "topics"), "its row")
+        pid = str(Status(httpd).read()["topics"]["children"][0]["pid"])
+        eventually(lambda: [pid, "0 B"] in cells(page, "topic-children"), "the child's row")
+    assert page.text("topics-all").startswith("1 of 10,000, 1 shown; 1 published, 1 delivered")

@@ -231,8 +231,9 @@ impl Hub {
         let mut tally = Tally::new(&self.seat);
         let has_read = match reader.next(batch) {
             Ok(()) => {
+                let is_only = batch.len() == 1;
                 for record in batch.iter() {
-                    self.deliver(record, &mut touched, &mut tally);
+                    self.deliver(record, is_only, &mut touched, &mut tally);
                 }
                 !batch.is_empty()
             }
@@ -300,6 +301,7 @@ impl Hub {
     fn deliver(
         &self,
         record: Record<'_>,
+        is_only: bool,
         touched: &mut Vec<Arc<Subscriber>>,
         tally: &mut Tally<'_>,
     ) {
@@ -310,7 +312,7 @@ impl Hub {
         };
         let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
         for subscriber in subscribers.values() {
-            let deliver = || subscriber.deliver(&self.impatient_log, &prepared, tally);
+            let deliver = || subscriber.deliver(&self.impatient_log, &prepared, is_only, tally);
             if alone(subscriber, deliver).unwrap_or(true) {
                 touch(subscriber, touched);
             }

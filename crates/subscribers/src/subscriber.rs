@@ -251,11 +251,14 @@ impl Subscriber {
         }
     }
 
-    /// Hands on a record that the process's reader has read; says whether its outlet has got something.
+    /// Hands on a record that the process's reader has read; says whether its outlet has got something that is still to leave.
+    /// What is the only one of its round leaves at once: nothing else could leave with it, and what the connection is made of is
+    /// near now, and not when it has been the turn of all others.
     pub(crate) fn deliver(
         &self,
         log: &Log<'static>,
         prepared: &Prepared<'_>,
+        is_only: bool,
         tally: &mut Tally<'_>,
     ) -> bool {
         let record = &prepared.record;
@@ -303,7 +306,11 @@ impl Subscriber {
                 }
             }
         }
-        true
+        drop(state);
+        if is_only {
+            outlet.flush();
+        }
+        !is_only
     }
 
     /// The reader was overrun: what it has not read is in the log, or is not. It finds out in its own turn.

@@ -8,7 +8,7 @@ use crate::error::{ClaimError, LockError, MakeError};
 use crate::memory::{Layout, Parts, RobustLock, Words, get, header, put};
 use crate::name::{Epoch, RecordId, Topic};
 use crate::reading::{Batch, History, read_one};
-use crate::seat::{IMPATIENCE, Seat};
+use crate::seat::{IMPATIENCE, Seat, vacate};
 use crate::table::{Name, Owner, Seats};
 use crate::writing::Locked;
 
@@ -129,14 +129,8 @@ impl<'m> Log<'m> {
             .owners()
             .filter(|&(_, owner)| !is_alive(owner))
             .collect();
-        if !gone.is_empty() {
-            let locked = Locked::new(self.parts)?;
-            for &(index, owner) in &gone {
-                if locked.seats().owner(index) == Some(owner) {
-                    locked.dismiss(index);
-                    locked.seats().vacate(index, owner);
-                }
-            }
+        for &(index, owner) in &gone {
+            vacate(self.parts, index, owner)?;
         }
         Ok(gone.len())
     }

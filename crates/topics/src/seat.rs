@@ -213,16 +213,25 @@ impl<'m> Seat<'m> {
 
     /// Gives the seat back before the process ends.
     pub fn leave(self) -> Result<(), LockError> {
-        let locked = Locked::new(self.parts)?;
-        if locked.seats().owner(self.index) == Some(self.owner) {
-            locked.dismiss(self.index);
-            locked.seats().vacate(self.index, self.owner);
-        }
-        Ok(())
+        vacate(self.parts, self.index, self.owner)
     }
 
     /// Its number, from 0 to the layout's seats.
     pub fn index(&self) -> usize {
         self.index
+    }
+}
+
+/// Takes a seat from whoever has it, if that is still `owner`; its members leave, some at a time.
+pub(crate) fn vacate(parts: Parts<'_>, index: usize, owner: Owner) -> Result<(), LockError> {
+    loop {
+        let locked = Locked::new(parts)?;
+        if locked.seats().owner(index) != Some(owner) {
+            return Ok(());
+        }
+        if locked.dismiss(index) {
+            locked.seats().vacate(index, owner);
+            return Ok(());
+        }
     }
 }

@@ -17,6 +17,9 @@ pub struct Notice<'a> {
     pub members: u32,
 }
 
+/// How many members leave before publishers have their turn.
+const DISMISSED_AT_ONCE: usize = 32;
+
 const JOINED: u8 = b'j';
 const LEFT: u8 = b'l';
 
@@ -86,11 +89,13 @@ impl Locked<'_> {
         }
     }
 
-    /// All members of a seat's leave, because its child is gone.
-    pub fn dismiss(&self, seat: usize) {
-        for (index, slot) in self.members().of_seat(seat) {
+    /// Members of a seat's leave, because its child is gone; says whether these were all. To tell of one takes a look at all
+    /// members of all topics: only so many leave at once as keep nobody waiting.
+    pub fn dismiss(&self, seat: usize) -> bool {
+        for (index, slot) in self.members().of_seat(seat).take(DISMISSED_AT_ONCE) {
             self.tell(slot, &self.members().text(index), true);
             self.members().remove(index);
         }
+        self.members().of_seat(seat).next().is_none()
     }
 }

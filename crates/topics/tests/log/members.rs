@@ -107,3 +107,29 @@ fn there_is_room_for_so_many_and_places_are_used_again() {
     assert_eq!(listed[0], "short");
     assert!(listed[1..].iter().all(|text| *text == longest));
 }
+
+#[test]
+fn many_members_of_a_dead_child_have_all_left() {
+    let layout = Layout {
+        ring: 64 << 10,
+        ..SMALL
+    };
+    let log = log(layout);
+    let one = seat(log);
+    let two = log.claim(owner(2), |_| true).unwrap();
+    let (a, _) = two.subscribe(&topic("a")).unwrap();
+    let (held, _) = one.subscribe(&topic("a")).unwrap();
+    let stays = one.enter(&held, &member("Ada"), true).unwrap();
+    for number in 0..63 {
+        let _ = two.enter(&a, &member(&number.to_string()), true).unwrap();
+    }
+    let mut reader = one.reader().unwrap();
+    assert_eq!(log.sweep(|who| who != owner(2)), Ok(1));
+    assert_eq!(members(log, "a"), ["Ada"]);
+    let told = notices(&mut reader);
+    assert_eq!(
+        (told.len(), &*told[0], &*told[62]),
+        (63, "a:-063", "a:-621")
+    );
+    one.exit(stays, &Mute).unwrap();
+}
