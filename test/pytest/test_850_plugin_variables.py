@@ -187,6 +187,7 @@ def test_ws_850_10_they_are_known_in_every_callback_up_to_the_last(httpd):
         assert seen == [value] * 5, name
 
 
+@pytest.mark.resources
 def test_ws_850_11_asking_often_takes_no_memory(httpd):
     def ask_often():
         names = ("REMOTE_PORT", "SCRIPT_NAME", "SERVER_PORT", "SSL_PROTOCOL", "HTTP_HOST", "ABSENT")
