@@ -409,33 +409,34 @@ fn a_join_that_its_own_history_has_overtaken_is_told() {
 /// One that has just been behind is not closed for that; a notice that found no room then is in no history.
 #[test]
 fn a_notice_that_finds_no_room_is_told_as_a_number() {
-    let mut world = World::new();
-    for number in 0..20 {
-        world.say("a", &format!("{number:0100}"));
-    }
-    world.pump();
     let terms = Terms {
         slow: Slow::Close,
         ..TERMS
     };
-    let (slow, other) = (peer(1, 4_000), peer(2, 1 << 20));
-    world
-        .subscribe_with(terms, &slow, "a", Since::Last(20), None)
-        .unwrap();
-    for number in 0..10 {
-        let name = format!("{number:080}");
+    let mut numbers = 0;
+    // In one of these rooms there is just none any more behind the history.
+    for room in (2_000..5_000).step_by(50) {
+        let mut world = World::new();
+        for number in 0..20 {
+            world.say("a", &format!("{number:0100}"));
+        }
+        world.pump();
+        let (slow, other) = (peer(1, room), peer(2, 1 << 20));
         world
-            .subscribe(&other, "a", Since::Now, Some((&name, true)))
+            .subscribe_with(terms, &slow, "a", Since::Last(20), None)
             .unwrap();
-        world.pump();
-        assert!(other.attendance.unsubscribe(&topic("a")));
-        world.pump();
+        world
+            .subscribe(&other, "a", Since::Now, Some(("Ada", true)))
+            .unwrap();
+        let mut told = world.told(&slow);
+        slow.attendance.go_on();
+        told.extend(world.told(&slow));
+        assert!(!slow.is_closed.load(Ordering::Relaxed));
+        let last = told.last().unwrap();
+        assert!(["a +Ada 1", "a =1"].contains(&&**last), "{room}: {last}");
+        numbers += usize::from(last == "a =1");
     }
-    assert!(!slow.is_closed.load(Ordering::Relaxed));
-    let mut told = world.told(&slow);
-    slow.attendance.go_on();
-    told.extend(world.told(&slow));
-    assert_eq!(told.last().unwrap(), "a =0", "{told:?}");
+    assert!(numbers > 0);
 }
 
 /// What fills its outlet was its history; once it has taken that, it is as slow as any other.

@@ -1,10 +1,12 @@
 //! A world of publishers, processes, subscribers that are slow or vanish, and come back: whatever a seed has them do, each
-//! subscriber sees what was published in order, without a gap that it is not told, and nothing twice.
+//! subscriber sees what was published in order, without a gap that it is not told, and nothing twice; and in the end it knows how
+//! many members its topics have, though it may have heard of some joins only as a number.
 //!
 //! `WORLD_SEED=n` runs one seed, and tells its story.
 
 mod peer;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,9 +14,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use peer::{Peer, Seen};
-use subscribers::{Form, Hub, Outlet, Slow, Subscriber, Terms};
+use subscribers::{Form, Hub, Outlet, Since, Slow, Subscriber, Terms};
 use topics::{
-    Batch, Bell, Epoch, Flags, Kind, Layout, Log, Message, Owner, Publisher, Reader, Token, Topic,
+    Batch, Bell, Epoch, Flags, Kind, Layout, Log, Member, Message, Owner, Publisher, Reader, Token,
+    Topic,
 };
 
 const SEEDS: u64 = 400;
@@ -48,6 +51,8 @@ struct Client {
     connection: Option<(usize, Arc<Peer>, Arc<Subscriber>)>,
     /// What was published to its topics up to here it has seen, or was told of.
     seen: u64,
+    /// How many members each topic has, as it was last told over this connection.
+    members: BTreeMap<String, u64>,
 }
 
 struct World {
@@ -57,8 +62,8 @@ struct World {
     dead: Vec<Owner>,
     children: Vec<Option<Child>>,
     clients: Vec<Client>,
-    /// What was published: topic and payload, by id.
-    published: Vec<(usize, String)>,
+    /// What was published: topic and payload, by id. Who joins or leaves takes an id, too.
+    published: BTreeMap<u64, (usize, String)>,
     /// What was forgotten of each topic: the messages up to this one.
     forgotten: [u64; TOPICS],
     is_told: bool,
@@ -75,6 +80,8 @@ struct Marks {
     gaps: usize,
     killed: usize,
     caught_up: usize,
+    told_numbers: usize,
+    told_names: usize,
 }
 
 fn topic(number: usize) -> Topic {
@@ -100,7 +107,7 @@ impl World {
             dead: Vec::new(),
             children: Vec::new(),
             clients: Vec::new(),
-            published: Vec::new(),
+            published: BTreeMap::new(),
             forgotten: [0; TOPICS],
             is_told,
             marks: Marks::default(),
@@ -120,6 +127,7 @@ impl World {
                 since: None,
                 connection: None,
                 seen: 0,
+                members: BTreeMap::new(),
             });
         }
         world
@@ -150,7 +158,7 @@ impl World {
             90..97 => self.part(),
             97..99 => {
                 let number = self.rng.usize(..TOPICS);
-                self.forgotten[number] = self.published.len() as u64;
+                self.forgotten[number] = self.log.latest().0;
                 let topic = topic(number);
                 self.tell(|| format!("{topic} is forgotten"));
                 self.log.forget(&topic).unwrap();
@@ -162,7 +170,7 @@ impl World {
     fn publish(&mut self) {
         for _ in 0..1 + self.rng.usize(..4) {
             let number = self.rng.usize(..TOPICS);
-            let payload = format!("{}:", self.published.len() + 1);
+            let payload = format!("{}:", self.published.len());
             let payload = payload + &".".repeat(self.rng.usize(..200));
             let published = Publisher::new(self.log, Mute).publish(&Message {
                 topic: &topic(number),
@@ -173,8 +181,10 @@ impl World {
                 key: None,
                 payload: payload.as_bytes(),
             });
-            self.published.push((number, payload));
-            assert_eq!(published.unwrap().id.0, self.published.len() as u64);
+            let id = published.unwrap().id.0;
+            let last = self.published.last_key_value();
+            assert!(last.is_none_or(|(&last, _)| last < id));
+            self.published.insert(id, (number, payload));
         }
         self.tell(|| format!("{} are published", self.published.len()));
     }
@@ -228,10 +238,10 @@ impl World {
     /// What a client sees next must be what was published next to its topics, or it is told how much is missing.
     fn check(&mut self, index: usize, seen: Seen) {
         let client = &mut self.clients[index];
-        let ids = (client.seen + 1..).zip(&self.published[client.seen as usize..]);
-        let missing: Vec<u64> = ids
+        let unseen = self.published.range(client.seen + 1..);
+        let missing: Vec<u64> = unseen
             .filter(|(_, (number, _))| client.numbers.contains(number))
-            .map(|(id, _)| id)
+            .map(|(&id, _)| id)
             .collect();
         match seen {
             Seen::Hello { recovered, id } => {
@@ -268,7 +278,7 @@ impl World {
             }
             Seen::Message { id, data } => {
                 assert!(id.id.0 > client.seen, "{id} after {}", client.seen);
-                assert_eq!(self.published[id.id.0 as usize - 1].1, data);
+                assert_eq!(self.published[&id.id.0].1, data);
                 if client.slow == Slow::Close {
                     assert_eq!(missing.first(), Some(&id.id.0), "a gap that was not told");
                 } else {
@@ -279,6 +289,18 @@ impl World {
                 }
                 client.seen = id.id.0;
                 client.since = Some(id);
+            }
+            Seen::Members {
+                topic,
+                count,
+                is_number,
+            } => {
+                let mark = match is_number {
+                    true => &mut self.marks.told_numbers,
+                    false => &mut self.marks.told_names,
+                };
+                *mark += 1;
+                client.members.insert(topic, count);
             }
         }
     }
@@ -300,7 +322,7 @@ impl World {
             slow: client.slow,
             messages: [3, 1000][self.rng.usize(..2)],
             age: None,
-            is_told_of_members: false,
+            is_told_of_members: true,
             origin: 0,
         };
         let outlet: Weak<dyn Outlet> = {
@@ -308,8 +330,14 @@ impl World {
             weak
         };
         let topics = client.numbers.iter().map(|&number| topic(number)).collect();
-        let subscriber = child.hub.subscribe(topics, client.since, terms, outlet);
-        let subscriber = subscriber.unwrap();
+        let member = Member::new(&format!("client {index}")).unwrap();
+        let member = Some((&member, false));
+        let since = Since::from(client.since);
+        let subscriber = child
+            .hub
+            .subscribe_as(member, topics, since, terms, outlet)
+            .unwrap();
+        client.members.clear();
         client.connection = Some((child_index, peer, subscriber));
         let since = client.since;
         self.tell(|| format!("client {index} comes to child {child_index}, since {since:?}"));
@@ -379,15 +407,21 @@ impl World {
             if client.connection.is_none() {
                 continue;
             }
+            // Its own join at least it has heard of, however.
+            let own = topic(client.numbers[0]);
+            let has_heard = client.members.contains_key(own.as_str());
+            assert!(has_heard, "client {index} of {own}");
+            for (name, &count) in &client.members {
+                let members = self.log.members(&Topic::new(name).unwrap()).unwrap();
+                assert_eq!(count, members.len() as u64, "client {index} of {name}");
+            }
             let is_its = |number: &usize| client.numbers.contains(number);
-            let ids = (1..).zip(&self.published);
             // Who gets the newest only does not get one that was forgotten meanwhile.
             let is_there =
                 |id: u64, number: usize| client.slow != Slow::Latest || id > self.forgotten[number];
-            let last = ids
-                .filter(|(id, (number, _))| is_its(number) && is_there(*id, *number))
-                .last();
-            let last = last.map_or(0, |(id, _)| id);
+            let mut ids = self.published.iter().rev();
+            let last = ids.find(|(id, (number, _))| is_its(number) && is_there(**id, *number));
+            let last = last.map_or(0, |(&id, _)| id);
             assert!(
                 client.seen >= last,
                 "client {index} has seen {} of {last}",
@@ -425,6 +459,8 @@ fn every_subscriber_sees_all_in_order_or_is_told() {
         sum.gaps += marks.gaps;
         sum.killed += marks.killed;
         sum.caught_up += marks.caught_up;
+        sum.told_numbers += marks.told_numbers;
+        sum.told_names += marks.told_names;
     }
     let all = [
         sum.resumed,
@@ -434,6 +470,8 @@ fn every_subscriber_sees_all_in_order_or_is_told() {
         sum.gaps,
         sum.killed,
         sum.caught_up,
+        sum.told_numbers,
+        sum.told_names,
     ];
     println!("{sum:?}");
     assert!(all.iter().all(|&count| count > 50), "{sum:?}");

@@ -25,10 +25,24 @@ struct State {
 /// A message, as a client understands it.
 #[derive(Debug)]
 pub enum Seen {
-    Hello { recovered: Option<bool>, id: Token },
-    Message { id: Token, data: String },
+    Hello {
+        recovered: Option<bool>,
+        id: Token,
+    },
+    Message {
+        id: Token,
+        data: String,
+    },
     Dropped(u64),
-    Gap { id: Token },
+    Gap {
+        id: Token,
+    },
+    /// So many members a topic has; `is_number`: who has come or gone is not said.
+    Members {
+        topic: String,
+        count: u64,
+        is_number: bool,
+    },
 }
 
 impl Peer {
@@ -113,6 +127,12 @@ fn read(text: &str) -> Seen {
         Seen::Hello {
             recovered,
             id: id(),
+        }
+    } else if let Some(count) = value.get("members") {
+        Seen::Members {
+            topic: value["topic"].as_str().unwrap().to_owned(),
+            count: count.as_u64().unwrap(),
+            is_number: value.get("joined").is_none() && value.get("left").is_none(),
         }
     } else if let Some(count) = value.get("dropped") {
         Seen::Dropped(count.as_u64().unwrap())
