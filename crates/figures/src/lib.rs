@@ -59,7 +59,7 @@
 //!
 //! | what | files |
 //! |---|---|
-//! | the words | `layout` (one slice, cut into parts), `board` (the parts, and their form), `bytes` (text in words), `label` (Locations), `tally` (what is counted for each), `entry` (a connection), `texts` (what it is called), `client`, `clients` (how many each client has), `calls` (what threads are calling) |
+//! | the words | `layout` (one slice, cut into parts), `board` (the parts, and their form), `bytes` (text in words), `label` (Locations), `tally` (what is counted for each), `entry` (a connection), `texts` (what it is called), `client`, `clients` (how many each client has), `rates` (how much each client does), `calls` (what threads are calling) |
 //! | who writes | `seat` (a child's part) |
 //! | who asks for something | `request` (of the child that has a connection), `for_many` (of all that a `filter` means) |
 //! | who reads | `read`, `seen` (an entry while it is written on), `snapshot` (the figures at one moment), `histogram`, `topics` (theirs, which another log has) |

@@ -409,8 +409,8 @@ impl World {
             }
             // Its own join at least it has heard of, however.
             let own = topic(client.numbers[0]);
-            let own = own.as_str();
-            assert!(client.members.contains_key(own), "client {index} of {own}");
+            let has_heard = client.members.contains_key(own.as_str());
+            assert!(has_heard, "client {index} of {own}");
             for (name, &count) in &client.members {
                 let members = self.log.members(&Topic::new(name).unwrap()).unwrap();
                 assert_eq!(count, members.len() as u64, "client {index} of {name}");
