@@ -170,6 +170,48 @@ def test_ws_505_09_a_broken_record_behind_unread_answers_stops_nobody(httpd, ans
         healthy.close_properly()
 
 
+def test_ws_505_10_records_that_come_together_are_answered_one_after_the_other(client):
+    # Of what is read from the socket at once, more is left each time than the record that is being answered.
+    tls = client.socket
+    client.echo("before")
+    sizes = (0, 1, 125, 7_986, 7_992, 8_000, 8_186, 8_192, 16_000, 50, 3)
+    for piece in (None, 5, 1_000, 16_406):
+        payloads = [bytes([97 + index]) * size for index, size in enumerate(sizes)]
+        tls.send_records(*(tls.data(frame(BINARY, payload)) for payload in payloads), piece=piece)
+        for payload in payloads:
+            assert client.receive_message().payload == payload
+    client.close_properly()
+
+
+def test_ws_505_11_what_came_before_a_broken_record_is_answered(client):
+    tls = client.socket
+    client.echo("before")
+    tls.send_records(
+        tls.data(frame(TEXT, "first")), tls.data(frame(BINARY, b"b" * 12_000)), tls.data(frame(TEXT, "last")),
+        tls.broken(),
+    )
+    assert client.receive_message().text == "first"
+    assert client.receive_message().payload == b"b" * 12_000
+    assert client.receive_message().text == "last"
+    assert client.receive_to_eof() == b""
+    assert tls.alerts == [BAD_RECORD_MAC]
+
+
+def test_ws_505_12_a_message_of_many_records_comes_whole_with_what_is_behind_it(client):
+    tls = client.socket
+    client.echo("before")
+    message = bytes(range(256)) * 2_000
+    framed = frame(BINARY, message)
+    for piece in (None, 40_000, 16_411):
+        tls.send_records(
+            *(tls.data(framed[at:at + 16_384]) for at in range(0, len(framed), 16_384)), tls.key_update(True),
+            tls.data(frame(TEXT, "behind it")), piece=piece,
+        )
+        assert client.receive_message().payload == message
+        assert client.receive_message().text == "behind it"
+    client.close_properly()
+
+
 def ended(client):
     """Whether the server has ended a connection on which nothing is to be read."""
     return client.has_input() and client.receive_to_eof() == b""
