@@ -272,6 +272,12 @@ impl Life {
             !has_room || buffered <= behind.most.bytes || is_gathering,
             "{buffered} bytes wait although the socket has room"
         );
+        // Whoever takes edges goes on with the output, whatever the thread does that has the turn.
+        let is_told = !self.settings.is_blocking && self.poller.is_heard();
+        assert!(
+            !(is_told && has_room && session.is_stalled() && !session.has_ended()),
+            "the wire is stalled, although the poller has said that there is room"
+        );
         if in_callback {
             return;
         }

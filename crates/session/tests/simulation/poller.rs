@@ -279,6 +279,11 @@ impl Poller {
         }
     }
 
+    /// Whether all that has happened is fetched.
+    pub fn is_heard(&self) -> bool {
+        lock(&self.queue).happenings.is_empty()
+    }
+
     /// What happens next; `None` when nothing will any more.
     pub fn next(&self) -> Option<Happening> {
         let mut queue = lock(&self.queue);

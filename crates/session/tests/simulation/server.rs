@@ -219,7 +219,8 @@ impl Server {
     fn deed(&self, session: &SimulatedSession, origin: Origin) {
         match self.world.draw(|chance| chance.below(100)) {
             0..52 => drop(self.send(session, origin)),
-            52..66 => drop(self.try_send(session, origin)),
+            52..64 => drop(self.try_send(session, origin)),
+            64..66 => self.flood(session, origin),
             66..70 => self.give(session, origin),
             70..86 if self.sends_parts => self.send_parts(session, origin),
             70..88 => {
@@ -263,6 +264,15 @@ impl Server {
             }
         }
         sent
+    }
+
+    /// Sends as long as there is room: who has the wire meanwhile is not to write for this one without end.
+    fn flood(&self, session: &SimulatedSession, origin: Origin) {
+        for _ in 0..20 {
+            if self.try_send(session, origin).is_err() {
+                return;
+            }
+        }
     }
 
     /// As callbacks of other sessions do: what they give is written when their input is used up.
