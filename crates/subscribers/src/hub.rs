@@ -231,9 +231,11 @@ impl Hub {
         let mut tally = Tally::new(&self.seat);
         let has_read = match reader.next(batch) {
             Ok(()) => {
-                let is_only = batch.len() == 1;
-                for record in batch.iter() {
-                    self.deliver(record, is_only, &mut touched, &mut tally);
+                let records: Vec<Record<'_>> = batch.iter().collect();
+                let runs = || records.chunk_by(|one, other| one.slot == other.slot);
+                let is_only = runs().count() == 1;
+                for run in runs() {
+                    self.deliver(run, is_only, &mut touched, &mut tally);
                 }
                 !batch.is_empty()
             }
@@ -298,22 +300,38 @@ impl Hub {
         }
     }
 
+    /// Delivers records of one topic: to each subscriber all of them, so that what its connection is made of is fetched once.
+    /// Where these are all of the round, they leave at once as well, since nothing else can leave with them.
     fn deliver(
         &self,
-        record: Record<'_>,
+        records: &[Record<'_>],
         is_only: bool,
         touched: &mut Vec<Arc<Subscriber>>,
         tally: &mut Tally<'_>,
     ) {
-        // Who comes or goes meanwhile does not wait until all have it.
-        let subscribers = self.audience().get(&record.slot).map(Arc::clone);
+        // Who comes or goes meanwhile does not wait until all have it. Who comes later than this finds these in the log.
+        let slot = records.first().map(|record| record.slot);
+        let subscribers = slot.and_then(|slot| self.audience().get(&slot).map(Arc::clone));
         let Some(subscribers) = subscribers else {
             return;
         };
-        let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
+        let epoch = self.log.epoch();
+        let records = records.iter();
+        let prepared: Vec<Prepared<'_>> = records
+            .map(|&record| Prepared::new(record, epoch, subscribers.len()))
+            .collect();
         for subscriber in subscribers.values() {
-            let deliver = || subscriber.deliver(&self.impatient_log, &prepared, is_only, tally);
-            if alone(subscriber, deliver).unwrap_or(true) {
+            let deliver = || {
+                let mut has_any = false;
+                for prepared in &prepared {
+                    has_any |= subscriber.deliver(&self.impatient_log, prepared, tally);
+                }
+                if has_any && is_only {
+                    subscriber.flush();
+                }
+                has_any
+            };
+            if alone(subscriber, deliver).unwrap_or(true) && !is_only {
                 touch(subscriber, touched);
             }
         }

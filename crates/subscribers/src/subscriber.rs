@@ -219,14 +219,11 @@ impl Subscriber {
         }
     }
 
-    /// Hands on a record that the process's reader has read; says whether its outlet has got something that is still to leave.
-    /// What is the only one of its round leaves at once: nothing else could leave with it, and what the connection is made of is
-    /// near now, and not when it has been the turn of all others.
+    /// Hands on a record that the process's reader has read; says whether its outlet has got something.
     pub(crate) fn deliver(
         &self,
         log: &Log<'static>,
         prepared: &Prepared<'_>,
-        is_only: bool,
         tally: &mut Tally<'_>,
     ) -> bool {
         let record = &prepared.record;
@@ -274,11 +271,7 @@ impl Subscriber {
                 }
             }
         }
-        drop(state);
-        if is_only {
-            outlet.flush();
-        }
-        !is_only
+        true
     }
 
     /// The reader was overrun: what it has not read is in the log, or is not. It finds out in its own turn.
