@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
@@ -14,6 +13,8 @@ use topics::{
 use crate::form::{Prepared, Recovery};
 use crate::outlet::Outlet;
 use crate::subscriber::{Part, Subscriber, Tally};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::terms::{Since, Terms};
 
 /// How many topics one subscriber may have.

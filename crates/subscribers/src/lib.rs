@@ -36,6 +36,7 @@ pub mod hub;
 pub mod letter;
 pub mod outlet;
 pub mod subscriber;
+mod sync;
 pub mod terms;
 
 pub use attendance::{Attendance, NotSubscribed};

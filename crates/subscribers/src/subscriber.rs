@@ -14,8 +14,8 @@
 mod newest;
 mod telling;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
@@ -25,6 +25,8 @@ use topics::{
 
 use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::{self, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::terms::{Slow, Terms};
 
 /// How many bytes are read of the log before they are handed on.
@@ -87,6 +89,8 @@ struct State {
     untold: Option<CannotResume>,
     /// The topics whose retained message it is to get first.
     retained: Vec<usize>,
+    /// The topics of which it is to be told how many members there are.
+    uncounted: VecDeque<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,6 +165,7 @@ impl Subscriber {
                 dropped: 0,
                 untold: None,
                 retained: retained.rev().collect(),
+                uncounted: VecDeque::new(),
             }),
             live_from: AtomicU64::new(0),
             was_passed_by: AtomicBool::new(false),
@@ -236,14 +241,17 @@ impl Subscriber {
         if !is_live || record.position < state.start || record.id <= state.since {
             return false;
         }
-        let told = self.tell_members(log, &*outlet);
+        let told = self.tell_members(log, &mut state, &*outlet);
         match told.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally)) {
             Ok(()) => {}
             Err(Refused::Ended) => state.phase = Phase::Ended,
-            Err(Refused::Full) if is_notice && self.terms.slow != Slow::Close => {
-                self.has_missed_notice.store(true, Ordering::SeqCst);
+            Err(Refused::Full) => {
+                // It finds none in the log, when there is room.
+                self.has_missed_notice.fetch_or(is_notice, Ordering::SeqCst);
+                if !is_notice || self.terms.slow == Slow::Close {
+                    self.is_full(&mut state, record.id, &*outlet, tally);
+                }
             }
-            Err(Refused::Full) => self.is_full(&mut state, record.id, &*outlet, tally),
         }
         true
     }
@@ -291,7 +299,7 @@ impl Subscriber {
                     // Full is full: there will be a next time.
                     let _ = self
                         .tell_dropped(&mut state, &*outlet)
-                        .and_then(|()| self.tell_members(log, &*outlet));
+                        .and_then(|()| self.tell_members(log, &mut state, &*outlet));
                     false
                 }
                 Phase::Ended => true,
@@ -339,7 +347,8 @@ impl Subscriber {
         while let Some(&part) = state.retained.last() {
             let is_there = log.retained(&self.parts[part].topic, &mut batch);
             let record = batch.iter().next().filter(|_| is_there == Ok(true));
-            if let Some(record) = record.filter(|record| record.id <= state.since) {
+            let is_its = |record: &Record<'_>| record.id <= state.since && self.wants(record);
+            if let Some(record) = record.filter(is_its) {
                 Prepared::new(record, self.epoch, 1).give(self.terms.form, outlet)?;
                 tally.delivered += 1;
             }
@@ -441,6 +450,8 @@ impl Subscriber {
             Wanted::Newest => {
                 self.count_newest(&histories, now, state, outlet, tally)?;
                 self.hand_on_newest(&histories, now, state, outlet, tally)?;
+                // The newest may be gone, too: nothing else would tell.
+                self.tell_dropped(state, outlet)?;
                 state.since = now.id;
                 true
             }
@@ -448,7 +459,7 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
-        self.tell_members(log, outlet)?;
+        self.tell_members(log, state, outlet)?;
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live {
@@ -517,7 +528,7 @@ impl Subscriber {
     fn let_go(&self) {
         for _ in 0..PATIENCE {
             match self.state.try_lock() {
-                Err(TryLockError::WouldBlock) => std::thread::sleep(MOMENT),
+                Err(TryLockError::WouldBlock) => sync::sleep(MOMENT),
                 _ => return,
             }
         }

@@ -30,7 +30,7 @@ impl Subscriber {
         let mut gap = state.untold.take();
         for (history, newest) in histories.iter().zip(&mut state.newest) {
             let ids = history
-                .missed(counted, &UNLIMITED)
+                .missed_by(self.terms.origin, counted, &UNLIMITED)
                 .unwrap_or_else(|reason| {
                     gap = Some(reason);
                     history.recent_ids(&NEWEST)

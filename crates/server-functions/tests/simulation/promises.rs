@@ -1,0 +1,7 @@
+//! What the session's transport tells: here, a connection may be given up at any time, and its client comes back.
+
+pub struct Promises;
+
+impl Promises {
+    pub fn broken(&self) {}
+}
