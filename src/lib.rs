@@ -32,15 +32,17 @@
 //! |---|---|
 //! | turn | what one thread at a time does with a connection: read, decode, call the plugin, write, say what to wait for |
 //! | outside | what a session is given of the server: plugin, driver, figures, machine |
+//! | wire | a session's transport, and the frames that are on their way into it; one thread at a time has it |
 //! | cork | output of a turn that is gathered, because more input is about to be handled |
 //! | place | a WebSocket's in its child, from before its on_connect; `WebSocketMaxConnections` counts them |
-//! | claim | what a handler leaves on a connection for the suspend_connection hook: answered once, suspended or swallowed |
+//! | suspension | what a handler lays on a connection for the suspend_connection hook: answered once, suspended or swallowed |
 //! | floor | our filters below those of other modules, just above httpd's core filters |
 //! | scribe, pen | the thread that writes logs; what writes a line for a connection that is no longer its thread's |
 //! | account | what is said of a WebSocket that has ended: a log line, notes for the access log |
-//! | board, seat, entry | the figures in shared memory; a child's part of them; a connection's |
+//! | board, seat, entry | the figures in shared memory; a child's part of them, which it claims; a connection's |
+//! | order, instruction | what an operator wants done with a child's connections; what the MPM has told the child |
 //! | exchange, hub, outlet | a child's part in topics; its subscribers; what a subscriber's messages go out by |
-//! | bell | the word of a seat that changes, and wakes the child's watcher, when it is to look at the board |
+//! | bell | a word in shared memory that changes, and wakes who waits for that: a seat's on the board, its child's watcher; a seat's at the log of topics, its reader |
 //!
 //! # Threads and locks
 //!

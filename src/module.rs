@@ -1,12 +1,12 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
 use httpd::apr::Pool;
-use httpd::claim::suspend_connection;
 use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
 use httpd::log::Subject;
 use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
 use httpd::server::Server;
+use httpd::suspension::suspend_connection;
 
 use crate::child::Child;
 use crate::configuration::{

@@ -36,6 +36,7 @@ def build():
         fastwebsockets=release / "fastwebsockets-echo",
         room_plugin=release / "libmod_websocket_bench_room.so",
         libwebsockets=compile_libwebsockets_echo(release),
+        nchan=nchan(),
         modules=our_modules(),
         httpd=httpd,
         httpd_modules=httpd_modules,
@@ -71,6 +72,13 @@ def compile_libwebsockets_echo(folder):
     compiler = os.environ.get("CC", "cc").split()
     run(*compiler, "-O2", "-o", program, BENCH / "libwebsockets_echo.c", *flags)
     return program
+
+
+def nchan():
+    """The programs of nginx and its module nchan, or None."""
+    nginx = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
+    module = os.environ.get("NCHAN_MODULE") or "/usr/lib/nginx/modules/ngx_nchan_module.so"
+    return (nginx, module) if Path(nginx).is_file() and Path(module).is_file() else None
 
 
 def our_modules():

@@ -24,12 +24,15 @@ class Client:
             self.command(server, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def room(self, server, path, connections, size, depth, seconds, warm_up=0):
-        """One sends, and all receive, with the server's CPU time for each message that arrives."""
+    def room(self, server, path, connections, size, depth, seconds, warm_up=0, publish=None):
+        """One sends, and all receive, with the server's CPU time for each message that arrives; with `publish`, a path, it is
+        published there over HTTP."""
         words = [
             "room", "--path", path, "--connections", connections, "--size", size, "--depth", depth,
             "--seconds", seconds, "--warm-up", warm_up, "--pid", server.pid,
         ]
+        if publish:
+            words += ["--publish", publish]
         return self.run(server, *words, limit=seconds + warm_up + 60)
 
     def get(self, server, path, fresh, seconds, depth=1, requests=None):
@@ -46,12 +49,14 @@ class Client:
             words += ["--messages", handshakes]
         return self.run(server, *words, limit=seconds + 60)
 
-    def hold(self, server, connections, tls=False, message=None):
+    def hold(self, server, connections, tls=False, message=None, path=None):
         """Opens silent WebSockets; they stay as long as the Holder does. With `message`, each has first had
         one of so many bytes echoed."""
         words = ["idle", "--connections", connections, "--tls", "yes" if tls else "no", "--seconds", 300]
         if message:
             words += ["--speak", "yes", "--size", message]
+        if path:
+            words += ["--path", path]
         return Holder(self.command(server, *words))
 
     def plague(self, server, kind, connections):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from . import (
-    compression, counts, echo, handshakes, heartbeats, hostile, http, idle, machine, room, targets,
+    compression, counts, echo, handshakes, heartbeats, hostile, http, idle, machine, room, targets, topics,
 )
 from .build import Unusable, build
 from .client import Client
@@ -20,6 +20,7 @@ GROUPS = {
     "bulk": echo.bulk,
     "tls": echo.encrypted,
     "room": room.measure,
+    "topics": topics.measure,
     "handshake": handshakes.measure,
     "compression": compression.echoes,
     "idle": idle.measure,

@@ -15,6 +15,8 @@ TUNGSTENITE = "tungstenite"
 FASTWEBSOCKETS = "fastwebsockets"
 TCP = "bare TCP"
 ZLIB = "bare zlib"
+# For topics only.
+NCHAN = "nchan"
 # The others that are whole WebSocket servers.
 PEERS = (LIBWEBSOCKETS, TUNGSTENITE, FASTWEBSOCKETS)
 # Every echo server, in the order of the columns.
@@ -62,6 +64,8 @@ class Fleet:
         missing = {WORKER} - set(self.programs.mpms)
         if not self.programs.libwebsockets:
             missing.add(LIBWEBSOCKETS)
+        if not self.programs.nchan:
+            missing.add(NCHAN)
         names = [name for name in wanted if name not in missing]
         if wanted is ALL:
             names[-1:-1] = self.beside
@@ -75,15 +79,15 @@ class Fleet:
         """Whether httpd can have it."""
         return self.programs.openssl and (self.programs.httpd_modules / "mod_ssl.so").exists()
 
-    def start(self, name, prefix=(), tls=False, compression=None, directives=()):
-        """Starts a server; `prefix` is a command that runs it, such as a profiler, and `directives` are more of
-        them for this module's Location."""
+    def start(self, name, prefix=(), tls=False, compression=None, directives=(), children=1):
+        """Starts a server; `prefix` is a command that runs it, such as a profiler, `directives` are more of
+        them for this module's Location, and `children` are how many processes serve."""
         self.count += 1
         folder = self.folder / f"server-{self.count}"
         folder.mkdir()
         # Another program may take the port between the look for a free one and the start.
         for attempt in range(3):
-            server = self.make(name, folder, free_port(), prefix, tls, compression, directives)
+            server = self.make(name, folder, free_port(), prefix, tls, compression, directives, children)
             self.servers.append(server)
             if server.answers():
                 return server
@@ -91,13 +95,18 @@ class Fleet:
         log = (folder / "output").read_text(errors="replace")
         raise RuntimeError(f"the {name} server does not start:\n{log}")
 
-    def make(self, name, folder, port, prefix, tls, compression, directives):
+    def make(self, name, folder, port, prefix, tls, compression, directives, children):
         programs = self.programs
         if name in (EVENT, WORKER):
             configuration = folder / "httpd.conf"
             lines = [*(compression.directives() if compression else []), *directives]
-            configuration.write_text(httpd_conf(programs, folder, port, name, tls, lines))
+            configuration.write_text(httpd_conf(programs, folder, port, name, tls, lines, children))
             command = [programs.httpd, "-d", folder, "-f", configuration, "-DFOREGROUND"]
+        elif name == NCHAN:
+            nginx, module = programs.nchan
+            configuration = folder / "nginx.conf"
+            configuration.write_text(nginx_conf(module, folder, port, children))
+            command = [nginx, "-p", folder, "-c", configuration, "-e", folder / "nginx.log"]
         elif name in self.beside:
             command = [*self.beside[name], port]
         else:
@@ -129,6 +138,9 @@ class Fleet:
 
 class Server:
     path = "/echo"
+    # Who subscribes here publishes what it sends.
+    topic_path = "/topic"
+    publish_path = "/publish/room"
 
     def __init__(self, name, folder, port, command, compression, tls):
         self.name = name
@@ -213,7 +225,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def httpd_conf(programs, folder, port, mpm, tls, directives):
+def httpd_conf(programs, folder, port, mpm, tls, directives, children):
     pages = folder / "pages"
     pages.mkdir(exist_ok=True)
     (pages / STATIC_FILE[1:]).write_text("<!DOCTYPE html>\n" + "<p>A static page.</p>\n" * 48)
@@ -228,10 +240,10 @@ def httpd_conf(programs, folder, port, mpm, tls, directives):
         *load(programs, "unixd", needed=False),
         *load(programs, "authz_core", needed=False),
         f'LoadModule websocket_module "{programs.modules}/mod_websocket.so"',
-        "StartServers 1",
-        "ServerLimit 1",
+        f"StartServers {children}",
+        f"ServerLimit {children}",
         "MinSpareThreads 1",
-        "MaxSpareThreads 500",
+        f"MaxSpareThreads {500 * children}",
         "MaxKeepAliveRequests 0",
         f'DocumentRoot "{pages}"',
         "<Directory />",
@@ -251,9 +263,16 @@ def httpd_conf(programs, folder, port, mpm, tls, directives):
         "  WebSocketTopic /room",
         "  WebSocketTopicFromClient On",
         "</Location>",
+        "<Location /publish>",
+        "  SetHandler websocket-publish",
+        "</Location>",
     ]
     if mpm == EVENT:
-        lines += ["ThreadsPerChild 25", "MaxRequestWorkers 25", "AsyncRequestWorkerFactor 4000"]
+        # On several children, no one can have all connections.
+        factor = 4000 if children == 1 else 11
+        lines += [
+            "ThreadsPerChild 25", f"MaxRequestWorkers {25 * children}", f"AsyncRequestWorkerFactor {factor}",
+        ]
     else:
         lines += ["ThreadLimit 128", "ThreadsPerChild 128", "MaxRequestWorkers 128"]
     if tls:
@@ -270,6 +289,39 @@ def httpd_conf(programs, folder, port, mpm, tls, directives):
         nobody = pwd.getpwnam("nobody")
         lines += [f"User #{nobody.pw_uid}", f"Group #{nobody.pw_gid}"]
     return "\n".join(lines) + "\n"
+
+
+def nginx_conf(module, folder, port, children):
+    # nchan makes the folder for bodies that the package has, whatever is configured, and gives it to this user: the package's.
+    user = "user www-data;" if os.getuid() == 0 else ""
+    return f"""
+daemon off;
+{user}
+worker_processes {children};
+load_module {module};
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log crit;
+events {{ worker_connections 20000; accept_mutex off; }}
+http {{
+  access_log off;
+  keepalive_requests 100000000;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  nchan_shared_memory_size 256M;
+  server {{
+    listen 127.0.0.1:{port} reuseport;
+    location = /topic {{
+      nchan_pubsub websocket;
+      nchan_channel_id room;
+      nchan_subscriber_first_message newest;
+    }}
+    location = /publish/room {{
+      nchan_publisher http;
+      nchan_channel_id room;
+    }}
+  }}
+}}
+"""
 
 
 def certificate(programs, folder):

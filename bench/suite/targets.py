@@ -5,6 +5,16 @@ from .servers import LIBWEBSOCKETS, TUNGSTENITE
 from .tables import figure, table, times
 
 MIB = 1 << 20
+# By what `topics.lines` calls them.
+TOPICS = (
+    (("topics", 1, 1024, 1, False, "cpu_us"), "a topic, 1 KiB to 1,000 in one child, µs per delivery, one at a time", "4.5"),
+    (("topics", 1, 1024, 16, False, "cpu_us"), "the same, 16 in flight", "1.2"),
+    (("topics", 4, 1024, 1, False, "cpu_us"), "the same on 4 children, one at a time", "5"),
+    (("topics", 4, 1024, 16, False, "cpu_us"), "the same on 4 children, 16 in flight", "1.4"),
+    (("topics", 4, 1024, 1, True, "last_p50_us"), "published over HTTP to the last of 100 on 4 children, p50, µs", "1,000"),
+    (("topics", 4, 1024, 1, True, "last_p99_us"), "the same, p99, µs", "5,000"),
+    (("topics", 1, 64, 64, False, "per_second"), "64 B to 1,000 in one child, deliveries per second", "1,000,000"),
+)
 
 
 def table_rows(results):
@@ -35,6 +45,9 @@ def table_rows(results):
                 f"one message to 1,000 WebSockets, server CPU µs per delivery, {label}", reach, aim,
                 figure(results["room", depth], 2),
             )
+    for key, label, reach in TOPICS:
+        if key in results:
+            yield label, reach, "–", figure(results[key], 2 if key[-1] == "cpu_us" else 0)
     if ("handshakes", "per_second") in results:
         yield (
             "opening handshakes per second beside a static GET on a new connection", "0.95 ×", "1.0 ×",

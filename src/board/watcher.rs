@@ -1,19 +1,33 @@
 //! The thread that does for a child what others ask of it through the board.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use figures::Seat;
+use figures::{Order, Seat, Threads};
 use httpd::futex;
 use httpd::thread::Thread;
 
-use super::{Occupant, ring};
 use crate::log;
 
 /// How often it looks for callbacks that do not return.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// What the board wants of the child.
+pub trait Occupant: Send + Sync {
+    /// Does with connections what an operator wants, as far as they are still there; called on a thread of the board's own.
+    fn obey(&self, order: &Order);
+
+    /// Looks for callbacks that do not return; called on that thread every few seconds.
+    fn look_at_callbacks(&self);
+
+    /// What the child's threads are doing.
+    fn threads(&self) -> Threads;
+
+    /// How many bytes its unfinished messages have.
+    fn message_memory(&self) -> u64;
+}
 
 /// The running watcher.
 pub struct Watcher {
@@ -79,4 +93,10 @@ impl Shared {
             futex::wait(bell, seen, next_look.saturating_duration_since(now));
         }
     }
+}
+
+/// Has a child's watcher look.
+pub fn ring(bell: &AtomicU64) {
+    bell.fetch_add(1, Ordering::Release);
+    futex::wake(bell);
 }

@@ -80,14 +80,14 @@ impl Shared {
     }
 
     fn wait(&self, timeout: Option<Duration>) {
-        let bell = self.termination.waker().descriptor();
-        // Signals are held in this thread: only the bell and the time end this.
+        let waker = self.termination.waker().descriptor();
+        // Signals are held in this thread: only the waker and the time end this.
         let nothing = Interest {
             read: false,
             write: false,
             end: false,
         };
-        let _ = socket::wait(None, NOBODY, bell, nothing, timeout);
+        let _ = socket::wait(None, NOBODY, waker, nothing, timeout);
     }
 
     fn is_over(&self) -> bool {

@@ -19,7 +19,7 @@ use super::engine::Engine;
 use super::haste::{Haste, Hasty};
 use super::patience::Patience;
 use super::plugin_process::PluginProcess;
-use crate::board::{Callback, Figures, Limits, Location, Occupant, Order, Threads, Wish};
+use crate::board::{Callback, ChildBoard, Limits, Location, Occupant, Order, Threads, Wish};
 use crate::configuration::config::Config;
 use crate::configuration::{capacity, message_memory, process_options};
 use crate::lock::lock;
@@ -43,7 +43,7 @@ pub struct Child {
     /// On an asynchronous MPM.
     engine: Option<Engine>,
     connections: Mutex<Connections>,
-    figures: Figures,
+    board: ChildBoard,
     exchange: Arc<Exchange>,
     /// WebSockets that are opening, open or closing.
     places_taken: AtomicUsize,
@@ -60,14 +60,14 @@ pub struct Child {
     patience: Mutex<Option<Patience>>,
     /// Hears that there is no time to drain.
     haste: Mutex<Option<Haste>>,
-    /// A [`Command`], which only ever goes up.
-    command: AtomicU8,
+    /// A [`Instruction`], which only ever goes up.
+    instruction: AtomicU8,
 }
 
 /// What the MPM has told the child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Command {
+enum Instruction {
     /// To serve.
     Serve,
     /// To finish what is under way, and end.
@@ -106,7 +106,7 @@ impl Child {
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             engine,
             connections: Mutex::default(),
-            figures: Figures::new(server, this.clone(), limits),
+            board: ChildBoard::new(server, this.clone(), limits),
             budget: Arc::clone(&budget),
             exchange: Arc::clone(&exchange),
             places_taken: AtomicUsize::new(0),
@@ -125,7 +125,7 @@ impl Child {
                 .collect(),
             patience: Mutex::new(None),
             haste: Mutex::new(None),
-            command: AtomicU8::new(Command::Serve as u8),
+            instruction: AtomicU8::new(Instruction::Serve as u8),
         });
         for (plugin, process) in &child.plugins {
             child.call(plugin, Callback::ChildStart, || {
@@ -143,7 +143,7 @@ impl Child {
         // One that has nothing to be called is no reason for prefork's children to have figures.
         let under_way = plugin
             .has_child_callbacks()
-            .then(|| self.figures.calling(plugin.name()))
+            .then(|| self.board.calling(plugin.name()))
             .map(|calling| calling.begins(callback, Instant::now()));
         call();
         if let Some(under_way) = under_way {
@@ -177,9 +177,9 @@ impl Child {
         &self.buffers
     }
 
-    /// The figures of all children.
-    pub fn figures(&self) -> &Figures {
-        &self.figures
+    /// The board, with the figures of all children.
+    pub fn board(&self) -> &ChildBoard {
+        &self.board
     }
 
     /// Its part in topics.
@@ -195,7 +195,7 @@ impl Child {
         client: Option<IpAddr>,
     ) -> Option<Place> {
         let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
-        let entry = self.figures.open(location, client);
+        let entry = self.board.open(location, client);
         let child: Arc<dyn Places> = self.clone();
         let place = Place::new(child, entry);
         (most == 0 || taken < most).then_some(place)
@@ -235,14 +235,15 @@ impl Child {
     /// The child is to stop: its WebSockets are closed with 1001, at once, or when `is_graceful` spread evenly
     /// over WebSocketDrainTimeout, so that their clients do not all come back in the same moment.
     pub fn drain(self: &Arc<Self>, is_graceful: bool) {
-        let command = if is_graceful {
-            Command::Finish
+        let instruction = if is_graceful {
+            Instruction::Finish
         } else {
-            Command::End
+            Instruction::End
         };
         // Relaxed, and a turn is asked for behind it.
-        self.command.fetch_max(command as u8, Ordering::Relaxed);
-        self.figures.set_stopping();
+        self.instruction
+            .fetch_max(instruction as u8, Ordering::Relaxed);
+        self.board.set_stopping();
         if !httpd::mpm::is_threaded() {
             // prefork says so on the thread that would have to act on it, in a signal handler.
             return;
@@ -254,7 +255,7 @@ impl Child {
             Duration::ZERO
         };
         if !is_graceful || !timeout.is_zero() {
-            self.close_all(timeout, command == Command::End);
+            self.close_all(timeout, instruction == Instruction::End);
         }
         if is_graceful {
             // Behind it, so that what it shortens is not made longer again.
@@ -295,12 +296,12 @@ impl Child {
 
     /// Whether its WebSockets are to end as soon as they have been told.
     pub fn ends_at_once(&self) -> bool {
-        self.command.load(Ordering::Relaxed) >= Command::Leave as u8
+        self.instruction.load(Ordering::Relaxed) >= Instruction::Leave as u8
     }
 
     /// The same, when the MPM waits for each connection's end, as it does for a child that finishes what is under way.
     pub fn leaves(&self) -> bool {
-        self.command.load(Ordering::Relaxed) == Command::Leave as u8
+        self.instruction.load(Ordering::Relaxed) == Instruction::Leave as u8
     }
 
     /// From now on, a callback that does not return is named after a while.
@@ -308,7 +309,7 @@ impl Child {
         let mut patience = lock(&self.patience);
         if patience.is_none() {
             let child = Child::current();
-            let running = move || child.map(|child| child.figures.running());
+            let running = move || child.map(|child| child.board.running());
             *patience = Patience::start(move || running().unwrap_or_default());
         }
     }
@@ -339,7 +340,7 @@ impl Child {
             }
         }
         let _ = CHILD.try_write().map(|mut child| child.take());
-        child.figures.stop();
+        child.board.stop();
         child.exchange.stop();
         let mut open = child.open_at_end().unwrap_or_default();
         open.retain(|connection| connection.is_at_rest());
@@ -364,7 +365,7 @@ impl Child {
         // Otherwise a callback is under way, on a thread that the process takes with it.
         if all_have_ended {
             let is_graceful = match httpd::mpm::is_threaded() {
-                true => child.command.load(Ordering::Relaxed) == Command::Finish as u8,
+                true => child.instruction.load(Ordering::Relaxed) == Instruction::Finish as u8,
                 // It calls the child_stopping hook with 0 in any case.
                 false => !httpd::mpm::is_ending_at_once(),
             };
@@ -375,7 +376,7 @@ impl Child {
                 });
             }
         }
-        child.figures.leave();
+        child.board.leave();
         let patience = child.patience.try_lock().ok();
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
@@ -413,8 +414,8 @@ impl Hasty for Arc<Child> {
     }
 
     fn end_all(&self) {
-        self.command
-            .fetch_max(Command::Leave as u8, Ordering::Relaxed);
+        self.instruction
+            .fetch_max(Instruction::Leave as u8, Ordering::Relaxed);
         let open = lock(&self.connections).open();
         for connection in open {
             connection.session().stop_sending();
@@ -446,7 +447,7 @@ impl Occupant for Child {
     }
 
     fn look_at_callbacks(&self) {
-        self.figures.look_at_callbacks(|number, take| {
+        self.board.look_at_callbacks(|number, take| {
             let connection = {
                 let connections = lock(&self.connections);
                 let open = connections.open.get(&number);

@@ -9,7 +9,7 @@ use crate::log::{self, Level, Tag};
 const HANDLER: &str = "websocket-handler";
 
 /// A section, or what stands outside of all in a server.
-struct Place<'t> {
+struct Scope<'t> {
     node: &'t Node,
     /// The virtual host, by its place; `None` is for all.
     host: Option<&'t (String, u32)>,
@@ -19,9 +19,9 @@ struct Place<'t> {
     has_plugin: bool,
 }
 
-impl Place<'_> {
+impl Scope<'_> {
     /// Whether there may be a request for which both hold.
-    fn may_meet(&self, other: &Place<'_>) -> bool {
+    fn may_meet(&self, other: &Scope<'_>) -> bool {
         let is_same_host = self.host.is_none() || other.host.is_none() || self.host == other.host;
         is_same_host
             && match (self.path, other.path) {
@@ -34,22 +34,22 @@ impl Place<'_> {
 /// Warns of each section that has one of the two, where no section has the other that could hold there as well.
 pub fn check(server: Server<'_>) {
     let tree = config_tree::read();
-    let mut places = Vec::new();
-    collect(&tree, None, &mut places);
-    for place in &places {
-        let text = match (place.has_handler, place.has_plugin) {
+    let mut scopes = Vec::new();
+    collect(&tree, None, &mut scopes);
+    for scope in &scopes {
+        let text = match (scope.has_handler, scope.has_plugin) {
             (true, false)
-                if !places
+                if !scopes
                     .iter()
-                    .any(|other| other.has_plugin && other.may_meet(place)) =>
+                    .any(|other| other.has_plugin && other.may_meet(scope)) =>
             {
                 "SetHandler websocket-handler without a WebSocketHandler: each WebSocket gets 500"
             }
             (false, true)
-                if !places
+                if !scopes
                     .iter()
-                    .any(|other| other.has_handler && other.may_meet(place))
-                    && !may_have_handler_in_htaccess(place.node) =>
+                    .any(|other| other.has_handler && other.may_meet(scope))
+                    && !may_have_handler_in_htaccess(scope.node) =>
             {
                 "WebSocketHandler without SetHandler websocket-handler: the plugin is never asked"
             }
@@ -59,19 +59,19 @@ pub fn check(server: Server<'_>) {
             &Subject::Server(server),
             Level::Warn,
             Tag::HandlerAlone,
-            || format!("{}: {text}", place.node.place()),
+            || format!("{}: {text}", scope.node.place()),
         );
     }
 }
 
-fn collect<'t>(nodes: &'t [Node], host: Option<&'t (String, u32)>, places: &mut Vec<Place<'t>>) {
+fn collect<'t>(nodes: &'t [Node], host: Option<&'t (String, u32)>, scopes: &mut Vec<Scope<'t>>) {
     for node in nodes {
         if node.is("<VirtualHost") {
-            collect(&node.children, Some(&node.place), places);
+            collect(&node.children, Some(&node.place), scopes);
             continue;
         }
         // What stands in a section's own sections may hold wherever it does.
-        let mut place = Place {
+        let mut scope = Scope {
             node,
             host,
             path: None,
@@ -79,17 +79,17 @@ fn collect<'t>(nodes: &'t [Node], host: Option<&'t (String, u32)>, places: &mut 
             has_plugin: false,
         };
         for inner in node.all() {
-            place.has_handler |= sets_handler(inner);
-            place.has_plugin |= inner.is("WebSocketHandler");
+            scope.has_handler |= sets_handler(inner);
+            scope.has_plugin |= inner.is("WebSocketHandler");
         }
         if node.is("<Location")
             && node.arguments.len() == 1
             && !node.first().contains(['*', '?', '['])
         {
-            place.path = Some(node.first());
+            scope.path = Some(node.first());
         }
-        if place.has_handler || place.has_plugin {
-            places.push(place);
+        if scope.has_handler || scope.has_plugin {
+            scopes.push(scope);
         }
     }
 }

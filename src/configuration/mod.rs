@@ -1,9 +1,15 @@
 //! What an operator writes, and what becomes of it.
 //!
-//! [`directives`] is the command table and its parsers, but for those of [`limit_directives`] and [`topic_directives`], [`values`] what their arguments may be, [`config`] what the directives of one scope say and how scopes
-//! merge, [`sections`] has each plugin check the options of each `section` when all has been read, and
-//! [`capacity`] looks at start-up how many WebSockets the MPM and the system allow, [`message_memory`] how much memory their
-//! unfinished messages, and [`handlers`] whether SetHandler and WebSocketHandler have found each other.
+//! | file | what lives there |
+//! |---|---|
+//! | [`directives`], [`limit_directives`], [`topic_directives`] | the command table, and its parsers |
+//! | [`values`] | what their arguments may be |
+//! | [`config`] | what the directives of one scope say, and how scopes merge |
+//! | [`section`], [`sections`] | a section, whose options its plugin checks when all has been read; all of them |
+//! | [`process_options`] | the options of a plugin for the whole process |
+//! | [`capacity`] | at start-up: how many WebSockets the MPM and the system allow |
+//! | [`message_memory`] | at start-up: how much memory their unfinished messages may take |
+//! | [`handlers`] | at start-up: whether SetHandler and WebSocketHandler have found each other |
 //!
 //! Read by every room above, changed by httpd's reading of the configuration only. Calls the plugin room to load and configure.
 

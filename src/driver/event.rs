@@ -1,7 +1,7 @@
 //! The event driver: the reactor waits for the socket, and the worker thread that made the connection goes back
 //! to httpd. For asynchronous MPMs (event).
 //!
-//! The handler makes a driver and lays it on the connection as its claim ([`EventDriver::suspend`]); the
+//! The handler makes a driver and lays it on the connection as its suspension ([`EventDriver::suspend`]); the
 //! suspend_connection hook arms it, not before, because the MPM still uses the connection
 //! when the handler has returned, and only when the MPM says that it is suspended. From then on the reactor calls, and the driver takes turns, until the WebSocket
 //! has ended; then it writes the access log, lingers until the peer has ended too, and destroys the connection.
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use httpd::claim::Claim;
 use httpd::log::Subject;
 use httpd::module::Module;
 use httpd::request::Request;
+use httpd::suspension::Suspension;
 use httpd::upgraded::{Remains, Upgraded};
 use reactor::{Readiness, Registration, RoomWait, Scratch, Source};
 use session::edges::{Driven, Edges};
@@ -231,7 +231,7 @@ impl EventDriver {
     }
 }
 
-impl Claim for EventDriver {
+impl Suspension for EventDriver {
     fn module() -> &'static Module {
         &websocket_module
     }
@@ -302,8 +302,9 @@ impl Source for EventDriver {
             // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
             self.connection.session().peer_is_gone();
         }
-        if readiness.is_writable() {
-            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
+        if readiness.is_writable() || readiness.contains(Readiness::NOTIFIED) {
+            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this; and a thread may have left
+            // output to the turn that was asked for.
             self.connection.session().resume();
         }
         let is_hung_up = readiness.intersects(Readiness::HANGUP);

@@ -55,7 +55,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
         Err(refusal) => {
             if let Some(child) = Child::current() {
                 let location = location(request, &child);
-                child.figures().refused(location, refusal.counts_as());
+                child.board().refused(location, refusal.counts_as());
             }
             refusal.answer(request)
         }
@@ -206,7 +206,7 @@ fn location(request: &Request<'_>, child: &Child) -> Location {
         false => plugin.map_or("", |plugin| plugin.name()),
     };
     child
-        .figures()
+        .board()
         .location(&location_name(request, config), plugin)
 }
 
@@ -252,11 +252,7 @@ fn admit(
         }
     })?;
     let most = config.max_connections_per_location();
-    if most > 0
-        && !child
-            .figures()
-            .is_within_location(place.entry(), most as u64)
-    {
+    if most > 0 && !child.board().is_within_location(place.entry(), most as u64) {
         request.err_headers_out().set(c"Retry-After", RETRY_AFTER);
         let reason = format!(
             "its Location holds {most} WebSockets already (WebSocketMaxConnectionsPerLocation)"
@@ -267,7 +263,7 @@ fn admit(
         });
     }
     let most = config.max_connections_per_client();
-    if most == 0 || child.figures().is_within(place.entry(), most as u64) {
+    if most == 0 || child.board().is_within(place.entry(), most as u64) {
         return Ok(place);
     }
     request.err_headers_out().set(c"Retry-After", RETRY_AFTER);

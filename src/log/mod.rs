@@ -1,10 +1,15 @@
 //! Logging with stable tags: `[websocket:level] … WSnnnn: text`.
 //!
-//! [`log`] says one thing now, under a [`Tag`]; [`line`] makes a line for later. The [`scribe`] is the thread that writes, under
-//! an asynchronous MPM and where frames are logged, so that no WebSocket waits for a log; it also ends requests, because that writes access logs.
+//! | file | what lives there |
+//! |---|---|
+//! | [`tag`] | what lines are about |
+//! | [`say`] | one line, now, under a tag: by way of the scribe where there is one |
+//! | [`line`](mod@line) | a line that is made where something happens, and written elsewhere |
+//! | [`repeats`] | lines that anybody can cause as often as they like: the first are written, the others counted |
+//! | [`scribe`] | the thread that writes, under an asynchronous MPM and where frames are logged, so that no WebSocket waits for a log; it also ends requests, because that writes access logs |
 //!
-//! Called by every room, on any thread; the child starts and stops the scribe, which a connection whose frames are logged starts, too. Payload and query strings are never logged, but for
-//! the payload at trace8.
+//! Called by every room, on any thread. The child starts and stops the scribe; a connection whose frames are logged starts it, too. Payload and
+//! query strings are never logged, but for the payload at trace8.
 
 mod line;
 mod repeats;

@@ -141,10 +141,15 @@ fn show(request: &Request<'_>, wanted: &Wanted<'_>) -> Result<HandlerResult, Fau
             Value::from(token.to_string())
         };
         let recent = history.recent_ids(&limits);
+        let counted = history.counted();
         documents.push(json!({
             "topic": topic.as_str(),
             "published": history.published(),
             "subscribers": history.subscribers(),
+            "delivered": counted.delivered,
+            "dropped": counted.dropped,
+            "gaps": counted.gaps,
+            "resumed": counted.resumed,
             "id": history.token().to_string(),
             "recent": recent.iter().map(token).collect::<Value>(),
         }));

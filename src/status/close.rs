@@ -67,7 +67,7 @@ pub fn close(request: &Request<'_>, child: &Child) -> HandlerResult {
 
 fn close_one(request: &Request<'_>, child: &Child, wanted: &CloseRequest) -> HandlerResult {
     let CloseRequest { id, code, .. } = wanted;
-    match child.figures().post(wanted) {
+    match child.board().post(wanted) {
         Posted::Waits(_) => {
             tell(request, || {
                 format!("WebSocket {id} is to be closed with {code}")
@@ -90,7 +90,7 @@ fn close_many(request: &Request<'_>, child: &Child, wanted: &Many) -> HandlerRes
         wish,
         over,
     } = wanted;
-    match child.figures().post_for_many(filter, *count, wish, *over) {
+    match child.board().post_for_many(filter, *count, wish, *over) {
         PostedForMany::Waits(_) => {
             tell(request, || {
                 let what = match wish {

@@ -17,8 +17,9 @@ use crate::child::Child;
 
 /// The live page. It asks for the JSON of its own address, and needs nothing else.
 const PAGE: &str = include_str!("page.html");
-/// How many topics are listed at once.
+/// How many topics are listed at once, at most and without being asked for: each is a time series for a monitor.
 const MOST_TOPICS: usize = 1000;
+const TOPICS: usize = 20;
 /// What stands in the page where a response's nonce goes.
 const NONCE: &str = "{nonce}";
 /// What stands in it where the figures go for those who run no script.
@@ -56,9 +57,13 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
         .map(CStr::to_string_lossy)
         .unwrap_or_default();
     let query = fields(&query);
+    let Some(count) = topic_count(field(&query, "topics")) else {
+        let text = format!("topics is how many to list, at most {MOST_TOPICS}.");
+        return answer(request, BAD_REQUEST, &text);
+    };
     match field(&query, "format") {
         None | Some("html") => {
-            let snapshot = read(child, &Listing::default(), 0);
+            let snapshot = read(child, &Listing::default(), count);
             show_page(request, &snapshot);
             HandlerResult::Done
         }
@@ -74,10 +79,6 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
                 );
                 return answer(request, BAD_REQUEST, &text);
             };
-            let Some(count) = topic_count(field(&query, "topics")) else {
-                let text = format!("topics is how many to list, at most {MOST_TOPICS}.");
-                return answer(request, BAD_REQUEST, &text);
-            };
             let snapshot = read(child, &listing, count);
             begin(request, OK, "application/json");
             request.write(&figures::json(&snapshot, &server_banner(), &mpm::name()));
@@ -86,9 +87,9 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
         Some("openmetrics") => {
             request.headers_out().set(c"Vary", c"Accept");
             match wants_older_text(request.header_in("Accept").as_deref()) {
-                true => show_prometheus(request, child),
+                true => show_prometheus(request, child, count),
                 false => {
-                    let snapshot = read(child, &Listing::NONE, 0);
+                    let snapshot = read(child, &Listing::NONE, count);
                     begin(request, OK, figures::OPENMETRICS);
                     request.write(&figures::openmetrics(&snapshot));
                 }
@@ -96,7 +97,7 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
             HandlerResult::Done
         }
         Some("prometheus") => {
-            show_prometheus(request, child);
+            show_prometheus(request, child, count);
             HandlerResult::Done
         }
         Some(_) => answer(
@@ -108,8 +109,8 @@ fn show(request: &Request<'_>, child: &Child) -> HandlerResult {
 }
 
 /// The older text format.
-fn show_prometheus(request: &Request<'_>, child: &Child) {
-    let snapshot = read(child, &Listing::NONE, 0);
+fn show_prometheus(request: &Request<'_>, child: &Child, count: usize) {
+    let snapshot = read(child, &Listing::NONE, count);
     begin(request, OK, figures::PROMETHEUS);
     request.write(&figures::prometheus(&snapshot));
 }
@@ -140,12 +141,12 @@ fn wants_older_text(accept: Option<&str>) -> bool {
 fn read(child: &Child, listing: &Listing, count: usize) -> Snapshot {
     Snapshot {
         topics: child.exchange().figures(count),
-        ..child.figures().read(listing)
+        ..child.board().read(listing)
     }
 }
 
 fn topic_count(text: Option<&str>) -> Option<usize> {
-    let count = text.map_or(Some(0), |text| text.parse().ok())?;
+    let count = text.map_or(Some(TOPICS), |text| text.parse().ok())?;
     (count <= MOST_TOPICS).then_some(count)
 }
 
@@ -197,7 +198,7 @@ impl StatusPage for Section {
         let Some(child) = Child::current() else {
             return;
         };
-        let snapshot = read(&child, &Listing::NONE, 0);
+        let snapshot = read(&child, &Listing::NONE, TOPICS);
         request.write(&match form {
             Form::Html => figures::html(&snapshot),
             Form::HtmlWithoutTables => figures::pre(&snapshot),

@@ -55,8 +55,9 @@ impl Shared {
         let mut batch = Batch::new();
         while !self.is_stopping.load(Ordering::Acquire) {
             let has_read = guard(true, || self.hub.pump(reader, &mut batch));
-            if !has_read && !self.is_stopping.load(Ordering::Acquire) {
-                self.hub.wait(reader, LATEST);
+            if !has_read {
+                let is_over = || self.is_stopping.load(Ordering::Acquire);
+                self.hub.wait(reader, LATEST, is_over);
             }
         }
     }

@@ -127,17 +127,18 @@ impl Exchange {
         publisher.map_or(0, |publisher| publisher.most_payload())
     }
 
-    /// The figures of all topics; `None` when there are none. `count`: how many topics are listed, those with most subscribers.
+    /// The figures of all topics; `None` when there are none. `count`: how many topics are listed, those to which
+    /// most was published.
     pub fn figures(&self, count: usize) -> Option<figures::Topics> {
         let log = self.log?;
         let all = log.figures();
         let child = |child: &ChildFigures| (memory::pid(child.owner), child.lag);
         Some(figures::Topics {
             published: all.latest.0.saturating_sub(all.notices),
-            delivered: all.delivered,
-            dropped: all.dropped,
-            gaps: all.gaps,
-            resumed: all.resumed,
+            delivered: all.counted.delivered,
+            dropped: all.counted.dropped,
+            gaps: all.counted.gaps,
+            resumed: all.counted.resumed,
             known: all.topics,
             most: all.most_topics,
             evicted: all.evictions,
@@ -184,21 +185,21 @@ impl Topics for Exchange {
     }
 }
 
-/// So many topics, those with most subscribers.
+/// So many topics, those to which most was published.
 fn list(log: &Log<'_>, count: usize) -> Vec<figures::Topic> {
     if count == 0 {
         return Vec::new();
     }
     // When the lock is not to be had, the list is empty, and the rest is there.
-    let mut all = log.topics().unwrap_or_default();
-    all.sort_by(|one, other| {
-        let most = other.subscribers.cmp(&one.subscribers);
-        most.then_with(|| one.name.cmp(&other.name))
-    });
+    let busiest = log.impatient().busiest(count).unwrap_or_default();
     let topic = |topic: TopicFigures| figures::Topic {
         name: topic.name,
-        published: topic.published,
         subscribers: topic.subscribers,
+        published: topic.published,
+        delivered: topic.counted.delivered,
+        dropped: topic.counted.dropped,
+        gaps: topic.counted.gaps,
+        resumed: topic.counted.resumed,
     };
-    all.into_iter().take(count).map(topic).collect()
+    busiest.into_iter().map(topic).collect()
 }

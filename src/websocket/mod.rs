@@ -1,13 +1,17 @@
 //! One WebSocket of httpd's: a session (the crate `session`), and what it needs of the server.
 //!
-//! [`connection`] is a session with its request. [`outside`] is what that session is given: the calls to its plugin, its
-//! driver, its figures. [`transport`] carries its bytes through httpd's connection, with the [`frame_log`] in the log, and
-//! [`account`] is what is said of it when it has ended; [`served`] is what it does for its plugin, in the server functions. What it knows of higher rooms are two traits: its [`driver`], and the child
-//! in which it has a [`place`].
+//! | file | what lives there |
+//! |---|---|
+//! | [`connection`] | a session with its request |
+//! | [`outside`] | what that session is given: the calls to its plugin, its driver, its figures |
+//! | [`transport`], [`frame_log`] | its bytes through httpd's connection, and the frames in the log |
+//! | [`purpose`], [`listener`] | what it is for: a plugin's, or topics, to which it listens |
+//! | [`served`] | what it does for its plugin, in the server functions |
+//! | [`outlet`] | what the messages of its topics go out by |
+//! | [`account`] | what is said of it when it has ended |
+//! | [`driver`], [`place`] | what it knows of higher rooms, two traits: who waits for its socket, and the child that it has a place in |
 //!
-//! What it is for is its [`purpose`]: a plugin's, or topics, to which it is a [`listener`].
-//!
-//! Made by the handshake, driven by a driver, called by the server functions and by the child that holds it.
+//! Made by the handshake, driven by a driver, called by the server functions, by the thread that delivers, and by the child that holds it.
 
 pub mod account;
 pub mod connection;

@@ -25,7 +25,8 @@ impl Outlet for Connection {
     }
 
     fn has_ample_room(&self) -> bool {
-        self.session().buffered() <= self.send_buffer() / 2
+        // Letters wait in the attendance, messages in the outbox.
+        self.session().buffered() <= self.send_buffer() / 2 && self.attendance().has_ample_room()
     }
 
     fn call_again(&self) {

@@ -21,9 +21,17 @@ def named():
             yield path, name
 
 
+# By the ending of a file: how a name is defined there.
+DEFINITIONS = {
+    ".rs": r"\b(?:fn|struct|enum|trait|mod|type|const|static|macro_rules!) {}\b",
+    ".py": r"^(?:def {0}\(|{0} = )",
+    ".c": r"^(?:static |extern )[\w *]*\b{0}(?:\[\] = |\([^;]*$)",
+}
+
+
 def defines(path, name):
-    kinds = r"fn|struct|enum|trait|mod|type|const|static|macro_rules!"
-    return re.search(rf"\b(?:{kinds}) {name}\b", (ROOT / path).read_text())
+    file = ROOT / path
+    return re.search(DEFINITIONS[file.suffix].format(name), file.read_text(), re.MULTILINE)
 
 
 def test_ws_010_01_the_list_is_read():
@@ -66,6 +74,24 @@ def test_ws_010_05_every_room_is_in_the_documents_and_in_lib_rs():
     for room in rooms:
         assert f"`{room}/`" in architecture, room
         assert f"[`{room}`]" in lib, room
+
+
+def heads():
+    """Each file whose head says what is where: of a crate, of a room."""
+    crates = [*ROOT.glob("crates/*/src/lib.rs"), *ROOT.glob("crates/*/src/main.rs")]
+    rooms = ROOT.glob("src/*/mod.rs")
+    return sorted(path.relative_to(ROOT).as_posix() for path in [*crates, *rooms])
+
+
+@pytest.mark.parametrize("path", heads())
+def test_ws_010_08_a_map_has_every_file(path):
+    """The modules that a crate or a room has, those apart that are there for tests and fuzzers only."""
+    text = (ROOT / path).read_text()
+    head = "\n".join(line for line in text.split("\n") if line.startswith("//!"))
+    modules = re.findall(r"((?:^ *#\[.*\]\n)*)^(?:pub(?:\(\w+\))? )?mod (\w+);", text, re.MULTILINE)
+    own = {name for marks, name in modules if not re.search(r"\btest\b|\"fuzzing\"", marks)}
+    named = set(re.findall(r"`(?:\w+/)*(\w+)(?:\.rs|/)?`", head))
+    assert own and own <= named, sorted(own - named)
 
 
 DOCUMENTS = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])

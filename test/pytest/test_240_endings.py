@@ -30,7 +30,7 @@ CUTS = [
 
 def configuration(server):
     certificates = server.certificates
-    return location("/recorder", plugin("recorder")) + f"""
+    return location("/recorder", plugin("recorder")) + location("/recorder/brief", "WebSocketCloseTimeout 500ms") + f"""
 {server.listen(server.tls_port)}
 SSLSessionCache shmcb:run/ssl(512000)
 <VirtualHost *:{server.tls_port}>
@@ -86,7 +86,7 @@ def test_ws_240_04_by_a_close_of_the_plugin_that_the_peer_answers_by_vanishing(h
 
 def test_ws_240_05_by_a_close_of_the_plugin_that_the_peer_ignores(httpd):
     recorder = httpd.recorder()
-    with httpd.open("/recorder") as client:
+    with httpd.open("/recorder/brief") as client:
         client.send_frame(TEXT, "close")
         assert client.receive_frame().opcode == CLOSE
         # The peer neither answers nor leaves; the server's patience is bounded.

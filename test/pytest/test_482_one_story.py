@@ -1,45 +1,27 @@
 """One WebSocket, one story: its number is in every line of its life, in the access log, in the list, and the plugin has it."""
 
-import base64
-import hashlib
 import re
 
 import pytest
 
+from harness import users
 from harness.conf import location, plugin
 from harness.hosts import TLS_MODULES, tls_host
 from harness.scripted import ask, scripts
 from harness.status import LOCATION, Status
 from harness.waiting import eventually
 
-MODULES = (*TLS_MODULES, "auth_basic", "authn_core", "authn_file", "authz_user", "env")
+MODULES = (*TLS_MODULES, *users.MODULES, "env")
 SECRET = "s3cret"
 # A name that would look like another field of the line, and one that would end it.
 USERS = ("alice", 'a", user "root', "n\u00e9e")
-
-
-def authentication(server):
-    digest = base64.b64encode(hashlib.sha1(b"open-sesame").digest()).decode()
-    users = server.directory / "users"
-    users.write_text("".join(f"{user}:{{SHA}}{digest}\n" for user in USERS))
-    users.chmod(0o644)
-    return f'''AuthType Basic
-  AuthName "test"
-  AuthBasicProvider file
-  AuthUserFile "{users}"
-  Require valid-user'''
-
-
-def basic(user):
-    credentials = base64.b64encode(f"{user}:open-sesame".encode()).decode()
-    return [("Authorization", f"Basic {credentials}")]
 
 
 def configuration(server):
     return (
         'LogFormat "%q %{websocket-id}n" numbers\nCustomLog numbers.log numbers\n'
         + LOCATION
-        + location("/users", plugin("rpc"), authentication(server))
+        + location("/users", plugin("rpc"), *users.authentication(server, *USERS), "Require valid-user")
         + location("/scripted", plugin("scripted"))
         + tls_host(server)
     )
@@ -87,7 +69,7 @@ def test_ws_482_01_all_that_is_said_of_a_websocket_has_its_number(httpd, status,
 
 @pytest.mark.parametrize("user", USERS)
 def test_ws_482_02_an_opening_says_who_and_where_and_no_query(httpd, status, error_log, user):
-    fields = basic(user) + [("X-Choose-Protocol", "chat.v2")]
+    fields = users.basic(user) + [("X-Choose-Protocol", "chat.v2")]
     query = f"{SECRET}-{USERS.index(user)}"
     with httpd.open(f"/users/%22room%22?{query}", fields, protocol="chat.v2") as client:
         (connection,) = status.read()["connections"]

@@ -1,40 +1,22 @@
 """What httpd does before the handler applies to a WebSocket as to any request."""
 
-import base64
-import hashlib
-
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from harness import users
 from harness.conf import ECHO, example, location
 
-MODULES = (
-    "auth_basic", "authn_core", "authn_file", "authz_user", "authz_host", "alias", "rewrite",
-    "setenvif", "env",
-)
-USER, PASSWORD = "alice", "open-sesame"
-
-
-def basic(user=USER, password=PASSWORD):
-    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return [("Authorization", f"Basic {credentials}")]
+MODULES = (*users.MODULES, "authz_host", "alias", "rewrite", "setenvif", "env")
+USER = "alice"
 
 
 def configuration(server):
-    digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
-    users = server.directory / "users"
-    users.write_text(f"{USER}:{{SHA}}{digest}\n")
-    users.chmod(0o644)
-    authentication = f"""AuthType Basic
-  AuthName "test"
-  AuthBasicProvider file
-  AuthUserFile "{users}"
-"""
+    authentication = users.authentication(server, USER)
     return (
         location("/echo", example(ECHO))
-        + location("/users", example(ECHO), authentication, "Require valid-user")
-        + location("/bob", example(ECHO), authentication, "Require user bob")
+        + location("/users", example(ECHO), *authentication, "Require valid-user")
+        + location("/bob", example(ECHO), *authentication, "Require user bob")
         + location("/denied", example(ECHO), "Require all denied")
         + location("/local", example(ECHO), "Require local")
         + location("/far", example(ECHO), "Require ip 192.0.2.0/24")
@@ -54,27 +36,27 @@ def test_ws_510_01_without_credentials_the_answer_is_401(httpd):
         assert response.status == 401
         assert response.get("WWW-Authenticate").startswith("Basic ")
         # The browser asks its user and tries again.
-        client.open("/users", basic())
+        client.open("/users", users.basic(USER))
         client.echo("hello")
 
 
 def test_ws_510_02_with_credentials_the_websocket_opens(httpd):
-    with httpd.open("/users", basic()) as client:
+    with httpd.open("/users", users.basic(USER)) as client:
         client.echo("hello")
         client.close_properly()
 
 
-@pytest.mark.parametrize("credentials", [("alice", "wrong"), ("mallory", PASSWORD)])
+@pytest.mark.parametrize("credentials", [("alice", "wrong"), ("mallory", users.PASSWORD)])
 def test_ws_510_03_with_wrong_credentials_the_answer_is_401(httpd, credentials):
     httpd.error_log.expect(r"\[auth_basic:error\].* AH0161[78]: ")
     with httpd.client() as client:
-        assert client.upgrade("/users", basic(*credentials)).status == 401
+        assert client.upgrade("/users", users.basic(*credentials)).status == 401
 
 
 def test_ws_510_04_another_user_is_not_let_in(httpd):
     httpd.error_log.expect(r"\[authz_core:error\].* AH01631: ")
     with httpd.client() as client:
-        assert client.upgrade("/bob", basic()).status == 401
+        assert client.upgrade("/bob", users.basic(USER)).status == 401
 
 
 def test_ws_510_05_require_decides(httpd):
@@ -109,7 +91,7 @@ def test_ws_510_08_rewriting_may_answer_instead(httpd):
 
 
 def test_ws_510_09_an_ordinary_client_logs_in_with_its_uri(httpd):
-    uri = f"ws://{USER}:{PASSWORD}@127.0.0.1:{httpd.port}/users"
+    uri = f"ws://{USER}:{users.PASSWORD}@127.0.0.1:{httpd.port}/users"
     with connect(uri) as websocket:
         websocket.send("hello")
         assert websocket.recv(timeout=15) == "hello"

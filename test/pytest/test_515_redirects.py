@@ -1,12 +1,11 @@
 """Requests that httpd sends on to a WebSocket itself, and those that answer a failed one (ErrorDocument)."""
 
-import base64
-import hashlib
 import re
 from urllib.parse import urlencode
 
 import pytest
 
+from harness import users
 from harness.conf import ECHO, example, location, plugin
 from harness.rawclient import TEXT, frame
 from harness.recorder import Recorder
@@ -17,7 +16,7 @@ MODULES = (
     "cgi", "dir", "env", "include", "mime", "negotiation", "request", "rewrite", "session", "session_cookie",
 )
 WORKERS = 24
-USER, PASSWORD = "alice", "open-sesame"
+USER = "alice"
 DOCUMENT = "the error document\n"
 
 # What leads to the plugin "recorder", each by a way of its own.
@@ -32,10 +31,6 @@ REDIRECTED = {
     "by FallbackResource": "/fallback/nothing/here",
     "by a rewritten error-free chain": "/rewrite/chain",
 }
-
-
-def digest():
-    return base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
 
 
 def files(server):
@@ -57,23 +52,16 @@ def files(server):
     for name in ("sec", "form", "far", "denied"):
         (root / name).mkdir(exist_ok=True)
         (root / name / "login.html").write_text(DOCUMENT)
-    users = server.directory / "users"
-    users.write_text(f"{USER}:{{SHA}}{digest()}\n")
-    users.chmod(0o644)
-    return root, users
+    return root
 
 
 def configuration(server):
-    root, users = files(server)
-    basic = f"""AuthType Basic
-  AuthName "test"
-  AuthBasicProvider file
-  AuthUserFile "{users}"
-  Require valid-user"""
+    root = files(server)
+    basic = [*users.authentication(server, USER), "Require valid-user"]
     form = f"""AuthType Form
   AuthName "test"
   AuthFormProvider file
-  AuthUserFile "{users}"
+  AuthUserFile "{users.user_file(server, USER)}"
   Session On
   SessionCookieName session path=/
   Require valid-user"""
@@ -125,8 +113,8 @@ AddHandler send-as-is asis
   AddOutputFilter INCLUDES .shtml
   AddType text/html .shtml
 </Directory>
-{location("/sec", example(ECHO), basic, "ErrorDocument 401 /sec/login.html")}
-{location("/sec-socket", example(ECHO), basic, "ErrorDocument 401 /sec-socket/none")}
+{location("/sec", example(ECHO), *basic, "ErrorDocument 401 /sec/login.html")}
+{location("/sec-socket", example(ECHO), *basic, "ErrorDocument 401 /sec-socket/none")}
 {location("/form", example(ECHO), form, "ErrorDocument 401 /form/login.html")}
 <Location /do-login>
   SetHandler form-login-handler
@@ -144,11 +132,6 @@ AddHandler send-as-is asis
 </Location>
 ErrorDocument 404 /echo
 """
-
-
-def basic_credentials():
-    credentials = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    return [("Authorization", f"Basic {credentials}")]
 
 
 @pytest.fixture
@@ -229,9 +212,9 @@ def test_ws_515_11_an_error_document_that_is_a_websocket_opens_none(httpd, besid
 
 
 def test_ws_515_12_with_credentials_the_websocket_opens(httpd, beside):
-    with httpd.open("/sec/socket", basic_credentials()) as client:
+    with httpd.open("/sec/socket", users.basic(USER)) as client:
         client.echo("hello")
-    fields = urlencode({"httpd_username": USER, "httpd_password": PASSWORD}).encode()
+    fields = urlencode({"httpd_username": USER, "httpd_password": users.PASSWORD}).encode()
     headers = [
         ("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", str(len(fields))),
     ]

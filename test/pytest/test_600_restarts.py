@@ -302,7 +302,8 @@ def test_ws_600_14_a_child_that_stops_gracefully_closes_its_websockets_with_1001
 
 
 def test_ws_600_15_a_client_that_ignores_the_1001_is_not_waited_for(make_httpd, mpm):
-    server = make_httpd(mpm, echo_and_recorder(drain=BRISK)).start()
+    drain = f"{BRISK}WebSocketCloseTimeout 1s\n"
+    server = make_httpd(mpm, echo_and_recorder(drain=drain)).start()
     recorder = server.recorder()
     with server.open("/recorder") as deaf, server.open("/recorder") as busy:
         deaf.echo("hello")

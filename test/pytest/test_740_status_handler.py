@@ -126,7 +126,10 @@ SHAPE = {
         "published": int, "delivered": int, "dropped": int, "gaps": int, "resumed": int,
         "known": int, "most": int, "evicted": int, "used_bytes": int, "memory_bytes": int,
         "children": [{"pid": int, "lag_bytes": int}],
-        "list": [{"topic": str, "published": int, "subscribers": int}],
+        "list": [{
+            "topic": str, "subscribers": int,
+            "published": int, "delivered": int, "dropped": int, "gaps": int, "resumed": int,
+        }],
     },
     "total": COUNTS,
 }

@@ -1,17 +1,16 @@
 """Closing and draining all WebSockets that a filter means: exactly those, and only when they are as many as expected."""
 
-import base64
-import hashlib
 import json
 from contextlib import ExitStack
 from urllib.parse import urlencode
 
 import pytest
 
+from harness import users
 from harness.conf import ECHO, example, location
 from harness.status import LOCATION, PATH, Status, wait_until_quiet
 
-MODULES = ("auth_basic", "authn_core", "authn_file", "authz_user")
+MODULES = users.MODULES
 WORKERS = 24
 # Two that are the same as far as the board has room for them.
 LONG = "u" * 80
@@ -19,29 +18,13 @@ USERS = ("ann", "anna", "b&b=c%\u00fc", LONG + "1", LONG + "2")
 PATIENT = "WebSocketDrainTimeout 0\n"
 
 
-def authentication(server):
-    digest = base64.b64encode(hashlib.sha1(b"open-sesame").digest()).decode()
-    users = server.directory / "users"
-    users.write_text("".join(f"{user}:{{SHA}}{digest}\n" for user in USERS))
-    users.chmod(0o644)
-    return f'''AuthType Basic
-  AuthName "test"
-  AuthBasicProvider file
-  AuthUserFile "{users}"
-  Require valid-user'''
-
-
-def basic(user):
-    credentials = base64.b64encode(f"{user}:open-sesame".encode()).decode()
-    return [("Authorization", f"Basic {credentials}")]
-
-
 def configuration(server):
-    own = f"<Location /own-status>\n  SetHandler websocket-status\n  {authentication(server)}\n</Location>\n"
+    login = [*users.authentication(server, *USERS), "Require valid-user"]
+    own = "\n".join(["<Location /own-status>", "SetHandler websocket-status", *login, "</Location>", ""])
     return (
         LOCATION + own
         + location("/echo", example(ECHO))
-        + location("/users", example(ECHO), authentication(server))
+        + location("/users", example(ECHO), *login)
     )
 
 
@@ -77,7 +60,7 @@ class Crowd:
         self.numbers = {}
         self.status = status
         for user in USERS:
-            self.clients[user] = stack.enter_context(httpd.open("/users", basic(user)))
+            self.clients[user] = stack.enter_context(httpd.open("/users", users.basic(user)))
         for name in ("one", "two"):
             self.clients[name] = stack.enter_context(httpd.open("/echo"))
         document = status.wait_for_open(len(self.clients))
@@ -203,7 +186,7 @@ def test_ws_755_07_a_drain_is_spread_and_named(httpd, status, crowd, error_log):
 def test_ws_755_08_who_asks_is_in_the_log_at_notice(httpd, status, crowd, error_log):
     own = Status(httpd, "/own-status")
     response = own.post(
-        urlencode({"user": USERS[2], "client": "127.0.0.1", "count": 1, "code": 4001}), basic("ann")
+        urlencode({"user": USERS[2], "client": "127.0.0.1", "count": 1, "code": 4001}), users.basic("ann")
     )
     assert response.status == 200, response.text
     expect_close(crowd.clients[USERS[2]], 4001)

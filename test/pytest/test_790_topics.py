@@ -153,8 +153,7 @@ def test_ws_790_06_bytes_are_binary_and_text_is_text(httpd, keep):
 def test_ws_790_07_a_client_may_not_publish_unless_it_may(httpd):
     with httpd.open("/topics/quiet") as client:
         client.send_frame(TEXT, b"hello?")
-        closed = client.expect_close(1008)
-        assert closed.payload[2:] == b"no messages are taken here"
+        client.be_closed(1008, b"no messages are taken here")
     assert ask(httpd, "/publish/quiet", "GET").document["published"] == 0
 
 
@@ -254,7 +253,7 @@ def test_ws_790_13_what_a_section_does_not_set_it_takes_from_outside(httpd):
             if may_publish:
                 assert subscriber.next()["data"] == "from the client"
             else:
-                subscriber.client.expect_close(1008)
+                subscriber.client.be_closed(1008, b"no messages are taken here")
 
 
 def test_ws_790_14_the_figures_of_topics_are_the_same_in_each_form(make_httpd, mpm):

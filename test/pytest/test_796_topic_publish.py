@@ -1,18 +1,16 @@
 """Publishing over HTTP: what is answered, what is refused, and what a page of another origin cannot do."""
 
-import base64
-import hashlib
 import json
 from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
 
+from harness import users
 from harness.topics import Subscriber, ask, publish, publishing, several_children, topics
 
 WORKERS = 40
-MODULES = ("authz_host", "auth_basic", "authn_core", "authn_file", "authz_user")
-SECRET_SHA = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
+MODULES = ("authz_host", *users.MODULES)
 MOST = 8 << 10
 
 
@@ -34,16 +32,12 @@ def configuration(server):
 
 def guarded(server):
     """A place that more may use than some of the places below it; and a directory with an .htaccess file."""
-    users = server.directory / "users"
-    users.write_text("".join(f"{user}:{{SHA}}{SECRET_SHA}\n" for user in ("alice", "root")))
-    users.chmod(0o644)
-    login = ("AuthType Basic", 'AuthName "test"', "AuthBasicProvider file", f'AuthUserFile "{users}"')
     tenant = server.document_root / "tenant"
     for name in "topics", "publish":
         (tenant / name).mkdir(parents=True)
         (tenant / name / ".htaccess").write_text(f"SetHandler websocket-{name}\n")
     return (
-        publishing("/users", *login,
+        publishing("/users", *users.authentication(server, "alice", "root"),
                    "<RequireAll>", "Require valid-user",
                    "Require expr %{REQUEST_URI} !~ m#^/users/expr#", "</RequireAll>")
         + "<Location /users/admin>\n  Require user root\n</Location>\n"
@@ -196,10 +190,6 @@ def test_ws_796_13_more_topics_with_subscribers_than_there_may_be_are_503(httpd,
     assert publish(httpd, "/publish/after", "x").status in (202, 503)
 
 
-def login(user):
-    return [("Authorization", "Basic " + base64.b64encode(f"{user}:secret".encode()).decode())]
-
-
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
 @pytest.mark.parametrize("topic, status", [
     ("/admin", 401), ("/admin/deep", 401), ("admin", 401), ("/none/x", 403), ("/expr", 403),
@@ -215,7 +205,7 @@ def test_ws_796_14_who_may_not_use_the_path_may_not_use_the_query(
     before = ask(httpd, "/publish/free").document["published"]
     query = f"topic=/free&topic={quote(topic, safe='')}"
     body = "x" if method in ("POST", "PUT") else ""
-    refused = publish(httpd, f"/users?{query}", body, method=method, headers=login("alice"))
+    refused = publish(httpd, f"/users?{query}", body, method=method, headers=users.basic("alice"))
     assert refused.status == status and refused.document["error"]
     assert (refused.get("WWW-Authenticate") is not None) == (status == 401)
     after = ask(httpd, "/publish/free").document
@@ -225,8 +215,8 @@ def test_ws_796_14_who_may_not_use_the_path_may_not_use_the_query(
 def test_ws_796_15_who_may_use_the_path_may_use_the_query(httpd):
     for user, path in (("root", "/users?topic=/admin&topic=/free"), ("alice", "/users?topic=/free"),
                        ("alice", "/users/?topic=/fr%C3%BCh%20%25%3F%23&topic=acme:/x")):
-        assert publish(httpd, path, "x", headers=login(user)).status == 202
-    evil = [*login("alice"), ("Origin", f"http://127.0.0.1:{httpd.port}")]
+        assert publish(httpd, path, "x", headers=users.basic(user)).status == 202
+    evil = [*users.basic("alice"), ("Origin", f"http://127.0.0.1:{httpd.port}")]
     assert publish(httpd, "/users?topic=/free", "x", headers=evil).status == 202
     assert publish(httpd, "/users?topic=/trusted", "x", headers=evil).status == 403
 

@@ -102,7 +102,7 @@ def test_ws_798_04_a_graceful_stop_tells_them(make_httpd, mpm, keep):
     subscribers = [keep(Subscriber(server, "/topics/stop")) for _ in range(5)]
     server.graceful_stop()
     for each in subscribers:
-        each.client.expect_close(GOING_AWAY)
+        each.client.be_closed(GOING_AWAY)
     server.wait_for_exit()
 
 

@@ -1,37 +1,28 @@
 """variable_get: what httpd knows about the handshake request, by its CGI name."""
 
-import base64
-import hashlib
 import re
 
 import pytest
 
-from harness import settings
+from harness import settings, users
 from harness.conf import location, plugin
 from harness.hosts import TLS_MODULES, tls_host
 from harness.scripted import Records, ask, scripts
 
-MODULES = TLS_MODULES + (
-    "remoteip", "auth_basic", "authn_core", "authn_file", "authz_user", "env", "setenvif",
-    "rewrite",
-)
+MODULES = (*TLS_MODULES, *users.MODULES, "remoteip", "env", "setenvif", "rewrite")
 WORKERS = 20
-USER, PASSWORD = "alice", "open-sesame"
+USER = "alice"
 
 
 def configuration(server):
-    digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
-    users = server.directory / "users"
-    users.write_text(f"{USER}:{{SHA}}{digest}\n")
-    users.chmod(0o644)
+    login = [*users.authentication(server, USER), "Require valid-user"]
     handler = plugin("scripted")
     return f"""
 ServerAdmin admin@localhost
 RemoteIPHeader X-Forwarded-For
 RemoteIPInternalProxy 127.0.0.1 ::1
 {location("/scripted", handler)}
-{location("/users", handler, "AuthType Basic", 'AuthName "test"', "AuthBasicProvider file",
-          f'AuthUserFile "{users}"', "Require valid-user")}
+{location("/users", handler, *login)}
 {location("/set", handler, "SetEnv FLAVOUR vanilla", 'SetEnv EMPTY ""',
           "SetEnvIf X-Token . TOKEN=seen", "SetEnv UNSET x", "UnsetEnv UNSET")}
 RewriteEngine On
@@ -49,11 +40,6 @@ def variables(client, *names):
     values = ask(client, "; ".join(f"variable_get {name}" for name in names)).split("; ")
     assert len(values) == len(names), values
     return dict(zip(names, values))
-
-
-def basic(user=USER, password=PASSWORD):
-    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return [("Authorization", f"Basic {credentials}")]
 
 
 def test_ws_850_01_what_is_known_of_any_request(httpd, tls):
@@ -112,12 +98,12 @@ def test_ws_850_04_the_address_is_the_one_that_mod_remoteip_has_found(httpd, tls
 
 
 def test_ws_850_05_who_has_logged_in_is_known(httpd, tls):
-    with httpd.open("/users", basic(), tls=tls) as client:
+    with httpd.open("/users", users.basic(USER), tls=tls) as client:
         assert variables(client, "REMOTE_USER", "AUTH_TYPE") == {
             "REMOTE_USER": USER, "AUTH_TYPE": "Basic"
         }
     # Where nobody asks for it, credentials are no user.
-    with httpd.open("/scripted", basic(), tls=tls) as client:
+    with httpd.open("/scripted", users.basic(USER), tls=tls) as client:
         assert variables(client, "REMOTE_USER", "AUTH_TYPE") == {
             "REMOTE_USER": "NULL", "AUTH_TYPE": "NULL"
         }

@@ -177,5 +177,5 @@ def test_ws_879_05_a_stop_is_no_death(make_httpd, mpm):
         with server.open("/ways") as client:
             client.echo("hello")
             go_on()
-            client.receive_to_eof()
+            client.be_closed(1001)
         assert status.wait_for_open(0)["children_died"] == 0

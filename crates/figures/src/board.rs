@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::bytes;
 use crate::calls::{CALL, Call, CallWords, Calls};
 use crate::client::{Address, Client};
 use crate::clients::{Clients, WINDOW, Window};
@@ -326,16 +327,13 @@ pub(crate) fn write_build(words: &Words, build: &str) {
     let mut bytes = [0; 8 * BUILD];
     let build = crate::form::cut(build, bytes.len());
     bytes[..build.len()].copy_from_slice(build.as_bytes());
-    for (word, bytes) in words.iter().zip(bytes.as_chunks::<8>().0) {
-        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-    }
+    bytes::write(words, &bytes);
 }
 
 pub(crate) fn read_build(words: &Words) -> String {
-    let words = words.iter().take(BUILD);
-    let bytes = words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
-    let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
+    let bytes = bytes::read(&words[..words.len().min(BUILD)]);
+    let length = bytes.iter().position(|&byte| byte == 0);
+    bytes::text(&bytes, 0, length.unwrap_or(bytes.len()))
 }
 
 impl Slot<'_> {

@@ -38,7 +38,7 @@ pub(crate) mod field {
     /// The number of the connection that a request for many means, if it is still this entry's.
     pub const MARKED: usize = 14;
     /// That request's ticket in the low half, and the delay in the high one.
-    pub const ORDER: usize = 15;
+    pub const TICKET: usize = 15;
 }
 
 /// What an entry counts, and where it goes in the end.

@@ -4,6 +4,7 @@ use std::hint;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::board::Board;
+use crate::bytes;
 use crate::form::cut;
 use crate::layout::{LOCATIONS, PLUGINS};
 
@@ -74,7 +75,7 @@ impl<'m> Board<'m> {
 /// The index of the label that says this. One that is free is made to.
 fn find(labels: &[Label], packed: &[u64; LABEL]) -> Option<usize> {
     labels.iter().position(|label| {
-        if claim(label) {
+        if take(label) {
             for (word, &value) in label[1..].iter().zip(&packed[1..]) {
                 word.store(value, Ordering::Relaxed);
             }
@@ -92,19 +93,16 @@ fn texts(label: &Label) -> Option<(String, String)> {
         return None;
     }
     let word = |index: usize| label[index].load(Ordering::Relaxed);
-    let bytes: Vec<u8> = (TEXT..LABEL)
-        .flat_map(|index| word(index).to_le_bytes())
-        .collect();
+    let bytes = bytes::read(&label[TEXT..]);
     let (name, plugin) = (word(NAME_LENGTH) as usize, word(PLUGIN_LENGTH) as usize);
-    let text = |from: usize, length: usize| {
-        let bytes = bytes.get(from..from + length).unwrap_or_default();
-        String::from_utf8_lossy(bytes).into_owned()
-    };
-    Some((text(0, name), text(name, plugin)))
+    Some((
+        bytes::text(&bytes, 0, name),
+        bytes::text(&bytes, name, plugin),
+    ))
 }
 
 /// Makes a free label the caller's to write.
-fn claim(label: &Label) -> bool {
+fn take(label: &Label) -> bool {
     // Most are not free, and writing to what others read is slow.
     label[STATE].load(Ordering::Relaxed) == FREE
         && label[STATE]

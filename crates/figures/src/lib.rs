@@ -52,22 +52,33 @@
 //! | plugins | [`PLUGINS`] - 1, over all reloads | called "another plugin" |
 //! | threads of a child that call at once | [`Layout::threads`] | calls that nobody sees |
 //! | requests to close at once | [`REQUESTS`] | refused |
+//!
+//! # The map
+//!
+//! | what | files |
+//! |---|---|
+//! | the words | `layout` (one slice, cut into parts), `board` (the parts, and their form), `bytes` (text in words), `label` (Locations), `tally` (what is counted for each), `entry` (a connection), `texts` (what it is called), `client`, `clients` (how many each client has), `calls` (what threads are calling) |
+//! | who writes | `seat` (a child's part) |
+//! | who asks for something | `request` (of the child that has a connection), `for_many` (of all that a `filter` means) |
+//! | who reads | `read`, `seen` (an entry while it is written on), `snapshot` (the figures at one moment), `histogram`, `topics` (theirs, which another log has) |
+//! | what is written down | `json`, `openmetrics`, `prometheus` (its older form), `table` (mod_status'); `form` (what a client sends, decoded and escaped) |
 
 #![forbid(unsafe_code)]
 
 mod board;
+mod bytes;
 mod calls;
 mod client;
 mod clients;
 mod entry;
 mod filter;
+mod for_many;
 pub mod form;
 mod histogram;
 mod json;
 mod label;
 mod layout;
 mod openmetrics;
-mod order;
 mod prometheus;
 mod read;
 mod request;
@@ -83,12 +94,12 @@ pub use board::{Alive, Board, Death, Process};
 pub use calls::{Call, Caller, Calls, Running, Seen};
 pub use entry::{Entry, State};
 pub use filter::Filter;
+pub use for_many::PostedForMany;
 pub use histogram::Histogram;
 pub use json::json;
 pub use label::{Location, PluginLabel};
 pub use layout::{LOCATIONS, Layout, PLUGINS, REQUESTS};
 pub use openmetrics::{CONTENT_TYPE as OPENMETRICS, openmetrics};
-pub use order::PostedForMany;
 pub use prometheus::{CONTENT_TYPE as PROMETHEUS, prometheus};
 pub use read::Listing;
 pub use request::{CloseRequest, Order, Posted, Wish};

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use crate::snapshot::{Child, Figures, LocationFigures, Snapshot};
+use crate::topics::{TOPIC_COUNTS, Topics};
 
 /// The media type of [`openmetrics`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -144,6 +145,7 @@ pub fn openmetrics(snapshot: &Snapshot) -> String {
             let suffix = if kind == "counter" { "_total" } else { "" };
             text.sample(&format!("{name}{suffix}"), &[], value);
         }
+        text.topics(topics);
     }
     text.0.push_str("# EOF\n");
     text.0
@@ -254,6 +256,30 @@ impl Text {
                     self.sample(name, &[("pid", &child.pid.to_string())], value);
                 }
             }
+        }
+    }
+
+    /// The topics that are listed, and how far each child is behind.
+    fn topics(&mut self, topics: &Topics) {
+        let name = "websocket_topics_child_lag_bytes";
+        let help = "Bytes of messages that a child process is behind.";
+        self.family(name, "gauge", "bytes", help);
+        for (pid, lag) in &topics.children {
+            self.sample(name, &[("pid", &pid.to_string())], lag);
+        }
+        for (name, help, count) in TOPIC_COUNTS {
+            let name = format!("websocket_topic_{name}");
+            self.family(&name, "counter", "", help);
+            for topic in &topics.list {
+                let labels = [("topic", topic.name.as_str())];
+                self.sample(&format!("{name}_total"), &labels, count(topic));
+            }
+        }
+        let name = "websocket_topic_subscribers";
+        self.family(name, "gauge", "", "Subscribers of a topic.");
+        for topic in &topics.list {
+            let labels = [("topic", topic.name.as_str())];
+            self.sample(name, &labels, topic.subscribers);
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::board::{Alive, Board, Process, slot};
+use crate::bytes;
 use crate::entry::{State, field as entry};
 use crate::form::cut;
 use crate::snapshot::unix_ms;
@@ -196,14 +197,7 @@ impl EmptyRequest<'_> {
         words[field::CODE].store(code.into(), Ordering::Relaxed);
         words[field::DRAINS].store(drains, Ordering::Relaxed);
         words[field::REASON_LENGTH].store(reason.len() as u64, Ordering::Relaxed);
-        for (word, bytes) in words[field::REASON..]
-            .iter()
-            .zip(reason.as_bytes().chunks(8))
-        {
-            let mut padded = [0; 8];
-            padded[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
-        }
+        bytes::write(&words[field::REASON..], reason.as_bytes());
         words[field::STATE].store(self.now | READY, Ordering::Release);
     }
 
@@ -219,12 +213,9 @@ fn wish(words: &[AtomicU64; REQUEST]) -> Wish {
     if word(field::DRAINS) != 0 {
         return Wish::Drain;
     }
-    let bytes: Vec<u8> = (field::REASON..REQUEST)
-        .flat_map(|index| word(index).to_le_bytes())
-        .collect();
     let length = (word(field::REASON_LENGTH) as usize).min(MOST_REASON);
     Wish::Close {
         code: word(field::CODE) as u16,
-        reason: String::from_utf8_lossy(&bytes[..length]).into_owned(),
+        reason: bytes::text(&bytes::read(&words[field::REASON..]), 0, length),
     }
 }

@@ -214,11 +214,11 @@ impl<'m> Seat<'m> {
             let is_meant = marked != 0
                 && marked == word(entry_field::ID)
                 && word(entry_field::OWNER) == self.owner
-                && word(entry_field::ORDER) as u32 == ticket;
+                && word(entry_field::TICKET) as u32 == ticket;
             is_meant.then(|| {
                 (
                     marked,
-                    Duration::from_millis(word(entry_field::ORDER) >> 32),
+                    Duration::from_millis(word(entry_field::TICKET) >> 32),
                 )
             })
         });

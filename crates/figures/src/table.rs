@@ -36,20 +36,7 @@ pub fn html(snapshot: &Snapshot) -> String {
     row(&mut page, "All", "", &snapshot.total);
     page.push_str("</table>\n");
     if let Some(topics) = &snapshot.topics {
-        let _ = writeln!(
-            page,
-            "<p>Topics: {} known, of {}; messages: {} published, {} delivered, {} dropped, {} gaps, {} clients came back \
-             without one; {} of {} bytes used.</p>",
-            topics.known,
-            topics.most,
-            topics.published,
-            topics.delivered,
-            topics.dropped,
-            topics.gaps,
-            topics.resumed,
-            topics.used,
-            topics.memory
-        );
+        topics.html(&mut page);
     }
     page
 }

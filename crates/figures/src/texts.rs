@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::bytes;
 use crate::form::cut;
 
 /// The words of an entry's texts: 256 bytes.
@@ -80,7 +81,7 @@ impl Read {
 pub(crate) fn write(words: &TextWords, about: &About) {
     let texts = [&about.user, &about.subprotocol, &about.origin, &about.path];
     let mut left = ROOM;
-    let mut bytes = Vec::with_capacity(ROOM);
+    let mut kept_bytes = Vec::with_capacity(ROOM);
     let (mut lengths, mut flags) = (0, 0);
     for (index, (text, most)) in
         (0u32..).zip(
@@ -92,7 +93,7 @@ pub(crate) fn write(words: &TextWords, about: &About) {
         let Some(text) = text else { continue };
         let kept = cut(text, most.min(left));
         left -= kept.len();
-        bytes.extend_from_slice(kept.as_bytes());
+        kept_bytes.extend_from_slice(kept.as_bytes());
         lengths |= (kept.len() as u64) << (16 * index);
         flags |= 1 << (PRESENT + index);
         flags |= u64::from(kept.len() < text.len()) << (LONGER + index);
@@ -104,26 +105,19 @@ pub(crate) fn write(words: &TextWords, about: &About) {
     let user = about.user.as_deref().unwrap_or_default();
     words[DIGEST].store(digest(user), Ordering::Relaxed);
     // What lies behind the last text is nobody's.
-    for (word, chunk) in words[TEXT..].iter().zip(bytes.chunks(8)) {
-        let mut padded = [0; 8];
-        padded[..chunk.len()].copy_from_slice(chunk);
-        word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
-    }
+    bytes::write(&words[TEXT..], &kept_bytes);
 }
 
 /// Reads what may be changed meanwhile, which the caller finds out afterwards.
 pub(crate) fn read(words: &TextWords) -> Read {
     let word = |index: usize| words[index].load(Ordering::Relaxed);
     let (lengths, flags) = (word(LENGTHS), word(FLAGS));
-    let bytes: Vec<u8> = (TEXT..TEXTS)
-        .flat_map(|index| word(index).to_le_bytes())
-        .collect();
+    let bytes = bytes::read(&words[TEXT..]);
     let mut from = 0;
     let [user, subprotocol, origin, path] = [0u32, 1, 2, 3].map(|index| {
         let length = (lengths >> (16 * index)) as usize & usize::from(u16::MAX);
-        let text = bytes.get(from..from + length).unwrap_or_default();
+        let text = bytes::text(&bytes, from, length);
         from += length;
-        let text = String::from_utf8_lossy(text).into_owned();
         let is_longer = flags & 1 << (LONGER + index) != 0;
         (flags & 1 << (PRESENT + index) != 0).then_some((text, is_longer))
     });

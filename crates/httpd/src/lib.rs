@@ -10,14 +10,16 @@
 //! | [`lookup`] | what httpd would do with another request of the same client |
 //! | [`variable`] | a request's CGI variables |
 //! | [`upgraded`] | a connection after its 101: bytes in and out through its filters, and its end |
+//! | `bypass`, [`socket`] | when bytes go past the filters; a socket's own system calls |
 //! | [`tls`] | mod_ssl's TLS of a connection, to end it early |
 //! | [`config_tree`], [`pattern`] | the directives of all modules, as they stand in the files; the regular expressions in them |
 //! | [`config`], [`expression`] | per-directory configuration and directives; httpd's expressions in them |
 //! | [`hook`] | the hooks that a module registers |
-//! | [`claim`] | one more of them, for connections that the MPM suspends |
+//! | [`suspension`] | one more of them, for connections that the MPM suspends |
+//! | `kept` | what a module keeps on a connection, for its hooks |
 //! | [`log`], [`pen`] | the error log; lines that another thread writes |
 //! | [`module`] | `module_rec`, the one exported symbol |
-//! | [`mpm`] | what the running MPM can do |
+//! | [`server`], [`mpm`] | a virtual host, or the main server; what the running MPM can do |
 //! | [`dbd`] | mod_dbd's connections, given back early |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
@@ -32,7 +34,6 @@
 
 pub mod apr;
 mod bypass;
-pub mod claim;
 pub mod config;
 pub mod config_tree;
 pub mod content;
@@ -57,6 +58,7 @@ pub mod retained;
 pub mod server;
 pub mod shared_memory;
 pub mod socket;
+pub mod suspension;
 pub mod termination;
 pub mod thread;
 pub mod tls;

@@ -9,9 +9,9 @@ use httpd_sys as sys;
 use sys::port::http_version;
 
 use crate::apr::{Pool, Table};
-use crate::claim::Claim;
 use crate::config::DirConfig;
 use crate::module::Module;
+use crate::suspension::Suspension;
 
 /// What a handler answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -269,21 +269,21 @@ impl<'r> Request<'r> {
         self.conn().aborted != 0
     }
 
-    /// Lays a claim to the connection, for the handler to return [`HandlerResult::Suspended`] then. The
-    /// suspend_connection hook calls [`Claim::suspended`] when the MPM has suspended the connection. When another module
-    /// between the handler and the MPM has swallowed that answer, [`Claim::swallowed`] is called instead, while the
+    /// Lays a suspension on the connection, for the handler to return [`HandlerResult::Suspended`] then. The
+    /// suspend_connection hook calls [`Suspension::suspended`] when the MPM has suspended the connection. When another module
+    /// between the handler and the MPM has swallowed that answer, [`Suspension::swallowed`] is called instead, while the
     /// request still lives: by that hook, or when the request's pool goes.
     ///
     /// # Safety
-    /// The handler does return that, and the module has claims of one type only.
-    pub unsafe fn suspend<C: Claim>(&self, claim: Arc<C>) {
+    /// The handler does return that, and the module has suspensions of one type only.
+    pub unsafe fn suspend<C: Suspension>(&self, suspension: Arc<C>) {
         let c = self.rec().connection;
         // SAFETY: the caller's promise; the connection is live, and outlives its request's pool.
         unsafe {
-            C::module().leave_connection_value(c, claim);
+            C::module().leave_connection_value(c, suspension);
             self.pool().before_cleanup(move || {
-                if let Some(claim) = C::module().take_connection_value::<C>(c) {
-                    claim.swallowed();
+                if let Some(suspension) = C::module().take_connection_value::<C>(c) {
+                    suspension.swallowed();
                 }
             });
         }

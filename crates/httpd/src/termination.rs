@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::socket::Waker;
 
 /// Where the handler writes; none while there is no [`Termination`].
-static BELL: AtomicI32 = AtomicI32::new(NONE);
+static WAKER: AtomicI32 = AtomicI32::new(NONE);
 const NONE: c_int = -1;
 
 /// While it lives, a SIGTERM from another process uses its waker. One that the process sends to itself does not: with it
@@ -31,9 +31,9 @@ impl Termination {
     /// No descriptor is left, or somebody listens already.
     pub fn new() -> io::Result<Self> {
         let waker = Waker::new()?;
-        let bell = waker.descriptor();
-        if BELL
-            .compare_exchange(NONE, bell, Ordering::AcqRel, Ordering::Relaxed)
+        let descriptor = waker.descriptor();
+        if WAKER
+            .compare_exchange(NONE, descriptor, Ordering::AcqRel, Ordering::Relaxed)
             .is_err()
         {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -50,7 +50,7 @@ impl Termination {
             libc::sigaction(libc::SIGTERM, &action, before.as_mut_ptr())
         };
         if status != 0 {
-            BELL.store(NONE, Ordering::Release);
+            WAKER.store(NONE, Ordering::Release);
             return Err(io::Error::last_os_error());
         }
         Ok(Termination {
@@ -71,7 +71,7 @@ impl Drop for Termination {
         // SAFETY: it is what sigaction has said of this signal.
         unsafe { libc::sigaction(libc::SIGTERM, &self.before, ptr::null_mut()) };
         // Behind it, and before the descriptor goes. The thread that handles the signal is the main one, which drops this.
-        BELL.store(NONE, Ordering::Release);
+        WAKER.store(NONE, Ordering::Release);
     }
 }
 
@@ -84,7 +84,7 @@ extern "C" fn handle(_signal: c_int, info: *mut libc::siginfo_t, _context: *mut 
         let before = *errno;
         if (*info).si_pid() != libc::getpid() {
             libc::write(
-                BELL.load(Ordering::Acquire),
+                WAKER.load(Ordering::Acquire),
                 ptr::from_ref(&ONE).cast(),
                 size_of::<u64>(),
             );

@@ -11,12 +11,12 @@ use std::sync::OnceLock;
 
 use httpd_sys as sys;
 
-use crate::claim::Claim;
 use crate::guard::guard;
 use crate::module::Module;
+use crate::suspension::Suspension;
 
 /// Has the module of `C` told which `SSL` a connection gets. Without mod_ssl it never is.
-pub fn remember_connections<C: Claim>() {
+pub fn remember_connections<C: Suspension>() {
     type Hook = unsafe extern "C" fn(*mut sys::conn_rec, *mut c_void, c_int) -> c_int;
     let entry: Hook = pre_handshake::<C>;
     // SAFETY: `APR_OPTIONAL_HOOK(ssl, pre_handshake, …)` by hand: the function has the type that mod_ssl_openssl.h
@@ -34,7 +34,7 @@ pub fn remember_connections<C: Claim>() {
     }
 }
 
-unsafe extern "C" fn pre_handshake<C: Claim>(
+unsafe extern "C" fn pre_handshake<C: Suspension>(
     c: *mut sys::conn_rec,
     ssl: *mut c_void,
     is_proxy: c_int,

@@ -80,7 +80,7 @@ unsafe impl Send for Upgraded {}
 
 impl Upgraded {
     /// Takes over the connection of a request, after [`Request::switch_protocols`]. `module` is whose
-    /// [`Claim`](crate::claim::Claim) the hooks were registered for.
+    /// [`Suspension`](crate::suspension::Suspension) the hooks were registered for.
     ///
     /// # Safety
     /// The request and its connection stay until this value is dropped: the handler does not return before, or

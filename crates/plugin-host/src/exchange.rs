@@ -85,8 +85,8 @@ impl State {
 fn deliver(hub: &Hub, mut reader: Reader<'static>, is_stopping: &AtomicBool) {
     let mut batch = Batch::new();
     while !is_stopping.load(Ordering::Acquire) {
-        if !hub.pump(&mut reader, &mut batch) && !is_stopping.load(Ordering::Acquire) {
-            hub.wait(&reader, LATEST);
+        if !hub.pump(&mut reader, &mut batch) {
+            hub.wait(&reader, LATEST, || is_stopping.load(Ordering::Acquire));
         }
     }
 }

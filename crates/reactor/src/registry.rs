@@ -233,7 +233,7 @@ impl SlotTimer {
     }
 
     /// Takes the deadline away if it has come at `now`; true for one caller per deadline.
-    pub(crate) fn claim(&self, generation: u32, now: u64) -> bool {
+    pub(crate) fn take_due(&self, generation: u32, now: u64) -> bool {
         match self.deadline() {
             Some((tick, of)) if of == generation && tick <= now => self
                 .deadline
@@ -403,9 +403,9 @@ mod tests {
         assert!(!timer.set(0, 9));
         assert_eq!(timer.deadline(), None);
         assert!(timer.set(1, 9));
-        assert!(!timer.claim(0, 10), "another generation's");
-        assert!(!timer.claim(1, 8), "too early");
-        assert!(timer.claim(1, 9));
-        assert!(!timer.claim(1, 9), "claimed before");
+        assert!(!timer.take_due(0, 10), "another generation's");
+        assert!(!timer.take_due(1, 8), "too early");
+        assert!(timer.take_due(1, 9));
+        assert!(!timer.take_due(1, 9), "taken before");
     }
 }

@@ -154,7 +154,7 @@ fn do_job(core: &Core, job: Job, scratch: &mut Scratch) {
             core.guarded("a source's timer", move || {
                 // Not before now is the deadline taken away: one set or cleared meanwhile counts.
                 let slot = core.registry.slot(token.index());
-                if slot.is_some_and(|s| s.timer.claim(token.generation(), core.clock.now())) {
+                if slot.is_some_and(|s| s.timer.take_due(token.generation(), core.clock.now())) {
                     source.expired(scratch);
                 }
             });

@@ -2,8 +2,8 @@
 //! `--cfg loom`, and how its models are run. `scripts/schedules` builds and runs them; nothing of this is in what is
 //! installed, and without `--cfg loom` the crate is empty.
 //!
-//! A model is a test that calls [`explore`] with a closure, in which threads made with [`thread::spawn`] do what the
-//! crate's own threads do, through the crate's own functions. loom runs the closure once for each schedule, and for each
+//! A model is a test that calls [`explore`] with a closure, in which threads of [`thread`] do what the crate's own threads do, on words of
+//! [`atomic`], through the crate's own functions. loom runs the closure once for each schedule, and for each
 //! value that a load may return under the memory model, up to a number of preemptions; a deadlock, which is what a lost
 //! wake-up becomes, fails the model as a panic does.
 //!

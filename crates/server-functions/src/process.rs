@@ -8,7 +8,7 @@ use websocket_plugin::abi::{self, WebSocketServer, WsMember};
 use crate::arguments::{guard, pointer, text};
 use crate::served::{Level, Process};
 use crate::table::table;
-use crate::topics;
+use crate::topics::{self, Caller};
 
 /// The table that a plugin gets in `child_start`. It stands for the process: what concerns a connection refuses.
 #[repr(C)]
@@ -78,6 +78,14 @@ unsafe fn with<P: Process, T: Copy>(
     }
 }
 
+/// Calls `body` with a process as a caller.
+fn by<T>(process: &impl Process, body: impl FnOnce(&Caller<'_>) -> T) -> T {
+    body(&Caller {
+        topics: process.topics(),
+        log_misuse: &|reason| process.log_misuse(reason),
+    })
+}
+
 unsafe extern "C" fn option_get<P: Process>(
     server: *const WebSocketServer,
     name: *const c_char,
@@ -112,13 +120,12 @@ unsafe extern "C" fn publish<P: Process>(
     flags: c_uint,
     id: *mut c_char,
 ) -> c_int {
-    // SAFETY: only tables of processes have this function; the rest as `send_out` wants it.
+    // SAFETY: only tables of processes have this function; the rest as `Caller::publish` wants it.
     unsafe {
         with_process(server, abi::WEBSOCKET_TOPIC_CLOSED, |process: &P| {
             let message = (message_type, buffer, buffer_size);
-            let result = topics::send_out(process.topics(), name, message, flags, 0, id);
-            topics::told(result, |reason| {
-                process.log_misuse(&format_args!("publish: {reason}"));
+            by(process, |caller| {
+                caller.publish(name, message, flags, 0, id)
             })
         })
     }
@@ -132,10 +139,7 @@ unsafe extern "C" fn topic_count<P: Process>(
     // SAFETY: only tables of processes have this function; a terminated string or NULL.
     unsafe {
         with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
-            let counted = topics::count(process.topics(), name, scope);
-            topics::number(counted, |reason| {
-                process.log_misuse(&format_args!("topic_count: {reason}"));
-            })
+            by(process, |caller| caller.count(name, scope))
         })
     }
 }
@@ -150,10 +154,7 @@ unsafe extern "C" fn topic_members<P: Process>(
     // SAFETY: only tables of processes have this function; a terminated string or NULL.
     let count = unsafe {
         with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
-            let listed = topics::list(process.topics(), name, &mut members);
-            topics::number(listed, |reason| {
-                process.log_misuse(&format_args!("topic_members: {reason}"));
-            })
+            by(process, |caller| caller.list(name, &mut members))
         })
     };
     // SAFETY: as in `topic_members`.

@@ -13,7 +13,81 @@ use crate::arguments::{BAD_BUFFER, bytes, text, with};
 use crate::served::{Served, Topics};
 
 /// Why a call is refused: the ABI's word, and what the log says of it.
-pub(crate) type Refusal = (c_int, String);
+type Refusal = (c_int, String);
+
+/// Who calls, a connection or a process: its topics, and where its mistakes are told.
+pub(crate) struct Caller<'c> {
+    pub topics: &'c dyn Topics,
+    pub log_misuse: &'c dyn Fn(&dyn Display),
+}
+
+impl Caller<'_> {
+    /// `publish`. `origin`: whose message it is.
+    ///
+    /// # Safety
+    /// As [`send_out`].
+    pub unsafe fn publish(
+        &self,
+        name: *const c_char,
+        message: (c_int, *const c_uchar, usize),
+        flags: c_uint,
+        origin: u64,
+        id: *mut c_char,
+    ) -> c_int {
+        // SAFETY: the caller's promise.
+        let sent = unsafe { send_out(self.topics, name, message, flags, origin, id) };
+        self.told("publish", sent)
+    }
+
+    /// `topic_count`.
+    ///
+    /// # Safety
+    /// `name` is NULL or terminated.
+    pub unsafe fn count(&self, name: *const c_char, scope: c_int) -> c_long {
+        // SAFETY: the caller's promise.
+        let counted = unsafe { count(self.topics, name, scope) };
+        self.number("topic_count", counted)
+    }
+
+    /// `topic_members`, up to the calls of the plugin: [`tell_members`].
+    ///
+    /// # Safety
+    /// `name` is NULL or terminated.
+    pub unsafe fn list(&self, name: *const c_char, members: &mut Vec<String>) -> c_long {
+        // SAFETY: the caller's promise.
+        let listed = unsafe { list(self.topics, name, members) };
+        self.number("topic_members", listed)
+    }
+
+    fn number(&self, function: &str, counted: Result<usize, Refusal>) -> c_long {
+        match counted {
+            Ok(count) => c_long::try_from(count).unwrap_or(c_long::MAX),
+            Err(refusal) => self.told(function, Err(refusal)).into(),
+        }
+    }
+
+    /// The word for a call's result, whose refusal is told.
+    fn told(&self, function: &str, result: Result<c_int, Refusal>) -> c_int {
+        result.unwrap_or_else(|(word, reason)| {
+            let is_nobodys_fault = matches!(
+                word,
+                abi::WEBSOCKET_TOPIC_CLOSED | abi::WEBSOCKET_TOPIC_TAKEN
+            );
+            if !is_nobodys_fault {
+                (self.log_misuse)(&format_args!("{function}: {reason}"));
+            }
+            word
+        })
+    }
+}
+
+/// Calls `body` with a connection as a caller.
+fn by<T>(connection: &impl Served, body: impl FnOnce(&Caller<'_>) -> T) -> T {
+    body(&Caller {
+        topics: connection.topics(),
+        log_misuse: &|reason| connection.log_misuse(reason),
+    })
+}
 
 fn invalid(reason: impl Display) -> Refusal {
     (abi::WEBSOCKET_TOPIC_INVALID, reason.to_string())
@@ -21,20 +95,6 @@ fn invalid(reason: impl Display) -> Refusal {
 
 fn unavailable(reason: impl Display) -> Refusal {
     (abi::WEBSOCKET_TOPIC_UNAVAILABLE, reason.to_string())
-}
-
-/// The word for a call's result, whose refusal is told.
-pub(crate) fn told(result: Result<c_int, Refusal>, tell: impl FnOnce(&str)) -> c_int {
-    result.unwrap_or_else(|(word, reason)| {
-        let is_nobodys_fault = matches!(
-            word,
-            abi::WEBSOCKET_TOPIC_CLOSED | abi::WEBSOCKET_TOPIC_TAKEN
-        );
-        if !is_nobodys_fault {
-            tell(&reason);
-        }
-        word
-    })
 }
 
 /// The topic that a plugin names.
@@ -61,9 +121,7 @@ pub(crate) unsafe extern "C" fn subscribe<C: Served>(
                 let (since, member) = (text(since), text(member));
                 begin(connection, &topic, since, member, flags)
             });
-            told(result, |reason| {
-                connection.log_misuse(&format_args!("subscribe: {reason}"));
-            })
+            by(connection, |caller| caller.told("subscribe", result))
         })
     }
 }
@@ -181,9 +239,7 @@ pub(crate) unsafe extern "C" fn unsubscribe<C: Served>(
                     false if connection.session().has_ended() => abi::WEBSOCKET_TOPIC_CLOSED,
                     false => abi::WEBSOCKET_TOPIC_NOT_SO,
                 });
-            told(result, |reason| {
-                connection.log_misuse(&format_args!("unsubscribe: {reason}"));
-            })
+            by(connection, |caller| caller.told("unsubscribe", result))
         })
     }
 }
@@ -206,9 +262,8 @@ pub(crate) unsafe extern "C" fn publish<C: Served>(
                 0 => 0,
                 _ => connection.attendance().origin(),
             };
-            let result = send_out(connection.topics(), name, message, flags, origin, id);
-            told(result, |reason| {
-                connection.log_misuse(&format_args!("publish: {reason}"));
+            by(connection, |caller| {
+                caller.publish(name, message, flags, origin, id)
             })
         })
     }
@@ -216,7 +271,7 @@ pub(crate) unsafe extern "C" fn publish<C: Served>(
 
 /// # Safety
 /// `name` is NULL or terminated, the buffer has so many bytes or is NULL, and `id` has room for an id or is NULL.
-pub(crate) unsafe fn send_out(
+unsafe fn send_out(
     topics: &dyn Topics,
     name: *const c_char,
     (message_type, buffer, buffer_size): (c_int, *const c_uchar, usize),
@@ -295,23 +350,14 @@ pub(crate) unsafe extern "C" fn topic_count<C: Served>(
         with(
             server,
             abi::WEBSOCKET_TOPIC_CLOSED.into(),
-            |connection: &C| {
-                let counted = count(connection.topics(), name, scope);
-                number(counted, |reason| {
-                    connection.log_misuse(&format_args!("topic_count: {reason}"));
-                })
-            },
+            |connection: &C| by(connection, |caller| caller.count(name, scope)),
         )
     }
 }
 
 /// # Safety
 /// `name` is NULL or terminated.
-pub(crate) unsafe fn count(
-    topics: &dyn Topics,
-    name: *const c_char,
-    scope: c_int,
-) -> Result<usize, Refusal> {
+unsafe fn count(topics: &dyn Topics, name: *const c_char, scope: c_int) -> Result<usize, Refusal> {
     // SAFETY: the caller's promise.
     let topic = unsafe { topic(name) }?;
     let log = topics.log().map_err(unavailable)?;
@@ -341,12 +387,7 @@ pub(crate) unsafe extern "C" fn topic_members<C: Served>(
         with(
             server,
             abi::WEBSOCKET_TOPIC_CLOSED.into(),
-            |connection: &C| {
-                let listed = list(connection.topics(), name, &mut members);
-                number(listed, |reason| {
-                    connection.log_misuse(&format_args!("topic_members: {reason}"));
-                })
-            },
+            |connection: &C| by(connection, |caller| caller.list(name, &mut members)),
         )
     };
     // SAFETY: the plugin gives a function and what belongs to it.
@@ -356,7 +397,7 @@ pub(crate) unsafe extern "C" fn topic_members<C: Served>(
 
 /// # Safety
 /// `name` is NULL or terminated.
-pub(crate) unsafe fn list(
+unsafe fn list(
     topics: &dyn Topics,
     name: *const c_char,
     members: &mut Vec<String>,
@@ -378,12 +419,5 @@ pub(crate) unsafe fn tell_members(members: &[String], each: WsMember, data: *mut
             // SAFETY: the caller's promise; the text lives for the call.
             unsafe { each(data, member.as_ptr().cast(), member.len()) };
         }
-    }
-}
-
-pub(crate) fn number(counted: Result<usize, Refusal>, tell: impl FnOnce(&str)) -> c_long {
-    match counted {
-        Ok(count) => c_long::try_from(count).unwrap_or(c_long::MAX),
-        Err(refusal) => told(Err(refusal), tell).into(),
     }
 }

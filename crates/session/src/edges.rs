@@ -12,16 +12,22 @@
 //! *Queued* goes together with *running*: the job then finds turns taken, and leaves word. *Hung up* goes with every
 //! state, and stays: the poller says it once, and a turn may not be able to read yet.
 //!
+//! A turn that panics gives *running* back as if it had more to do, once in a session's life ([`FAILED`]): another turn finds
+//! what this one was for. One that panics each time is not asked for without end.
+//!
 //! One word holds all of it, and each step changes it at once: what one runner did is visible to the next, because each
 //! acquires what the last has released.
 
 use crate::environment::Wait;
+use crate::shelter::sheltered;
 use crate::sync::atomic::{AtomicU8, Ordering};
 
 const RUNNING: u8 = 1;
 const AGAIN: u8 = 1 << 1;
 const QUEUED: u8 = 1 << 2;
 const HUNG_UP: u8 = 1 << 3;
+/// A turn has panicked.
+const FAILED: u8 = 1 << 4;
 
 /// The turns of one session whose poller reports edges.
 #[derive(Debug, Default)]
@@ -69,13 +75,14 @@ impl Edges {
     pub fn run(&self, driven: &mut impl Driven) {
         loop {
             let is_hung_up = self.0.load(Ordering::Relaxed) & HUNG_UP != 0;
-            if let Wait::Again = driven.turn(is_hung_up) {
-                // What has come meanwhile is for the next turn, too.
-                let before = self.change(|state| state & !(RUNNING | AGAIN) | QUEUED);
-                if before & QUEUED == 0 {
-                    driven.queue();
-                }
-                return;
+            let failing = Failing {
+                edges: self,
+                driven: &mut *driven,
+            };
+            let wait = failing.driven.turn(is_hung_up);
+            std::mem::forget(failing);
+            if let Wait::Again = wait {
+                return self.run_later(driven, 0);
             }
             let before = self.change(|state| match state & AGAIN {
                 0 => state & !RUNNING,
@@ -84,6 +91,22 @@ impl Edges {
             if before & AGAIN == 0 {
                 return;
             }
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & FAILED != 0
+    }
+
+    fn stop(&self) {
+        self.change(|state| state & !(RUNNING | AGAIN));
+    }
+
+    /// What has come meanwhile is for the next turn, too.
+    fn run_later(&self, driven: &mut impl Driven, mark: u8) {
+        let before = self.change(|state| state & !(RUNNING | AGAIN) | QUEUED | mark);
+        if before & QUEUED == 0 {
+            driven.queue();
         }
     }
 
@@ -102,5 +125,55 @@ impl Edges {
                 Err(now) => state = now,
             }
         }
+    }
+}
+
+/// Gives the turns back when it is dropped, as by a panic of one.
+struct Failing<'a, D: Driven> {
+    edges: &'a Edges,
+    driven: &'a mut D,
+}
+
+impl<D: Driven> Drop for Failing<'_, D> {
+    fn drop(&mut self) {
+        // A second panic within the first one would end the process.
+        sheltered(|| match self.edges.has_failed() {
+            false => self.edges.run_later(self.driven, FAILED),
+            true => self.edges.stop(),
+        });
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    struct Panics(usize);
+
+    impl Driven for Panics {
+        fn turn(&mut self, _: bool) -> Wait {
+            panic!("a turn")
+        }
+
+        fn queue(&mut self) {
+            self.0 += 1;
+        }
+    }
+
+    #[test]
+    fn a_turn_that_panics_leaves_the_turns_to_others_and_asks_for_one_once() {
+        let edges = Edges::default();
+        let mut driven = Panics(0);
+        let mut run = |edges: &Edges| sheltered(|| edges.run(&mut driven));
+        assert!(edges.begin(true));
+        assert!(!edges.begin(false), "another one leaves word");
+        assert!(run(&edges).is_none());
+        assert!(!edges.begin(false) && !edges.queue(), "a job is under way");
+        assert!(edges.begin_queued(false));
+        assert!(run(&edges).is_none());
+        assert!(edges.begin(false), "the turns are free");
+        assert!(run(&edges).is_none());
+        assert_eq!(driven.0, 1);
+        assert!(edges.queue(), "who asks gets a turn as ever");
     }
 }

@@ -18,26 +18,50 @@
 //!
 //! | the transport | and | then |
 //! |---|---|---|
-//! | has taken all | a thread is expected | **free**; the expected thread takes it, and writes what is there when *it* is done |
+//! | has taken all | a thread is expected | **free**, for that one; what output there is, is [left](#what-is-left-beside-a-free-wire) |
 //! | has taken all | there is output | it is written; still **held** |
+//! | has taken all | there is output, but the thread has gone on [`PASSES`] times | **free**; the output is left |
 //! | has taken all | there is none | **free** |
 //! | is broken, or its peer is given up | | **stalled**; when it has just broken, the [peer is gone](#a-peer-that-is-gone) |
 //! | holds a part | room has come | it is written to again; still **held** |
 //! | holds a part | it was written to, and has not been asked again since | it is asked again: a filter may have passed on what it held; still **held** |
+//! | holds a part | it would be written to, but the thread has gone on [`PASSES`] times | **stalled**, and a turn is asked for, which writes to it |
 //! | holds a part | | **stalled**; whoever waits for the transport is told until when |
+//! | may hold anything: the thread has panicked | | **free** or **stalled**, without another word to the transport |
 //!
-//! So nothing is left behind. Output is put in before its thread looks where the wire is, and the thread that has the
+//! So nothing is forgotten. Output is put in before its thread looks where the wire is, and the thread that has the
 //! wire looks for output when it puts it back, both under the lock: one of the two sees the other. The poller says room
-//! once, and that word finds the wire stalled, which it goes on with, or held, where it stays until the wire is put back.
+//! once, and that word finds the wire stalled, which it goes on with, or held, where it stays until the wire is put back. (A
+//! panic loses it; but the turn that comes of one asks the transport.)
 //!
 //! While a thread is expected, output of others does not take the wire: a mutex would go to the one that is quick, and an
 //! application's threads that send without end would keep a turn from reading.
+//!
+//! # What is left beside a free wire
+//!
+//! | by whom | why | who comes for it |
+//! |---|---|---|
+//! | who puts it in | it is gathered: `gathers`, and less than [`CORK_LIMIT`] | the turn, when its input is used up or it is about to wait; who has called [`Session::gather`](crate::Session::gather), by `flush`; who gave it from another session's callback, as long as the mark is set that says so ([`crate::gathering`]) |
+//! | the thread that had the wire | another one is expected | that one: see below |
+//! | the thread that had the wire | it has gone on [`PASSES`] times, so that no `try_send` and no callback works for others without end | the turn that [`Progress::is_turn_due`] asks for, or before that: a thread blocked in `send`, which is told; the next thread that puts something in; an event driver's job, when the turn is in a callback |
+//! | the thread that had the wire | it has panicked, in [`Session::with_output`](crate::Session) or in a turn | the turn that is asked for then, which closes the session and goes on with its output |
+//!
+//! A thread is expected from when it waits for the wire until it has the lock, and not all who wait take the wire. What was left
+//! to them meanwhile:
+//!
+//! | who waits | what it does with it |
+//! |---|---|
+//! | [`Handover::hold`] | has the wire, and writes what there is when it is done |
+//! | [`Handover::look`] | [`Sight::has_output`]: a turn is followed by another at once; [`Session::expire`](crate::Session::expire) writes it |
+//! | [`Handover::stop_input`] | nothing: its turn looks at its end |
+//! | [`Handover::must_wait_for_transport`] | its caller writes it, before the callback goes on |
+//! | [`Handover::has_close_left`], [`Handover::close`] | nothing: the session has ended, and what waits is dropped |
 //!
 //! # What is seen without the lock
 //!
 //! One word says how much waits, whether the Close frame is in, and whether all is *at rest*: the wire is free and whole,
 //! and nothing waits. It is stored under the lock with every step, and from the moment on at which a thread takes the wire,
-//! nothing is at rest. So who hears from the poller of room, and sees all at rest, has nothing to go on with: a write that
+//! nothing is at rest, whatever it takes the wire for. So who hears from the poller of room, and sees all at rest, has nothing to go on with: a write that
 //! found no room came behind the word that denies it. And a turn that sees all at rest at its end needs no
 //! [`Handover::look`]: what others do later they see to themselves, as behind a look.
 //!
@@ -67,8 +91,10 @@
 //! # A peer that is gone
 //!
 //! What waits for the peer waits in vain once the transport is broken: a write has found out, or the poller says so
-//! ([`Handover::peer_is_gone`]). Then nothing but the Close frame is put in, threads in `send` go on, and are refused, what was held up
-//! is dropped, and so input flows, from which a turn learns the end.
+//! ([`Handover::peer_is_gone`]). Then nothing but the Close frame is put in, threads in `send` go on, and are refused, and what was held up
+//! is dropped. What is queued stays, and *stopped for room* stays, too: so a turn is owed, which [`Progress::is_turn_due`] asks for when a
+//! write has found out, and who calls [`Handover::peer_is_gone`] takes. It writes, and learns the end, or it reads, since there is
+//! room, and learns it there.
 
 mod hint;
 mod holding;
@@ -83,6 +109,8 @@ use holding::Whereabouts;
 
 use crate::environment::Transport;
 use crate::limits::CORK_LIMIT;
+#[cfg(doc)]
+use crate::limits::PASSES;
 use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, lock};
 use crate::wire::Wire;
@@ -114,6 +142,15 @@ struct State<T: Transport> {
     messages: u64,
 }
 
+impl<T: Transport> State<T> {
+    /// Whether output lies beside a free wire that nobody is going to take but whoever looks.
+    fn has_left_output(&self) -> bool {
+        matches!(self.whereabouts, Whereabouts::Free(_))
+            && self.expected == 0
+            && self.outbox.has_output()
+    }
+}
+
 /// Whether a turn may read.
 #[derive(PartialEq, Eq)]
 enum Input {
@@ -143,7 +180,7 @@ pub struct Progress {
     /// An application was refused for want of room, and there is some now.
     pub has_wanted_room: bool,
     /// A turn is due: its input waits for room, or a callback of its does, and there is some now; or the transport has just
-    /// broken.
+    /// broken; or output is left to it.
     pub is_turn_due: bool,
     /// The transport takes no more from now on, and its peer has until then to take some. A stall is told once, though the
     /// peer's time begins anew with each byte it takes: who finds the time over, asks again.
@@ -198,7 +235,9 @@ impl<T: Transport> Handover<T> {
     /// Takes the wire for good, once no other thread has it.
     pub fn close(&self) -> Option<Wire<T>> {
         let mut state = self.wire_in_place();
-        match std::mem::replace(&mut state.whereabouts, Whereabouts::Absent) {
+        let before = std::mem::replace(&mut state.whereabouts, Whereabouts::Absent);
+        self.note(&state);
+        match before {
             Whereabouts::Free(wire) | Whereabouts::Stalled(wire) => Some(*wire),
             Whereabouts::Absent | Whereabouts::Held { .. } => None,
         }
@@ -298,12 +337,16 @@ impl<T: Transport> Handover<T> {
     }
 
     /// Puts in the Close frame, whatever the limit; nothing goes in afterwards. Waiting threads go on.
+    ///
+    /// `note_it` is called under the lock: who finds the frame, on its way or answered, finds what was noted of it.
     pub fn push_close(
         &self,
         frame: Option<&CloseFrame>,
+        note_it: impl FnOnce(),
     ) -> Result<Option<Holding<'_, T>>, Refused> {
         let mut state = self.state();
         state.outbox.push_close(frame)?;
+        note_it();
         self.tell_waiting(&state);
         let holding = self.take_for_output(&mut state);
         self.note(&state);
@@ -320,10 +363,7 @@ impl<T: Transport> Handover<T> {
 
     #[inline(always)]
     fn take_for_output(&self, state: &mut State<T>) -> Option<Holding<'_, T>> {
-        if !state.outbox.has_output()
-            || state.expected > 0
-            || !matches!(state.whereabouts, Whereabouts::Free(_))
-        {
+        if !state.has_left_output() {
             return None;
         }
         let mut holding = self.take(state)?;
@@ -343,7 +383,7 @@ impl<T: Transport> Handover<T> {
     }
 
     /// The peer is gone, so that what waits for it waits in vain: nothing but the Close frame is put in any more, and waiting
-    /// threads go on.
+    /// threads go on. The caller sees to it that a turn follows.
     pub fn peer_is_gone(&self) {
         let mut state = self.state();
         self.forget_peer(&mut state);
@@ -362,7 +402,7 @@ impl<T: Transport> Handover<T> {
     // Threads that wait.
 
     /// Whether a callback has to wait for the transport to take more before `outgoing` finds room, and until when its peer has
-    /// time. Where others write, it has not: then the caller tries again.
+    /// time. Where others write, it has not: then the caller writes what was left to it, and tries again.
     pub fn must_wait_for_transport(&self, outgoing: Outgoing<'_>) -> Option<Option<Instant>> {
         let mut state = self.wire_in_place();
         let deadline = match &state.whereabouts {
@@ -375,11 +415,12 @@ impl<T: Transport> Handover<T> {
         Some(deadline)
     }
 
-    /// Blocks a thread of the application's until there is room for `outgoing`, or there will never be any.
+    /// Blocks a thread of the application's until there is room for `outgoing`, or there will never be any; or until another
+    /// thread has left output beside the wire: then the caller writes, and comes again.
     pub fn wait_for_room(&self, outgoing: Outgoing<'_>) {
         let mut state = self.state();
         state.waiting += 1;
-        while state.outbox.must_wait(outgoing, SentBy::Thread) {
+        while state.outbox.must_wait(outgoing, SentBy::Thread) && !state.has_left_output() {
             state = wait(&self.room, state);
         }
         state.waiting -= 1;

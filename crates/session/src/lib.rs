@@ -16,7 +16,7 @@
 //! | [`sending`] | what leaves it, from any thread |
 //! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
-//! | [`pieces`] | the same on its way, when some of it belongs to many |
+//! | [`pieces`] | the same on its way, when it does not lie in one buffer |
 //! | [`gathering`] | what a callback gives to other sessions, written when its input is used up |
 //! | [`wire`] | the transport, and the frames that are on their way out |
 //! | [`edges`] | who takes its turns, when a poller reports edges to several threads |
@@ -24,9 +24,11 @@
 //! | [`ending`] | why it ended |
 //! | [`limits`] | bounds that depend on each other |
 //! | [`buffers`] | memory that sessions share |
-//! | [`config`] | its limits and times |
+//! | [`config`] | the limits and times of one session |
 //! | [`environment`] | what it needs of the outside |
-//! | [`sync`], `shelter` | locks and atomics, which models and the simulation replace; panics that end a session and nothing else |
+//! | [`sync`] | locks and atomics, which models and the simulation replace |
+//! | `shelter` | panics that end a session and nothing else |
+//! | `schedules` | models of what threads hand over to each other, for loom |
 //!
 //! # Threads and locks
 //!
@@ -35,8 +37,17 @@
 //! or writes has taken the transport out of its place, so that neither a lock is held while a transport works nor while
 //! the application runs, which calls back in.
 //!
-//! What is an atomic beside the two is a word that stands alone: a hint, a counter, a wish that is followed by
-//! [`Waiter::wake`], or the turn's own. [`edges`] have one word for all their states.
+//! What is an atomic beside the two is a word that stands alone:
+//!
+//! | word | what keeps it right |
+//! |---|---|
+//! | the hand-over's hint | it is stored under the lock; what is decided by it is decided again there |
+//! | a wish: on_writable, on_called, a timer, a time to drain at, a panic, a time that was forgotten | it is followed by [`Waiter::wake`], or by a turn |
+//! | the turn's own: its thread, *corked*, how many it has given to | no other thread stores it, and none but that one goes by it |
+//! | `is_accepted`, `closed` | set once; who acquires it finds what was done before |
+//! | `is_gathered_for` | a mark between two sessions' threads: the table of [`gathering`] |
+//! | the word of [`edges::Edges`] | all states of one session's turns in it, each step changes it at once |
+//! | figures: when the last message was sent, how many lists there are | nothing else is read by them |
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

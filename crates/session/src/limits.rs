@@ -20,6 +20,16 @@ pub const EVENTS_PER_LOOK: u32 = 32;
 /// would make no fewer writes. The transport of httpd says that it is so: `src/websocket/transport.rs`.
 pub const CORK_LIMIT: usize = 48 * 1024;
 
+/// How often the thread that has a session's wire goes on after a write, because others have put something in or room has
+/// come, before it leaves the rest to the next one. Each time it writes up to [`CORK_LIMIT`], or one message that is larger:
+/// so a `try_send` and a callback are done in a time that has a bound, however much other threads send. Many enough that the turn
+/// which is asked for then costs nothing beside them.
+#[cfg(not(any(loom, shuttle)))]
+pub const PASSES: u32 = 32;
+/// Models and the simulation come to the end of them sooner.
+#[cfg(any(loom, shuttle))]
+pub const PASSES: u32 = 2;
+
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 pub const GATHER: usize = 16 * 1024;
 

@@ -21,6 +21,7 @@ impl<E: Environment> Session<E> {
         let is_calm = self.handover.is_at_rest()
             && reader.is_watch_told
             && !self.is_deadline_lost.load(Ordering::Relaxed)
+            && !self.has_failed()
             && matches!(reader.stop, Stop::Drained)
             && reader.ending.is_none()
             && !reader.is_lost
@@ -44,6 +45,10 @@ impl<E: Environment> Session<E> {
         // Relaxed: what makes it true again is followed by another turn.
         self.is_deadline_lost.store(false, Ordering::Relaxed);
         reader.is_watch_told = false;
+        if self.has_failed() {
+            // A callback may have kept the panic to itself; its own thread is not woken by itself.
+            return Wait::Again;
+        }
         let sight = self.handover.look(now);
         if let Some(status) = sight.failure {
             if reader.stop.holds_input_back() {

@@ -58,7 +58,8 @@ impl<E: Environment> Session<E> {
     /// [`Session::try_send`] by somebody who has more to send: what was taken may wait for [`Session::flush`]. The room for
     /// it is a thread's, on whatever thread.
     pub fn gather(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        let accepted = self.handover.try_push(outgoing, SentBy::Thread, true)?;
+        let push = || self.handover.try_push(outgoing, SentBy::Thread, true);
+        let accepted = self.with_output(push)?;
         self.accepted(outgoing, accepted);
         Ok(())
     }
@@ -143,27 +144,29 @@ impl<E: Environment> Session<E> {
 
     #[inline(always)]
     fn accepted(&self, outgoing: Outgoing<'_>, accepted: Pushed<'_, E::Transport>) {
-        if outgoing.ends_message() {
-            self.message_sent();
-        }
-        match accepted.holding {
-            Some(holding) => self.write(holding),
-            None => self.environment.queued(accepted.queued),
-        }
-        if accepted.has_wanted_room {
-            self.room_has_come();
-        }
-        if accepted.resumes_input {
-            self.wake();
-        }
+        self.with_output(|| {
+            if outgoing.ends_message() {
+                self.message_sent();
+            }
+            match accepted.holding {
+                Some(holding) => self.write(holding),
+                None => self.environment.queued(accepted.queued),
+            }
+            if accepted.has_wanted_room {
+                self.room_has_come();
+            }
+            if accepted.resumes_input {
+                self.wake();
+            }
+        });
     }
 
     /// Starts the closing handshake. Says whether it was this call that did.
     pub fn close(&self, frame: Option<&CloseFrame>, by: ClosedBy) -> bool {
-        let Ok(holding) = self.with_output(|| self.handover.push_close(frame)) else {
+        let note_it = || self.closed_by(by, frame.cloned());
+        let Ok(holding) = self.with_output(|| self.handover.push_close(frame, note_it)) else {
             return false;
         };
-        self.closed_by(by, frame.cloned());
         self.with_output(|| self.environment.closing());
         if let Some(holding) = holding {
             self.write(holding);
@@ -185,12 +188,14 @@ impl<E: Environment> Session<E> {
         self.transmit();
         match sent_by {
             SentBy::Thread => self.handover.wait_for_room(outgoing),
-            SentBy::Callback => {
-                if let Some(deadline) = self.handover.must_wait_for_transport(outgoing) {
+            SentBy::Callback => match self.handover.must_wait_for_transport(outgoing) {
+                Some(deadline) => {
                     self.environment.wait_to_write(deadline);
                     self.expire();
                 }
-            }
+                // What others have left to this thread while it waited for the wire: what it sends next may be gathered.
+                None => self.transmit(),
+            },
         }
     }
 
@@ -200,30 +205,36 @@ impl<E: Environment> Session<E> {
     pub fn expire(&self) -> Option<Instant> {
         // Relaxed: the turn that is asked for behind this sees it.
         self.is_deadline_lost.store(true, Ordering::Relaxed);
-        // There may be room that no thread has had the time to see.
-        self.resume();
-        let sight = self.handover.look(self.environment.now());
-        // What others have left to this thread while it waited for the wire.
-        self.transmit();
-        if sight.has_expired || sight.failure.is_some() {
-            self.stop_sending();
-            return None;
-        }
-        sight.send_deadline
+        self.with_output(|| {
+            // There may be room that no thread has had the time to see.
+            self.resume();
+            let sight = self.handover.look(self.environment.now());
+            // What others have left to this thread while it waited for the wire.
+            self.transmit();
+            if sight.has_expired || sight.failure.is_some() {
+                self.stop_sending();
+                return None;
+            }
+            sight.send_deadline
+        })
     }
 
     /// Looks at the transport, once the session is open and until it has been given back.
     pub fn with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
-        let mut holding = self.handover.hold()?;
-        let seen = look(holding.transport());
-        self.give_back(holding);
-        Some(seen)
+        self.look_at(self.handover.hold()?, look)
     }
 
     /// [`Session::with_transport`] that does not wait: `None` while another thread has the transport, too.
     pub fn try_with_transport<T>(&self, look: impl FnOnce(&mut E::Transport) -> T) -> Option<T> {
-        let mut holding = self.handover.try_hold()?;
-        let seen = look(holding.transport());
+        self.look_at(self.handover.try_hold()?, look)
+    }
+
+    fn look_at<T>(
+        &self,
+        mut holding: Holding<'_, E::Transport>,
+        look: impl FnOnce(&mut E::Transport) -> T,
+    ) -> Option<T> {
+        let seen = self.with_output(|| look(holding.transport()));
         self.give_back(holding);
         Some(seen)
     }

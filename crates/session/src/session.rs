@@ -282,6 +282,13 @@ impl<E: Environment> Session<E> {
         done
     }
 
+    /// Whether a step with output has panicked, and no turn has ended the session for it. Relaxed: a thread that has panicked
+    /// asks for a turn behind that, unless it has this one.
+    #[inline]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
     /// Whether a step with output has panicked; said once.
     pub(crate) fn take_failure(&self) -> bool {
         // Acquire: what the thread has left behind. The exchange is for the rare case.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session::handover::{Handover, Holding, Progress};
+use session::limits::PASSES;
 use session::outbox::{Outbox, SentBy};
 use session::wire::Wire;
 use session::{Buffers, Machine, Refused, ThreadId};
@@ -230,7 +231,7 @@ fn a_thread_that_waits_goes_on_when_there_is_room() {
 fn a_thread_that_waits_goes_on_when_it_is_over() {
     for end in [
         |handover: &Handover<Pipe>| assert!(handover.end()),
-        |handover: &Handover<Pipe>| drop(handover.push_close(None).unwrap()),
+        |handover: &Handover<Pipe>| drop(handover.push_close(None, || ()).unwrap()),
         |handover: &Handover<Pipe>| handover.peer_is_gone(),
     ] {
         let scene = Scene::new(Some(0));
@@ -306,4 +307,62 @@ fn a_wire_that_was_given_back_for_good_takes_nothing() {
     assert!(scene.push("a").is_none());
     let sight = scene.handover.look(scene.machine.0);
     assert!(sight.is_idle && !sight.has_output);
+}
+
+impl Scene {
+    /// One thread writes a message, and others put in more of the same as often as it has told of a write; what they `begin`
+    /// finds both in. Says how often it has written.
+    fn write_while_others_send(&self, message: &str, begin: impl FnOnce()) -> usize {
+        let push = || self.handover.push(text(message), SentBy::Callback, false);
+        let holding = push().unwrap().holding.expect("the wire is free");
+        push().unwrap();
+        begin();
+        let writes = std::cell::Cell::new(0);
+        holding.write(&self.machine, |progress| {
+            writes.set(writes.get() + 1);
+            if !progress.is_turn_due {
+                assert!(push().unwrap().holding.is_none(), "the wire is held");
+            }
+        });
+        writes.get()
+    }
+}
+
+#[test]
+fn a_thread_writes_for_others_for_so_long_and_leaves_the_rest_to_a_turn() {
+    let scene = Scene::new(None);
+    let writes = scene.write_while_others_send("x", || ());
+    assert_eq!(writes, PASSES as usize + 1);
+    assert_eq!(scene.handover.buffered(), 3, "some is left");
+    assert!(!scene.handover.is_at_rest(), "a turn is to see it");
+    let sight = scene.handover.look(scene.machine.0);
+    assert!(sight.is_idle && sight.has_output);
+    scene.write(scene.handover.resume());
+    assert_eq!(scene.handover.buffered(), 0);
+}
+
+#[test]
+fn what_is_left_is_written_by_the_next_thread_that_sends() {
+    let scene = Scene::new(None);
+    scene.write_while_others_send("x", || ());
+    scene.write(scene.push("y"));
+    assert_eq!(scene.handover.buffered(), 0);
+}
+
+#[test]
+fn what_is_left_is_taken_by_a_thread_that_waits_for_room() {
+    let scene = Scene::new(None);
+    let large = "x".repeat(LIMIT);
+    let handover = &scene.handover;
+    let wait = || {
+        handover.wait_for_room(text("y"));
+        let holding = handover.take_output().expect("it is left to this thread");
+        holding.write(&StoppedClock(Instant::now()), |_| {});
+    };
+    std::thread::scope(|scope| {
+        scene.write_while_others_send(&large, || {
+            scope.spawn(wait);
+        });
+    });
+    assert_eq!(scene.handover.buffered(), 0);
 }

@@ -7,9 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use session::{ClosedBy, Ending, Session, Wait};
-use table::{Call, Misstep, Scene, Table, config, text};
-
-fn silent(_: &Session<Table>, _: &Call) {}
+use table::{Call, Misstep, Scene, Table, config, silent, text};
 
 fn scene(misstep: Misstep) -> Scene {
     let mut scene = Scene::open(&config(), silent);
@@ -213,5 +211,48 @@ fn a_close_of_another_thread_afterwards_is_refused() {
     scene.turns();
     scene.table().be_thread(2);
     assert!(!scene.session.close(None, ClosedBy::Operator));
+    assert_has_ended(scene);
+}
+
+/// A plugin's own guard may be what catches it: then the turn goes on as if nothing had been, and nobody wakes its thread.
+#[test]
+fn in_a_write_of_a_callback_that_keeps_it_to_itself() {
+    let mut scene = Scene::open(&config(), |session, call| {
+        if let Call::Message(_) = call {
+            let sent = catch_unwind(AssertUnwindSafe(|| session.send(text("lost?"))));
+            assert!(sent.is_err(), "there was a panic");
+        }
+    });
+    scene.turns();
+    *scene.table().misstep.lock().unwrap() = Some(Misstep::Write);
+    scene.receives(&["a"]);
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_the_figures_of_a_thread_that_gathers() {
+    let mut scene = scene(Misstep::Queued);
+    panics_elsewhere(&mut scene, |session| {
+        let _ = session.gather(text("lost?"));
+    });
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);
+    assert_has_ended(scene);
+}
+
+#[test]
+fn in_a_look_at_the_transport_with_output_beside_it() {
+    let mut scene = scene(Misstep::OnMessage);
+    *scene.table().misstep.lock().unwrap() = None;
+    panics_elsewhere(&mut scene, |session| {
+        session.with_transport(|_| {
+            session.send(text("lost?")).unwrap();
+            std::panic::resume_unwind(Box::new(()));
+        });
+    });
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);
     assert_has_ended(scene);
 }

@@ -2,23 +2,29 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
-    Batch, Bell, CannotResume, Count, EnterError, History, Limits, LockError, Log, Member,
-    Membership, Reader, Record, RecordId, Seat, SubscribeError, Subscription, Token, Topic,
+    Batch, Bell, CannotResume, EnterError, History, Limits, LockError, Log, Member, Membership,
+    Reader, Record, RecordId, Seat, SubscribeError, Subscription, Token, Topic,
 };
 
 use crate::form::{Prepared, Recovery};
+use crate::late::{Late, Owed};
 use crate::outlet::Outlet;
-use crate::subscriber::{Part, Subscriber, Tally};
+use crate::subscriber::{Part, Subscriber};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::tally::Tally;
 use crate::terms::{Since, Terms};
 
 /// How many topics one subscriber may have.
 pub const MOST_TOPICS: usize = 128;
+
+/// How soon the thread that delivers looks again whether the log's lock is to be had.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// By the topic's slot, its subscribers by their numbers.
 type Audience = HashMap<u32, Arc<BTreeMap<u64, Arc<Subscriber>>>>;
@@ -27,8 +33,12 @@ type Audience = HashMap<u32, Arc<BTreeMap<u64, Arc<Subscriber>>>>;
 pub struct Hub {
     log: Log<'static>,
     seat: Seat<'static>,
+    /// The same two, for who must not wait: all but who subscribes.
+    impatient_log: Log<'static>,
+    impatient_seat: Seat<'static>,
     bell: Box<dyn Bell + Send + Sync>,
     audience: RwLock<Audience>,
+    late: Late,
     next: AtomicU64,
 }
 
@@ -63,10 +73,13 @@ impl Hub {
         bell: impl Bell + Send + Sync + 'static,
     ) -> Self {
         Hub {
+            impatient_log: log.impatient(),
+            impatient_seat: seat.impatient(),
             log,
             seat,
             bell: Box::new(bell),
             audience: RwLock::default(),
+            late: Late::default(),
             next: AtomicU64::new(0),
         }
     }
@@ -126,18 +139,30 @@ impl Hub {
                 return Err(Subscribing::NoMember(error));
             }
         };
+        let slots: Vec<u32> = subscriptions.iter().map(Subscription::slot).collect();
         let (recovery, from) = match since {
             Since::Now => (Recovery::New, now),
             Since::Id(since) => match is_all_there(&histories, since, &terms) {
-                Ok(()) => (Recovery::Recovered, since),
-                Err(reason) => (Recovery::Lost(reason.to_string()), now),
+                Ok(()) => {
+                    Tally::new(&self.seat).resumed(&slots);
+                    (Recovery::Recovered, since)
+                }
+                Err(reason) => {
+                    let lost = lost(&slots, &histories, since, &terms);
+                    Tally::new(&self.seat).gap(&lost);
+                    (Recovery::Lost(reason.to_string()), now)
+                }
             },
             Since::Last(count) => (Recovery::New, before_last(&histories, count, &terms)),
         };
-        self.count_recovery(&recovery);
-        let slots = subscriptions.iter().map(Subscription::slot);
-        let parts = topics.into_iter().zip(slots);
-        let parts = parts.map(|(topic, slot)| Part { topic, slot }).collect();
+        let parts = topics.into_iter().zip(&subscriptions);
+        let parts = parts
+            .map(|(topic, subscription)| Part {
+                topic,
+                slot: subscription.slot(),
+                start: subscription.start(),
+            })
+            .collect();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let subscriber = Subscriber::new(
             (number, now.epoch),
@@ -157,18 +182,20 @@ impl Hub {
             }
         }
         self.go_on(&subscriber);
-        if let Some(membership) = &*subscriber.membership() {
-            // Without the lock, it is in the list all the same.
-            let _ = self.seat.announce(membership, &*self.bell);
+        if subscriber.membership().is_some() {
+            self.settle(Owed::Announce(Arc::downgrade(&subscriber)));
         }
         Ok(subscriber)
     }
 
     /// Hands a subscriber what it has not got yet, as far as its outlet has room.
     pub fn go_on(&self, subscriber: &Subscriber) {
-        let mut tally = Tally::default();
-        subscriber.go_on(&self.log, &mut tally);
-        self.count(&tally);
+        let mut tally = Tally::new(&self.seat);
+        subscriber.go_on(&self.impatient_log, &mut tally);
+        if self.delay(&mut tally) {
+            // The thread that delivers may have gone to sleep for longer.
+            self.ring();
+        }
     }
 
     /// A subscriber is gone.
@@ -185,9 +212,9 @@ impl Hub {
                 }
             }
         }
-        if let Some(membership) = subscriber.membership().take() {
-            // Without the lock, it is a member until the process is gone.
-            let _ = self.seat.exit(membership, &*self.bell);
+        let membership = subscriber.membership().take();
+        if let Some(membership) = membership {
+            self.settle(Owed::Exit(membership));
         }
         let subscriptions = std::mem::take(
             &mut *subscriber
@@ -200,8 +227,9 @@ impl Hub {
 
     /// Delivers what the reader finds, some of it; says whether there was anything.
     pub fn pump(&self, reader: &mut Reader<'static>, batch: &mut Batch) -> bool {
+        self.catch_up();
         let mut touched = Vec::new();
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(&self.seat);
         let has_read = match reader.next(batch) {
             Ok(()) => {
                 for record in batch.iter() {
@@ -216,7 +244,7 @@ impl Hub {
                     all.map(|(&number, it)| (number, Arc::clone(it))).collect()
                 };
                 for subscriber in everybody.values() {
-                    subscriber.lag(&gap);
+                    alone(subscriber, || subscriber.lag(&gap));
                 }
                 true
             }
@@ -224,18 +252,58 @@ impl Hub {
         // What one connection gets in this round leaves in as few writes as can be.
         for subscriber in touched {
             subscriber.is_touched.store(false, Ordering::Relaxed);
-            subscriber.flush();
+            alone(&subscriber, || subscriber.flush());
         }
-        self.count(&tally);
+        self.delay(&mut tally);
         has_read
     }
 
-    /// Waits until there is something to deliver, for so long at most.
-    pub fn wait(&self, reader: &Reader<'static>, most: Duration) {
-        reader.wait(&*self.bell, most);
+    /// Waits until there is something to deliver, for so long at most; not at all when `is_over` says so. Who makes that true
+    /// rings afterwards ([`Hub::ring`]).
+    pub fn wait(&self, reader: &Reader<'static>, most: Duration, is_over: impl FnOnce() -> bool) {
+        let most = match self.late.is_empty() {
+            true => most,
+            false => most.min(AGAIN),
+        };
+        reader.wait_unless(is_over, &*self.bell, most);
     }
 
-    fn deliver(&self, record: Record<'_>, touched: &mut Vec<Arc<Subscriber>>, tally: &mut Tally) {
+    /// Has those go on who have found the log's lock not to be had, and does what is owed.
+    fn catch_up(&self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let is_busy = || self.impatient_log.is_busy();
+        let late = &self.late;
+        for (slot, number) in late.catch_up(&self.impatient_seat, &*self.bell, is_busy) {
+            let subscribers = self.audience().get(&slot).map(Arc::clone);
+            if let Some(subscriber) = subscribers.as_ref().and_then(|all| all.get(&number)) {
+                subscriber.call_again();
+            }
+        }
+    }
+
+    /// Says whether anybody is to go on later.
+    fn delay(&self, tally: &mut Tally<'_>) -> bool {
+        let delayed = tally.delayed();
+        for &subscriber in &delayed {
+            self.late.delay(subscriber);
+        }
+        !delayed.is_empty()
+    }
+
+    fn settle(&self, owed: Owed) {
+        if self.late.settle(&self.impatient_seat, &*self.bell, owed) {
+            self.ring();
+        }
+    }
+
+    fn deliver(
+        &self,
+        record: Record<'_>,
+        touched: &mut Vec<Arc<Subscriber>>,
+        tally: &mut Tally<'_>,
+    ) {
         // Who comes or goes meanwhile does not wait until all have it.
         let subscribers = self.audience().get(&record.slot).map(Arc::clone);
         let Some(subscribers) = subscribers else {
@@ -243,7 +311,8 @@ impl Hub {
         };
         let prepared = Prepared::new(record, self.log.epoch(), subscribers.len());
         for subscriber in subscribers.values() {
-            if subscriber.deliver(&self.log, &prepared, tally) {
+            let deliver = || subscriber.deliver(&self.impatient_log, &prepared, tally);
+            if alone(subscriber, deliver).unwrap_or(true) {
                 touch(subscriber, touched);
             }
         }
@@ -285,29 +354,7 @@ impl Hub {
 
     fn count_out(&self, subscriptions: Vec<Subscription>) {
         for subscription in subscriptions {
-            // Without the lock, it counts until the process is gone.
-            let _ = self.seat.unsubscribe(subscription);
-        }
-    }
-
-    fn count_recovery(&self, recovery: &Recovery) {
-        match recovery {
-            Recovery::New => {}
-            Recovery::Recovered => self.seat.count(Count::Resumed, 1),
-            Recovery::Lost(_) => self.seat.count(Count::Gaps, 1),
-        }
-    }
-
-    fn count(&self, tally: &Tally) {
-        let counts = [
-            (Count::Delivered, tally.delivered),
-            (Count::Dropped, tally.dropped),
-            (Count::Gaps, tally.gaps),
-        ];
-        for (what, by) in counts {
-            if by > 0 {
-                self.seat.count(what, by);
-            }
+            self.settle(Owed::Leave(subscription));
         }
     }
 
@@ -320,6 +367,15 @@ impl Hub {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does a step for one subscriber: a panic in it, as of its outlet's transport, closes that subscriber, and the others get what is
+/// theirs.
+fn alone<T>(subscriber: &Subscriber, step: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(step));
+    // The process's panic hook has told.
+    done.map_err(|_| catch_unwind(AssertUnwindSafe(|| subscriber.fail())))
+        .ok()
 }
 
 fn touch(subscriber: &Arc<Subscriber>, touched: &mut Vec<Arc<Subscriber>>) {
@@ -349,6 +405,19 @@ fn is_all_there(
         history.missed(since, &limits)?;
     }
     Ok(())
+}
+
+/// The topics of which something was published since then, be it known what or not.
+fn lost(slots: &[u32], histories: &[History<'static>], since: Token, terms: &Terms) -> Vec<u32> {
+    let limits = terms.limits();
+    let all = slots.iter().zip(histories);
+    let is_whole = |history: &History<'static>| {
+        let missed = history.missed(since, &limits);
+        missed.is_ok_and(|ids| ids.is_empty())
+    };
+    all.filter(|(_, history)| !is_whole(history))
+        .map(|(&slot, _)| slot)
+        .collect()
 }
 
 /// What a subscriber knows that is to get so many of the latest messages.

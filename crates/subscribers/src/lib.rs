@@ -7,6 +7,8 @@
 //! | [`subscriber`] | where one subscriber is: live, or behind; what becomes of a slow one |
 //! | [`outlet`] | what a subscriber's messages go out by |
 //! | [`terms`] | what a subscriber is to get: as it is or as JSON, how far back, what when it is slow |
+//! | `tally` | what delivering comes to, counted of each topic and in all |
+//! | `late` | what waits until the log's lock is to be had |
 //! | [`attendance`] | the subscriptions of one connection that come and go, and the letters that wait for it |
 //! | [`letter`] | what a connection is told that looks at everything itself |
 //! | [`body`] | what a body is that comes over HTTP to be published |
@@ -33,10 +35,12 @@ pub mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hub;
+mod late;
 pub mod letter;
 pub mod outlet;
 pub mod subscriber;
 mod sync;
+mod tally;
 pub mod terms;
 
 pub use attendance::{Attendance, NotSubscribed};

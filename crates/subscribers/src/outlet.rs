@@ -63,6 +63,6 @@ pub enum Closing {
     Slow,
     /// It has missed something, and cannot be told.
     Gap,
-    /// The log cannot be read.
+    /// The log cannot be read, and it is not that somebody else has its lock.
     Unavailable,
 }

@@ -19,14 +19,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
-    Batch, CannotResume, Epoch, Gap, History, Kind, Limits, Log, Membership, Record, RecordId,
-    Subscription, Token, Topic,
+    Batch, CannotResume, Epoch, Gap, History, Kind, Limits, LockError, Log, Membership, Record,
+    RecordId, Subscription, Token, Topic,
 };
 
 use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sync::{self, Mutex, MutexGuard, PoisonError, TryLockError};
+use crate::tally::Tally;
 use crate::terms::{Slow, Terms};
 
 /// How many bytes are read of the log before they are handed on.
@@ -71,6 +72,8 @@ pub struct Subscriber {
 pub(crate) struct Part {
     pub topic: Topic,
     pub slot: u32,
+    /// Where in the log its own notices begin: what was published before is in its history, where no notice is.
+    pub start: u64,
 }
 
 struct State {
@@ -86,7 +89,7 @@ struct State {
     /// What it has lost, and has not been told of.
     dropped: u64,
     /// Why it cannot be said how many more that are, as long as it has not been told.
-    untold: Option<CannotResume>,
+    untold: Option<Untold>,
     /// The topics whose retained message it is to get first.
     retained: Vec<usize>,
     /// The topics of which it is to be told how many members there are.
@@ -103,6 +106,15 @@ enum Phase {
     Ended,
 }
 
+impl Phase {
+    /// A live record has been handed on: what it had missed fills its outlet no longer, once there is ample room.
+    fn has_got(&mut self, outlet: &dyn Outlet) {
+        if let Phase::Live { is_steady } = self {
+            *is_steady = *is_steady || outlet.has_ample_room();
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Everything,
@@ -117,6 +129,9 @@ struct Chunk {
     bound: RecordId,
 }
 
+/// That it has missed something, why it cannot be told what, and the slots of the topics.
+type Untold = (CannotResume, Vec<u32>);
+
 /// How a step has ended.
 #[derive(PartialEq, Eq)]
 enum Step {
@@ -124,12 +139,18 @@ enum Step {
     Done,
 }
 
-/// What a call has come to, to be counted.
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub delivered: u64,
-    pub dropped: u64,
-    pub gaps: u64,
+/// Why a step has not ended.
+enum Stopped {
+    /// By the outlet.
+    Refused(Refused),
+    /// Somebody else has the log's lock, and does not go on.
+    Busy,
+}
+
+impl From<Refused> for Stopped {
+    fn from(refused: Refused) -> Self {
+        Stopped::Refused(refused)
+    }
 }
 
 impl Subscriber {
@@ -184,6 +205,18 @@ impl Subscriber {
         self.has_lost
     }
 
+    /// By what it is found: the slot of one of its topics, and its number.
+    fn key(&self) -> (u32, u64) {
+        (self.parts.first().map_or(0, |part| part.slot), self.number)
+    }
+
+    /// Has it go on, on another thread.
+    pub(crate) fn call_again(&self) {
+        if let Some(outlet) = self.outlet.upgrade() {
+            outlet.call_again();
+        }
+    }
+
     pub(crate) fn membership(&self) -> MutexGuard<'_, Option<Membership>> {
         let membership = self.membership.lock();
         membership.unwrap_or_else(PoisonError::into_inner)
@@ -205,16 +238,33 @@ impl Subscriber {
         self.state().phase = Phase::Ended;
     }
 
+    /// Something of it has panicked: it gets nothing any more, and its connection is closed.
+    pub(crate) fn fail(&self) {
+        self.end();
+        if let Some(outlet) = self.outlet.upgrade() {
+            outlet.close(Closing::Unavailable);
+        }
+    }
+
+    /// Whether a record is none of what it gets live. What it has got by its history is no reason to look at the log again;
+    /// but notices are in no history, so that each since its own beginning counts, however far that has come by now.
+    fn came_before(&self, record: &Record<'_>) -> bool {
+        let is_since = |part: &Part| part.slot == record.slot && record.position >= part.start;
+        match record.kind {
+            Kind::Notice => !self.parts.iter().any(is_since),
+            Kind::Text | Kind::Binary => record.position < self.live_from.load(Ordering::SeqCst),
+        }
+    }
+
     /// Hands on a record that the process's reader has read; says whether its outlet has got something.
     pub(crate) fn deliver(
         &self,
         log: &Log<'static>,
         prepared: &Prepared<'_>,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> bool {
         let record = &prepared.record;
-        // What it has got by its history is no reason to look at the log again, where notices are not found.
-        if !self.wants(record) || record.position < self.live_from.load(Ordering::SeqCst) {
+        if !self.wants(record) || self.came_before(record) {
             return false;
         }
         let is_notice = record.kind == Kind::Notice;
@@ -234,22 +284,27 @@ impl Subscriber {
             self.catch_up(log, &mut state, &*outlet, tally);
             return true;
         }
-        let is_live = matches!(state.phase, Phase::Live { .. });
-        if is_live && is_notice {
-            self.has_missed_notice.store(has_missed, Ordering::SeqCst);
-        }
-        if !is_live || record.position < state.start || record.id <= state.since {
+        // Its history has overtaken the record: so a message is in there, and a notice is not.
+        let is_overtaken = record.position < state.start || record.id <= state.since;
+        if !matches!(state.phase, Phase::Live { .. }) || (is_overtaken && !is_notice) {
             return false;
         }
-        let told = self.tell_members(log, &mut state, &*outlet);
-        match told.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally)) {
-            Ok(()) => {}
+        if is_notice && !is_overtaken {
+            self.has_missed_notice.store(has_missed, Ordering::SeqCst);
+        }
+        let mut handed_on = self.tell_members(log, &mut state, &*outlet, tally);
+        if !is_overtaken {
+            handed_on =
+                handed_on.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally));
+        }
+        match handed_on {
+            Ok(()) => state.phase.has_got(&*outlet),
             Err(Refused::Ended) => state.phase = Phase::Ended,
             Err(Refused::Full) => {
-                // It finds none in the log, when there is room.
+                // Nobody who is behind finds it.
                 self.has_missed_notice.fetch_or(is_notice, Ordering::SeqCst);
                 if !is_notice || self.terms.slow == Slow::Close {
-                    self.is_full(&mut state, record.id, &*outlet, tally);
+                    self.is_full(&mut state, record, &*outlet, tally);
                 }
             }
         }
@@ -258,10 +313,9 @@ impl Subscriber {
 
     /// The reader was overrun: what it has not read is in the log, or is not. It finds out in its own turn.
     pub(crate) fn lag(&self, gap: &Gap) {
-        if self.terms.is_told_of_members {
-            // If it is concerned, and it is told of more than it would have to be if it is not.
-            self.has_missed_notice.store(true, Ordering::SeqCst);
-        }
+        let is_told = self.terms.is_told_of_members;
+        // If it is concerned, and it is told of more than it would have to be if it is not.
+        let has_missed = self.has_missed_notice.fetch_or(is_told, Ordering::SeqCst);
         let Some(mut state) = self.state_or_note() else {
             return;
         };
@@ -272,8 +326,12 @@ impl Subscriber {
         self.is_to_look_again(&mut state);
         if let Phase::Live { .. } = state.phase {
             if state.start >= gap.next {
-                // All that is its is still to be read: the reader had nothing to do before it came.
-                self.has_missed_notice.store(false, Ordering::SeqCst);
+                // All that is its is still to be read, unless its history has overtaken notices that are not in there.
+                if self.parts.iter().all(|part| part.start >= gap.next) {
+                    self.has_missed_notice.store(has_missed, Ordering::SeqCst);
+                } else if is_told {
+                    outlet.call_again();
+                }
                 return;
             }
             state.since = state.since.max(gap.after);
@@ -286,7 +344,7 @@ impl Subscriber {
     }
 
     /// Goes on where there was no room, or where it has begun.
-    pub(crate) fn go_on(&self, log: &Log<'static>, tally: &mut Tally) {
+    pub(crate) fn go_on(&self, log: &Log<'static>, tally: &mut Tally<'_>) {
         let Some(outlet) = self.outlet.upgrade() else {
             return;
         };
@@ -299,7 +357,7 @@ impl Subscriber {
                     // Full is full: there will be a next time.
                     let _ = self
                         .tell_dropped(&mut state, &*outlet)
-                        .and_then(|()| self.tell_members(log, &mut state, &*outlet));
+                        .and_then(|()| self.tell_members(log, &mut state, &*outlet, tally));
                     false
                 }
                 Phase::Ended => true,
@@ -326,12 +384,14 @@ impl Subscriber {
         state: &mut State,
         prepared: &Prepared<'_>,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         self.tell_dropped(state, outlet)?;
         prepared.give(self.terms.form, outlet)?;
         state.since = prepared.record.id;
-        tally.delivered += 1;
+        if prepared.record.kind != Kind::Notice {
+            tally.delivered(prepared.record.slot);
+        }
         Ok(())
     }
 
@@ -341,16 +401,19 @@ impl Subscriber {
         log: &Log<'static>,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
-    ) -> Result<(), Refused> {
+        tally: &mut Tally<'_>,
+    ) -> Result<(), Stopped> {
         let mut batch = Batch::new();
         while let Some(&part) = state.retained.last() {
             let is_there = log.retained(&self.parts[part].topic, &mut batch);
+            if is_there == Err(LockError::Busy) {
+                return Err(Stopped::Busy);
+            }
             let record = batch.iter().next().filter(|_| is_there == Ok(true));
             let is_its = |record: &Record<'_>| record.id <= state.since && self.wants(record);
             if let Some(record) = record.filter(is_its) {
                 Prepared::new(record, self.epoch, 1).give(self.terms.form, outlet)?;
-                tally.delivered += 1;
+                tally.delivered(self.parts[part].slot);
             }
             state.retained.pop();
         }
@@ -358,7 +421,13 @@ impl Subscriber {
     }
 
     /// There is no room for a live record.
-    fn is_full(&self, state: &mut State, id: RecordId, outlet: &dyn Outlet, tally: &mut Tally) {
+    fn is_full(
+        &self,
+        state: &mut State,
+        record: &Record<'_>,
+        outlet: &dyn Outlet,
+        tally: &mut Tally<'_>,
+    ) {
         match (self.terms.slow, state.phase) {
             // What fills its outlet is what it had missed: it has had no time to take it.
             (Slow::Close, Phase::Live { is_steady: false }) => {
@@ -370,8 +439,8 @@ impl Subscriber {
             }
             (Slow::Drop, _) => {
                 state.dropped += 1;
-                tally.dropped += 1;
-                state.since = id;
+                tally.dropped(record.slot, 1);
+                state.since = record.id;
             }
             (Slow::Latest, _) => {
                 state.counted = state.since;
@@ -387,17 +456,26 @@ impl Subscriber {
         log: &Log<'static>,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> bool {
         for _ in 0..ROUNDS {
             let Phase::Behind(wanted) = state.phase else {
                 return false;
             };
+            if tally.is_busy() {
+                // Another one has waited for the lock just now.
+                tally.delay(self.key());
+                return true;
+            }
             match self.read(log, wanted, state, outlet, tally) {
                 Ok(Step::More) => {}
                 Ok(Step::Done) => return false,
-                Err(Refused::Full) => return true,
-                Err(Refused::Ended) => {
+                Err(Stopped::Busy) => {
+                    tally.delay(self.key());
+                    return true;
+                }
+                Err(Stopped::Refused(Refused::Full)) => return true,
+                Err(Stopped::Refused(Refused::Ended)) => {
                     state.phase = Phase::Ended;
                     return true;
                 }
@@ -417,18 +495,21 @@ impl Subscriber {
         wanted: Wanted,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
-    ) -> Result<Step, Refused> {
+        tally: &mut Tally<'_>,
+    ) -> Result<Step, Stopped> {
         let mut histories = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let Ok(Some(history)) = log.history(&part.topic) else {
-                outlet.close(Closing::Unavailable);
-                return Err(Refused::Ended);
-            };
-            histories.push(history);
+            match log.history(&part.topic) {
+                Ok(Some(history)) => histories.push(history),
+                Err(LockError::Busy) => return Err(Stopped::Busy),
+                Ok(None) | Err(_) => {
+                    outlet.close(Closing::Unavailable);
+                    return Err(Refused::Ended.into());
+                }
+            }
         }
         let Some(first) = histories.first() else {
-            return Err(Refused::Ended);
+            return Err(Refused::Ended.into());
         };
         self.hand_on_retained(log, state, outlet, tally)?;
         let (now, end) = (first.token(), first.end());
@@ -442,7 +523,8 @@ impl Subscriber {
                     bound == now.id
                 }
                 Err(reason) => {
-                    self.tell_gap(&reason.to_string(), now, state, outlet, tally)?;
+                    let gap = (reason, self.lost(&histories, state.since, now));
+                    self.tell_gap(&gap, now, state, outlet, tally)?;
                     state.since = now.id;
                     false
                 }
@@ -459,7 +541,7 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
-        self.tell_members(log, state, outlet)?;
+        self.tell_members(log, state, outlet, tally)?;
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live {
@@ -492,6 +574,22 @@ impl Subscriber {
         Ok(chunk)
     }
 
+    /// The topics of which it misses something when it goes on behind `now`.
+    fn lost(&self, histories: &[History<'static>], since: RecordId, now: Token) -> Vec<u32> {
+        if let [only] = &*self.parts {
+            return vec![only.slot];
+        }
+        let since = Token { id: since, ..now };
+        let is_lost = |history: &History<'static>| {
+            let missed = history.missed(since, &UNLIMITED);
+            missed.map_or(true, |ids| ids.iter().any(|&id| id <= now.id))
+        };
+        let all = self.parts.iter().zip(histories);
+        all.filter(|(_, history)| is_lost(history))
+            .map(|(part, _)| part.slot)
+            .collect()
+    }
+
     /// Hands on what was read, in the order of the ids.
     fn hand_on_all(
         &self,
@@ -499,7 +597,7 @@ impl Subscriber {
         is_its: impl Fn(&Record<'_>) -> bool,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         let all = batches.iter().flat_map(Batch::iter);
         let mut records: Vec<Record<'_>> = all

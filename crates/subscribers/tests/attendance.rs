@@ -29,6 +29,9 @@ struct Peer {
     is_closed: AtomicBool,
     /// It asks for a turn.
     is_called: AtomicBool,
+    /// The next letter makes it panic.
+    panics: AtomicBool,
+    flushes: AtomicU64,
 }
 
 impl Outlet for Peer {
@@ -37,10 +40,13 @@ impl Outlet for Peer {
     }
 
     fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "on purpose");
         self.attendance.put(letter)
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+    }
 
     fn has_ample_room(&self) -> bool {
         self.attendance.has_ample_room()
@@ -93,6 +99,17 @@ impl World {
         since: Since,
         member: Option<(&str, bool)>,
     ) -> Result<bool, NotSubscribed> {
+        self.subscribe_with(TERMS, peer, name, since, member)
+    }
+
+    fn subscribe_with(
+        &self,
+        terms: Terms,
+        peer: &Arc<Peer>,
+        name: &str,
+        since: Since,
+        member: Option<(&str, bool)>,
+    ) -> Result<bool, NotSubscribed> {
         let weak: Weak<Peer> = Arc::downgrade(peer);
         let member = member.map(|(text, is_unique)| (Member::new(text).unwrap(), is_unique));
         peer.attendance.subscribe(
@@ -102,7 +119,7 @@ impl World {
             member
                 .as_ref()
                 .map(|(member, is_unique)| (member, *is_unique)),
-            TERMS,
+            terms,
             weak,
         )
     }
@@ -164,6 +181,8 @@ fn peer(origin: u64, room: usize) -> Arc<Peer> {
         attendance: Attendance::new(origin, room),
         is_closed: AtomicBool::new(false),
         is_called: AtomicBool::new(false),
+        panics: AtomicBool::new(false),
+        flushes: AtomicU64::new(0),
     })
 }
 
@@ -356,4 +375,112 @@ fn who_comes_after_an_overrun_has_lost_nothing() {
     }
     world.say("a", "more");
     assert_eq!(world.told(&one), ["a more", "a =1"]);
+}
+
+/// Its history is longer than what it takes at once, so that it is live behind its own join. Notices are in no history.
+#[test]
+fn a_join_that_its_own_history_has_overtaken_is_told() {
+    let mut world = World::new();
+    for number in 0..20 {
+        world.say("a", &format!("{number:0100}"));
+    }
+    world.pump();
+    let one = peer(1, 500);
+    world
+        .subscribe(&one, "a", Since::Last(20), Some(("Ada", true)))
+        .unwrap();
+    let mut told = Vec::new();
+    while told.len() < 20 {
+        let letters = std::iter::from_fn(|| one.attendance.next());
+        told.extend(letters.map(|(letter, _)| words(&letter)));
+        one.attendance.go_on();
+    }
+    assert_eq!(told.len(), 20, "{told:?}");
+    assert_eq!(world.told(&one), ["a =1"]);
+    // Others' joins from before its own beginning are none of its.
+    let two = peer(2, 1 << 20);
+    world.subscribe(&two, "a", Since::Now, None).unwrap();
+    assert!(world.told(&two).is_empty());
+    world.say("a", "end");
+    assert_eq!(world.told(&one), ["a end"]);
+    assert_eq!(world.told(&two), ["a end"]);
+}
+
+/// One that has just been behind is not closed for that; a notice that found no room then is in no history.
+#[test]
+fn a_notice_that_finds_no_room_is_told_as_a_number() {
+    let mut world = World::new();
+    for number in 0..20 {
+        world.say("a", &format!("{number:0100}"));
+    }
+    world.pump();
+    let terms = Terms {
+        slow: Slow::Close,
+        ..TERMS
+    };
+    let (slow, other) = (peer(1, 4_000), peer(2, 1 << 20));
+    world
+        .subscribe_with(terms, &slow, "a", Since::Last(20), None)
+        .unwrap();
+    for number in 0..10 {
+        let name = format!("{number:080}");
+        world
+            .subscribe(&other, "a", Since::Now, Some((&name, true)))
+            .unwrap();
+        world.pump();
+        assert!(other.attendance.unsubscribe(&topic("a")));
+        world.pump();
+    }
+    assert!(!slow.is_closed.load(Ordering::Relaxed));
+    let mut told = world.told(&slow);
+    slow.attendance.go_on();
+    told.extend(world.told(&slow));
+    assert_eq!(told.last().unwrap(), "a =0", "{told:?}");
+}
+
+/// What fills its outlet was its history; once it has taken that, it is as slow as any other.
+#[test]
+fn one_that_has_caught_up_is_closed_when_it_is_slow() {
+    let mut world = World::new();
+    for number in 0..20 {
+        world.say("a", &format!("{number:0100}"));
+    }
+    world.pump();
+    let terms = Terms {
+        slow: Slow::Close,
+        ..TERMS
+    };
+    let slow = peer(1, 4_000);
+    world
+        .subscribe_with(terms, &slow, "a", Since::Last(20), None)
+        .unwrap();
+    assert_eq!(world.told(&slow).len(), 20);
+    for number in 0..60 {
+        world.say("a", &format!("{number:0100}"));
+    }
+    world.pump();
+    assert!(slow.is_closed.load(Ordering::Relaxed));
+}
+
+#[test]
+fn one_whose_outlet_panics_keeps_nothing_from_the_others() {
+    let mut world = World::new();
+    let peers = [peer(1, 1 << 20), peer(2, 1 << 20), peer(3, 1 << 20)];
+    for peer in &peers {
+        world.subscribe(peer, "a", Since::Now, None).unwrap();
+    }
+    peers[1].panics.store(true, Ordering::Relaxed);
+    for text in ["1", "2"] {
+        world.say("a", text);
+    }
+    world.pump();
+    world.say("a", "3");
+    for number in [0, 2] {
+        assert_eq!(world.told(&peers[number]), ["a 1", "a 2", "a 3"]);
+    }
+    assert!(world.told(&peers[1]).is_empty());
+    assert!(peers[1].is_closed.load(Ordering::Relaxed));
+    let flushes = peers.map(|peer| peer.flushes.load(Ordering::Relaxed));
+    // One as it came, one for each round that had something for it.
+    assert_eq!([flushes[0], flushes[2]], [3, 3]);
 }

@@ -5,7 +5,8 @@ use std::fmt;
 /// The lock of the log was not to be had. Nothing was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LockError {
-    /// Another thread has had it for a second: one of a process that is stopped, most likely.
+    /// Another thread has had it for a second: one of a process that is stopped, most likely. For who is
+    /// [impatient](crate::Log::impatient), some milliseconds are enough.
     Busy,
     /// The calling thread has it: this is a signal handler that has interrupted another call.
     Held,

@@ -1,11 +1,11 @@
 //! What is to be said about a log.
 
+use crate::count::Counted;
 use crate::error::LockError;
 use crate::log::Log;
 use crate::memory::{get, header, seat};
 use crate::name::RecordId;
-use crate::seat::Count;
-use crate::table::{Owner, Seats, Topics};
+use crate::table::{Entry, Owner, Seats, Topics};
 use crate::writing::Locked;
 
 /// A log's figures, each as it was at some moment of the call.
@@ -29,15 +29,8 @@ pub struct Figures {
     pub evictions: u64,
     /// How often a writer has found what another one, that was killed, had left.
     pub recovered: u64,
-    /// What all children have counted ([`Count`]), those that are gone included: messages that were handed to
-    /// subscribers,
-    pub delivered: u64,
-    /// messages that slow subscribers have not got,
-    pub dropped: u64,
-    /// times that a subscriber has missed something,
-    pub gaps: u64,
-    /// subscribers that came back and got what they had missed.
-    pub resumed: u64,
+    /// What all children have counted, those that are gone included.
+    pub counted: Counted,
     /// Those who have a seat.
     pub children: Vec<ChildFigures>,
 }
@@ -66,9 +59,11 @@ pub struct TopicFigures {
     pub subscribers: u64,
     /// Whether it has a retained message.
     pub is_retained: bool,
+    /// What all children have counted of it since it is in the table.
+    pub counted: Counted,
 }
 
-/// How many topics are listed before publishers have their turn.
+/// How many topics are read before publishers have their turn.
 const AT_ONCE: usize = 64;
 
 impl Log<'_> {
@@ -83,17 +78,14 @@ impl Log<'_> {
             lag: commit.saturating_sub(cursor(seat)).saturating_mul(8),
         };
         let high = Seats(self.parts).high();
-        let counted = |what: Count| {
+        let counted = Counted::read(|what| {
             let seats = self.parts.seats[..high].iter();
             seats
                 .map(|words| get(&words[seat::COUNTS + what as usize]))
                 .fold(0, u64::wrapping_add)
-        };
+        });
         Figures {
-            delivered: counted(Count::Delivered),
-            dropped: counted(Count::Dropped),
-            gaps: counted(Count::Gaps),
-            resumed: counted(Count::Resumed),
+            counted,
             latest: self.latest(),
             notices: word(header::NOTICES),
             used: commit.saturating_sub(tail).saturating_mul(8),
@@ -113,21 +105,46 @@ impl Log<'_> {
         for start in (0..Topics(self.parts).high()).step_by(AT_ONCE) {
             let locked = Locked::new(self.parts)?;
             let slots = start..(start + AT_ONCE).min(locked.topics().high());
-            all.extend(slots.filter_map(|slot| {
-                let slot = slot as u32;
-                let entry = locked
-                    .topics()
-                    .entry(slot)
-                    .filter(|entry| entry.is_live())?;
-                Some(TopicFigures {
-                    name: entry.text()?,
-                    published: entry.published(),
-                    last: RecordId(entry.last().id),
-                    subscribers: locked.seats().subscribers(slot),
-                    is_retained: entry.retained().is_some(),
-                })
-            }));
+            all.extend(slots.filter_map(|slot| of_topic(&locked, slot as u32)));
         }
         Ok(all)
     }
+
+    /// So many topics, those to which most was published, and which that is, first. Without a look at the names of the others.
+    pub fn busiest(&self, count: usize) -> Result<Vec<TopicFigures>, LockError> {
+        let live = Topics(self.parts).live();
+        let mut all: Vec<(u64, u32)> = live
+            .map(|(slot, entry)| (entry.published(), slot))
+            .collect();
+        let most_first = |one: &(u64, u32), other: &(u64, u32)| other.0.cmp(&one.0);
+        if count < all.len() {
+            all.select_nth_unstable_by(count, most_first);
+            all.truncate(count);
+        }
+        let mut listed = Vec::with_capacity(all.len());
+        for some in all.chunks(AT_ONCE) {
+            let locked = Locked::new(self.parts)?;
+            listed.extend(some.iter().filter_map(|&(_, slot)| of_topic(&locked, slot)));
+        }
+        listed.sort_by(|one, other| {
+            let most = other.published.cmp(&one.published);
+            most.then_with(|| one.name.cmp(&other.name))
+        });
+        Ok(listed)
+    }
+}
+
+fn of_topic(locked: &Locked<'_>, slot: u32) -> Option<TopicFigures> {
+    let entry: Entry<'_> = locked.topics().entry(slot)?;
+    if !entry.is_live() {
+        return None;
+    }
+    Some(TopicFigures {
+        name: entry.text()?,
+        published: entry.published(),
+        last: RecordId(entry.last().id),
+        subscribers: locked.seats().subscribers(slot),
+        is_retained: entry.retained().is_some(),
+        counted: entry.counted(),
+    })
 }

@@ -73,8 +73,9 @@
 //! ```text
 //!  header ── form, sizes, epoch · lock · what writers need · COMMIT and TAIL, which readers look at
 //!  seats ─── one for each child: who it is, its bell, how far it has read; which of them wait
-//!  entries ─ one for each topic: its name, its latest record, how many there were, what is retained
+//!  entries ─ one for each topic: its name, its latest record, how many there were, what is retained, what was counted
 //!  index ─── finds an entry by its name's hash
+//!  bits ──── which entries have subscribers
 //!  keys ──── idempotency keys, and the ids that they led to
 //!  members ─ subscribers that have said what they are called
 //!  rows ──── one for each seat: its subscribers of each topic
@@ -120,10 +121,25 @@
 //! | children | [`Layout::seats`] | [`ClaimError::Full`] |
 //! | name of a topic | [`Topic::MOST`] bytes | [`BadTopic`] |
 //! | a batch | some 256 KiB or 1,024 records, one record at least | the next one has the rest |
+//!
+//! # The map
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `log` | the log: made, found, swept |
+//! | `memory/` | where everything is in shared memory, and how it is read and written |
+//! | `table/` | what is known beside the messages: topics, who subscribes, members, keys |
+//! | `writing/` | who writes: one at a time, under the lock |
+//! | `reading/` | who reads: as many as like, without it |
+//! | `seat` | a child's place at the log |
+//! | `name/` | what topics, messages and members are called |
+//! | `bell` | how a child's reader is woken |
+//! | `figures`, `error` | what is to be said about a log; why something was not done |
 
 #![deny(unsafe_code)]
 
 mod bell;
+mod count;
 mod error;
 mod figures;
 mod log;
@@ -135,6 +151,7 @@ mod table;
 mod writing;
 
 pub use bell::Bell;
+pub use count::{Count, Counted};
 pub use error::{
     CannotResume, ClaimError, EnterError, LockError, MakeError, PublishError, SubscribeError,
 };
@@ -143,6 +160,6 @@ pub use log::Log;
 pub use memory::{Flags, Futex, KEYS, Kind, Layout};
 pub use name::{BadMember, BadToken, BadTopic, Epoch, Member, RecordId, Token, Topic};
 pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record};
-pub use seat::{Count, Membership, Seat, Subscription};
+pub use seat::{Membership, Seat, Subscription};
 pub use table::Owner;
 pub use writing::{Message, Notice, Published, Publisher};

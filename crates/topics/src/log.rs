@@ -8,12 +8,12 @@ use crate::error::{ClaimError, LockError, MakeError};
 use crate::memory::{Layout, Parts, RobustLock, Words, get, header, put};
 use crate::name::{Epoch, RecordId, Topic};
 use crate::reading::{Batch, History, read_one};
-use crate::seat::Seat;
+use crate::seat::{IMPATIENCE, Seat};
 use crate::table::{Name, Owner, Seats};
 use crate::writing::Locked;
 
 /// What the first word says of memory that holds a log of this form. The last digit changes with the form.
-const FORM: u64 = 0x746f_7069_6373_0003;
+const FORM: u64 = 0x746f_7069_6373_0004;
 /// A build with another kind of lock has another form.
 const LOCK_FORM: u64 = (size_of::<libc::pthread_mutex_t>() as u64) << 8;
 
@@ -78,6 +78,25 @@ impl<'m> Log<'m> {
     /// How large it is.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The same log, for a thread that must not wait: where another one has the lock, it is
+    /// [busy](LockError::Busy) after some milliseconds, not after a second.
+    pub fn impatient(mut self) -> Self {
+        self.parts = self.parts.with(IMPATIENCE);
+        self
+    }
+
+    /// For tests: has the lock meanwhile, like a process that is stopped with it.
+    #[doc(hidden)]
+    pub fn hold_lock(&self, work: impl FnOnce()) {
+        let _locked = Locked::new(self.parts);
+        work();
+    }
+
+    /// Whether the lock is not to be had.
+    pub fn is_busy(&self) -> bool {
+        Locked::new(self.parts).is_err()
     }
 
     /// Which log its numbers are of.

@@ -1,13 +1,15 @@
 //! A child's place at the log.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::count::{COUNTS, Count};
 use crate::error::{EnterError, LockError, SubscribeError};
 use crate::memory::{Parts, get, header, put, seat};
 use crate::name::{Epoch, Member, RecordId, Topic};
 use crate::reading::{History, Reader};
-use crate::table::{Full, Name, NoPlace, Owner, Seats};
+use crate::table::{Full, Name, NoPlace, Owner, Seats, Topics};
 use crate::writing::Locked;
 
 /// A child's place at the log. It stays the child's until its process is gone; nothing has to be given back.
@@ -49,23 +51,10 @@ pub struct Membership {
     slot: u32,
 }
 
-/// What a child counts in its seat. The sums stay when the child is gone ([`Figures`](crate::Figures)).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Count {
-    /// Messages that were handed to subscribers.
-    Delivered,
-    /// Messages that subscribers who were too slow have not got.
-    Dropped,
-    /// Times that a subscriber was told, or was closed over it, that it has missed something.
-    Gaps,
-    /// Subscribers that came back and got what they had missed.
-    Resumed,
-}
-
-/// How many there are.
-pub(crate) const COUNTS: usize = 4;
-
 const _: () = assert!(seat::COUNTS + COUNTS <= crate::memory::SEAT);
+
+/// How long an impatient caller waits for the lock: longer than whoever has it may be off the processor, mostly.
+pub(crate) const IMPATIENCE: Duration = Duration::from_millis(10);
 
 impl<'m> Seat<'m> {
     pub(crate) fn new(parts: Parts<'m>, epoch: Epoch, index: usize, owner: Owner) -> Self {
@@ -93,18 +82,21 @@ impl<'m> Seat<'m> {
             .entry(slot)
             .ok_or(SubscribeError::TopicsFull)?;
         let count = &self.parts.row(self.index)[slot as usize];
+        locked.subscribed().set(slot);
         put(count, get(count).saturating_add(1));
         let history = History::new(&locked, self.epoch, slot, entry);
         let start = history.end();
         Ok((Subscription { slot, start }, history))
     }
 
-    /// Counts a subscriber no longer.
-    pub fn unsubscribe(&self, subscription: Subscription) -> Result<(), LockError> {
-        let locked = Locked::new(self.parts)?;
+    /// Counts a subscriber no longer. Without the lock, it is given back, and counts until another call.
+    pub fn unsubscribe(&self, subscription: Subscription) -> Result<(), (LockError, Subscription)> {
+        let slot = subscription.slot;
+        let locked = Locked::new(self.parts).map_err(|error| (error, subscription))?;
         if locked.seats().owner(self.index) == Some(self.owner) {
-            let count = &self.parts.row(self.index)[subscription.slot as usize];
+            let count = &self.parts.row(self.index)[slot as usize];
             put(count, get(count).saturating_sub(1));
+            locked.subscribed().look(slot);
         }
         Ok(())
     }
@@ -147,21 +139,26 @@ impl<'m> Seat<'m> {
         Ok(())
     }
 
-    /// The member leaves, and the topic's subscribers are told.
+    /// The member leaves, and the topic's subscribers are told. Without the lock, it is given back, and is one until another
+    /// call.
     pub fn exit(
         &self,
         membership: Membership,
         bell: &(impl Bell + ?Sized),
-    ) -> Result<(), LockError> {
+    ) -> Result<(), (LockError, Membership)> {
+        let slot = membership.slot;
         {
-            let locked = Locked::new(self.parts)?;
+            let locked = match Locked::new(self.parts) {
+                Ok(locked) => locked,
+                Err(error) => return Err((error, membership)),
+            };
             if locked.seats().owner(self.index) == Some(self.owner) {
                 let member = locked.members().text(membership.index);
                 locked.tell(membership.slot, &member, true);
                 locked.members().remove(membership.index);
             }
         }
-        Seats(self.parts).ring(membership.slot, bell);
+        Seats(self.parts).ring(slot, bell);
         Ok(())
     }
 
@@ -187,7 +184,26 @@ impl<'m> Seat<'m> {
         bell.wake(word);
     }
 
-    /// Counts; from any thread.
+    /// The same seat, for a thread that must not wait: where another one has the lock, it is
+    /// [busy](crate::LockError::Busy) after some milliseconds, not after a second.
+    pub fn impatient(&self) -> Seat<'m> {
+        Seat {
+            parts: self.parts.with(IMPATIENCE),
+            epoch: self.epoch,
+            index: self.index,
+            owner: self.owner,
+        }
+    }
+
+    /// Counts, of the topic with this [number](Subscription::slot), as long as the child has a subscriber of it; from any
+    /// thread. In all, [`Seat::count`] counts.
+    pub fn count_of(&self, slot: u32, what: Count, by: u64) {
+        if let Some(entry) = Topics(self.parts).entry(slot) {
+            entry.count(what, by);
+        }
+    }
+
+    /// Counts, in all; from any thread.
     pub fn count(&self, what: Count, by: u64) {
         // Relaxed: a sum, which stands alone.
         self.parts.seats[self.index][seat::COUNTS + what as usize].fetch_add(by, Ordering::Relaxed);

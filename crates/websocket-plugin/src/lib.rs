@@ -107,6 +107,17 @@
 //!
 //! [`abi`] mirrors `include/websocket_plugin.h`, for the module itself and for plugins that want to
 //! do without all of this.
+//!
+//! # The crate's own files
+//!
+//! | what | files |
+//! |---|---|
+//! | a plugin implements | `plugin`; it is given a `handshake` (with its `header` fields, `query`, `options`, `rejection`), a `message`, a `process` |
+//! | a plugin calls | `sender`; `writer` (in parts), `asynchronous`, `many`, `room`, `topics`, `timers` (several on the server's one), `thread` |
+//! | from C to the plugin | `export` (its place, and its table), `callbacks`, `callback` (where panics end), `error_log` |
+//! | from the plugin to C | `host` (each server function), `gate` (that may be gone), [`abi`] |
+//! | time | `clock` (of a process), `now` (the machine's, or that of a test's world) |
+//! | tests of plugins | `testing` (feature `testing`) |
 
 #![deny(missing_docs)]
 

@@ -13,9 +13,10 @@
 //! | [`close`] | close codes, close reasons, Close frames (§7.4) |
 //! | [`connection`] | both halves of an endpoint: [`ReceivingHalf`] and [`SendingHalf`]; [`PreparedMessage`] for many of them |
 //! | [`extension`] | negotiates permessage-deflate (RFC 6455 §9), and compresses (RFC 7692) |
+//! | `control` | the payload of a control frame (§5.5) |
+//! | [`heartbeat`], [`rate`] | when a peer is to be pinged, and counts as dead; whether it keeps to its rate |
+//! | `budget` | what the unfinished messages of all connections may take together: [`MessageBudget`] |
 //! | [`error`] | [`ProtocolError`], the peer's fault, and [`LocalError`], our own |
-//!
-//! What the unfinished messages of all connections may take together is a [`MessageBudget`].
 //!
 //! The three layers of receiving stay apart: [`frame::FrameDecoder`] turns bytes into frames,
 //! [`message::MessageAssembler`] frames into messages, and [`ReceivingHalf`] messages into events. The

@@ -344,6 +344,14 @@ class RawClient:
         assert rest == b"", f"{len(rest)} bytes follow the Close frame: {rest[:80]!r}"
         return received
 
+    def be_closed(self, code, reason=b""):
+        """The closing handshake, begun by the server: a Close with `code` and `reason`, the answer, the end."""
+        received = self.receive_frame()
+        assert received.opcode == CLOSE and not received.masked, received
+        assert (received.close_code, received.payload[2:]) == (code, reason), received
+        self.send_close(code)
+        assert self.receive_to_eof() == b"", "bytes follow the Close frame"
+
     def close_properly(self, code=1000, reason=b""):
         """The closing handshake, begun by the client."""
         self.send_close(code, reason)

@@ -99,19 +99,19 @@ fn receive(socket: &mut TcpStream) -> io::Result<()> {
             got => response.extend_from_slice(&buffer[..got]),
         }
         if whole == usize::MAX {
-            whole = length_of(&response)?.unwrap_or(whole);
+            whole = length_of(&response, "http/1.1 200")?.unwrap_or(whole);
         }
     }
     Ok(())
 }
 
-/// The length of header and body, once the header is here.
-fn length_of(response: &[u8]) -> io::Result<Option<usize>> {
+/// The length of header and body, once the header is here; its status line begins so, in lower case.
+pub fn length_of(response: &[u8], status: &str) -> io::Result<Option<usize>> {
     let Some(header) = response.windows(4).position(|part| part == b"\r\n\r\n") else {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(&response[..header]).to_ascii_lowercase();
-    if !text.starts_with("http/1.1 200") {
+    if !text.starts_with(status) {
         return Err(failure(text.lines().next().unwrap_or_default()));
     }
     let body = text

@@ -42,8 +42,8 @@ impl Latencies {
 
 /// Microseconds.
 pub struct Summary {
-    p50: f64,
-    p99: f64,
+    pub p50: f64,
+    pub p99: f64,
     max: f64,
 }
 

@@ -10,6 +10,7 @@ mod latency;
 mod messages;
 mod open;
 mod options;
+mod publisher;
 mod room;
 mod server_cpu;
 mod tls;
@@ -30,6 +31,7 @@ const USAGE: &str = "usage: wsbench COMMAND --port N [OPTION VALUE]...
   room   send on one connection what all of them receive, and count what arrives
          --connections N  --size BYTES  --depth N (messages in flight)
          --seconds S  --warm-up S  --messages N (end after so many arrivals)  --pid N
+         --publish PATH (over HTTP instead, one after the other)
   idle   open WebSockets, print, and hold them until the end of stdin
          --connections N  --tls yes  --seconds S (the longest hold)
          --speak yes (each has had one message echoed: --size BYTES  --compress yes)

@@ -21,6 +21,8 @@ pub struct Options {
     pub tls: bool,
     /// A new connection for each request.
     pub fresh: bool,
+    /// A room whose messages are published over HTTP, to this path.
+    pub publish: Option<String>,
     /// Of a hostile client.
     pub kind: Option<Kind>,
     pub messages: u64,
@@ -44,6 +46,7 @@ impl Options {
             speak: false,
             tls: false,
             fresh: false,
+            publish: None,
             kind: None,
             messages: u64::MAX,
             pid: None,
@@ -74,6 +77,7 @@ impl Options {
         match name {
             "--port" => self.port = number(name, value)?,
             "--path" => self.path = value.to_owned(),
+            "--publish" => self.publish = Some(value.to_owned()),
             "--connections" => self.connections = number(name, value)?,
             "--size" => self.size = number(name, value)?,
             "--depth" => self.depth = number(name, value)?,

@@ -13,11 +13,13 @@ use crate::{
     latency::Latencies,
     messages::Messages,
     options::Options,
+    publisher::Publisher,
     server_cpu::ServerCpu,
     websocket::{self, PATIENCE, Receiver, failure},
 };
 
-/// The first connection sends; a message is in flight until the last has received it.
+/// The first connection sends, or a connection that publishes over HTTP; a message is in flight until the last has received
+/// it.
 pub fn run(options: &Options) -> io::Result<()> {
     bench::raise_file_limit()?;
     let mut room = Room::open(options)?;
@@ -25,6 +27,7 @@ pub fn run(options: &Options) -> io::Result<()> {
         room.run(options.warm_up, u64::MAX)?;
         room.arrived = 0;
         room.latencies.clear();
+        room.to_the_last.clear();
     }
     let cpu = ServerCpu::begin(options)?;
     let start = Instant::now();
@@ -34,10 +37,13 @@ pub fn run(options: &Options) -> io::Result<()> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let arrived = room.arrived as f64;
+    let last = room.to_the_last.summary();
     println!(
-        "messages={arrived} seconds={seconds:.4} per_second={:.1} {}{}",
+        "messages={arrived} seconds={seconds:.4} per_second={:.1} {} last_p50_us={:.1} last_p99_us={:.1}{}",
         arrived / seconds,
         room.latencies.summary(),
+        last.p50,
+        last.p99,
         cpu.per(arrived)?
     );
     // Nothing is left for whoever comes into the room next.
@@ -50,6 +56,8 @@ struct Room {
     messages: Messages,
     depth: usize,
     members: Vec<Member>,
+    /// Who sends, when it is none of them.
+    publisher: Option<Publisher>,
     /// The messages that somebody has still to receive, the oldest first.
     in_flight: VecDeque<Flight>,
     /// How many messages everybody has received.
@@ -58,6 +66,8 @@ struct Room {
     sent: usize,
     arrived: u64,
     latencies: Latencies,
+    /// How long each message took to the last who has received it.
+    to_the_last: Latencies,
     buffer: Vec<u8>,
 }
 
@@ -91,8 +101,15 @@ impl Room {
                 received: 0,
             });
         }
+        let publish = options.publish.as_ref();
+        let publisher = publish.map(|path| Publisher::new(path, options));
+        let publisher = publisher.transpose()?;
+        if let Some(publisher) = &publisher {
+            epoll.add_edges(publisher, members.len())?;
+        }
         Ok(Self {
             epoll,
+            publisher,
             messages: Messages::new(options)?,
             depth: options.depth,
             members,
@@ -101,6 +118,7 @@ impl Room {
             sent: 0,
             arrived: 0,
             latencies: Latencies::new(),
+            to_the_last: Latencies::new(),
             buffer: vec![0; 256 << 10],
         })
     }
@@ -112,14 +130,18 @@ impl Room {
         let mut last = start;
         loop {
             self.send()?;
-            if self.in_flight.is_empty() {
+            let publisher = self.publisher.as_ref();
+            if self.in_flight.is_empty() && publisher.is_none_or(Publisher::is_idle) {
                 return Ok(());
             }
             self.epoll
                 .wait(Some(Duration::from_millis(100)), &mut ready)?;
             let arrived = self.arrived;
             for &number in &ready {
-                self.receive(number)?;
+                match &mut self.publisher {
+                    Some(publisher) if number == self.members.len() => publisher.receive()?,
+                    _ => self.receive(number)?,
+                }
             }
             let now = Instant::now();
             if self.arrived > arrived {
@@ -136,6 +158,14 @@ impl Room {
 
     /// What is due goes out in one write, as far as the socket has room.
     fn send(&mut self) -> io::Result<()> {
+        if let Some(publisher) = &mut self.publisher {
+            if self.depth > 0 && self.in_flight.is_empty() && publisher.is_idle() {
+                let begun = Instant::now();
+                publisher.publish()?;
+                self.in_flight.push_back(Flight { begun, arrived: 0 });
+            }
+            return Ok(());
+        }
         loop {
             let under_way = usize::from(self.sent > 0);
             let end = self.depth.saturating_sub(self.in_flight.len()) + under_way;
@@ -179,9 +209,10 @@ impl Room {
                 member.received += 1;
                 self.arrived += 1;
             }
-            while let Some(Flight { arrived, .. }) = self.in_flight.front()
+            while let Some(Flight { arrived, begun }) = self.in_flight.front()
                 && *arrived == everybody
             {
+                self.to_the_last.add(now - *begun);
                 self.in_flight.pop_front();
                 self.done += 1;
             }

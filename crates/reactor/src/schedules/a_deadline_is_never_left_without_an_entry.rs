@@ -46,12 +46,12 @@ fn when_it_is_pushed_while_its_old_entry_comes_up() {
             sleeps_until == Some(NEW) || is_called,
             "it sleeps until {sleeps_until:?}"
         );
-        // What came up as due is for the new deadline, or for none: it is claimed when it is run.
+        // What came up as due is for the new deadline, or for none: it is taken when it is run.
         let slot = core.registry.slot(token.index()).unwrap();
-        assert!(due.is_empty() || !slot.timer.claim(token.generation(), OLD));
+        assert!(due.is_empty() || !slot.timer.take_due(token.generation(), OLD));
         let (due, _) = fire(&core, NEW);
         assert!(matches!(due[..], [Job::Expired(of)] if of == token));
-        assert!(slot.timer.claim(token.generation(), NEW));
+        assert!(slot.timer.take_due(token.generation(), NEW));
     });
 }
 

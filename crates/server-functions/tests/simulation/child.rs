@@ -28,6 +28,8 @@ pub struct Town {
     pub tasks: Mutex<Vec<JoinHandle<()>>>,
     /// No client comes any more.
     pub is_closing: AtomicBool,
+    /// Which promise was found broken where a session, or the thread that delivers, would have survived the panic.
+    pub broken_promise: Mutex<Option<String>>,
     next_owner: AtomicU64,
     pub next_origin: AtomicU64,
 }
@@ -54,6 +56,7 @@ impl Town {
             pollers: Mutex::default(),
             tasks: Mutex::default(),
             is_closing: AtomicBool::new(false),
+            broken_promise: Mutex::default(),
             next_owner: AtomicU64::new(1),
             next_origin: AtomicU64::new(1),
         })
@@ -172,8 +175,9 @@ impl Child {
         let mut batch = Batch::new();
         while !self.is_dead() {
             let has_read = self.hub.pump(&mut reader, &mut batch);
-            if !has_read && !self.is_dead() {
-                self.hub.wait(&reader, Duration::from_secs(1));
+            if !has_read {
+                let most = Duration::from_secs(1);
+                self.hub.wait(&reader, most, || self.is_dead());
             }
         }
     }

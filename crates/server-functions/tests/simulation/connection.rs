@@ -432,7 +432,11 @@ impl Outlet for Connection {
         self.world.mark(match why {
             Closing::Slow => "a slow one is closed",
             Closing::Gap => "one is closed over a gap",
-            Closing::Unavailable => panic!("the log cannot be read"),
+            Closing::Unavailable => {
+                locked(&self.town.broken_promise)
+                    .get_or_insert_with(|| "the log cannot be read".to_owned());
+                "the log cannot be read"
+            }
         });
         let frame = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, "slow");
         self.session.close(Some(&frame), ClosedBy::Topics);

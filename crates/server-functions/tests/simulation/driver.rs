@@ -60,7 +60,10 @@ impl Driver {
                     }
                     self.edges.begin(is_hung_up)
                 }
-                Happening::Job => self.edges.begin_queued(false),
+                Happening::Job => {
+                    session.resume();
+                    self.edges.begin_queued(false)
+                }
                 Happening::Expired => {
                     *locked(&self.timer) = None;
                     self.set_timer(session.expire());

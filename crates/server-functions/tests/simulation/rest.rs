@@ -104,6 +104,9 @@ impl Rest {
 
     /// Nobody may be waiting for something that is possible.
     fn is_at_rest(&self, connections: &[Arc<Connection>]) {
+        if let Some(promise) = &*locked(&self.town.broken_promise) {
+            panic!("{promise}");
+        }
         if self.town.log.figures().used > self.ring as u64 / 2 {
             self.town.world.mark("the log is full");
         }

@@ -1,14 +1,16 @@
 //! What a session has of the outside: its connection, whom its messages are for, and its driver.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use session::Session;
 use session::environment::{Application, Environment, Machine, Observer, ThreadId, Waiter};
 use websocket_proto::MessageKind;
 
+use crate::child::locked;
 use crate::connection::Connection;
 use crate::driver::{Driver, this_task};
 use crate::poller::Asked;
@@ -27,8 +29,15 @@ impl Server {
         Server { driver, connection }
     }
 
-    fn connection(&self) -> Arc<Connection> {
-        self.connection.upgrade().expect("its session calls")
+    /// In a callback: the session survives a panic of its application, and so would one that says that a promise is broken.
+    fn in_callback(&self, body: impl FnOnce(&Connection)) {
+        let connection = self.connection.upgrade().expect("its session calls");
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(&connection))) {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.unwrap_or_else(|| "a callback has panicked".to_owned());
+            locked(&connection.town.broken_promise).get_or_insert(text);
+            resume_unwind(panic);
+        }
     }
 }
 
@@ -40,16 +49,16 @@ impl Application for Server {
     fn on_open(&self) {}
 
     fn on_message(&self, _: MessageKind, payload: &mut [u8], _: Instant) -> Instant {
-        self.connection().does(payload);
+        self.in_callback(|connection| connection.does(payload));
         self.now()
     }
 
     fn on_writable(&self) {
-        self.connection().goes_on();
+        self.in_callback(|connection| connection.goes_on());
     }
 
     fn on_called(&self) {
-        self.connection().goes_on();
+        self.in_callback(|connection| connection.goes_on());
     }
 
     fn on_timer(&self) {}
@@ -61,7 +70,7 @@ impl Application for Server {
     fn on_close(&self, _: u16, _: &str, _: bool) {}
 
     fn on_disconnect(&self) {
-        self.connection().leaves();
+        self.in_callback(|connection| connection.leaves());
     }
 }
 

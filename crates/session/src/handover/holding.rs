@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Handover, Input, Progress, State, wait};
 use crate::environment::{Machine, Transport};
+use crate::limits::PASSES;
 use crate::sync::MutexGuard;
 use crate::wire::Wire;
 
@@ -45,7 +46,10 @@ impl<T: Transport> Handover<T> {
 
     /// The wire, unless another thread has it.
     pub fn try_hold(&self) -> Option<Holding<'_, T>> {
-        self.take(&mut self.state())
+        let mut state = self.state();
+        let holding = self.take(&mut state);
+        self.hint.wire_is_taken();
+        holding
     }
 
     /// There may be room again: the wire, when there is something to go on with.
@@ -105,6 +109,7 @@ impl<T: Transport> Handover<T> {
                 wire: Some(wire),
                 has_asked_again: is_stalled,
                 is_stall_told: is_stalled,
+                passes: 0,
             }),
             Whereabouts::Absent | Whereabouts::Held { .. } => None,
         }
@@ -117,8 +122,8 @@ struct Placed {
     goes_on: bool,
     /// It is stalled, until when its peer has time.
     stalled: Option<Option<Instant>>,
-    /// The transport has just broken.
-    has_broken: bool,
+    /// The transport has just broken, or there is something left to be written.
+    is_turn_due: bool,
 }
 
 impl Placed {
@@ -130,7 +135,12 @@ impl Placed {
     const QUIETLY: Placed = Placed {
         goes_on: false,
         stalled: None,
-        has_broken: false,
+        is_turn_due: false,
+    };
+
+    const LEFT: Placed = Placed {
+        is_turn_due: true,
+        ..Placed::QUIETLY
     };
 }
 
@@ -143,6 +153,8 @@ pub struct Holding<'a, T: Transport> {
     has_asked_again: bool,
     /// Whoever waits for the transport has been told of this stall.
     is_stall_told: bool,
+    /// How often it has gone on after a write.
+    passes: u32,
 }
 
 impl<T: Transport> Holding<'_, T> {
@@ -166,8 +178,8 @@ impl<T: Transport> Holding<'_, T> {
         look(self.wire())
     }
 
-    /// Writes until the outbox is empty, another thread is expected or the transport takes no more, and puts the wire
-    /// back. What has to be told is told without the lock.
+    /// Writes until the outbox is empty, another thread is expected or the transport takes no more, or until it has done
+    /// its share ([`PASSES`]), and puts the wire back. What has to be told is told without the lock.
     #[inline(always)]
     pub fn write(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
         self.has_asked_again = false;
@@ -212,7 +224,7 @@ impl<T: Transport> Holding<'_, T> {
             sent: count,
             queued: state.outbox.queued(),
             has_wanted_room: room.is_wanted,
-            is_turn_due: resumes_input || lets_callback_go || placed.has_broken,
+            is_turn_due: resumes_input || lets_callback_go || placed.is_turn_due,
             stalled: placed.stalled,
         };
         (placed.goes_on, progress)
@@ -234,11 +246,17 @@ impl<T: Transport> Holding<'_, T> {
             return Placed::QUIETLY;
         };
         if wire.is_idle() {
-            if state.expected == 0 && state.outbox.has_output() && wire.load(&mut state.outbox) {
-                self.has_asked_again = false;
-                self.is_stall_told = false;
-                self.wire = Some(wire);
-                return Placed::AGAIN;
+            if state.expected == 0 && state.outbox.has_output() {
+                if self.passes == PASSES {
+                    return self.leave(state, wire);
+                }
+                if wire.load(&mut state.outbox) {
+                    self.passes += 1;
+                    self.has_asked_again = false;
+                    self.is_stall_told = false;
+                    self.wire = Some(wire);
+                    return Placed::AGAIN;
+                }
             }
             state.whereabouts = Whereabouts::Free(wire);
             self.tell_expected(state);
@@ -246,6 +264,15 @@ impl<T: Transport> Holding<'_, T> {
         } else {
             self.place_full(state, wire)
         }
+    }
+
+    /// Leaves what others have put in to the next thread: to one that is blocked in `send`, to one that sends, or to the turn
+    /// that is due.
+    #[cold]
+    fn leave(&self, state: &mut State<T>, wire: Box<Wire<T>>) -> Placed {
+        state.whereabouts = Whereabouts::Free(wire);
+        self.handover.tell_waiting(state);
+        Placed::LEFT
     }
 
     /// The same, of a wire whose transport holds a part, or is broken.
@@ -256,7 +283,9 @@ impl<T: Transport> Holding<'_, T> {
             _ => false,
         };
         let is_asked = has_room_come || !std::mem::replace(&mut self.has_asked_again, true);
-        if is_asked && !wire.is_lost() {
+        let is_to_ask = is_asked && !wire.is_lost();
+        if is_to_ask && self.passes < PASSES {
+            self.passes += 1;
             self.wire = Some(wire);
             return Placed::AGAIN;
         }
@@ -267,7 +296,7 @@ impl<T: Transport> Holding<'_, T> {
         Placed {
             goes_on: false,
             stalled,
-            has_broken,
+            is_turn_due: has_broken || is_to_ask,
         }
     }
 
@@ -288,7 +317,8 @@ impl<T: Transport> Drop for Holding<'_, T> {
 }
 
 impl<T: Transport> Holding<'_, T> {
-    /// Puts the wire back without another word to the transport, which may be what has panicked.
+    /// Puts the wire back without another word to the transport, which may be what has panicked; or which has ended. A turn
+    /// follows, or has been the last.
     #[cold]
     fn put_back_in_panic(&self, wire: Box<Wire<T>>) {
         let mut state = self.handover.state();

@@ -7,7 +7,7 @@ use schedules::{explore, thread};
 
 use websocket_proto::{Compression, MessageKind};
 
-use super::{MESSAGE, Model};
+use super::{FRAME, MESSAGE, Model};
 use crate::outbox::{Outgoing, SentBy};
 
 /// The outbox is full, and the transport takes nothing.
@@ -51,7 +51,7 @@ fn when_it_is_closed() {
     explore(|| {
         let model = full();
         let blocked = blocked(&model);
-        drop(model.handover.push_close(None).unwrap());
+        drop(model.handover.push_close(None, || ()).unwrap());
         blocked.join().unwrap();
     });
 }
@@ -101,6 +101,36 @@ fn when_room_comes_behind_a_message_in_parts() {
         assert!(pushed.unwrap().holding.is_none());
         let blocked = blocked(&model);
         model.room_comes(|_| {});
+        blocked.join().unwrap();
+    });
+}
+
+/// A thread that has written for others for long enough leaves the rest, of which there is as much as ever: it is the blocked
+/// one that goes on, and no turn is needed for that.
+///
+/// Fails when what is left is left without a word to those who wait, and when they look only at the room.
+#[test]
+fn when_another_thread_leaves_output() {
+    explore(|| {
+        let model = Model::new(FRAME, usize::MAX);
+        let push = |model: &Model| {
+            let pushed = model.handover.push(MESSAGE, SentBy::Callback, false);
+            drop(pushed.unwrap().holding);
+        };
+        let first = model.handover.push(MESSAGE, SentBy::Callback, false);
+        push(&model);
+        let blocked = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                model.handover.wait_for_room(MESSAGE);
+                model.write(model.handover.take_output(), |_| {});
+            })
+        };
+        model.write(first.unwrap().holding, |progress| {
+            if !progress.is_turn_due {
+                push(&model);
+            }
+        });
         blocked.join().unwrap();
     });
 }

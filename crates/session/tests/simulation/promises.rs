@@ -313,9 +313,14 @@ impl Promises {
     pub fn is_broken_by(&self, panic: &(dyn Any + Send)) {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let mut kept = self.kept();
-        kept.broken_promise
-            .get_or_insert(text.unwrap_or_else(|| "a callback has panicked".to_owned()));
+        self.is_found_broken(&text.unwrap_or_else(|| "a callback has panicked".to_owned()));
+    }
+
+    /// A promise is broken, and a panic would not tell: the session would survive it.
+    pub fn is_found_broken(&self, text: &str) {
+        self.kept()
+            .broken_promise
+            .get_or_insert_with(|| text.to_owned());
     }
 
     /// No callback has found a promise broken.

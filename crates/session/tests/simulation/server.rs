@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use session::edges::Edges;
 use session::environment::{Application, Environment, Machine, Observer, ThreadId, Waiter};
+use session::limits::PASSES;
 use session::{Buffers, ClosedBy, Outgoing, Refused, Session};
 use websocket_proto::{
     CloseCode, CloseFrame, Compression, MessageBudget, MessageKind, PreparedMessage,
@@ -250,7 +251,10 @@ impl Server {
 
     fn try_send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
         let writables = self.writables.load(Ordering::SeqCst);
-        let sent = self.send_by(session, origin, SimulatedSession::try_send, "tries to send");
+        let try_send = |session: &SimulatedSession, outgoing: Outgoing<'_>| {
+            self.does_its_share("a try_send", || session.try_send(outgoing))
+        };
+        let sent = self.send_by(session, origin, try_send, "tries to send");
         if sent == Err(Refused::Full) {
             self.world.mark("a try_send finds no room");
             // on_writable may have come before the refusal is known here.
@@ -276,7 +280,23 @@ impl Server {
                 .draw(|chance| Duration::from_micros(chance.below(100)));
             self.world.spend(time);
         }
-        session.flush_gathered();
+        self.does_its_share("a flush", || session.flush_gathered());
+    }
+
+    /// A call that never waits does not write for others without end.
+    fn does_its_share<T>(&self, what: &str, call: impl FnOnce() -> T) -> T {
+        let loads = || self.world.state().loads(this_task());
+        let before = loads();
+        let made = call();
+        let count = loads() - before;
+        assert!(
+            count <= PASSES + 1,
+            "{what} has written {count} times what others had put in"
+        );
+        if count == PASSES + 1 {
+            self.world.mark("a thread leaves the rest to others");
+        }
+        made
     }
 
     fn send_by(

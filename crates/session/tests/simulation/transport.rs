@@ -27,6 +27,8 @@ pub struct Socket {
     refused: Option<TaskId>,
     /// A read has met the end, and has said "would block"; the next one says what it is.
     has_met_end: bool,
+    /// What the outbox had is being told, frame by frame, and nothing of it is written yet.
+    is_loading: bool,
 }
 
 /// The connection was reset.
@@ -54,6 +56,7 @@ impl Socket {
             until_break: settings.layer_breaks_at.map(|bytes| bytes as usize),
             refused: None,
             has_met_end: false,
+            is_loading: false,
         }
     }
 
@@ -165,9 +168,15 @@ impl Transport for Socket {
         }
     }
 
-    fn begin_frames(&mut self, _frames: &[u8]) {}
+    fn begin_frames(&mut self, _frames: &[u8]) {
+        if !std::mem::replace(&mut self.is_loading, true) {
+            let task = usize::from(shuttle::current::me());
+            self.world.state().load(task);
+        }
+    }
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Reset> {
+        self.is_loading = false;
         if !self.is_layered {
             let count = self.put(bytes)?;
             self.world
@@ -235,6 +244,10 @@ impl Transport for Socket {
         );
         if is_lost || !is_in_order {
             self.promises.broken();
+        }
+        if account.closed.is_none() && self.promises.has_close_arrived() {
+            self.promises
+                .is_found_broken("our Close has arrived, and nobody is said to have sent it");
         }
         self.world
             .tell(|| format!("the session has ended: {}", account.ending.word()));

@@ -42,6 +42,8 @@ pub struct State {
     /// Who is to be woken when.
     alarms: BTreeMap<(Duration, u64), Arc<Sleeper>>,
     next_alarm: u64,
+    /// How often each task has begun to write what the outbox had.
+    loads: BTreeMap<usize, u32>,
     marks: BTreeSet<&'static str>,
     story: Vec<String>,
 }
@@ -133,6 +135,7 @@ impl World {
                 current: 0,
                 alarms: BTreeMap::new(),
                 next_alarm: 0,
+                loads: BTreeMap::new(),
                 marks: BTreeSet::new(),
                 story: Vec::new(),
             }),
@@ -239,6 +242,16 @@ impl World {
 }
 
 impl State {
+    /// The task begins to write what the outbox had.
+    pub fn load(&mut self, task: usize) {
+        *self.loads.entry(task).or_default() += 1;
+    }
+
+    /// How often the task has.
+    pub fn loads(&self, task: usize) -> u32 {
+        self.loads.get(&task).copied().unwrap_or(0)
+    }
+
     /// Has `sleeper` woken at a time.
     pub fn set_alarm(&mut self, at: Duration, sleeper: &Arc<Sleeper>) {
         let number = self.next_alarm;

@@ -56,6 +56,7 @@ pub enum Misstep {
     OnClose,
     OnDisconnect,
     Closed,
+    Queued,
     Wake,
     Stalled,
     Closing,
@@ -357,7 +358,9 @@ impl Observer for Table {
 
     fn bytes_out(&self, _: usize) {}
 
-    fn queued(&self, _: usize) {}
+    fn queued(&self, _: usize) {
+        self.stumble(Misstep::Queued);
+    }
 
     fn message_in(&self) {}
 
@@ -479,6 +482,21 @@ impl Transport for Pipe {
         let mut ends = self.0.lock().unwrap();
         ends.has_output = ends.says_goodbye;
     }
+}
+
+/// An application that answers each message with the same.
+pub fn echo(session: &Session<Table>, call: &Call) {
+    if let Call::Message(message) = call {
+        session.send(text(message)).unwrap();
+    }
+}
+
+/// One that says nothing.
+pub fn silent(_: &Session<Table>, _: &Call) {}
+
+/// So many texts of 100 characters.
+pub fn messages(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{n:0100}")).collect()
 }
 
 /// A text message, to be sent.

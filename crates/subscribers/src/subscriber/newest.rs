@@ -2,8 +2,9 @@
 
 use topics::{Batch, History, Limits, Record, RecordId, Token};
 
-use super::{State, Subscriber, Tally, UNLIMITED};
+use super::{State, Subscriber, UNLIMITED};
 use crate::outlet::{Outlet, Refused};
+use crate::tally::Tally;
 
 /// The latest one.
 const NEWEST: Limits = Limits {
@@ -20,7 +21,7 @@ impl Subscriber {
         now: Token,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         let counted = Token {
             id: state.counted,
@@ -28,31 +29,36 @@ impl Subscriber {
         };
         // What was counted is not counted again: so the word that found no room is kept.
         let mut gap = state.untold.take();
-        for (history, newest) in histories.iter().zip(&mut state.newest) {
+        let all = self.parts.iter().zip(histories);
+        for ((part, history), newest) in all.zip(&mut state.newest) {
             let ids = history
                 .missed_by(self.terms.origin, counted, &UNLIMITED)
                 .unwrap_or_else(|reason| {
-                    gap = Some(reason);
+                    let (last, lost) = gap.get_or_insert((reason, Vec::new()));
+                    *last = reason;
+                    if !lost.contains(&part.slot) {
+                        lost.push(part.slot);
+                    }
                     history.recent_ids(&NEWEST)
                 });
             let ids: Vec<RecordId> = ids.into_iter().filter(|&id| id <= now.id).collect();
             if let Some(&last) = ids.last() {
-                let lost = ids.len() - 1 + usize::from(newest.is_some());
-                state.dropped += lost as u64;
-                tally.dropped += lost as u64;
+                let lost = ids.len() as u64 - 1 + u64::from(newest.is_some());
+                state.dropped += lost;
+                tally.dropped(part.slot, lost);
                 *newest = Some(last);
             }
         }
         state.counted = now.id;
         match gap {
-            Some(reason) => {
+            Some(gap) => {
                 let since = Token {
                     id: state.since,
                     ..now
                 };
-                let told = self.tell_gap(&reason.to_string(), since, state, outlet, tally);
+                let told = self.tell_gap(&gap, since, state, outlet, tally);
                 if told.is_err() {
-                    state.untold = Some(reason);
+                    state.untold = Some(gap);
                 }
                 told
             }
@@ -67,10 +73,11 @@ impl Subscriber {
         now: Token,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         let mut batches = Vec::with_capacity(histories.len());
-        for (history, newest) in histories.iter().zip(&mut state.newest) {
+        let all = self.parts.iter().zip(histories);
+        for ((part, history), newest) in all.zip(&mut state.newest) {
             let Some(id) = *newest else {
                 continue;
             };
@@ -85,7 +92,7 @@ impl Subscriber {
             {
                 *newest = None;
                 state.dropped += 1;
-                tally.dropped += 1;
+                tally.dropped(part.slot, 1);
             }
             batches.push(batch);
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use topics::{Log, RecordId, Token};
+use topics::{LockError, Log, RecordId, Token};
 
-use super::{Phase, State, Subscriber, Tally};
+use super::{Phase, State, Subscriber, Untold};
 use crate::form::{self, Recovery};
 use crate::letter::{Letter, News};
 use crate::outlet::{Closing, Message, Outlet, Refused};
 use crate::sync::atomic::Ordering;
+use crate::tally::Tally;
 use crate::terms::{Form, Slow};
 
 impl Subscriber {
@@ -54,6 +55,7 @@ impl Subscriber {
         log: &Log<'static>,
         state: &mut State,
         outlet: &dyn Outlet,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         // The look is for most, who are told nothing of members.
         if self.has_missed_notice.load(Ordering::SeqCst)
@@ -68,7 +70,16 @@ impl Subscriber {
         }
         while let Some(&index) = state.uncounted.front() {
             let part = &self.parts[index];
-            let members = log.members(&part.topic).map_or(0, |members| members.len());
+            let members = match tally.is_busy() {
+                true => Err(LockError::Busy),
+                false => log.members(&part.topic),
+            };
+            if members == Err(LockError::Busy) {
+                // Later, and not that there are none.
+                tally.delay(self.key());
+                return Ok(());
+            }
+            let members = members.map_or(0, |members| members.len());
             let members = u32::try_from(members).unwrap_or(u32::MAX);
             match self.terms.form {
                 Form::Json => {
@@ -101,15 +112,15 @@ impl Subscriber {
     /// What it has missed cannot be told exactly: that is what it is told. `token` is what it may come back with then.
     pub(super) fn tell_gap(
         &self,
-        reason: &str,
+        (reason, lost): &Untold,
         token: Token,
         state: &mut State,
         outlet: &dyn Outlet,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         match (self.terms.form, self.terms.slow) {
             (Form::Json, _) => {
-                let gap = form::gap(reason, token);
+                let gap = form::gap(&reason.to_string(), token);
                 outlet.take(Message::text(&gap))?;
                 // Those that were counted are among them.
                 state.dropped = 0;
@@ -119,13 +130,13 @@ impl Subscriber {
                 state.dropped = 0;
             }
             (Form::Plain, Slow::Close) => {
-                tally.gaps += 1;
+                tally.gap(lost);
                 outlet.close(Closing::Gap);
                 return Err(Refused::Ended);
             }
             (Form::Plain, Slow::Drop | Slow::Latest) => {}
         }
-        tally.gaps += 1;
+        tally.gap(lost);
         Ok(())
     }
 }

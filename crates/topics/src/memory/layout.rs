@@ -1,6 +1,7 @@
 //! Where everything is: one slice of words, cut into parts.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use super::{LOCK, Ring, Words};
 
@@ -35,6 +36,7 @@ impl Layout {
                 + self.seats * SEAT
                 + self.topics * ENTRY
                 + self.index()
+                + self.subscribed()
                 + KEYS * KEY
                 + self.members() * (1 + MEMBER)
                 + self.seats * self.topics.next_multiple_of(LINE)
@@ -52,11 +54,19 @@ impl Layout {
         (2 * self.topics).clamp(64, 16_384)
     }
 
+    /// Words of a bitmap of topics.
+    fn subscribed(self) -> usize {
+        self.topics.div_ceil(64).next_multiple_of(LINE)
+    }
+
     /// Words of the index: at most half of them are ever used.
     fn index(self) -> usize {
         (2 * self.topics).next_power_of_two()
     }
 }
+
+/// How long to wait for the lock. It is held for some microseconds; who has it for longer does not go on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The words of two cache lines, since processors fetch lines in pairs.
 const LINE: usize = 16;
@@ -147,6 +157,8 @@ pub(crate) struct Parts<'m> {
     pub entries: &'m [[AtomicU64; ENTRY]],
     /// Where a name's hash says: 0, or the hash's high half and 1 + the entry's number.
     pub index: &'m Words,
+    /// Which topics have subscribers, one bit for each.
+    pub subscribed: &'m Words,
     pub keys: &'m [[[AtomicU64; KEY]; WAYS]],
     /// Of each member, 0 when there is none, or its child's seat, counted from 1, and its topic's entry.
     pub member_places: &'m Words,
@@ -154,6 +166,8 @@ pub(crate) struct Parts<'m> {
     rows: &'m Words,
     row: usize,
     pub ring: Ring<'m>,
+    /// How long whoever has these waits for the lock.
+    pub patience: Duration,
 }
 
 impl<'m> Parts<'m> {
@@ -168,13 +182,21 @@ impl<'m> Parts<'m> {
             seats: take(words, layout.seats)?,
             entries: take(words, layout.topics)?,
             index: take::<1>(words, layout.index())?.as_flattened(),
+            subscribed: &take::<1>(words, layout.subscribed())?.as_flattened()
+                [..layout.topics.div_ceil(64)],
             keys: take::<KEY>(words, KEYS)?.as_chunks().0,
             member_places: take::<1>(words, layout.members())?.as_flattened(),
             members: take(words, layout.members())?,
             rows: take::<1>(words, layout.seats * row)?.as_flattened(),
             row,
             ring: Ring::new(take::<1>(words, layout.ring / 8)?.as_flattened()),
+            patience: PATIENCE,
         })
+    }
+
+    /// The same, for who waits for the lock for so long.
+    pub fn with(self, patience: Duration) -> Self {
+        Parts { patience, ..self }
     }
 
     pub fn layout_of(words: &Words) -> Option<Layout> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Batch;
 use super::batch::header_at;
+use crate::count::Counted;
 use crate::error::CannotResume;
 use crate::memory::{Header, Parts, get, header};
 use crate::name::{Epoch, RecordId, Token};
@@ -18,6 +19,7 @@ pub struct History<'m> {
     slot: u32,
     published: u64,
     subscribers: u64,
+    counted: Counted,
     /// The latest record of its history.
     last: Link,
     /// Nothing is known of records up to this one.
@@ -63,6 +65,7 @@ impl<'m> History<'m> {
             slot,
             published: entry.published(),
             subscribers: locked.seats().subscribers(slot),
+            counted: entry.counted(),
             last: Link {
                 position: last.position,
                 id: last.id,
@@ -95,6 +98,11 @@ impl<'m> History<'m> {
     /// How many subscribers the topic had, of all children.
     pub fn subscribers(&self) -> u64 {
         self.subscribers
+    }
+
+    /// What the children had counted of it since it is in the table.
+    pub fn counted(&self) -> Counted {
+        self.counted
     }
 
     /// Where what came later begins: a subscriber that gets this history has its live records from this

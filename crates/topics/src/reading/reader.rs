@@ -115,9 +115,23 @@ impl<'m> Reader<'m> {
     /// A publisher that is killed between a record's end and the bell wakes nobody: so `most` is how late that record
     /// may be when no other one follows, and some hundred milliseconds are a good choice.
     pub fn wait(&self, bell: &(impl Bell + ?Sized), most: Duration) {
+        self.wait_unless(|| false, bell, most);
+    }
+
+    /// [`Reader::wait`], not at all when `is_over` says so: that is asked once the bell has been looked at, so that who makes it
+    /// true, and then rings, ends the wait.
+    pub fn wait_unless(
+        &self,
+        is_over: impl FnOnce() -> bool,
+        bell: &(impl Bell + ?Sized),
+        most: Duration,
+    ) {
         let seats = Seats(self.parts);
         let word: &AtomicU64 = seats.bell(self.seat);
         let seen = word.load(Ordering::SeqCst);
+        if is_over() {
+            return;
+        }
         seats.set_waiting(self.seat, true);
         // Either this sees the record, or its publisher sees that this waits.
         fence(Ordering::SeqCst);

@@ -1,8 +1,9 @@
 //! What is known of one topic.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Name;
+use crate::count::{COUNTS, Count, Counted};
 use crate::memory::{ENTRY, Header, get, put};
 
 /// Words of an entry.
@@ -21,9 +22,13 @@ mod field {
     pub const RETAINED: usize = 7;
     pub const RETAINED_ID: usize = 8;
     pub const RETAINED_WORDS: usize = 9;
+    /// What the children have counted of it: one word for each [`Count`](crate::Count).
+    pub const COUNTS: usize = 10;
     /// Thirty-two words.
     pub const NAME: usize = 16;
 }
+
+const _: () = assert!(field::COUNTS + COUNTS <= field::NAME);
 
 const FREE: u64 = 0;
 const LIVE: u64 = 1;
@@ -104,6 +109,16 @@ impl<'m> Entry<'m> {
 
     pub fn published(self) -> u64 {
         self.word(field::PUBLISHED)
+    }
+
+    /// Counts; without the lock, by who has a subscriber, so that it stays this topic's entry.
+    pub fn count(self, what: Count, by: u64) {
+        // Relaxed: a sum, which stands alone.
+        self.0[field::COUNTS + what as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub fn counted(self) -> Counted {
+        Counted::read(|what| self.word(field::COUNTS + what as usize))
     }
 
     pub fn floor(self) -> u64 {

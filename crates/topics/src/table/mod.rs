@@ -7,6 +7,7 @@ mod keys;
 mod members;
 mod name;
 mod seats;
+mod subscribed;
 mod topics;
 
 pub(crate) use entry::Entry;
@@ -15,4 +16,5 @@ pub(crate) use members::{Members, NoPlace};
 pub(crate) use name::Name;
 pub use seats::Owner;
 pub(crate) use seats::Seats;
+pub(crate) use subscribed::Subscribed;
 pub(crate) use topics::{Full, Topics};

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use super::Subscribed;
 use crate::bell::Bell;
 use crate::memory::{Parts, get, header, put, seat};
 
@@ -54,6 +55,13 @@ impl<'m> Seats<'m> {
     pub fn vacate(self, index: usize, owner: Owner) {
         if self.owner(index) == Some(owner) {
             put(&self.0.seats[index][seat::OWNER], 0);
+            let used = get(&self.0.header[header::HIGH]) as usize;
+            let row = self.0.row(index);
+            for (slot, count) in (0..).zip(&row[..used.min(row.len())]) {
+                if get(count) != 0 {
+                    Subscribed(self.0).look(slot);
+                }
+            }
         }
     }
 

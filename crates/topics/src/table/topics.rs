@@ -1,14 +1,14 @@
 //! The table of topics.
 
 use super::index::Index;
-use super::{Entry, Name, Seats};
+use super::{Entry, Name, Subscribed};
 use crate::memory::{Parts, get, header, put};
 
 /// Every topic of the table has subscribers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full;
 
-/// How many topics are looked at before one of them is evicted.
+/// How many topics without subscribers are looked at before one of them is evicted.
 const SAMPLE: usize = 64;
 
 /// All topics.
@@ -85,22 +85,18 @@ impl<'m> Topics<'m> {
     fn idlest(self) -> Option<u32> {
         let count = self.0.entries.len();
         let start = self.word(header::HAND) as usize % count;
-        let seats = Seats(self.0);
-        let mut looked = 0;
-        let mut best = None;
-        for step in 0..count {
-            let slot = ((start + step) % count) as u32;
-            looked = step + 1;
-            if seats.subscribers(slot) == 0 {
+        let unused = Subscribed(self.0).without(start, count).take(SAMPLE);
+        let mut last = None;
+        let best = unused
+            .map(|slot| {
+                last = Some(slot);
                 let entry = Entry(&self.0.entries[slot as usize]);
-                let score = (entry.retained().is_some(), entry.last().id, slot);
-                best = Some(best.map_or(score, |best: (bool, u64, u32)| best.min(score)));
-            }
-            if looked >= SAMPLE && best.is_some() {
-                break;
-            }
+                (entry.retained().is_some(), entry.last().id, slot)
+            })
+            .min();
+        if let Some(last) = last {
+            self.set(header::HAND, (last as u64 + 1) % count as u64);
         }
-        self.set(header::HAND, ((start + looked) % count) as u64);
         best.map(|(_, _, slot)| slot)
     }
 

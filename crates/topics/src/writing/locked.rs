@@ -1,14 +1,10 @@
 //! The log, while the caller has its lock.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use crate::error::LockError;
 use crate::memory::{Acquired, Header, Parts, RobustLock, get, header, put};
-use crate::table::{Key, Keys, Members, Remembered, Seats, Topics};
-
-/// How long to wait for the lock. It is held for some microseconds; who has it for longer does not go on.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::table::{Key, Keys, Members, Remembered, Seats, Subscribed, Topics};
 
 /// The log, while the caller has its lock, and everything in it in order.
 ///
@@ -32,7 +28,7 @@ pub(crate) struct Locked<'m> {
 impl<'m> Locked<'m> {
     pub fn new(parts: Parts<'m>) -> Result<Self, LockError> {
         let lock = RobustLock::find(parts.lock_words());
-        let acquired = lock.lock(PATIENCE)?;
+        let acquired = lock.lock(parts.patience)?;
         let locked = Locked { parts, lock };
         let is_dirty = get(&parts.header[header::DIRTY]) != 0;
         locked.set(header::DIRTY, 1);
@@ -48,6 +44,10 @@ impl<'m> Locked<'m> {
 
     pub fn seats(&self) -> Seats<'m> {
         Seats(self.parts)
+    }
+
+    pub fn subscribed(&self) -> Subscribed<'m> {
+        Subscribed(self.parts)
     }
 
     pub fn members(&self) -> Members<'m> {
@@ -113,6 +113,7 @@ impl<'m> Locked<'m> {
             }
         }
         self.topics().recover();
+        self.subscribed().rebuild();
         self.set(
             header::RECOVERED,
             self.word(header::RECOVERED).wrapping_add(1),

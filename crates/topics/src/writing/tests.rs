@@ -156,6 +156,10 @@ fn check(log: Log<'_>) {
     let tail = locked.word(crate::memory::header::TAIL);
     assert_eq!(locked.word(crate::memory::header::WRITTEN), commit);
     assert!(commit - tail <= log.parts.ring.len());
+    for (slot, _) in locked.topics().live() {
+        let has_any = locked.seats().subscribers(slot) > 0;
+        assert_eq!(locked.subscribed().is_set(slot), has_any, "entry {slot}");
+    }
     drop(locked);
     for (slot, entry) in Topics(log.parts).live() {
         let topic = topic(&entry.text().unwrap());
@@ -363,6 +367,41 @@ fn a_subscriber_is_counted_or_not_at_each_step() {
         assert!(seat.subscribers(&topic("new")).unwrap() <= 1);
     }
     panic!("it ends");
+}
+
+/// The last subscriber of a topic goes, by itself or with its child, killed after each word: the topic makes room, or is
+/// known to have a subscriber.
+#[test]
+fn the_last_subscriber_is_gone_or_not_at_each_step() {
+    let world = World::new(1, &[]);
+    for is_swept in [false, true] {
+        let mut steps = 0;
+        for step in 0..MANY {
+            world.restore();
+            let child = world.log.claim(Owner(NonZeroU64::MIN), |_| true).unwrap();
+            let (subscription, _) = child.subscribe(&topic("a")).unwrap();
+            let done = stopped_after(step, || match is_swept {
+                true => assert_eq!(world.log.sweep(|_| false), Ok(1)),
+                false => child.unsubscribe(subscription).unwrap(),
+            });
+            check(world.log);
+            steps += 1;
+            let is_gone = world
+                .log
+                .history(&topic("a"))
+                .unwrap()
+                .unwrap()
+                .subscribers()
+                == 0;
+            let published = publish(world.log, &plain("new", b"1"));
+            assert_eq!(published.is_ok(), is_gone, "step {step}: {published:?}");
+            if done.is_some() {
+                assert!(is_gone);
+                break;
+            }
+        }
+        assert!(steps > 3, "{steps}");
+    }
 }
 
 #[test]

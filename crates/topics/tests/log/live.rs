@@ -271,6 +271,34 @@ fn a_seat_is_rung_for() {
     reader.wait(&Ringing(&seat), Duration::MAX);
 }
 
+/// Who makes it be over rings afterwards: so the bell is looked at before that is asked.
+#[test]
+fn a_ring_between_the_question_whether_it_is_over_and_the_wait_is_heard() {
+    let log = log(SMALL);
+    let seat = seat(log);
+    let reader = seat.reader().unwrap();
+    struct Rung;
+    impl Bell for Rung {
+        fn wait(&self, word: &AtomicU64, seen: u64, _: Duration) {
+            assert_ne!(word.load(Ordering::Relaxed), seen, "it would wait");
+        }
+        fn wake(&self, _: &AtomicU64) {}
+    }
+    let is_asked = || {
+        seat.ring(&Rung);
+        false
+    };
+    reader.wait_unless(is_asked, &Rung, Duration::MAX);
+    struct Never;
+    impl Bell for Never {
+        fn wait(&self, _: &AtomicU64, _: u64, _: Duration) {
+            panic!("it is over");
+        }
+        fn wake(&self, _: &AtomicU64) {}
+    }
+    reader.wait_unless(|| true, &Never, Duration::MAX);
+}
+
 #[test]
 fn threads_that_publish_at_once_have_one_order() {
     let layout = Layout {

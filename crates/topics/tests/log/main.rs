@@ -14,9 +14,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use topics::{
-    Batch, Bell, CannotResume, Count, EnterError, Epoch, Flags, Kind, Layout, Limits, Log, Member,
-    Message, Notice, Owner, PublishError, Published, Publisher, Reader, RecordId, Seat, Token,
-    Topic,
+    Batch, Bell, CannotResume, Count, Counted, EnterError, Epoch, Flags, Kind, Layout, Limits,
+    LockError, Log, Member, Message, Notice, Owner, PublishError, Published, Publisher, Reader,
+    RecordId, Seat, Token, Topic,
 };
 
 const EPOCH: Epoch = Epoch(NonZeroU64::MIN);

@@ -101,12 +101,96 @@ fn what_a_child_has_counted_stays_when_it_is_gone() {
     again.count(Count::Delivered, 2);
     other.count(Count::Dropped, 3);
     other.count(Count::Resumed, 4);
-    let figures = log.figures();
-    let counts = [
-        figures.delivered,
-        figures.dropped,
-        figures.gaps,
-        figures.resumed,
+    let counted = Counted {
+        delivered: 7,
+        dropped: 3,
+        gaps: 1,
+        resumed: 4,
+    };
+    assert_eq!(log.figures().counted, counted);
+}
+
+#[test]
+fn what_is_counted_of_a_topic_is_that_topics() {
+    let log = log(SMALL);
+    let one = log.claim(owner(1), |_| true).unwrap();
+    let other = log.claim(owner(2), |_| true).unwrap();
+    let held = [&one, &other].map(|seat| seat.subscribe(&topic("a")).unwrap().0);
+    let beside = one.subscribe(&topic("b")).unwrap().0;
+    let all = [
+        Count::Delivered,
+        Count::Dropped,
+        Count::Gaps,
+        Count::Resumed,
     ];
-    assert_eq!(counts, [7, 3, 1, 4]);
+    for (by, what) in (1..).zip(all) {
+        one.count_of(held[0].slot(), what, by);
+        other.count_of(held[1].slot(), what, 10 * by);
+    }
+    one.count_of(beside.slot(), Count::Gaps, 7);
+    let of = |name: &str| log.history(&topic(name)).unwrap().unwrap().counted();
+    let counted = Counted {
+        delivered: 11,
+        dropped: 22,
+        gaps: 33,
+        resumed: 44,
+    };
+    assert_eq!(of("a"), counted);
+    let only_gaps = Counted {
+        gaps: 7,
+        ..Counted::default()
+    };
+    assert_eq!(of("b"), only_gaps);
+    assert_eq!(
+        log.figures().counted,
+        Counted::default(),
+        "that is another sum"
+    );
+    let listed = log.busiest(9).unwrap();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|topic| (&*topic.name, topic.counted))
+        .collect();
+    assert_eq!(listed, [("a", counted), ("b", only_gaps)]);
+    // Whichever topic has the entry next begins with nothing.
+    one.unsubscribe(beside).unwrap();
+    for number in 0..SMALL.topics {
+        publish(log, &number.to_string(), b"");
+    }
+    for topic in log.topics().unwrap() {
+        let expected = if topic.name == "a" {
+            counted
+        } else {
+            Counted::default()
+        };
+        assert_eq!(topic.counted, expected, "{}", topic.name);
+    }
+}
+
+#[test]
+fn an_impatient_one_does_not_wait_for_who_does_not_go_on() {
+    let log = log(SMALL);
+    let seat = log.claim(owner(1), |_| true).unwrap();
+    let subscription = seat.subscribe(&topic("a")).unwrap().0;
+    let (has_it, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            log.hold_lock(|| {
+                has_it.send(()).unwrap();
+                ends.recv().unwrap();
+            });
+        });
+        begins.recv().unwrap();
+        let (impatient, quick) = (log.impatient(), seat.impatient());
+        assert!(impatient.is_busy());
+        assert_eq!(impatient.history(&topic("a")).err(), Some(LockError::Busy));
+        // What could not be given back is still the caller's.
+        let (error, subscription) = quick.unsubscribe(subscription).unwrap_err();
+        assert_eq!(error, LockError::Busy);
+        end.send(()).unwrap();
+        seat.unsubscribe(subscription).unwrap();
+        assert!(!impatient.is_busy());
+    });
+    assert_eq!(seat.subscribers(&topic("a")), Ok(0));
 }

@@ -31,7 +31,10 @@ impl Server {
                     }
                     server.edges.begin(is_hung_up)
                 }
-                Happening::Job => server.edges.begin_queued(false),
+                Happening::Job => {
+                    session.resume();
+                    server.edges.begin_queued(false)
+                }
                 Happening::Expired => {
                     *server.timer.lock().unwrap() = None;
                     server.set_timer(session.expire());

@@ -66,7 +66,7 @@ impl<'m> Board<'m> {
         for (index, seen) in (0..).zip(&meant) {
             let delay = over.as_millis() as u64 * index / count;
             let delay = delay.min(u64::from(u32::MAX));
-            seen.words[field::ORDER].store(delay << 32 | u64::from(ticket), Ordering::Relaxed);
+            seen.words[field::TICKET].store(delay << 32 | u64::from(ticket), Ordering::Relaxed);
             seen.words[field::MARKED].store(seen.id, Ordering::Release);
         }
         request.fill(EVERYONE, ticket.into(), wish);
