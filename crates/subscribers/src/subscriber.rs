@@ -532,8 +532,6 @@ impl Subscriber {
             Wanted::Newest => {
                 self.count_newest(&histories, now, state, outlet, tally)?;
                 self.hand_on_newest(&histories, now, state, outlet, tally)?;
-                // The newest may be gone, too: nothing else would tell.
-                self.tell_dropped(state, outlet)?;
                 state.since = now.id;
                 true
             }
@@ -541,6 +539,8 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
+        // With no record to come before, nothing else would tell.
+        self.tell_dropped(state, outlet)?;
         self.tell_members(log, state, outlet, tally)?;
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);

@@ -315,6 +315,7 @@ impl Connection {
 
     /// There is room, or a letter.
     pub fn goes_on(&self) {
+        self.world.tell(|| format!("{} goes on", self.name));
         if let Some(subscriber) = self.subscriber.get() {
             self.child.hub.go_on(subscriber);
         }
@@ -398,7 +399,11 @@ impl Connection {
 
 impl Outlet for Connection {
     fn take(&self, message: Message<'_>) -> Result<(), Refused> {
-        letters::gather(&self.session, message)
+        let taken = letters::gather(&self.session, message);
+        if taken == Err(Refused::Full) {
+            self.world.tell(|| format!("{} has no room", self.name));
+        }
+        taken
     }
 
     fn deliver(&self, letter: &Arc<Letter>) -> Result<(), Refused> {

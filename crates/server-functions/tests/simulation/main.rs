@@ -116,6 +116,8 @@ fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<W
 /// Somebody publishes over HTTP, now and then, and much at once.
 fn publish(town: &Town) {
     let world = &town.world;
+    // Subscribers that are called meanwhile are busy just then; in other worlds, so that nobody helps who must not have to.
+    let calls = world.draw(|chance| chance.percent(40));
     for _ in 0..world.draw(|chance| chance.within(2, 8)) {
         world.pause(world.draw(|chance| Duration::from_micros(chance.below(200_000))));
         if world.is_over() {
@@ -132,9 +134,22 @@ fn publish(town: &Town) {
             });
             let volatile = !flags.retain && world.draw(|chance| chance.percent(10));
             let flags = Flags { volatile, ..flags };
+            if calls && world.draw(|chance| chance.percent(50)) {
+                call_some(town);
+            }
             town.journal
                 .publish(world, town.log, &town.bells, (topic, flags, 0));
         }
+    }
+}
+
+/// Has some connection's turn look after its subscriptions.
+fn call_some(town: &Town) {
+    let all = town.connections();
+    let world = &town.world;
+    let chosen = world.draw(|chance| chance.below(all.len().max(1) as u64));
+    if let Some(connection) = all.get(chosen as usize) {
+        connection.session.call();
     }
 }
 
