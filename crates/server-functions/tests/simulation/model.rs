@@ -85,7 +85,8 @@ impl Model {
         (self.seen, self.floor) = (self.seen.max(least), floor);
         self.seen_of = self.seen_of.map(|seen| seen.max(least));
         self.is_exact &= self.seen == floor;
-        self.is_newcomer = self.since != Some(floor);
+        // A client that subscribes again by itself does not come back.
+        self.is_newcomer = self.is_again || self.since != Some(floor);
         if let Phase::Opening(early) = std::mem::replace(&mut self.phase, Phase::Open) {
             for seen in early {
                 self.sees(world, journal, seen);
