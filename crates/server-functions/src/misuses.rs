@@ -1,8 +1,6 @@
 //! What a plugin has done wrong on one connection.
 
-use std::sync::Mutex;
-
-use session::sync::lock;
+use session::sync::{Mutex, lock};
 
 /// How many kinds of mistakes are told for one connection.
 const MOST: usize = 32;

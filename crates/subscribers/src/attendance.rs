@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use topics::{Member, Topic};
 
@@ -15,6 +15,7 @@ use crate::hub::{Hub, MOST_TOPICS, Subscribing};
 use crate::letter::Letter;
 use crate::outlet::{Outlet, Refused};
 use crate::subscriber::Subscriber;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::terms::{Since, Terms};
 
 /// The subscriptions of one connection. Every function may be called from any thread.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
@@ -16,6 +15,8 @@ use crate::form::{Prepared, Recovery};
 use crate::late::{Late, Owed};
 use crate::outlet::Outlet;
 use crate::subscriber::{Part, Subscriber};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::tally::Tally;
 use crate::terms::{Since, Terms};
 

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::mem::take;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Weak;
 
 use topics::{Bell, LockError, Membership, Seat, Subscription};
 
 use crate::subscriber::Subscriber;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is late.
 #[derive(Default)]

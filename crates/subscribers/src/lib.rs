@@ -39,6 +39,7 @@ mod late;
 pub mod letter;
 pub mod outlet;
 pub mod subscriber;
+mod sync;
 mod tally;
 pub mod terms;
 

@@ -15,8 +15,8 @@ mod behind;
 mod newest;
 mod telling;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
@@ -25,6 +25,8 @@ use topics::{
 
 use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::{self, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::tally::Tally;
 use crate::terms::{Slow, Terms};
 
@@ -86,6 +88,8 @@ struct State {
     untold: Option<Untold>,
     /// The topics whose retained message it is to get first.
     retained: Vec<usize>,
+    /// The topics of which it is to be told how many members there are.
+    uncounted: VecDeque<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,6 +154,7 @@ impl Subscriber {
                 dropped: 0,
                 untold: None,
                 retained: retained.rev().collect(),
+                uncounted: VecDeque::new(),
             }),
             live_from: AtomicU64::new(0),
             was_passed_by: AtomicBool::new(false),
@@ -255,7 +260,7 @@ impl Subscriber {
         if is_notice && !is_overtaken {
             self.has_missed_notice.store(has_missed, Ordering::SeqCst);
         }
-        let mut handed_on = self.tell_members(log, &*outlet, tally);
+        let mut handed_on = self.tell_members(log, &mut state, &*outlet, tally);
         if !is_overtaken {
             handed_on =
                 handed_on.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally));
@@ -320,7 +325,7 @@ impl Subscriber {
                     // Full is full: there will be a next time.
                     let _ = self
                         .tell_dropped(&mut state, &*outlet)
-                        .and_then(|()| self.tell_members(log, &*outlet, tally));
+                        .and_then(|()| self.tell_members(log, &mut state, &*outlet, tally));
                     false
                 }
                 Phase::Ended => true,
@@ -403,7 +408,7 @@ impl Subscriber {
     fn let_go(&self) {
         for _ in 0..PATIENCE {
             match self.state.try_lock() {
-                Err(TryLockError::WouldBlock) => std::thread::sleep(MOMENT),
+                Err(TryLockError::WouldBlock) => sync::sleep(MOMENT),
                 _ => return,
             }
         }

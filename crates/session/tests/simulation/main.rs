@@ -9,25 +9,21 @@ mod network;
 mod peer;
 mod poller;
 mod promises;
+mod runner;
 mod schedule;
 mod server;
 mod settings;
 mod transport;
 mod world;
 
-use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use shuttle::{FailurePersistence, Runner};
 
 use crate::kept::KEPT;
 use crate::peer::Peer;
 use crate::poller::Poller;
 use crate::promises::{Behind, Call, Promises};
-use crate::schedule::Seeds;
+use crate::runner::Simulation;
 use crate::server::{Server, SimulatedSession};
 use crate::settings::Settings;
 use crate::world::World;
@@ -305,65 +301,6 @@ impl Life {
     }
 }
 
-/// Runs seeds, on this thread. Says which marks they have reached, or which seed failed, why, and its story.
-fn run(
-    first: u64,
-    count: u64,
-    tells: bool,
-) -> Result<BTreeSet<&'static str>, (u64, String, Vec<String>)> {
-    let mut config = shuttle::Config::new();
-    config.stack_size = 0x20000;
-    config.failure_persistence = FailurePersistence::None;
-    config.max_steps = shuttle::MaxSteps::None;
-    let runner = Runner::new(Seeds::new(first, count), config);
-    let world = Arc::new(Mutex::new(None));
-    let seeds = Arc::new(Mutex::new((first, BTreeSet::new())));
-    let origin = Instant::now();
-    let (shared, progress) = (Arc::clone(&world), Arc::clone(&seeds));
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        runner.run(move || {
-            let seed = progress.lock().unwrap().0;
-            live(seed, origin, tells, &shared);
-            let marks = shared.lock().unwrap().as_ref().unwrap().marks();
-            let mut progress = progress.lock().unwrap();
-            progress.0 += 1;
-            progress.1.extend(marks);
-        });
-    }));
-    let (seed, marks) = &*seeds.lock().unwrap_or_else(PoisonError::into_inner);
-    match outcome {
-        Ok(_) => Ok(marks.clone()),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            let world = world.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Err((
-                *seed,
-                text.unwrap_or_default(),
-                world.map(|world| world.story()).unwrap_or_default(),
-            ))
-        }
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// What is said of a seed that failed: how to have it again, why it failed, and what happened.
-fn report(seed: u64, why: &str, story: &[String]) -> String {
-    format!(
-        "seed {seed}: {why}\n{}\nseed {seed}: {why}\nagain: make simulate SEED={seed}",
-        story.join("\n")
-    )
-}
-
-/// Fails the test: panics are silent here.
-fn fail(report: &str) -> ! {
-    eprintln!("{report}");
-    panic!("a seed has failed")
-}
-
 /// Rare paths that many seeds have to go, or they prove little.
 const REQUIRED: [&str; 11] = [
     "a callback panics",
@@ -381,75 +318,11 @@ const REQUIRED: [&str; 11] = [
 
 #[test]
 fn every_seed_keeps_the_promises() {
-    static HAS_FAILED: AtomicBool = AtomicBool::new(false);
-    if let Some(seed) = number("SEED") {
-        let outcome = run(seed, 1, true);
-        match outcome {
-            Ok(marks) => println!("seed {seed} is well: {marks:?}"),
-            Err((_, why, story)) => fail(&report(seed, &why, &story)),
-        }
-        return;
-    }
-    let seeds = number("SEEDS").unwrap_or(20_000);
-    if std::env::var("CENSUS").is_ok() {
-        std::panic::set_hook(Box::new(|_| {}));
-        let mut why = std::collections::BTreeMap::<String, (u64, u64)>::new();
-        for seed in 0..seeds {
-            if let Err((_, text, _)) = run(seed, 1, false) {
-                let text: String = text
-                    .chars()
-                    .map(|c| if c.is_ascii_digit() { '#' } else { c })
-                    .take(60)
-                    .collect();
-                let e = why.entry(text).or_insert((0, seed));
-                e.0 += 1;
-            }
-        }
-        println!("CENSUS {why:#?}");
-        return;
-    }
-    // shuttle's own account of a panic is of its schedule; ours is the story.
-    std::panic::set_hook(Box::new(|_| {}));
-    let begin = Instant::now();
-    for &seed in KEPT {
-        if let Err((_, why, story)) = run(seed, 1, true) {
-            fail(&report(seed, &why, &story));
-        }
-    }
-    let threads: Vec<_> = (0..2)
-        .map(|half| {
-            std::thread::spawn(move || {
-                let mut marks = BTreeSet::new();
-                let (mut at, end) = (half * seeds / 2, (half + 1) * seeds / 2);
-                while at < end && !HAS_FAILED.load(Ordering::Relaxed) {
-                    let count = 500.min(end - at);
-                    match run(at, count, false) {
-                        Ok(more) => marks.extend(more),
-                        Err(failure) => {
-                            HAS_FAILED.store(true, Ordering::Relaxed);
-                            return Err(failure);
-                        }
-                    }
-                    at += count;
-                }
-                Ok(marks)
-            })
-        })
-        .collect();
-    let mut all = BTreeSet::new();
-    for thread in threads {
-        match thread.join().unwrap() {
-            Ok(marks) => all.extend(marks),
-            Err((seed, why, _)) => {
-                let story = run(seed, 1, true).err().map(|(_, _, story)| story);
-                fail(&report(seed, &why, &story.unwrap_or_default()));
-            }
-        }
-    }
-    for mark in REQUIRED {
-        if seeds >= 2_000 && !all.contains(mark) {
-            fail(&format!("no seed has come to: {mark}"));
-        }
-    }
-    println!("{seeds} seeds in {:?}; marks {all:?}", begin.elapsed());
+    let simulation = Simulation {
+        live,
+        kept: KEPT,
+        required: &REQUIRED,
+        share: 1,
+    };
+    simulation.run();
 }

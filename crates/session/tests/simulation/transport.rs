@@ -82,7 +82,8 @@ impl Socket {
             self.world.mark("room comes between two looks");
         }
         let mut state = self.world.state();
-        if state.is_reset {
+        // A process that has died writes nothing.
+        if state.is_reset || state.outward.is_shut() {
             return Err(Reset);
         }
         let room = state.outward.room().min(bytes.len());

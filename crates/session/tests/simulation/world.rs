@@ -4,6 +4,7 @@
 //! world is no step of the schedule. Only what waits does so by shuttle: each part of the world has a [`Sleeper`] of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,8 +14,14 @@ use shuttle::sync::{Condvar, Mutex};
 use crate::chance::Chance;
 use crate::network::Direction;
 
-/// The world of one seed.
+/// The world of one seed, as one of its connections has it.
 pub struct World {
+    shared: Arc<Shared>,
+    /// Which of the connections.
+    number: usize,
+}
+
+struct Shared {
     state: StdMutex<State>,
     /// Where the time begins.
     origin: Instant,
@@ -23,10 +30,26 @@ pub struct World {
     tells: bool,
 }
 
-/// What is under the world's lock.
+/// What is under the world's lock; and, by itself, the connection of whoever has it.
 pub struct State {
     pub now: Duration,
     pub chance: Chance,
+    /// How long a piece of the network's takes at most, in microseconds.
+    pub most_latency: u64,
+    /// Most worlds have one connection.
+    lines: Vec<Line>,
+    current: usize,
+    /// Who is to be woken when.
+    alarms: BTreeMap<(Duration, u64), Arc<Sleeper>>,
+    next_alarm: u64,
+    /// How often each task has begun to write what the outbox had.
+    loads: BTreeMap<usize, u32>,
+    marks: BTreeSet<&'static str>,
+    story: Vec<String>,
+}
+
+/// One connection.
+pub struct Line {
     /// From the peer to the server, and back.
     pub inward: Direction,
     pub outward: Direction,
@@ -38,15 +61,36 @@ pub struct State {
     pub reads_no_more: bool,
     /// Since when the peer says nothing more.
     pub silent_since: Option<Duration>,
-    /// How long a piece of the network's takes at most, in microseconds.
-    pub most_latency: u64,
-    /// Who is to be woken when.
-    alarms: BTreeMap<(Duration, u64), Arc<Sleeper>>,
-    next_alarm: u64,
-    /// How often each task has begun to write what the outbox had.
-    loads: BTreeMap<usize, u32>,
-    marks: BTreeSet<&'static str>,
-    story: Vec<String>,
+}
+
+impl Line {
+    fn new(chance: &mut Chance) -> Self {
+        let capacities = [64, 256, 2_000, 20_000];
+        let mut capacity = || capacities[chance.below(4) as usize];
+        let (inward, outward) = (capacity(), capacity());
+        Line {
+            inward: Direction::new(inward),
+            outward: Direction::new(outward),
+            is_reset: false,
+            is_layer_broken: false,
+            reads_no_more: false,
+            silent_since: None,
+        }
+    }
+}
+
+impl Deref for State {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        &self.lines[self.current]
+    }
+}
+
+impl DerefMut for State {
+    fn deref_mut(&mut self) -> &mut Line {
+        &mut self.lines[self.current]
+    }
 }
 
 /// Where one part of the world waits: until it is woken, whatever for.
@@ -80,21 +124,15 @@ impl World {
     /// The world of a seed. `tells`: it keeps its story.
     pub fn new(seed: u64, origin: Instant, tells: bool) -> Arc<Self> {
         let mut chance = Chance::new(seed);
-        let capacities = [64, 256, 2_000, 20_000];
-        let mut capacity = || capacities[chance.below(4) as usize];
-        let (inward, outward) = (capacity(), capacity());
+        let line = Line::new(&mut chance);
         let most_latency = [0, 300, 20_000][chance.below(3) as usize];
-        Arc::new(World {
+        let shared = Shared {
             state: StdMutex::new(State {
                 now: Duration::ZERO,
                 chance,
-                inward: Direction::new(inward),
-                outward: Direction::new(outward),
-                is_reset: false,
-                is_layer_broken: false,
-                reads_no_more: false,
-                silent_since: None,
                 most_latency,
+                lines: vec![line],
+                current: 0,
                 alarms: BTreeMap::new(),
                 next_alarm: 0,
                 loads: BTreeMap::new(),
@@ -104,22 +142,41 @@ impl World {
             origin,
             is_over: AtomicBool::new(false),
             tells,
+        };
+        Arc::new(World {
+            shared: Arc::new(shared),
+            number: 0,
         })
     }
 
-    /// The world's state; not to be kept over a step.
+    /// The same world, as another connection has it.
+    #[allow(dead_code, reason = "for worlds of more than one")]
+    pub fn beside(&self) -> Arc<Self> {
+        let mut state = self.state();
+        let line = Line::new(&mut state.chance);
+        state.lines.push(line);
+        Arc::new(World {
+            shared: Arc::clone(&self.shared),
+            number: state.lines.len() - 1,
+        })
+    }
+
+    /// The world's state, with this connection; not to be kept over a step.
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.shared.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.current = self.number;
+        state
     }
 
     /// The time as the session has it.
     pub fn instant(&self) -> Instant {
-        self.origin + self.state().now
+        self.shared.origin + self.state().now
     }
 
     /// A moment as time since the beginning.
     pub fn since_begin(&self, instant: Instant) -> Duration {
-        instant.saturating_duration_since(self.origin)
+        instant.saturating_duration_since(self.shared.origin)
     }
 
     /// Draws from the seed's chances.
@@ -144,7 +201,7 @@ impl World {
 
     /// Tells what has happened, when somebody listens.
     pub fn tell(&self, happening: impl FnOnce() -> String) {
-        if self.tells {
+        if self.shared.tells {
             let line = happening();
             let mut state = self.state();
             let now = state.now;
@@ -171,12 +228,12 @@ impl World {
 
     /// Whether everything has ended.
     pub fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
+        self.shared.is_over.load(Ordering::SeqCst)
     }
 
     /// Ends the world: whoever waits for a time goes on.
     pub fn end(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
+        self.shared.is_over.store(true, Ordering::SeqCst);
         let alarms = std::mem::take(&mut self.state().alarms);
         for sleeper in alarms.into_values() {
             sleeper.wake();
@@ -205,8 +262,11 @@ impl State {
     /// The next moment at which something is going to happen by itself.
     pub fn next_moment(&self) -> Option<Duration> {
         let alarm = self.alarms.keys().next().map(|&(at, _)| at);
-        let arrivals = [self.inward.next_arrival(), self.outward.next_arrival()];
-        arrivals.into_iter().chain([alarm]).flatten().min()
+        let arrivals = self
+            .lines
+            .iter()
+            .flat_map(|line| [line.inward.next_arrival(), line.outward.next_arrival()]);
+        arrivals.chain([alarm]).flatten().min()
     }
 
     /// Takes those whose time has come.

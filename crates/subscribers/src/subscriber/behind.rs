@@ -1,12 +1,11 @@
 //! One that is behind: it reads the log itself, as there is room.
 
-use std::sync::atomic::Ordering;
-
 use topics::{Batch, CannotResume, History, Kind, LockError, Log, Record, RecordId, Token};
 
 use super::{Phase, State, Subscriber, UNLIMITED, Wanted};
 use crate::form::Prepared;
 use crate::outlet::{Closing, Outlet, Refused};
+use crate::sync::atomic::Ordering;
 use crate::tally::Tally;
 
 /// How many bytes are read of the log before they are handed on.
@@ -132,7 +131,9 @@ impl Subscriber {
         if !is_whole {
             return Ok(Step::More);
         }
-        self.tell_members(log, outlet, tally)?;
+        // With no record to come before, nothing else would tell.
+        self.tell_dropped(state, outlet)?;
+        self.tell_members(log, state, outlet, tally)?;
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live {
@@ -156,7 +157,8 @@ impl Subscriber {
                 return Err(Stopped::Busy);
             }
             let record = batch.iter().next().filter(|_| is_there == Ok(true));
-            if let Some(record) = record.filter(|record| record.id <= state.since) {
+            let is_its = |record: &Record<'_>| record.id <= state.since && self.wants(record);
+            if let Some(record) = record.filter(is_its) {
                 Prepared::new(record, self.epoch, 1).give(self.terms.form, outlet)?;
                 tally.delivered(self.parts[part].slot);
             }

@@ -32,7 +32,7 @@ impl Subscriber {
         let all = self.parts.iter().zip(histories);
         for ((part, history), newest) in all.zip(&mut state.newest) {
             let ids = history
-                .missed(counted, &UNLIMITED)
+                .missed_by(self.terms.origin, counted, &UNLIMITED)
                 .unwrap_or_else(|reason| {
                     let (last, lost) = gap.get_or_insert((reason, Vec::new()));
                     *last = reason;

@@ -1,7 +1,6 @@
 //! What a subscriber is told beside messages.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use topics::{LockError, Log, RecordId, Token};
 
@@ -9,6 +8,7 @@ use super::{Phase, State, Subscriber, Untold};
 use crate::form::{self, Recovery};
 use crate::letter::{Letter, News};
 use crate::outlet::{Closing, Message, Outlet, Refused};
+use crate::sync::atomic::Ordering;
 use crate::tally::Tally;
 use crate::terms::{Form, Slow};
 
@@ -48,47 +48,51 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Tells it how many members there are, when a notice has passed it by.
+    /// Tells it how many members there are, when a notice has passed it by: topic by topic, as far as there is room, and
+    /// none again before the others have had their turn.
     pub(super) fn tell_members(
         &self,
         log: &Log<'static>,
+        state: &mut State,
         outlet: &dyn Outlet,
         tally: &mut Tally<'_>,
     ) -> Result<(), Refused> {
         // The look is for most, who are told nothing of members.
-        if !self.has_missed_notice.load(Ordering::SeqCst)
-            || !self.has_missed_notice.swap(false, Ordering::SeqCst)
+        if self.has_missed_notice.load(Ordering::SeqCst)
+            && self.has_missed_notice.swap(false, Ordering::SeqCst)
         {
-            return Ok(());
+            let uncounted = &mut state.uncounted;
+            for index in 0..self.parts.len() {
+                if !uncounted.contains(&index) {
+                    uncounted.push_back(index);
+                }
+            }
         }
-        for (index, part) in self.parts.iter().enumerate() {
+        while let Some(&index) = state.uncounted.front() {
+            let part = &self.parts[index];
             let members = match tally.is_busy() {
                 true => Err(LockError::Busy),
                 false => log.members(&part.topic),
             };
             if members == Err(LockError::Busy) {
                 // Later, and not that there are none.
-                self.has_missed_notice.store(true, Ordering::SeqCst);
                 tally.delay(self.key());
                 return Ok(());
             }
             let members = members.map_or(0, |members| members.len());
             let members = u32::try_from(members).unwrap_or(u32::MAX);
-            let told = match self.terms.form {
+            match self.terms.form {
                 Form::Json => {
                     let text = form::members(part.topic.as_str(), members);
-                    outlet.take(Message::text(&text))
+                    outlet.take(Message::text(&text))?;
                 }
                 Form::Letters => {
                     let news = News::Members(members);
-                    outlet.deliver(&self.letter(index, log.latest(), news))
+                    outlet.deliver(&self.letter(index, log.latest(), news))?;
                 }
-                Form::Plain => Ok(()),
-            };
-            if told.is_err() {
-                self.has_missed_notice.store(true, Ordering::SeqCst);
-                return told;
+                Form::Plain => {}
             }
+            state.uncounted.pop_front();
         }
         Ok(())
     }

@@ -147,6 +147,21 @@ impl<'m> History<'m> {
         Ok(ids_of(&links))
     }
 
+    /// [`History::missed`] by `origin`, who does not get what it has published with
+    /// [`exclude_origin`](crate::Flags::exclude_origin); 0 is nobody.
+    pub fn missed_by(
+        &self,
+        origin: u64,
+        since: Token,
+        limits: &Limits,
+    ) -> Result<Vec<RecordId>, CannotResume> {
+        let mut links = self.links(since, limits)?;
+        let is_own =
+            |header: &Header| header.flags.exclude_origin && origin != 0 && header.origin == origin;
+        links.retain(|(header, _)| !is_own(header));
+        Ok(ids_of(&links))
+    }
+
     /// What was published after `since`.
     fn links(&self, since: Token, limits: &Limits) -> Result<Vec<(Header, u64)>, CannotResume> {
         if since.epoch != self.epoch {
