@@ -66,6 +66,37 @@ struct Way {
     timeout: sys::apr_interval_time_t,
 }
 
+impl Way {
+    /// Finds out how the bytes go, and sees to it that nothing waits for the socket from here on.
+    ///
+    /// # Safety
+    /// `c` is a live connection that this thread uses, and in no call of a filter.
+    #[cold]
+    unsafe fn of(c: *mut sys::conn_rec, fd: RawFd) -> Way {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bypass = Bypass::new(c);
+            let floor = match bypass {
+                Bypass::Closed => Floor::lay(c, fd),
+                Bypass::Ready(_) | Bypass::Open(_) => None,
+            };
+            let socket = sys::ap_get_conn_socket(c);
+            let mut timeout = 0;
+            sys::apr_socket_timeout_get(socket, &mut timeout);
+            // The net below the floor: what polls the socket all the same finds it not ready, and breaks this
+            // one connection.
+            sys::apr_socket_timeout_set(socket, 0);
+            Way {
+                bypass,
+                floor,
+                goodbye: Goodbye::Unsaid,
+                has_blocks: false,
+                timeout,
+            }
+        }
+    }
+}
+
 /// Whether the peer has been told that nothing more comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Goodbye {
@@ -192,31 +223,11 @@ impl Upgraded {
     }
 
     /// The way that bytes go; from here on nothing that httpd or a filter does for this connection waits for its socket.
+    #[inline]
     fn way(&mut self) -> &mut Way {
         let (c, fd) = (self.c.as_ptr(), self.socket);
-        self.way.get_or_insert_with(|| {
-            // SAFETY: the connection is live and this thread's, and in no call of a filter.
-            unsafe {
-                let bypass = Bypass::new(c);
-                let floor = match bypass {
-                    Bypass::Closed => Floor::lay(c, fd),
-                    Bypass::Ready(_) | Bypass::Open(_) => None,
-                };
-                let socket = sys::ap_get_conn_socket(c);
-                let mut timeout = 0;
-                sys::apr_socket_timeout_get(socket, &mut timeout);
-                // The net below the floor: what polls the socket all the same finds it not ready, and breaks this
-                // one connection.
-                sys::apr_socket_timeout_set(socket, 0);
-                Way {
-                    bypass,
-                    floor,
-                    goodbye: Goodbye::Unsaid,
-                    has_blocks: false,
-                    timeout,
-                }
-            }
-        })
+        // SAFETY: the connection is live and this thread's, and in no call of a filter.
+        self.way.get_or_insert_with(|| unsafe { Way::of(c, fd) })
     }
 
     /// Gives the connection back to httpd, which will close it: its filters may block the calling thread again.

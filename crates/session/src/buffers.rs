@@ -67,13 +67,21 @@ impl Buffers {
         if !LARGE.contains(&size) {
             return Vec::new();
         }
-        lock(&self.large).pop().unwrap_or_default()
+        let mut buffer = lock(&self.large).pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    /// A buffer for at least `size` bytes, if there is one, with whatever is in it.
+    pub fn lend(&self, size: usize) -> Vec<u8> {
+        let mut large = lock(&self.large);
+        let fits = large.iter().position(|buffer| buffer.capacity() >= size);
+        fits.map_or_else(Vec::new, |index| large.swap_remove(index))
     }
 
     /// Takes a buffer that nobody needs any more.
-    pub fn give(&self, mut buffer: Vec<u8>) {
+    pub fn give(&self, buffer: Vec<u8>) {
         if LARGE.contains(&buffer.capacity()) {
-            buffer.clear();
             let mut large = lock(&self.large);
             if large.len() < MOST {
                 large.push(buffer);

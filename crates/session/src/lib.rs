@@ -12,6 +12,7 @@
 //! | [`turnstile`] | whose turn it is |
 //! | [`reader`] | what belongs to the turn: the receiving half, and why it has stopped |
 //! | [`turn`] | what one thread at a time does with it, from input to what has to be waited for |
+//! | `slice` | the time that a turn has for it |
 //! | [`outlook`] | what is waited for at its end, and what else is due meanwhile |
 //! | [`sending`] | what leaves it, from any thread |
 //! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
@@ -69,6 +70,7 @@ mod schedules;
 pub mod sending;
 pub mod session;
 mod shelter;
+mod slice;
 pub mod sync;
 pub mod turn;
 pub mod turnstile;

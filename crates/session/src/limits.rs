@@ -1,5 +1,6 @@
 //! Bounds of turns and of output that depend on each other.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// How long a turn handles input before others get theirs. A session that waits behind a peer that sends without end waits
@@ -44,3 +45,11 @@ pub const WRITE: Duration = Duration::from_micros(10);
 /// What a message that waits for the end of one in parts costs beside its bytes: its place in a queue, which may have twice
 /// as many as are used, and an allocation. Without it, empty messages would have no limit.
 pub const HELD_UP_OVERHEAD: usize = 64;
+
+/// Of a message that is gathered, so many bytes are read straight into its own buffer at a time: not so few that another read
+/// for what follows costs more than their copy, and no more than stays in the processor's cache until it is unmasked and
+/// checked. The simulation's messages are small.
+pub const IN_PLACE: RangeInclusive<usize> = match cfg!(shuttle) {
+    true => 20..=200,
+    false => 16 * 1024..=128 * 1024,
+};

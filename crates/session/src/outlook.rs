@@ -25,7 +25,7 @@ impl<E: Environment> Session<E> {
             && matches!(reader.stop, Stop::Drained)
             && reader.ending.is_none()
             && !reader.is_lost
-            && self.drains_at() == [None; 2]
+            && !self.is_to_drain()
             && self.asked.is_nothing();
         if !is_calm {
             return None;

@@ -268,12 +268,10 @@ impl<E: Environment> Session<E> {
         }
     }
 
-    #[inline(always)]
     pub(crate) fn write(&self, holding: Holding<'_, E::Transport>) {
         self.with_output(|| holding.write(&self.environment, |progress| self.tell(progress)));
     }
 
-    #[inline(always)]
     pub(crate) fn give_back(&self, holding: Holding<'_, E::Transport>) {
         self.with_output(|| holding.give_back(&self.environment, |progress| self.tell(progress)));
     }

@@ -235,6 +235,13 @@ impl<E: Environment> Session<E> {
         self.wake();
     }
 
+    /// Whether it is to be closed at a time, for one of these reasons.
+    #[inline]
+    pub(crate) fn is_to_drain(&self) -> bool {
+        let is_set = |word: &AtomicU64| word.load(Ordering::Relaxed) != NEVER;
+        is_set(&self.drain_at) || is_set(&self.retire_at)
+    }
+
     /// When it is to be closed because its process stops, and when because the operator wants it.
     pub(crate) fn drains_at(&self) -> [Option<Instant>; 2] {
         [&self.drain_at, &self.retire_at].map(|word| {
@@ -274,7 +281,7 @@ impl<E: Environment> Session<E> {
     }
 
     /// Does a step with output, on any thread: one that panics ends the session.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_output<T>(&self, step: impl FnOnce() -> T) -> T {
         let failing = Failing(self);
         let done = step();

@@ -3,62 +3,29 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use websocket_proto::message::MessageAssembler;
 use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, ProtocolError};
 
 use crate::ending::{Account, ClosedBy, Ending};
 use crate::environment::{
-    EndingOf, Environment, Epilogue, Failure, Machine, Read, ThreadId, Transport, Wait,
+    EndingOf, Environment, Epilogue, Failure, Read, ThreadId, Transport, Wait,
 };
 use crate::handover::Holding;
-use crate::limits::{EVENTS_PER_LOOK, LARGE_SLICE, QUICK, SLICE, WRITE};
+use crate::limits::{IN_PLACE, QUICK, SLICE, WRITE};
 use crate::reader::{Reader, Stop};
 use crate::session::Session;
 use crate::shelter::sheltered;
+use crate::slice::Slice;
 use crate::sync::atomic::Ordering;
 use crate::turnstile::Found;
 
-/// The time that a turn has for input. Most turns have one message, and look at the clock before and behind it.
-#[derive(Default)]
-struct Slice {
-    begin: Option<Instant>,
-    events: u32,
-    is_over: bool,
-    /// What time it is, when that has just been looked at.
-    now: Option<Instant>,
-}
-
-impl Slice {
-    /// A message has been handled from `begin` to `end`.
-    fn spend(&mut self, slice: Duration, begin: Instant, end: Instant) {
-        self.is_over |= self.since(begin, end) >= slice;
-    }
-
-    /// The application has been called for what is no message, and has just returned.
-    fn called(&mut self, call: Range<Instant>) {
-        self.now = Some(call.end);
-        self.spend(SLICE, call.start, call.end);
-    }
-
-    /// An event has been handled that takes little time: there may have been many of them.
-    fn count(&mut self, machine: &impl Machine) {
-        self.now = None;
-        self.events += 1;
-        if self.events.is_multiple_of(EVENTS_PER_LOOK) {
-            let now = machine.now();
-            self.spend(SLICE, now, now);
-        }
-    }
-
-    /// There is more to read.
-    fn go_on(&mut self, machine: &impl Machine) {
-        let now = machine.now();
-        self.is_over |= self.since(now, now) >= LARGE_SLICE;
-    }
-
-    fn since(&mut self, begin: Instant, end: Instant) -> Duration {
-        let begin = *self.begin.get_or_insert(begin);
-        end.saturating_duration_since(begin)
-    }
+/// Where a read has put its input.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In the buffer that input passes through.
+    Buffer,
+    /// In the message that is being gathered: its own buffer.
+    Message,
 }
 
 impl<E: Environment> Session<E> {
@@ -200,15 +167,16 @@ impl<E: Environment> Session<E> {
                 return Some(stop(Vec::new()));
             }
             reader.is_quick = true;
-            match self.read(reader, buffer) {
+            let (place, read) = self.read(reader, buffer);
+            match read {
                 Ok(Read::Data(count)) => {
-                    let stop = self.receive(reader, &mut buffer[..count], slice);
+                    let stop = self.receive_from(reader, place, buffer, count, slice);
                     if stop.is_some() {
                         return stop;
                     }
                 }
                 Ok(Read::LastData(count)) => {
-                    let stop = self.receive(reader, &mut buffer[..count], slice);
+                    let stop = self.receive_from(reader, place, buffer, count, slice);
                     if stop.is_some() {
                         return stop;
                     }
@@ -303,30 +271,62 @@ impl<E: Environment> Session<E> {
     }
 
     #[inline]
-    fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> Result<Read, Failure<E>> {
+    fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> (Place, Result<Read, Failure<E>>) {
         let Some(mut holding) = self.handover.hold() else {
-            return Ok(Read::Eof);
+            return (Place::Buffer, Ok(Read::Eof));
         };
         if holding.is_stalled() {
             self.write_stalled(holding);
             match self.handover.hold() {
                 Some(again) => holding = again,
-                None => return Ok(Read::Eof),
+                None => return (Place::Buffer, Ok(Read::Eof)),
             }
         }
-        let read = holding.transport().read(buffer);
+        let lend = |size| self.buffers.lend(size);
+        let (place, read) = match reader.receiver.room(IN_PLACE, lend) {
+            None => (Place::Buffer, holding.transport().read(buffer)),
+            Some(room) => (Place::Message, holding.transport().read(room)),
+        };
         self.give_back(holding);
         if let Ok(Read::Data(count) | Read::LastData(count)) = read {
             reader.bytes_received += count as u64;
             self.environment.bytes_in(count);
             reader.watch.input();
         }
-        read
+        (place, read)
     }
 
     #[cold]
     fn write_stalled(&self, holding: Holding<'_, E::Transport>) {
         self.write(holding);
+    }
+
+    /// Handles what has just been read, wherever that is.
+    #[inline]
+    fn receive_from(
+        &self,
+        reader: &mut Reader<E>,
+        place: Place,
+        buffer: &mut [u8],
+        count: usize,
+        slice: &mut Slice,
+    ) -> Option<Stop> {
+        match place {
+            Place::Buffer => self.receive(reader, &mut buffer[..count], slice),
+            Place::Message => {
+                self.receive_in_place(reader, count, slice);
+                None
+            }
+        }
+    }
+
+    /// Handles input that lies in its message, of which it may be the end.
+    #[inline(never)]
+    fn receive_in_place(&self, reader: &mut Reader<E>, count: usize, slice: &mut Slice) {
+        match reader.receiver.receive_in_room(count) {
+            Some(event) => self.event(reader, event, true, slice),
+            None => slice.count(&self.environment),
+        }
     }
 
     /// Decodes input and handles each event. Says why it stops before the input is used up, if it does.
@@ -379,22 +379,35 @@ impl<E: Environment> Session<E> {
         let (consumed, event) = reader.receiver.receive(input);
         let is_last = consumed == length;
         match event {
-            Some(Event::Message { kind, mut payload }) => {
+            Some(event) => self.event(reader, event, is_last, slice),
+            None => slice.count(&self.environment),
+        }
+        consumed
+    }
+
+    /// Handles an event, of whatever kind. `is_last`: there is no more input behind it.
+    fn event(&self, reader: &mut Reader<E>, event: Event<'_>, is_last: bool, slice: &mut Slice) {
+        match event {
+            Event::Message { kind, mut payload } => {
                 self.message(reader, kind, &mut payload, is_last, slice);
-                if let Payload::Owned(buffer) = payload {
-                    reader.receiver.recycle(buffer);
+                match payload {
+                    Payload::Borrowed(_) => {}
+                    Payload::Owned(buffer)
+                        if buffer.capacity() > MessageAssembler::MAX_RECYCLED =>
+                    {
+                        self.buffers.give(buffer);
+                    }
+                    Payload::Owned(buffer) => reader.receiver.recycle(buffer),
                 }
             }
-            Some(event) => {
+            event => {
                 self.cork(reader, is_last);
                 match self.handle(reader, event) {
                     Some(call) => slice.called(call),
                     None => slice.count(&self.environment),
                 }
             }
-            None => slice.count(&self.environment),
         }
-        consumed
     }
 
     /// What is sent from here on is gathered, if there is more input behind what it answers.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use session::Wait;
+use session::limits::IN_PLACE;
 use table::{Call, Scene, config, echo, silent};
 
 #[test]
@@ -24,6 +25,30 @@ fn a_message_is_answered() {
     let (a, b) = (Call::Message("a".into()), Call::Message("b".into()));
     assert_eq!(scene.calls(), [Call::Open, a, b]);
     assert_eq!(scene.sent(), ["a", "b"]);
+}
+
+#[test]
+fn a_large_message_is_read_into_its_own_buffer_and_what_follows_it_is_not() {
+    let mut scene = Scene::open(&config(), silent);
+    // The second one has the first one's buffer.
+    let (large, larger) = ("large".repeat(40_000), "larger".repeat(60_000));
+    let all = [&*large, "small", &larger, &large, "last"];
+    scene.receives(&all);
+    scene.turns();
+    let messages = all.map(|message| Call::Message(message.to_owned()));
+    assert!(scene.calls() == [&[Call::Open][..], &messages].concat());
+    assert_eq!(scene.ends().most_asked, *IN_PLACE.end());
+}
+
+#[test]
+fn what_is_wrong_with_a_large_message_closes_it() {
+    let mut scene = Scene::open(&config(), silent);
+    scene.receives(&[&"a".repeat(100_000)]);
+    // Far behind what the first read has: some byte of its last character is none of UTF-8's.
+    *scene.ends().input[0].last_mut().unwrap() ^= 0x80;
+    assert_eq!(scene.turns(), Wait::Ended);
+    assert!(scene.ends().most_asked > *IN_PLACE.start());
+    assert_eq!(scene.sent(), ["close Some(1007)"]);
 }
 
 #[test]

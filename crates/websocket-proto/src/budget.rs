@@ -84,7 +84,8 @@ impl Share {
             .ok_or(ProtocolError::NoMemory)
     }
 
-    fn covers(&mut self, capacity: usize) -> bool {
+    /// Whether a message's buffer may have this capacity; it has it from then on.
+    pub(crate) fn covers(&mut self, capacity: usize) -> bool {
         let Some(budget) = &self.budget else {
             return true;
         };

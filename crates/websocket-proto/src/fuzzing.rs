@@ -159,6 +159,11 @@ pub fn connection(data: &[u8]) {
         let whole = receive(role, max_message_size, [stream].into_iter());
         let cut = receive(role, max_message_size, Cut::new(*picker, stream));
         assert_eq!(whole, cut, "{role:?}");
+        let least = usize::from(*limit % 8) + 1;
+        let receiver = receiver(role, max_message_size);
+        let pieces = Cut::new(*picker, stream);
+        let in_room = receive_with(receiver, max_message_size, pieces, Some(least));
+        assert_eq!(whole, in_room, "{role:?}");
 
         let mut sender = SendingHalf::new(role).with_mask_key([*picker, *limit, 1, 2]);
         let mut answer = Vec::new();
@@ -219,7 +224,8 @@ pub fn inflate(data: &[u8]) {
         let receive = |picker| {
             let receiver = receiver(Role::Server, limit);
             let receiver = receiver.with_permessage_deflate(&codecs.0, &codecs.1);
-            receive_with(receiver, limit, Cut::new(picker, &stream))
+            let in_room = (picker % 2 == 1).then_some(1);
+            receive_with(receiver, limit, Cut::new(picker, &stream), in_room)
         };
         assert_eq!(receive(0), receive(*cut_picker));
     }
@@ -232,7 +238,7 @@ pub fn inflate(data: &[u8]) {
     }
     let receiver = receiver(Role::Client, payload.len() as u64);
     let receiver = receiver.with_permessage_deflate(&codecs.0, &codecs.1);
-    let events = receive_with(receiver, u64::MAX, Cut::new(*cut_picker, &stream));
+    let events = receive_with(receiver, u64::MAX, Cut::new(*cut_picker, &stream), None);
     let expected = Seen::Message(MessageKind::Binary, payload.to_vec());
     assert!(events.len() == 3 && events.iter().all(|event| *event == expected));
 }
@@ -293,14 +299,17 @@ fn receive<'a>(
     max_message_size: u64,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Vec<Seen> {
-    receive_with(receiver(role, max_message_size), max_message_size, pieces)
+    let receiver = receiver(role, max_message_size);
+    receive_with(receiver, max_message_size, pieces, None)
 }
 
-/// The same, of any receiver; asserts what holds in between.
+/// The same, of any receiver; asserts what holds in between. `in_room`: what is gathered is read into its message's own
+/// buffer, from so many bytes on.
 fn receive_with<'a>(
     mut receiver: ReceivingHalf,
     max_message_size: u64,
     pieces: impl Iterator<Item = &'a [u8]>,
+    in_room: Option<usize>,
 ) -> Vec<Seen> {
     let mut events = Vec::new();
     for piece in pieces {
@@ -309,6 +318,18 @@ fn receive_with<'a>(
         while !rest.is_empty() {
             let was_finished = receiver.is_finished();
             let len = rest.len();
+            // A lent buffer has anything in it.
+            if let Some(least) = in_room
+                && let Some(room) = receiver.room(least..=100, |size| vec![b'?'; size])
+            {
+                assert!(!was_finished && (least..=100).contains(&room.len()));
+                let count = room.len().min(len);
+                room[..count].copy_from_slice(&rest[..count]);
+                let event = receiver.receive_in_room(count);
+                events.extend(event.map(|event| seen(&mut receiver, max_message_size, event)));
+                rest = &mut rest[count..];
+                continue;
+            }
             if let Some((kind, place)) = receiver.whole_message(rest) {
                 assert!(!was_finished && place.len() as u64 <= max_message_size);
                 let consumed = place.end;
@@ -324,26 +345,28 @@ fn receive_with<'a>(
             assert!(event.is_none() || !was_finished);
             let is_last = matches!(event, Some(Event::Close(_) | Event::Failed(_)));
             assert!(!is_last || receiver.is_finished());
-            events.extend(event.map(|event| match event {
-                Event::Message { kind, payload } => {
-                    assert!(payload.len() as u64 <= max_message_size);
-                    let copy = payload.to_vec();
-                    if let Payload::Owned(buffer) = payload {
-                        receiver.recycle(buffer);
-                    }
-                    Seen::Message(kind, copy)
-                }
-                Event::Ping(payload) => Seen::Ping(payload.to_vec()),
-                Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-                Event::Close(frame) => {
-                    Seen::Close(frame.map(|f| (f.code.as_u16(), f.reason.to_string())))
-                }
-                Event::Failed(error) => Seen::Failed(error),
-            }));
+            events.extend(event.map(|event| seen(&mut receiver, max_message_size, event)));
             rest = &mut rest[consumed..];
         }
     }
     events
+}
+
+fn seen(receiver: &mut ReceivingHalf, max_message_size: u64, event: Event<'_>) -> Seen {
+    match event {
+        Event::Message { kind, payload } => {
+            assert!(payload.len() as u64 <= max_message_size);
+            let copy = payload.to_vec();
+            if let Payload::Owned(buffer) = payload {
+                receiver.recycle(buffer);
+            }
+            Seen::Message(kind, copy)
+        }
+        Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+        Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+        Event::Close(frame) => Seen::Close(frame.map(|f| (f.code.as_u16(), f.reason.to_string()))),
+        Event::Failed(error) => Seen::Failed(error),
+    }
 }
 
 /// A client's frames of one message, a Ping after each fragment but the last.

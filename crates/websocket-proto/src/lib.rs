@@ -65,6 +65,7 @@ pub mod fuzzing;
 pub mod handshake;
 pub mod heartbeat;
 pub mod message;
+mod message_buffer;
 pub mod origin;
 pub mod rate;
 pub mod utf8;

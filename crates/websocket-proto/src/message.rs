@@ -1,14 +1,15 @@
 //! Frames → messages (RFC 6455 §5.4 to §5.6): fragmentation, interleaved control frames, limits,
 //! UTF-8, decompression (RFC 7692 §6).
 
-use std::mem;
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 
-use crate::budget::{self, Share};
+use crate::budget::Share;
 pub use crate::control::ControlPayload;
 use crate::error::ProtocolError;
 use crate::extension::permessage_deflate::{Inflated, MessageInflater};
 use crate::frame::{FrameHeader, FrameRules, FrameStart, Opcode};
+use crate::message_buffer::MessageBuffer;
 use crate::utf8::{self, InvalidUtf8, Utf8Validator};
 
 /// What a message consists of (RFC 6455 §5.6).
@@ -64,10 +65,8 @@ pub struct MessageAssembler {
     message: Option<MessageKind>,
     /// Whether it is compressed; means nothing between messages.
     is_compressed: bool,
-    /// Its bytes so far. Between messages: empty, perhaps with capacity to reuse.
-    buffer: Vec<u8>,
-    /// What its buffer has of the memory for unfinished messages.
-    share: Share,
+    /// Its bytes so far.
+    buffer: MessageBuffer,
     utf8: Utf8Validator,
     /// The frame under way.
     frame: Option<FrameHeader>,
@@ -79,7 +78,7 @@ pub struct MessageAssembler {
 impl MessageAssembler {
     /// The largest capacity that [`recycle`](Self::recycle) keeps: an idle connection holds no
     /// more.
-    pub const MAX_RECYCLED: usize = budget::FREE;
+    pub const MAX_RECYCLED: usize = MessageBuffer::MAX_RECYCLED;
 
     /// An assembler between two messages. The limit counts payload bytes, of control frames too; of
     /// compressed messages those that they inflate to.
@@ -89,8 +88,7 @@ impl MessageAssembler {
             max_received: max_message_size,
             message: None,
             is_compressed: false,
-            buffer: Vec::new(),
-            share: Share::default(),
+            buffer: MessageBuffer::default(),
             utf8: Utf8Validator::new(),
             frame: None,
             control: ControlPayload::EMPTY,
@@ -106,7 +104,7 @@ impl MessageAssembler {
 
     /// This assembler, with messages that share their memory with those of others.
     pub(crate) fn with_share(mut self, share: Share) -> MessageAssembler {
-        self.share = share;
+        self.buffer = MessageBuffer::with_share(share);
         self
     }
 
@@ -177,8 +175,38 @@ impl MessageAssembler {
         if self.message == Some(MessageKind::Text) {
             self.utf8.push(stretch)?;
         }
-        self.make_room(stretch.len())?;
-        self.buffer.extend_from_slice(stretch);
+        self.buffer.push(stretch, self.end())
+    }
+
+    /// Room for the next stretch of the frame's payload data, of which `missing` bytes have not come:
+    /// in its message's own buffer, for so many bytes or none. To be filled by
+    /// [`filled`](Self::filled).
+    pub(crate) fn room(
+        &mut self,
+        missing: u64,
+        sizes: RangeInclusive<usize>,
+        lend: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Option<&mut [u8]> {
+        let is_data = self.frame.is_some_and(|frame| !frame.opcode.is_control());
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        if !is_data || self.is_compressed || missing < *sizes.start() {
+            return None;
+        }
+        let sizes = *sizes.start()..=missing.min(*sizes.end());
+        self.buffer.room(sizes, self.end(), lend)
+    }
+
+    /// What is in the first `count` bytes of the [room](Self::room), as it has come.
+    pub(crate) fn filled(&mut self, count: usize) -> &mut [u8] {
+        self.buffer.filled(count)
+    }
+
+    /// Takes what is there, unmasked, as [`push`](Self::push) takes a stretch.
+    pub(crate) fn push_filled(&mut self, count: usize) -> Result<(), ProtocolError> {
+        if self.message == Some(MessageKind::Text) {
+            self.utf8.push(self.buffer.filled(count))?;
+        }
+        self.buffer.fill(count);
         Ok(())
     }
 
@@ -209,9 +237,7 @@ impl MessageAssembler {
             // RFC 6455 §5.6: the whole message is UTF-8, so it ends with a whole character.
             self.utf8.finish()?;
         }
-        // From here on it is the caller's, who has one at a time.
-        self.share.give_back();
-        Ok(Some(Assembled::Message(kind, mem::take(&mut self.buffer))))
+        Ok(Some(Assembled::Message(kind, self.buffer.take())))
     }
 
     /// Inflates the next stretch of a message, or its end, behind what there is of it.
@@ -221,56 +247,44 @@ impl MessageAssembler {
             return Err(ProtocolError::ReservedBits);
         };
         let is_text = self.message == Some(MessageKind::Text);
-        let inflated = Inflated {
-            buffer: &mut self.buffer,
-            share: &mut self.share,
-            limit: self.max_message_size,
-            // RFC 6455 §8.1, of the message and not of its compressed form (RFC 7692 §6.2).
-            check: |bytes: &[u8]| match is_text {
-                true => Ok(self.utf8.push(bytes)?),
-                false => Ok(()),
-            },
-        };
-        match stretch {
-            Some(stretch) => inflater.push(stretch, inflated),
-            None => inflater.end(inflated),
-        }
+        self.buffer.append(|buffer, share| {
+            let inflated = Inflated {
+                buffer,
+                share,
+                limit: self.max_message_size,
+                // RFC 6455 §8.1, of the message and not of its compressed form (RFC 7692 §6.2).
+                check: |bytes: &[u8]| match is_text {
+                    true => Ok(self.utf8.push(bytes)?),
+                    false => Ok(()),
+                },
+            };
+            match stretch {
+                Some(stretch) => inflater.push(stretch, inflated),
+                None => inflater.end(inflated),
+            }
+        })
     }
 
     /// Takes a message's buffer back, to be used for the next message; one with more capacity than
     /// [`MAX_RECYCLED`](Self::MAX_RECYCLED) is freed.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        let is_useful = buffer.capacity() > self.buffer.capacity();
-        if is_useful && buffer.capacity() <= Self::MAX_RECYCLED && !self.is_mid_message() {
-            buffer.clear();
-            self.buffer = buffer;
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if !self.is_mid_message() {
+            self.buffer.recycle(buffer);
         }
     }
 
-    /// Makes room for `len` more bytes: twice the capacity, but not beyond the message's end when
-    /// that is known.
-    fn make_room(&mut self, len: usize) -> Result<(), ProtocolError> {
-        let (have, capacity) = (self.buffer.len(), self.buffer.capacity());
-        let needed = have.saturating_add(len);
-        if needed <= capacity {
-            return Ok(());
+    /// Where the message under way ends, at the latest. The frame's header has been judged: it goes no
+    /// further than the limit.
+    fn end(&self) -> usize {
+        let length = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
+        let limit = length(self.max_message_size);
+        match self.frame {
+            // A message of one frame: its payload length says where the end is.
+            Some(frame) if Self::is_whole_message(&frame).is_some() => {
+                length(frame.payload_length).min(limit)
+            }
+            _ => limit,
         }
-        let mut target = needed.max(capacity.saturating_mul(2));
-        // The frame's header has been judged: it goes no further than this.
-        let limit = usize::try_from(self.max_message_size).unwrap_or(usize::MAX);
-        target = target.min(limit).max(needed);
-        // In a message of one frame the payload length says where the end is.
-        if let Some(end) = self.frame.and_then(|frame| {
-            let is_whole = Self::is_whole_message(&frame).is_some();
-            usize::try_from(frame.payload_length)
-                .ok()
-                .filter(|_| is_whole)
-        }) {
-            target = target.min(end).max(needed);
-        }
-        let target = self.share.grow(target, needed)?;
-        self.buffer.reserve_exact(target - have);
-        Ok(())
     }
 
     /// The rules of a frame that has a reserved bit set, which its own rules refuse. They are apart,

@@ -4,7 +4,7 @@
 mod support;
 
 use proptest::prelude::*;
-use support::{Seen, feed, frame, receiver};
+use support::{Seen, Ways, feed, feed_by, frame, receiver};
 use websocket_proto::frame::Opcode;
 use websocket_proto::{CloseCode, CloseFrame, ReceivingHalf, ReservedCloseCodes, Role};
 
@@ -65,17 +65,18 @@ fn valid_stream(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Seen>)> {
     })
 }
 
-/// Feeds a stream cut at these places.
+/// Feeds a stream cut at these places, by these ways.
 fn feed_cut(
     receiver: &mut ReceivingHalf,
     stream: &[u8],
     cuts: &[prop::sample::Index],
+    ways: Ways,
 ) -> Vec<Seen> {
     let mut cuts: Vec<usize> = cuts.iter().map(|i| i.index(stream.len() + 1)).collect();
     cuts.extend([0, stream.len()]);
     cuts.sort_unstable();
     cuts.windows(2)
-        .flat_map(|ends| feed(receiver, &stream[ends[0]..ends[1]]))
+        .flat_map(|ends| feed_by(receiver, &stream[ends[0]..ends[1]], ways))
         .collect()
 }
 
@@ -90,8 +91,10 @@ proptest! {
     ) {
         let events = feed(&mut receiver(role, 10_000), &stream);
         prop_assert_eq!(&events, &expected);
-        let events = feed_cut(&mut receiver(role, 10_000), &stream, &cuts);
-        prop_assert_eq!(&events, &expected);
+        for ways in Ways::ALL {
+            let events = feed_cut(&mut receiver(role, 10_000), &stream, &cuts, ways);
+            prop_assert_eq!(&events, &expected, "{:?}", ways);
+        }
         let mut by_byte = receiver(role, 10_000);
         let events: Vec<_> = stream.iter().flat_map(|&b| feed(&mut by_byte, &[b])).collect();
         prop_assert_eq!(&events, &expected);
@@ -111,7 +114,9 @@ proptest! {
             }
         }
         let whole = feed(&mut receiver(Role::Server, 300), &stream);
-        let cut = feed_cut(&mut receiver(Role::Server, 300), &stream, &cuts);
-        prop_assert_eq!(whole, cut);
+        for ways in Ways::ALL {
+            let cut = feed_cut(&mut receiver(Role::Server, 300), &stream, &cuts, ways);
+            prop_assert_eq!(&whole, &cut, "{:?}", ways);
+        }
     }
 }

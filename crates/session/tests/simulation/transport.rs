@@ -35,6 +35,8 @@ pub struct Socket {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reset;
 
+/// The size of the buffers that input passes through: larger than what is read into a message at once.
+pub const INPUT: usize = 1024;
 /// How much the layer takes at once, in bytes.
 const MOST_HELD: usize = 300;
 /// How many records without data a read passes over.
@@ -124,6 +126,10 @@ impl Transport for Socket {
         }
         // Less than there is, as often as not.
         let most = self.world.draw(|chance| chance.within(1, 700)) as usize;
+        if buffer.len() != INPUT {
+            self.world.mark("a read goes into its message");
+        }
+        let most = most.min(buffer.len());
         let buffer = &mut buffer[..most];
         let mut count = 0;
         let mut tells = false;

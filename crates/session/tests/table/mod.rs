@@ -75,6 +75,8 @@ pub struct Ends {
     /// Each is what one read finds.
     pub input: VecDeque<Vec<u8>>,
     pub is_eof: bool,
+    /// The most that one read has asked for.
+    pub most_asked: usize,
     pub output: Vec<u8>,
     /// How often something was written.
     pub writes: usize,
@@ -402,6 +404,7 @@ impl Transport for Pipe {
         if let Some(failure) = ends.failure {
             return Err(failure);
         }
+        ends.most_asked = ends.most_asked.max(buffer.len());
         match ends.input.pop_front() {
             None if ends.is_eof => Ok(Read::Eof),
             None => Ok(Read::WouldBlock),

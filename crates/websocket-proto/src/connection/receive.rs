@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::event::{Event, Payload};
@@ -122,6 +122,43 @@ impl ReceivingHalf {
                 Err(error) => self.fail(input.len(), error),
             },
             Err(error) => self.fail(input.len(), error),
+        }
+    }
+
+    /// Room for what comes next, when that is payload data of a message that is gathered anyway: in the
+    /// message's own buffer, so that it need not be copied there. Whoever reads so much into it gives it
+    /// to [`receive_in_room`](Self::receive_in_room), with nothing received in between.
+    ///
+    /// It has as many bytes as `sizes` says, and no more than the frame's payload data still has; `None`
+    /// when that is less, or when the message has not come so far yet: its memory grows with what has
+    /// come, as in [`receive`](Self::receive). `lend` is asked for a larger buffer, with about that
+    /// capacity, and may have none; what is in it means nothing.
+    #[inline]
+    pub fn room(
+        &mut self,
+        sizes: RangeInclusive<usize>,
+        lend: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Option<&mut [u8]> {
+        let missing = self.decoder.missing()?;
+        self.assembler.room(missing, sizes, lend)
+    }
+
+    /// [`receive`](Self::receive) of the first `count` bytes of the [`room`](Self::room): all of them.
+    pub fn receive_in_room(&mut self, count: usize) -> Option<Event<'static>> {
+        let assembled = self.advance_in_room(count).transpose()?;
+        match assembled.and_then(|assembled| self.event_from(assembled)) {
+            Ok(event) => Some(event),
+            Err(error) => self.fail(count, error).1,
+        }
+    }
+
+    fn advance_in_room(&mut self, count: usize) -> Result<Option<Assembled>, ProtocolError> {
+        let stretch = self.decoder.read_payload(self.assembler.filled(count));
+        let (count, ends_frame) = (stretch.bytes.len(), stretch.ends_frame);
+        self.assembler.push_filled(count)?;
+        match ends_frame {
+            true => self.assembler.end_frame(),
+            false => Ok(None),
         }
     }
 

@@ -57,6 +57,12 @@ impl FrameDecoder {
         self.payload.is_none() && self.begun_len == 0 && self.role == Role::Server
     }
 
+    /// How many bytes of the current frame's payload data have not come; `None` between frames.
+    #[inline]
+    pub(crate) fn missing(&self) -> Option<u64> {
+        self.payload.as_ref().map(|position| position.remaining)
+    }
+
     /// Whether a frame header is what comes next or is under way.
     #[inline]
     pub fn is_in_header(&self) -> bool {

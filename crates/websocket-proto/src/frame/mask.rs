@@ -3,16 +3,17 @@
 /// `offset` is the position of `data` in the frame's payload data, so that a payload can be treated
 /// in pieces.
 pub fn apply_mask(data: &mut [u8], key: [u8; 4], offset: usize) {
-    let key: [u8; 4] = std::array::from_fn(|i| key[offset.wrapping_add(i) % 4]);
-    let word = u64::from_ne_bytes(std::array::from_fn(|i| key[i % 4]));
+    // The byte that is first at this offset becomes the lowest, twice.
+    let turns = 8 * (offset % 4) as u32;
+    let key = u64::from(u32::from_le_bytes(key).rotate_right(turns));
+    let word = u64::from_le((key << 32) | key);
 
     // Word by word: the compiler makes vector instructions of this loop.
-    let mut words = data.chunks_exact_mut(8);
-    for chunk in &mut words {
-        let bytes: &mut [u8; 8] = chunk.try_into().expect("chunks of 8 bytes");
+    let (words, rest) = data.as_chunks_mut::<8>();
+    for bytes in words {
         *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
+    for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
         *byte ^= key;
     }
 }

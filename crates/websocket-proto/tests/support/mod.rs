@@ -55,19 +55,48 @@ pub fn frame_with(role: Role, fin: bool, rsv1: bool, opcode: Opcode, payload: &[
     bytes
 }
 
-/// Hands one piece of input over; all its events. Whole messages go the short way, as in a session.
-pub fn feed(receiver: &mut ReceivingHalf, piece: &[u8]) -> Vec<Seen> {
-    feed_by(receiver, piece, true)
+/// Which of the ways that input has into a receiver are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ways {
+    /// The one of all input.
+    Long,
+    /// Whole messages go the short way.
+    Short,
+    /// The same, and what is gathered is read into its message's own buffer, from so many bytes on.
+    InRoom(usize),
 }
 
-/// The same, with the short way or without.
-pub fn feed_by(receiver: &mut ReceivingHalf, piece: &[u8], has_short_way: bool) -> Vec<Seen> {
+impl Ways {
+    pub const ALL: [Ways; 4] = [Ways::Long, Ways::Short, Ways::InRoom(1), Ways::InRoom(3)];
+}
+
+/// Hands one piece of input over; all its events. Whole messages go the short way, as in a session.
+pub fn feed(receiver: &mut ReceivingHalf, piece: &[u8]) -> Vec<Seen> {
+    feed_by(receiver, piece, Ways::Short)
+}
+
+/// The same, by these ways.
+pub fn feed_by(receiver: &mut ReceivingHalf, piece: &[u8], ways: Ways) -> Vec<Seen> {
     let mut piece = piece.to_vec();
     let mut rest = &mut piece[..];
     let mut events = Vec::new();
     while !rest.is_empty() {
         let before = rest.to_vec();
-        if has_short_way && let Some((kind, place)) = receiver.whole_message(rest) {
+        // A lent buffer has anything in it.
+        if let Ways::InRoom(least) = ways
+            && let Some(room) = receiver.room(least..=50, |size| vec![b'?'; size + least])
+        {
+            assert!((least..=50).contains(&room.len()));
+            let count = room.len().min(rest.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            let event = receiver.receive_in_room(count);
+            events.extend(event.map(|event| seen(receiver, event)));
+            rest = &mut rest[count..];
+            continue;
+        }
+        if ways != Ways::Long
+            && let Some((kind, place)) = receiver.whole_message(rest)
+        {
             let (consumed, bytes) = (place.end, rest[place].to_vec());
             events.push(message(kind, bytes));
             rest = &mut rest[consumed..];
@@ -79,22 +108,26 @@ pub fn feed_by(receiver: &mut ReceivingHalf, piece: &[u8], has_short_way: bool) 
         );
         let (consumed, event) = receiver.receive(rest);
         assert!(consumed > 0, "no progress");
-        events.extend(event.map(|event| match event {
-            Event::Message { kind, payload } => {
-                let bytes = payload.to_vec();
-                if let Payload::Owned(buffer) = payload {
-                    receiver.recycle(buffer);
-                }
-                message(kind, bytes)
-            }
-            Event::Ping(payload) => Seen::Ping(payload.to_vec()),
-            Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-            Event::Close(frame) => Seen::Close(frame),
-            Event::Failed(error) => Seen::Failed(error),
-        }));
+        events.extend(event.map(|event| seen(receiver, event)));
         rest = &mut rest[consumed..];
     }
     events
+}
+
+fn seen(receiver: &mut ReceivingHalf, event: Event<'_>) -> Seen {
+    match event {
+        Event::Message { kind, payload } => {
+            let bytes = payload.to_vec();
+            if let Payload::Owned(buffer) = payload {
+                receiver.recycle(buffer);
+            }
+            message(kind, bytes)
+        }
+        Event::Ping(payload) => Seen::Ping(payload.to_vec()),
+        Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+        Event::Close(frame) => Seen::Close(frame),
+        Event::Failed(error) => Seen::Failed(error),
+    }
 }
 
 fn message(kind: MessageKind, bytes: Vec<u8>) -> Seen {
@@ -115,15 +148,12 @@ pub fn assert_events(role: Role, max_message_size: u64, stream: &[u8], expected:
 #[track_caller]
 pub fn assert_events_of(new: impl Fn() -> ReceivingHalf, stream: &[u8], expected: &[Seen]) {
     let sizes = (1..=stream.len().min(20)).chain([stream.len().max(1)]);
-    for (size, has_short_way) in sizes.flat_map(|size| [(size, true), (size, false)]) {
+    for (size, ways) in sizes.flat_map(|size| Ways::ALL.map(|ways| (size, ways))) {
         let mut receiver = new();
         let events: Vec<Seen> = stream
             .chunks(size)
-            .flat_map(|piece| feed_by(&mut receiver, piece, has_short_way))
+            .flat_map(|piece| feed_by(&mut receiver, piece, ways))
             .collect();
-        assert_eq!(
-            events, expected,
-            "pieces of {size}, the short way: {has_short_way}"
-        );
+        assert_eq!(events, expected, "pieces of {size}, by {ways:?}");
     }
 }

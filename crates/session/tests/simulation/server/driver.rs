@@ -8,12 +8,13 @@ use session::edges::Driven;
 
 use super::{NOBODY, Server, SimulatedSession, this_task};
 use crate::poller::{Asked, Happening};
+use crate::transport::INPUT;
 
 impl Server {
     /// Takes turns as the poller says, until it stops.
     pub fn work(session: &SimulatedSession) {
         let server = session.environment();
-        let mut buffer = vec![0; 1024];
+        let mut buffer = vec![0; INPUT];
         while let Some(happening) = server.poller.next() {
             server.world.tell(|| format!("a worker gets {happening:?}"));
             let runs = match happening {
@@ -56,7 +57,7 @@ impl Server {
         if let Some(own_task) = &server.own_task {
             own_task.store(this_task(), Ordering::SeqCst);
         }
-        let mut buffer = vec![0; 1024];
+        let mut buffer = vec![0; INPUT];
         let mut is_broken = false;
         loop {
             match server.turn(session, &mut buffer, false) {
