@@ -65,6 +65,7 @@ pub struct Server {
     /// The task that stays with the connection, and polls; `None` with workers.
     own_task: Option<AtomicUsize>,
     sends_parts: bool,
+    floods: bool,
     deeds_left: AtomicU64,
     most_length: u64,
     has_ended: AtomicBool,
@@ -99,6 +100,7 @@ impl Server {
             writables: AtomicU64::new(0),
             own_task: settings.is_blocking.then(|| AtomicUsize::new(NOBODY)),
             sends_parts: settings.sends_parts,
+            floods: settings.floods,
             deeds_left: AtomicU64::new(world.draw(|chance| chance.within(0, 20))),
             most_length: world.draw(|chance| [30, 300, 3_000][chance.below(3) as usize]),
             has_ended: AtomicBool::new(false),
@@ -219,8 +221,8 @@ impl Server {
     fn deed(&self, session: &SimulatedSession, origin: Origin) {
         match self.world.draw(|chance| chance.below(100)) {
             0..52 => drop(self.send(session, origin)),
-            52..64 => drop(self.try_send(session, origin)),
-            64..66 => self.flood(session, origin),
+            52..62 => drop(self.try_send(session, origin)),
+            62..66 => self.flood(session, origin),
             66..70 => self.give(session, origin),
             70..86 if self.sends_parts => self.send_parts(session, origin),
             70..88 => {
@@ -266,10 +268,14 @@ impl Server {
         sent
     }
 
-    /// Sends as long as there is room: who has the wire meanwhile is not to write for this one without end.
+    /// Sends one message behind the other: who has the wire meanwhile is not to write for this one without end.
     fn flood(&self, session: &SimulatedSession, origin: Origin) {
         for _ in 0..20 {
-            if self.try_send(session, origin).is_err() {
+            let sent = match self.world.draw(|chance| chance.percent(50)) {
+                true => self.send(session, origin),
+                false => self.try_send(session, origin),
+            };
+            if sent == Err(Refused::Ended) {
                 return;
             }
         }
@@ -412,6 +418,9 @@ impl Server {
     pub fn live(session: &SimulatedSession, origin: Origin) {
         let server = session.environment();
         let world = &server.world;
+        if server.floods {
+            server.flood(session, origin);
+        }
         for _ in 0..world.draw(|chance| chance.within(1, 10)) {
             if world.is_over() {
                 return;

@@ -21,6 +21,8 @@ pub struct Settings {
     pub threads: u64,
     /// The application sends messages in parts, one at a time: then a Close may come before a part that others wait for.
     pub sends_parts: bool,
+    /// All of those begin with many messages at once.
+    pub floods: bool,
     pub workers: u64,
     /// One thread is with the WebSocket to its end, and polls, instead of workers that get edges.
     pub is_blocking: bool,
@@ -59,10 +61,16 @@ impl Settings {
             is_layered: chance.percent(50),
             threads: chance.below(3),
             sends_parts: chance.percent(25),
+            floods: false,
             workers: chance.within(1, 3),
             is_blocking: seed.is_multiple_of(4),
             layer_breaks_at: None,
         };
+        if chance.percent(8) {
+            settings.floods = true;
+            settings.threads = 2;
+            settings.config.send_buffer = 5_000;
+        }
         if settings.is_layered && chance.percent(10) {
             settings.layer_breaks_at = Some(chance.below(2_000));
         }
