@@ -212,6 +212,30 @@ def test_ws_505_12_a_message_of_many_records_comes_whole_with_what_is_behind_it(
     client.close_properly()
 
 
+def test_ws_505_13_what_is_left_of_a_read_stays_while_others_are_served(httpd):
+    # Threads read into buffers of their own, whosever turn it is.
+    with ExitStack() as opened:
+        clients = [opened.enter_context(RecordClient(httpd)).open("/echo") for _ in range(WORKERS)]
+        for client in clients:
+            client.echo("before")
+        payloads = [
+            [b"%d %d " % (number, index) * 200 for index in range(40)] for number in range(len(clients))
+        ]
+        for _ in range(5):
+            # Encrypted before the first is sent: all are to be served at a time.
+            records = [
+                [client.socket.data(frame(BINARY, payload)) for payload in own]
+                for client, own in zip(clients, payloads)
+            ]
+            for client, sealed in zip(clients, records):
+                client.socket.send_records(*sealed)
+            for client, own in zip(clients, payloads):
+                for payload in own:
+                    assert client.receive_message().payload == payload
+        for client in clients:
+            client.close_properly()
+
+
 def ended(client):
     """Whether the server has ended a connection on which nothing is to be read."""
     return client.has_input() and client.receive_to_eof() == b""
