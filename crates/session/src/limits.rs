@@ -46,10 +46,11 @@ pub const WRITE: Duration = Duration::from_micros(10);
 /// as many as are used, and an allocation. Without it, empty messages would have no limit.
 pub const HELD_UP_OVERHEAD: usize = 64;
 
-/// Of a message that is gathered, so many bytes are read straight into its own buffer at a time: not so few that another read
-/// for what follows costs more than their copy, and no more than stays in the processor's cache until it is unmasked and
-/// checked. The simulation's messages are small.
+/// Of a message that is gathered, so many bytes are read straight into its own buffer at a time. Not fewer than a turn's buffer
+/// has: it would take what is left and whatever follows in one read, where one that fills its room exactly is followed by
+/// another that hears "would block". And no more than stays in the processor's cache until it is unmasked and checked. The
+/// simulation's messages are small.
 pub const IN_PLACE: RangeInclusive<usize> = match cfg!(shuttle) {
     true => 20..=200,
-    false => 16 * 1024..=128 * 1024,
+    false => 64 * 1024..=128 * 1024,
 };

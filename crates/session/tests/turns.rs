@@ -43,7 +43,7 @@ fn a_large_message_is_read_into_its_own_buffer_and_what_follows_it_is_not() {
 #[test]
 fn what_is_wrong_with_a_large_message_closes_it() {
     let mut scene = Scene::open(&config(), silent);
-    scene.receives(&[&"a".repeat(100_000)]);
+    scene.receives(&[&"a".repeat(300_000)]);
     // Far behind what the first read has: some byte of its last character is none of UTF-8's.
     *scene.ends().input[0].last_mut().unwrap() ^= 0x80;
     assert_eq!(scene.turns(), Wait::Ended);
