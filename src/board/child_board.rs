@@ -1,7 +1,7 @@
 //! The board as one child has it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use figures::{
@@ -15,6 +15,7 @@ use httpd::{futex, mpm, process};
 use super::calling::{self, Callback, Calling};
 use super::watcher::{Occupant, Watcher, ring};
 use super::{Entry, death, making};
+use crate::lock::lock_at_end;
 use crate::version;
 
 /// How long the children have for saying what their threads do before the child that asked reads it.
@@ -158,11 +159,7 @@ impl ChildBoard {
     /// Ends the watcher. prefork calls this from a signal handler, on any thread and at any instruction: there the
     /// watcher is not waited for, and ends with the process.
     pub fn stop(&self) {
-        let watcher = match self.watcher.try_lock() {
-            Ok(mut watcher) => watcher.take(),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
-            Err(TryLockError::WouldBlock) => None,
-        };
+        let watcher = lock_at_end(&self.watcher).and_then(|mut watcher| watcher.take());
         if let Some(watcher) = watcher {
             watcher.stop(mpm::is_threaded());
         }

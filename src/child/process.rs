@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use httpd::apr::Pool;
@@ -22,7 +22,7 @@ use super::plugin_process::PluginProcess;
 use crate::board::{Callback, ChildBoard, Limits, Location, Occupant, Order, Threads, Wish};
 use crate::configuration::config::Config;
 use crate::configuration::{capacity, message_memory, process_options};
-use crate::lock::lock;
+use crate::lock::{lock, lock_at_end};
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{self, Plugin};
 use crate::symbol::websocket_module;
@@ -60,7 +60,7 @@ pub struct Child {
     patience: Mutex<Option<Patience>>,
     /// Hears that there is no time to drain.
     haste: Mutex<Option<Haste>>,
-    /// A [`Instruction`], which only ever goes up.
+    /// An [`Instruction`], which only ever goes up.
     instruction: AtomicU8,
 }
 
@@ -269,8 +269,8 @@ impl Child {
         }
     }
 
-    /// Closes the WebSockets with 1001, spread evenly over the time; those that come later, at its end. Without time,
-    /// `send` is not waited for where it keeps a thread of the MPM's.
+    /// Closes the WebSockets with 1001, spread evenly over the time; those that come later, at its end. `is_at_once`: callbacks
+    /// that are blocked in `send` on the MPM's own threads are released.
     fn close_all(&self, timeout: Duration, is_at_once: bool) {
         let now = Instant::now();
         let open = {
@@ -302,7 +302,8 @@ impl Child {
         self.instruction.load(Ordering::Relaxed) >= Instruction::Leave as u8
     }
 
-    /// The same, when the MPM waits for each connection's end, as it does for a child that finishes what is under way.
+    /// Whether it has been told [`Instruction::Leave`]: the MPM waits for each connection's end, as it does for a child that
+    /// finishes what is under way, but has no time left for it.
     pub fn leaves(&self) -> bool {
         self.instruction.load(Ordering::Relaxed) == Instruction::Leave as u8
     }
@@ -380,7 +381,7 @@ impl Child {
             }
         }
         child.board.leave();
-        let patience = child.patience.try_lock().ok();
+        let patience = lock_at_end(&child.patience);
         if let Some(patience) = patience.and_then(|mut patience| patience.take()) {
             patience.end();
         }
@@ -391,17 +392,9 @@ impl Child {
 }
 
 impl Child {
-    /// The open WebSockets, as `stop` may ask for them: under prefork, `None` when the thread that it interrupts has the lock.
+    /// The open WebSockets, as `stop` may ask for them.
     fn open_at_end(&self) -> Option<Vec<Arc<Connection>>> {
-        let connections = match httpd::mpm::is_threaded() {
-            true => lock(&self.connections),
-            false => match self.connections.try_lock() {
-                Ok(connections) => connections,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return None,
-            },
-        };
-        Some(connections.open())
+        lock_at_end(&self.connections).map(|connections| connections.open())
     }
 }
 

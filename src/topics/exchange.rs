@@ -1,7 +1,7 @@
 //! A child's part in topics.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 
 use httpd::mpm;
 use httpd::server::Server;
@@ -14,7 +14,7 @@ use topics::{
 
 use super::deliverer::Deliverer;
 use super::memory;
-use crate::lock::lock;
+use crate::lock::{lock, lock_at_end};
 
 /// A child's part in topics. Its seat at the log, and the thread that delivers, it has from its first subscriber on: most
 /// children of prefork never have one.
@@ -152,13 +152,11 @@ impl Exchange {
     /// Ends the thread. prefork calls this from a signal handler, on any thread and at any instruction: there the thread is
     /// not waited for, and ends with the process.
     pub fn stop(&self) {
-        let state = match self.running.try_lock() {
-            Ok(mut running) => std::mem::replace(&mut *running, State::Stopped),
-            Err(TryLockError::Poisoned(poisoned)) => {
-                std::mem::replace(&mut *poisoned.into_inner(), State::Stopped)
-            }
-            Err(TryLockError::WouldBlock) => return,
+        let Some(mut running) = lock_at_end(&self.running) else {
+            return;
         };
+        let state = std::mem::replace(&mut *running, State::Stopped);
+        drop(running);
         if let State::Running(_, deliverer) = state {
             deliverer.stop(mpm::is_threaded());
         }
