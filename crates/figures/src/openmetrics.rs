@@ -12,130 +12,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub fn openmetrics(snapshot: &Snapshot) -> String {
     let mut text = Text(String::new());
     let locations = &snapshot.locations;
-
-    text.family(
-        "websocket_connections",
-        "gauge",
-        "",
-        "WebSocket connections that are there, by their state.",
-    );
-    text.samples("websocket_connections", locations, |figures| {
-        let states = [
-            ("opening", figures.opening),
-            ("open", figures.open),
-            ("closing", figures.closing),
-        ];
-        states
-            .map(|(state, count)| (Some(("state", state.to_owned())), count))
-            .to_vec()
-    });
-    text.family(
-        "websocket_accepted",
-        "counter",
-        "",
-        "Opening handshakes that were accepted.",
-    );
-    text.samples("websocket_accepted_total", locations, |figures| {
-        vec![(None, figures.accepted)]
-    });
-    text.family(
-        "websocket_refused",
-        "counter",
-        "",
-        "Opening handshakes that were refused, by the reason.",
-    );
-    text.samples("websocket_refused_total", locations, |figures| {
-        let refused = figures.refused.iter();
-        refused
-            .map(|(reason, count)| (Some(("reason", reason.name().to_owned())), *count))
-            .collect()
-    });
-    text.family(
-        "websocket_messages",
-        "counter",
-        "",
-        "Messages that came in from clients and went out to them.",
-    );
-    text.samples("websocket_messages_total", locations, |figures| {
-        both_ways(figures.messages_in, figures.messages_out)
-    });
-    text.family(
-        "websocket_transferred_bytes",
-        "counter",
-        "bytes",
-        "Bytes of WebSocket connections, frame headers included.",
-    );
-    text.samples("websocket_transferred_bytes_total", locations, |figures| {
-        both_ways(figures.bytes_in, figures.bytes_out)
-    });
-    text.family(
-        "websocket_queued_bytes",
-        "gauge",
-        "bytes",
-        "Bytes that wait to be taken by clients.",
-    );
-    text.samples("websocket_queued_bytes", locations, |figures| {
-        vec![(None, figures.queued)]
-    });
-    text.family("websocket_closes", "counter", "", "WebSockets that have ended, by their close code; 1005: without one, 1006: without a Close frame.");
-    text.samples("websocket_closes_total", locations, |figures| {
-        let closes = figures.closes.iter();
-        closes
-            .map(|(code, count)| (Some(("code", code.name())), *count))
-            .collect()
-    });
-    text.family(
-        "websocket_longest_callback_seconds",
-        "gauge",
-        "seconds",
-        "The longest time that a callback of the plugin has taken.",
-    );
-    text.samples("websocket_longest_callback_seconds", locations, |figures| {
-        vec![(None, figures.longest_callback.as_secs_f64())]
-    });
-    text.family(
-        "websocket_ping_round_trip_seconds",
-        "histogram",
-        "seconds",
-        "How long clients took to answer pings.",
-    );
-    for location in locations {
-        text.histogram("websocket_ping_round_trip_seconds", location);
-    }
-
-    let threads = snapshot.threads();
-    text.family(
-        "websocket_threads",
-        "gauge",
-        "",
-        "Threads that serve WebSockets, by what they do.",
-    );
-    text.sample("websocket_threads", &[("state", "busy")], threads.busy);
-    text.sample("websocket_threads", &[("state", "idle")], threads.idle);
-    text.family(
-        "websocket_children",
-        "gauge",
-        "",
-        "Child processes that have served WebSockets and live.",
-    );
-    let stopping = snapshot
-        .children
-        .iter()
-        .filter(|child| child.is_stopping)
-        .count();
-    text.sample(
-        "websocket_children",
-        &[("state", "running")],
-        snapshot.children.len() - stopping,
-    );
-    text.sample("websocket_children", &[("state", "stopping")], stopping);
-    text.family(
-        "websocket_children_died",
-        "counter",
-        "",
-        "Child processes that have died, with the WebSockets that they had.",
-    );
-    text.sample("websocket_children_died_total", &[], snapshot.children_died);
+    text.handshakes(locations);
+    text.traffic(locations);
+    text.ends(locations);
+    text.children(snapshot);
     text.busiest(snapshot);
     text.builds(snapshot);
     text.limits(snapshot);
@@ -163,6 +43,140 @@ fn both_ways(inwards: u64, outwards: u64) -> Vec<Labelled<u64>> {
 struct Text(String);
 
 impl Text {
+    fn handshakes(&mut self, locations: &[LocationFigures]) {
+        self.family(
+            "websocket_connections",
+            "gauge",
+            "",
+            "WebSocket connections that are there, by their state.",
+        );
+        self.samples("websocket_connections", locations, |figures| {
+            let states = [
+                ("opening", figures.opening),
+                ("open", figures.open),
+                ("closing", figures.closing),
+            ];
+            states
+                .map(|(state, count)| (Some(("state", state.to_owned())), count))
+                .to_vec()
+        });
+        self.family(
+            "websocket_accepted",
+            "counter",
+            "",
+            "Opening handshakes that were accepted.",
+        );
+        self.samples("websocket_accepted_total", locations, |figures| {
+            vec![(None, figures.accepted)]
+        });
+        self.family(
+            "websocket_refused",
+            "counter",
+            "",
+            "Opening handshakes that were refused, by the reason.",
+        );
+        self.samples("websocket_refused_total", locations, |figures| {
+            let refused = figures.refused.iter();
+            refused
+                .map(|(reason, count)| (Some(("reason", reason.name().to_owned())), *count))
+                .collect()
+        });
+    }
+
+    fn traffic(&mut self, locations: &[LocationFigures]) {
+        self.family(
+            "websocket_messages",
+            "counter",
+            "",
+            "Messages that came in from clients and went out to them.",
+        );
+        self.samples("websocket_messages_total", locations, |figures| {
+            both_ways(figures.messages_in, figures.messages_out)
+        });
+        self.family(
+            "websocket_transferred_bytes",
+            "counter",
+            "bytes",
+            "Bytes of WebSocket connections, frame headers included.",
+        );
+        self.samples("websocket_transferred_bytes_total", locations, |figures| {
+            both_ways(figures.bytes_in, figures.bytes_out)
+        });
+        self.family(
+            "websocket_queued_bytes",
+            "gauge",
+            "bytes",
+            "Bytes that wait to be taken by clients.",
+        );
+        self.samples("websocket_queued_bytes", locations, |figures| {
+            vec![(None, figures.queued)]
+        });
+    }
+
+    fn ends(&mut self, locations: &[LocationFigures]) {
+        self.family("websocket_closes", "counter", "", "WebSockets that have ended, by their close code; 1005: without one, 1006: without a Close frame.");
+        self.samples("websocket_closes_total", locations, |figures| {
+            let closes = figures.closes.iter();
+            closes
+                .map(|(code, count)| (Some(("code", code.name())), *count))
+                .collect()
+        });
+        self.family(
+            "websocket_longest_callback_seconds",
+            "gauge",
+            "seconds",
+            "The longest time that a callback of the plugin has taken.",
+        );
+        self.samples("websocket_longest_callback_seconds", locations, |figures| {
+            vec![(None, figures.longest_callback.as_secs_f64())]
+        });
+        self.family(
+            "websocket_ping_round_trip_seconds",
+            "histogram",
+            "seconds",
+            "How long clients took to answer pings.",
+        );
+        for location in locations {
+            self.histogram("websocket_ping_round_trip_seconds", location);
+        }
+    }
+
+    fn children(&mut self, snapshot: &Snapshot) {
+        let threads = snapshot.threads();
+        self.family(
+            "websocket_threads",
+            "gauge",
+            "",
+            "Threads that serve WebSockets, by what they do.",
+        );
+        self.sample("websocket_threads", &[("state", "busy")], threads.busy);
+        self.sample("websocket_threads", &[("state", "idle")], threads.idle);
+        self.family(
+            "websocket_children",
+            "gauge",
+            "",
+            "Child processes that have served WebSockets and live.",
+        );
+        let stopping = snapshot
+            .children
+            .iter()
+            .filter(|child| child.is_stopping)
+            .count();
+        self.sample(
+            "websocket_children",
+            &[("state", "running")],
+            snapshot.children.len() - stopping,
+        );
+        self.sample("websocket_children", &[("state", "stopping")], stopping);
+        self.family(
+            "websocket_children_died",
+            "counter",
+            "",
+            "Child processes that have died, with the WebSockets that they had.",
+        );
+        self.sample("websocket_children_died_total", &[], snapshot.children_died);
+    }
+
     fn family(&mut self, name: &str, kind: &str, unit: &str, help: &str) {
         let _ = writeln!(self.0, "# TYPE {name} {kind}");
         if !unit.is_empty() {

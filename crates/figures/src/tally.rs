@@ -18,7 +18,7 @@ pub(crate) mod field {
     pub const MESSAGES_OUT: usize = 2;
     pub const BYTES_IN: usize = 3;
     pub const BYTES_OUT: usize = 4;
-    /// The longest time that a callback has taken, in nanoseconds: the one word that is not a sum.
+    /// The longest time that a callback has taken, in nanoseconds: no sum, but a maximum.
     pub const LONGEST: usize = 5;
     /// What all round trips have taken together, in nanoseconds.
     pub const ROUND_TRIPS_SUM: usize = 6;
