@@ -19,8 +19,9 @@
  *                     (the client gets 101) or refuses (it gets an HTTP error).
  *   2. on_open +      the 101 is out.
  *   3. on_message     once for each text or binary message, in their order;
- *      on_timer +     and between them what set_timer, try_send and subscribe
- *      on_writable +  asked for.
+ *      on_timer +     and between them what set_timer, try_send, a ping and
+ *      on_writable +  subscribe asked for.
+ *      on_pong +
  *      on_topic +
  *   4. on_close +     why and how it ended, once for each on_open.
  *   5. on_disconnect  exactly once for each accepted on_connect, whoever ended

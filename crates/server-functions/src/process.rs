@@ -157,7 +157,7 @@ unsafe extern "C" fn topic_members<P: Process>(
             by(process, |caller| caller.list(name, &mut members))
         })
     };
-    // SAFETY: as in `topic_members`.
+    // SAFETY: the plugin gives a function and what belongs to it.
     unsafe { topics::tell_members(&members, each, data) };
     count
 }

@@ -19,13 +19,13 @@
 //! | the transport | and | then |
 //! |---|---|---|
 //! | has taken all | a thread is expected | **free**, for that one; what output there is, is [left](#what-is-left-beside-a-free-wire) |
-//! | has taken all | there is output | it is written; still **held** |
 //! | has taken all | there is output, but the thread has gone on [`PASSES`] times | **free**; the output is left |
+//! | has taken all | there is output | it is written; still **held** |
 //! | has taken all | there is none | **free** |
 //! | is broken, or its peer is given up | | **stalled**; when it has just broken, the [peer is gone](#a-peer-that-is-gone) |
+//! | holds a part | one of the next two is true, but the thread has gone on [`PASSES`] times | **stalled**, and a turn is asked for, which writes to it |
 //! | holds a part | room has come | it is written to again; still **held** |
 //! | holds a part | it was written to, and has not been asked again since | it is asked again: a filter may have passed on what it held; still **held** |
-//! | holds a part | it would be written to, but the thread has gone on [`PASSES`] times | **stalled**, and a turn is asked for, which writes to it |
 //! | holds a part | | **stalled**; whoever waits for the transport is told until when |
 //! | may hold anything: the thread has panicked | | **free** or **stalled**, without another word to the transport |
 //!
@@ -72,7 +72,7 @@
 //!
 //! | who waits | where | told by |
 //! |---|---|---|
-//! | a thread in `send` | [`Handover::wait_for_room`] | the condition |
+//! | a thread in `send` | [`Handover::wait_for_room`] | the thread that accounts for a write, by the condition |
 //! | a callback in `send` | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport itself: all other threads that would look at it may be in callbacks that wait, too; when one of them has made room, [`Progress::is_turn_due`] |
 //! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Pushed::has_wanted_room`] |
 //! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Pushed::resumes_input`] |
@@ -504,7 +504,7 @@ impl<T: Transport> Handover<T> {
         )
     }
 
-    /// Whether nothing is taken any more: the session has ended, or the Close frame has been put in.
+    /// Whether nothing is taken any more: the session has ended, its peer is gone, or the Close frame has been put in.
     pub fn has_ended(&self) -> bool {
         self.state().outbox.has_ended()
     }

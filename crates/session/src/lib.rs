@@ -35,8 +35,8 @@
 //!
 //! A session's input belongs to its *turn*: one thread at a time has the [`turnstile`], reads, decodes and calls the
 //! application. All output, and the place of the transport, is under the one lock of the [`handover`]; a thread that reads
-//! or writes has taken the transport out of its place, so that neither a lock is held while a transport works nor while
-//! the application runs, which calls back in.
+//! or writes has taken the transport out of its place, so that neither a lock is held while a transport reads or writes
+//! nor while the application runs, which calls back in.
 //!
 //! What is an atomic beside the two is a word that stands alone:
 //!

@@ -118,7 +118,7 @@ pub enum SentBy {
 /// Why the outbox did not take something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// The session has ended.
+    /// The session has ended, its peer is gone, or the Close frame has been put in.
     Ended,
     /// No room now.
     Full,
@@ -407,7 +407,7 @@ impl Outbox {
         self.framed + self.leaving
     }
 
-    /// Whether a message would be taken.
+    /// Whether there is room for a message.
     pub fn has_room(&self, sent_by: SentBy) -> bool {
         self.queued() < self.limit(sent_by)
     }

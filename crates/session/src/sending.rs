@@ -17,7 +17,7 @@ use crate::sync::atomic::Ordering;
 
 impl<E: Environment> Session<E> {
     /// Sends a message, a part of one or a control frame; blocks while the outbox is full. An error is never
-    /// [`Refused::Full`], but before the 101, when nobody takes anything out.
+    /// [`Refused::Full`], but before the application has accepted the session, when nobody takes anything out.
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
         loop {

@@ -30,7 +30,7 @@ enum Place {
 
 impl<E: Environment> Session<E> {
     /// Does what there is to do: reads, decodes, calls the application, writes. The waiter takes one turn after the
-    /// other, never two at once, until one says [`Wait::Ended`]. `buffer` is where input passes through.
+    /// other until one says [`Wait::Ended`]; of two at once the second leaves word, and the first says [`Wait::Again`]. `buffer` is where input passes through.
     ///
     /// `is_hung_up`: the poller has seen the peer's end. It says so once, but the core input filter answers a
     /// non-blocking read that meets the end as one that would block, and says EOF at the next.

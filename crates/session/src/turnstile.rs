@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_seat_stays_so() {
+    fn an_ended_turnstile_stays_so() {
         let turnstile = Turnstile::new(7);
         assert_eq!(turnstile.take_for_good(), Some(Box::new(7)));
         assert!(matches!(turnstile.take(), Found::Ended));

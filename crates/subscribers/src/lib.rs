@@ -13,6 +13,7 @@
 //! | [`letter`] | what a connection is told that looks at everything itself |
 //! | [`body`] | what a body is that comes over HTTP to be published |
 //! | [`form`] | the messages of the subprotocol `topics.json` |
+//! | `sync` | locks and atomics, which the simulation replaces |
 //!
 //! # What it promises
 //!

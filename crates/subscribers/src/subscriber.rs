@@ -8,6 +8,8 @@
 //!       the reader was overrun, or has passed it by; it is slow, and to get the newest; it has just been behind
 //! ```
 //!
+//! It may end while it is behind, too.
+//!
 //! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
 //! ([`Subscriber::was_passed_by`]), and whoever finds it catches up with the log.
 

@@ -9,6 +9,7 @@
 //! | [`origin`] | decides whether an `Origin` is the same or a trusted one (RFC 6454) |
 //! | [`frame`] | bytes ⇄ frame headers, masking (§5.2, §5.3) |
 //! | [`message`] | frames → messages: fragmentation, limits, UTF-8 (§5.4 to §5.6) |
+//! | `message_buffer` | what has come of a message that does not lie whole in the input |
 //! | [`utf8`] | UTF-8 checked while it arrives, failed at the first wrong byte (§8.1) |
 //! | [`close`] | close codes, close reasons, Close frames (§7.4) |
 //! | [`connection`] | both halves of an endpoint: [`ReceivingHalf`] and [`SendingHalf`]; [`PreparedMessage`] for many of them |
