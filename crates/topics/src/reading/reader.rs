@@ -21,7 +21,7 @@ pub struct Reader<'m> {
     is_damaged: bool,
 }
 
-/// Records are missing between two that were read.
+/// Records are missing between two that were read; or copies of retained ones were, which nobody reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gap {
     /// The last record before the gap. Whether a topic has lost something is told by its next record's

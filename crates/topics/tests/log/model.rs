@@ -343,7 +343,8 @@ impl World {
                     );
                     self.reader.next(&mut batch).unwrap();
                     let first = batch.iter().next().expect("something is there").id.0;
-                    assert!(first > self.read + 1);
+                    // It may be the very next: what was overwritten may be copies of retained messages, which nobody reads.
+                    assert!(first > self.read);
                     self.read = first - 1 + batch.len() as u64;
                 }
             }
