@@ -71,12 +71,6 @@ impl Settings {
             settings.threads = 2;
             settings.config.send_buffer = 5_000;
         }
-        if settings.sends_parts && chance.percent(40) {
-            // Few messages wait behind a part, and are all that keeps input waiting.
-            settings.threads = 2;
-            settings.config.send_buffer = 40;
-            settings.is_layered = false;
-        }
         if settings.is_layered && chance.percent(10) {
             settings.layer_breaks_at = Some(chance.below(2_000));
         }

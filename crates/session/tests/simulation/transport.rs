@@ -97,10 +97,8 @@ impl Socket {
             self.poller.forget_room();
         }
         if room == 0 {
-            let steps = match state.chance.percent(50) {
-                true => state.chance.below(MOST_STEPS_LATE),
-                false => 0,
-            };
+            let most = [0, MOST_STEPS_LATE][state.chance.below(2) as usize];
+            let steps = state.chance.below(most + 1);
             drop(state);
             // The thread loses its processor just here: what it has found out is old when it says so.
             for _ in 0..steps {
