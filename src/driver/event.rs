@@ -311,11 +311,6 @@ impl Source for EventDriver {
             // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
             self.connection.session().peer_is_gone();
         }
-        if readiness.is_writable() || readiness.contains(Readiness::NOTIFIED) {
-            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this; and a thread may have left
-            // output to the turn that was asked for.
-            self.connection.session().resume();
-        }
         let is_hung_up = readiness.intersects(Readiness::HANGUP);
         let runs = if readiness.contains(Readiness::NOTIFIED) {
             self.edges.begin_queued(is_hung_up)
@@ -324,6 +319,10 @@ impl Source for EventDriver {
         };
         if runs {
             self.run(scratch);
+        } else if readiness.is_writable() || readiness.contains(Readiness::NOTIFIED) {
+            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this; and a thread may have left
+            // output to the turn that was asked for. Behind the edges' word: what this has to leave, too, gets a job of its own.
+            self.connection.session().resume();
         }
     }
 

@@ -184,10 +184,6 @@ impl Source for Driver {
             // Before a turn is taken: it may call back, and one that is under way may be blocked in `send`.
             self.connection.session().peer_is_gone();
         }
-        if readiness.is_writable() {
-            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this.
-            self.connection.session().resume();
-        }
         let is_hung_up = readiness.intersects(Readiness::HANGUP);
         let runs = match readiness.contains(Readiness::NOTIFIED) {
             true => self.edges.begin_queued(is_hung_up),
@@ -195,6 +191,10 @@ impl Source for Driver {
         };
         if runs {
             self.run(scratch);
+        } else if readiness.is_writable() || readiness.contains(Readiness::NOTIFIED) {
+            // Even while a callback has the turn: it may be blocked in `send`, waiting for just this; and a thread may have left
+            // output to the turn that was asked for. Behind the edges' word: what this has to leave, too, gets a job of its own.
+            self.connection.session().resume();
         }
     }
 

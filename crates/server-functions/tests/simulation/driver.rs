@@ -55,14 +55,18 @@ impl Driver {
                     if is_broken {
                         session.peer_is_gone();
                     }
-                    if is_writable {
+                    let runs = self.edges.begin(is_hung_up);
+                    if !runs && is_writable {
                         session.resume();
                     }
-                    self.edges.begin(is_hung_up)
+                    runs
                 }
                 Happening::Job => {
-                    session.resume();
-                    self.edges.begin_queued(false)
+                    let runs = self.edges.begin_queued(false);
+                    if !runs {
+                        session.resume();
+                    }
+                    runs
                 }
                 Happening::Expired => {
                     *locked(&self.timer) = None;

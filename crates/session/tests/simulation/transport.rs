@@ -39,6 +39,8 @@ pub struct Reset;
 pub const INPUT: usize = 1024;
 /// How much the layer takes at once, in bytes.
 const MOST_HELD: usize = 300;
+/// How many steps of others there are at most between a write that finds no room and what its thread makes of it.
+const MOST_STEPS_LATE: u64 = 40;
 /// How many records without data a read passes over.
 const MOST_TRIES: u32 = 1;
 
@@ -95,6 +97,13 @@ impl Socket {
             self.poller.forget_room();
         }
         if room == 0 {
+            let most = [0, MOST_STEPS_LATE][state.chance.below(2) as usize];
+            let steps = state.chance.below(most + 1);
+            drop(state);
+            // The thread loses its processor just here: what it has found out is old when it says so.
+            for _ in 0..steps {
+                shuttle::thread::yield_now();
+            }
             return Ok(0);
         }
         let count = match state.chance.percent(70) {

@@ -28,13 +28,19 @@ impl Server {
                     }
                     if is_writable {
                         server.poller.tells_room();
+                    }
+                    let runs = server.edges.begin(is_hung_up);
+                    if !runs && is_writable {
                         session.resume();
                     }
-                    server.edges.begin(is_hung_up)
+                    runs
                 }
                 Happening::Job => {
-                    session.resume();
-                    server.edges.begin_queued(false)
+                    let runs = server.edges.begin_queued(false);
+                    if !runs {
+                        session.resume();
+                    }
+                    runs
                 }
                 Happening::Expired => {
                     *server.timer.lock().unwrap() = None;
