@@ -105,10 +105,10 @@ fn when_room_comes_behind_a_message_in_parts() {
     });
 }
 
-/// A thread that has written for others for long enough leaves the rest, of which there is as much as ever: it is the blocked
-/// one that goes on, and no turn is needed for that.
+/// A thread that has written for others for long enough leaves the rest, of which there is as much as ever: the blocked one goes
+/// on with it.
 ///
-/// Fails when what is left is left without a word to those who wait, and when they look only at the room.
+/// Fails when a thread that has done its share puts the wire back without asking for a turn.
 #[test]
 fn when_another_thread_leaves_output() {
     explore(|| {
