@@ -34,6 +34,7 @@ impl RegisterHooks for Hooks {
         httpd::dbd::stand_before();
         httpd::tls::remember_connections::<EventDriver>();
         httpd::upgraded::register_filters();
+        httpd::upgraded::register_reserve();
         httpd::mod_status::status_page::<status::Section>();
     }
 }

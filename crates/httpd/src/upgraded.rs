@@ -22,6 +22,7 @@ use crate::{socket, tls};
 use floor::Floor;
 pub use floor::register as register_filters;
 pub use read::Read;
+pub use reserve::register as register_reserve;
 
 /// The most that one pass through the filters carries, in bytes: below FlushMaxThreshold (64 KiB unless
 /// configured), past which the core output filter blocks.
@@ -178,13 +179,18 @@ impl Upgraded {
         }
         let has_filters = matches!(self.way().bypass, Bypass::Closed);
         // What the request and the first read went through; with TLS also its own handshake.
-        let most = if has_filters { 4 } else { 2 };
+        let most = if has_filters { 2 } else { 1 };
         let allocator = self.allocator();
-        // SAFETY: the allocator is the live connection's own; each block goes back to it, which with this limit frees
-        // it for good.
+        // SAFETY: the allocator is the live connection's own; each block that finds no place in the reserve goes back to it,
+        // which with this limit frees it for good.
         unsafe {
+            reserve::outlive_loan((*self.c.as_ptr()).pool);
             sys::apr_allocator_max_free_set(allocator, 1);
-            reserve::take(allocator, most).give(allocator);
+            for _ in 0..most {
+                if !reserve::take_back(allocator) {
+                    reserve::take(allocator, reserve::LENT).give(allocator);
+                }
+            }
             if has_filters {
                 // What filters take beyond what a read is lent, they would have to get from the system each time.
                 sys::apr_allocator_max_free_set(allocator, KEPT);
