@@ -10,7 +10,7 @@
 //! | place | output is put in, or is to be written | a thread needs the wire ([`Handover::hold`]) | the poller says room ([`Handover::resume`]) | the thread that has it is done |
 //! |---|---|---|---|---|
 //! | absent: not open yet, or given back | stays in the outbox | gets none | nothing | – |
-//! | free: the transport has taken all it was given | **held** by the thread that put it in | **held** | writes what there is, if any: **held** | – |
+//! | free: the transport has taken all it was given | **held** by the thread that put it in, or that has a message to write from where it is ([`Handover::pass`]) | **held** | writes what there is, if any: **held** | – |
 //! | stalled: the transport holds a part, or is broken | stays in the outbox | **held** | **held**, and goes on writing | – |
 //! | held by a thread | stays in the outbox, for that thread | waits, and is *expected* | leaves word: *room has come* | see below |
 //!
@@ -101,7 +101,7 @@ mod holding;
 
 use std::time::Instant;
 
-use websocket_proto::{CloseFrame, ControlPayload};
+use websocket_proto::{CloseFrame, Compression, ControlPayload, MessageKind};
 
 use hint::Hint;
 pub use holding::Holding;
@@ -269,6 +269,27 @@ impl<T: Transport> Handover<T> {
         let mut state = self.state();
         state.outbox.try_push(outgoing, sent_by)?;
         Ok(self.pushed(state, outgoing, gathers))
+    }
+
+    /// The wire, to write a message from where it is by [`Holding::write_through`], when nothing has to leave before it and the
+    /// transport has taken all; else it is to be put in.
+    pub fn pass(
+        &self,
+        kind: MessageKind,
+        compression: Compression,
+        payload: &[u8],
+    ) -> Option<Holding<'_, T>> {
+        let mut state = self.state();
+        if !matches!(state.whereabouts, Whereabouts::Free(_)) || state.expected > 0 {
+            return None;
+        }
+        let header = state.outbox.pass(kind, compression, payload)?;
+        state.messages += 1;
+        let mut holding = self.take(&mut state)?;
+        holding.wire().load_header(&header);
+        // What is written now is noted when it is.
+        self.hint.wire_is_taken();
+        Some(holding)
     }
 
     /// Whether a thread's message would find room now; asks to be told of room if not. Who takes nothing any more has room.

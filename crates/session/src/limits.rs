@@ -34,6 +34,13 @@ pub const PASSES: u32 = 2;
 /// Small frames are gathered into one buffer up to this many bytes, so that they leave in one write.
 pub const GATHER: usize = 16 * 1024;
 
+/// A message of so many bytes is written from where the application has it, when nothing has to leave before it: the copy would
+/// cost more than what it takes to write two stretches instead of one. The simulation's messages are small.
+pub const THROUGH: usize = match cfg!(shuttle) {
+    true => 24,
+    false => GATHER,
+};
+
 /// A frame that goes to many is not copied from this many bytes on. A smaller one is gathered with others: a place of its own
 /// in a write costs as much as the copy.
 pub const SHARED: usize = 256;

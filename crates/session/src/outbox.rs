@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use websocket_proto::{
     CloseFrame, Compression, ControlPayload, LocalError, MessageKind, PreparedMessage, SendingHalf,
+    frame::FrameHeaderBytes,
 };
 
 use crate::buffers::Buffers;
@@ -189,6 +190,22 @@ impl Outbox {
                 sender.send_pong(payload, frames)
             }),
         }
+    }
+
+    /// Whether a message may be written from where it is: nothing waits before it, and it leaves as it is. Its header, if so;
+    /// from here on both count as taken out. Whatever speaks against the message itself, [`Outbox::push`] says.
+    pub fn pass(
+        &mut self,
+        kind: MessageKind,
+        compression: Compression,
+        payload: &[u8],
+    ) -> Option<FrameHeaderBytes> {
+        if self.has_ended() || self.queued() > 0 || self.pong.is_some() {
+            return None;
+        }
+        let header = self.sender.message_as_it_is(kind, compression, payload)?;
+        self.leaving += header.len() + payload.len();
+        Some(header)
     }
 
     /// [`Outbox::push`] for a sender that does not block: when there is no room, [`Outbox::transmitted`] says when there

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use websocket_proto::{CloseFrame, ProtocolError};
+use websocket_proto::{CloseFrame, Compression, MessageKind, ProtocolError};
 
 use crate::ending::ClosedBy;
 use crate::environment::Environment;
 use crate::gathering::Receiver;
 use crate::handover::{Holding, Progress, Pushed};
+use crate::limits::{CORK_LIMIT, THROUGH};
 use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
@@ -22,6 +23,9 @@ impl<E: Environment> Session<E> {
         let sent_by = self.who_sends();
         loop {
             let gathers = self.gathers(sent_by);
+            if self.sends_through(outgoing, gathers) {
+                return Ok(());
+            }
             match self.with_output(|| self.handover.push(outgoing, sent_by, gathers)) {
                 Ok(accepted) => {
                     self.accepted(outgoing, accepted);
@@ -31,6 +35,31 @@ impl<E: Environment> Session<E> {
                 Err(refused) => return Err(refused),
             }
         }
+    }
+
+    /// Sends a large message from where it is, when that is possible: says whether it has.
+    #[inline(always)]
+    fn sends_through(&self, outgoing: Outgoing<'_>, gathers: bool) -> bool {
+        match outgoing {
+            Outgoing::Message(kind, compression, payload)
+                if payload.len() >= if gathers { CORK_LIMIT } else { THROUGH } =>
+            {
+                self.pass(kind, compression, payload)
+            }
+            _ => false,
+        }
+    }
+
+    #[inline(never)]
+    fn pass(&self, kind: MessageKind, compression: Compression, payload: &[u8]) -> bool {
+        self.with_output(|| {
+            let Some(holding) = self.handover.pass(kind, compression, payload) else {
+                return false;
+            };
+            self.message_sent();
+            holding.write_through(payload, &self.environment, |progress| self.tell(progress));
+            true
+        })
     }
 
     /// There is no room, and there may be.
@@ -50,6 +79,9 @@ impl<E: Environment> Session<E> {
     pub fn try_send(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let sent_by = self.who_sends();
         let gathers = self.gathers(sent_by);
+        if self.sends_through(outgoing, gathers) {
+            return Ok(());
+        }
         let accepted = self.with_output(|| self.handover.try_push(outgoing, sent_by, gathers))?;
         self.accepted(outgoing, accepted);
         Ok(())

@@ -167,13 +167,37 @@ impl<T: Transport> Wire<T> {
         true
     }
 
+    /// [`Wire::load`] of a message that is written from where it is: [`Wire::resume_through`] does, next. This is its header.
+    pub fn load_header(&mut self, header: &[u8]) {
+        debug_assert!(self.is_idle());
+        self.pending.clear();
+        self.pending.extend_from_slice(header);
+        self.taken = 0;
+        self.is_begun = false;
+    }
+
     /// Writes what is loaded, as far as the transport takes it, and says how many bytes it took. When the wire is not idle
     /// afterwards, the transport is full or broken.
     #[inline(always)]
     pub fn resume(&mut self, machine: &impl Machine) -> usize {
+        self.resume_by(machine, Self::write_some)
+    }
+
+    /// [`Wire::resume`] of the payload whose header is loaded. What the transport does not take is copied, and waits as if it
+    /// had been loaded.
+    pub fn resume_through(&mut self, payload: &[u8], machine: &impl Machine) -> usize {
+        self.resume_by(machine, |wire, _| Through { wire, payload }.write())
+    }
+
+    #[inline(always)]
+    fn resume_by(
+        &mut self,
+        machine: &impl Machine,
+        write: impl FnOnce(&mut Self, bool) -> Result<(), T::Failure>,
+    ) -> usize {
         let before = self.bytes_sent;
         let had_output = self.transport.has_output();
-        if let Err(failure) = self.write_some(had_output) {
+        if let Err(failure) = write(self, had_output) {
             self.failure.get_or_insert(failure);
         }
         let count = (self.bytes_sent - before) as usize;
@@ -268,5 +292,59 @@ impl<T: Transport> Wire<T> {
     /// The transport, when the session has ended.
     pub fn into_transport(self) -> T {
         self.transport
+    }
+}
+
+/// A message that is written from where it is, behind the header that is loaded. What has not left when this is dropped, in a
+/// panic, too, stays with the wire.
+struct Through<'a, T: Transport> {
+    wire: &'a mut Wire<T>,
+    /// What has not left.
+    payload: &'a [u8],
+}
+
+impl<T: Transport> Through<'_, T> {
+    fn write(&mut self) -> Result<(), T::Failure> {
+        let wire = &mut *self.wire;
+        if wire.is_lost() {
+            return Ok(());
+        }
+        wire.is_begun = true;
+        wire.transport.begin_frames(&wire.pending);
+        wire.transport.begin_frames(self.payload);
+        loop {
+            let header = &wire.pending[wire.taken..];
+            let count = match (header, self.payload) {
+                ([], []) => break,
+                ([], payload) => wire.transport.write(payload)?,
+                (header, payload) => {
+                    let both = [IoSlice::new(header), IoSlice::new(payload)];
+                    wire.transport.write_vectored(&both)?
+                }
+            };
+            if count == 0 {
+                break;
+            }
+            let of_header = count.min(header.len());
+            wire.taken += of_header;
+            wire.bytes_sent += count as u64;
+            self.payload = &self.payload[count - of_header..];
+        }
+        Ok(())
+    }
+}
+
+impl<T: Transport> Drop for Through<'_, T> {
+    fn drop(&mut self) {
+        if self.payload.is_empty() {
+            return;
+        }
+        let wire = &mut *self.wire;
+        let header = wire.pending.split_off(wire.taken);
+        let mut rest = wire.buffers.take(header.len() + self.payload.len());
+        rest.extend_from_slice(&header);
+        rest.extend_from_slice(self.payload);
+        wire.pending = rest;
+        wire.taken = 0;
     }
 }

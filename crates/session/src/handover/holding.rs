@@ -183,13 +183,32 @@ impl<T: Transport> Holding<'_, T> {
     #[inline(always)]
     pub fn write(mut self, machine: &impl Machine, tell: impl Fn(Progress)) {
         self.has_asked_again = false;
+        let count = self.wire().resume(machine);
+        self.go_on(count, machine, tell);
+    }
+
+    /// [`Holding::write`] of the payload of [`Handover::pass`], as far as the transport takes it; what it does not take is
+    /// copied.
+    pub fn write_through(
+        mut self,
+        payload: &[u8],
+        machine: &impl Machine,
+        tell: impl Fn(Progress),
+    ) {
+        let count = self.wire().resume_through(payload, machine);
+        self.go_on(count, machine, tell);
+    }
+
+    /// The transport has taken so many bytes.
+    #[inline(always)]
+    fn go_on(mut self, mut count: usize, machine: &impl Machine, tell: impl Fn(Progress)) {
         loop {
-            let count = self.wire().resume(machine);
             let (goes_on, progress) = self.settle(count);
             tell(progress);
             if !goes_on {
                 return;
             }
+            count = self.wire().resume(machine);
         }
     }
 

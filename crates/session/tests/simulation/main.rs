@@ -302,10 +302,12 @@ impl Life {
 }
 
 /// Rare paths that many seeds have to go, or they prove little.
-const REQUIRED: [&str; 12] = [
+const REQUIRED: [&str; 14] = [
     "a callback panics",
     "a message is held up",
+    "a message leaves from where it is",
     "a part finds no room",
+    "a part of one that leaves from where it is has to be kept",
     "a thread leaves the rest to others",
     "a read goes into its message",
     "a try_send finds no room",

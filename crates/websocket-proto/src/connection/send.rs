@@ -231,6 +231,23 @@ impl SendingHalf {
         self.frame_header(kind.opcode(), true, payload_len)
     }
 
+    /// The frame header of a message that leaves uncompressed and unmasked, for a caller that writes it from where it is;
+    /// `None` where it does not, or may not be sent: [`send_message_with`](Self::send_message_with) says why.
+    pub fn message_as_it_is(
+        &self,
+        kind: MessageKind,
+        compression: Compression,
+        payload: &[u8],
+    ) -> Option<FrameHeaderBytes> {
+        let is_compressed = self.deflater.is_some() && compression == Compression::Default;
+        if is_compressed || self.mask.is_some() {
+            return None;
+        }
+        let header = self.message_header(kind, payload.len()).ok()?;
+        check_text(kind, payload).ok()?;
+        Some(header)
+    }
+
     /// Sends a Ping.
     pub fn send_ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), LocalError> {
         self.send_control(Opcode::Ping, payload, out)
