@@ -80,6 +80,8 @@ pub struct Ends {
     pub output: Vec<u8>,
     /// How often something was written.
     pub writes: usize,
+    /// Where what was written last lay.
+    pub places: Vec<usize>,
     /// How much more output there is room for; `None`: any amount.
     pub room: Option<usize>,
     pub failure: Option<&'static str>,
@@ -422,6 +424,11 @@ impl Transport for Pipe {
     fn begin_frames(&mut self, _: &[u8]) {}
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, &'static str> {
+        let bytes = &joined(slices)[..];
         stumble(&self.1, Misstep::Write);
         let mut ends = self.0.lock().unwrap();
         if let Some(failure) = ends.failure {
@@ -437,11 +444,8 @@ impl Transport for Pipe {
         }
         ends.output.extend_from_slice(&bytes[..count]);
         ends.writes += 1;
+        ends.places = slices.iter().map(|slice| slice.as_ptr().addr()).collect();
         Ok(count)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, &'static str> {
-        self.write(&joined(slices))
     }
 
     fn has_output(&self) -> bool {
