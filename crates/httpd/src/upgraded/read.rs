@@ -61,13 +61,15 @@ impl Upgraded {
         if !matches!(read, Ok(Read::Data(_))) {
             self.take_blocks_back();
         }
-        if let Ok(Read::WouldBlock) = read {
+        if let Ok(Read::WouldBlock | Read::LastData(_)) = read {
             self.give_memory_back();
-        }
-        if let (Ok(Read::WouldBlock), Bypass::Ready(counters)) = (&read, self.way().bypass) {
-            // What came with the handshake has been read: the core input filter holds nothing but the socket.
-            self.way().bypass = Bypass::Open(counters);
-            return self.read_socket(buffer, counters);
+            if let Bypass::Ready(counters) = self.way().bypass {
+                // What came with the handshake has been read: the core input filter holds nothing but the socket.
+                self.way().bypass = Bypass::Open(counters);
+                if let Ok(Read::WouldBlock) = read {
+                    return self.read_socket(buffer, counters);
+                }
+            }
         }
         // TLS has written, maybe: an alert, the answer to a KeyUpdate.
         if self.has_output()
