@@ -9,8 +9,9 @@ use websocket_proto::MessageBudget;
 use crate::gathering::Gatherings;
 use crate::sync::{Mutex, lock};
 
-/// The most that one read takes, in bytes.
-pub const INPUT: usize = 64 * 1024;
+/// The most that one read takes, in bytes: 64 KiB, which are many a message's size, and a page for its header and what comes
+/// before it. A message that fits is used where it is.
+pub const INPUT: usize = 68 * 1024;
 /// How many buffers for input are kept.
 const MOST_INPUT: usize = 16;
 /// Smaller buffers are not worth keeping, nor larger ones, in bytes.

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::buffers::INPUT;
+
 /// How long a turn handles input before others get theirs. A session that waits behind a peer that sends without end waits
 /// for as long, so it is short; but a hundred times what it takes to pass on from one connection to the next.
 pub const SLICE: Duration = Duration::from_micros(100);
@@ -59,5 +61,5 @@ pub const HELD_UP_OVERHEAD: usize = 64;
 /// simulation's messages are small.
 pub const IN_PLACE: RangeInclusive<usize> = match cfg!(shuttle) {
     true => 20..=200,
-    false => 64 * 1024..=128 * 1024,
+    false => INPUT..=128 * 1024,
 };
