@@ -97,7 +97,8 @@ fn publish(request: &Request<'_>, wanted: &Wanted<'_>) -> Result<HandlerResult, 
     let mut all = Vec::new();
     for topic in &wanted.topics {
         let key = draft.key.as_deref();
-        let published = exchange.publish(topic, draft.kind, &draft.payload, key);
+        let at_once = |_| false;
+        let published = exchange.publish(topic, draft.kind, &draft.payload, key, &at_once);
         all.push(published.map_err(not_published)?);
     }
     let status = match all.iter().any(|published| published.subscribers > 0) {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use httpd::mpm;
 use httpd::server::Server;
-use server_functions::Topics;
+use server_functions::{Ringer, Topics};
+use session::Receiver;
 use subscribers::Hub;
 use topics::{
     ChildFigures, ClaimError, Flags, Futex, Kind, LockError, Log, Message, PublishError, Published,
@@ -20,6 +21,8 @@ use crate::lock::{lock, lock_at_end};
 /// children of prefork never have one.
 pub struct Exchange {
     log: Option<Log<'static>>,
+    /// Where there is a log.
+    ringer: Option<Arc<Ringer<Futex>>>,
     running: Mutex<State>,
 }
 
@@ -59,8 +62,11 @@ impl fmt::Display for Unavailable {
 impl Exchange {
     /// For the child that begins.
     pub fn new(server: Server<'_>) -> Self {
+        let log = memory::find(server);
+        let ringer = |log| Arc::new(Ringer::new(Publisher::new(log, Futex)));
         Exchange {
-            log: memory::find(server),
+            log,
+            ringer: log.map(ringer),
             running: Mutex::new(State::Quiet),
         }
     }
@@ -92,18 +98,17 @@ impl Exchange {
         Ok(hub)
     }
 
-    /// Publishes to a topic. `key`: the same message with the same key is published once.
+    /// Publishes to a topic. `key`: the same message with the same key is published once; `gather` as for
+    /// [`Ringer::publish`].
     pub fn publish(
         &self,
         topic: &Topic,
         kind: Kind,
         payload: &[u8],
         key: Option<&str>,
+        gather: &dyn Fn(Arc<dyn Receiver>) -> bool,
     ) -> Result<Published, PublishError> {
-        let Some(log) = self.log else {
-            return Err(PublishError::TopicsFull);
-        };
-        Publisher::new(log, Futex).publish(&Message {
+        let message = Message {
             topic,
             kind,
             flags: Flags::default(),
@@ -111,7 +116,8 @@ impl Exchange {
             time: subscribers::terms::now(),
             key,
             payload,
-        })
+        };
+        Topics::publish(self, &message, gather)
     }
 
     fn running(&self) -> Option<Arc<Hub>> {
@@ -177,9 +183,13 @@ impl Topics for Exchange {
         Exchange::running(self)
     }
 
-    fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
-        let log = self.log.ok_or(PublishError::TopicsFull)?;
-        Publisher::new(log, Futex).publish(message)
+    fn publish(
+        &self,
+        message: &Message<'_>,
+        gather: &dyn Fn(Arc<dyn Receiver>) -> bool,
+    ) -> Result<Published, PublishError> {
+        let ringer = self.ringer.as_ref().ok_or(PublishError::NoLog)?;
+        ringer.publish(message, gather)
     }
 }
 

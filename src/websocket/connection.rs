@@ -16,7 +16,7 @@ use session::{Buffers, ClosedBy, Ending, Receiver, Session};
 use subscribers::{Attendance, Form, Outlet, Terms};
 use websocket_plugin::abi;
 use websocket_proto::extension::permessage_deflate::{Agreed, CodecPool};
-use websocket_proto::{CloseFrame, ProtocolVersion};
+use websocket_proto::{CloseFrame, MessageKind, ProtocolVersion};
 
 use crate::board::{Callback, Entry, VERY_LONG};
 use crate::configuration::config::Config;
@@ -26,7 +26,7 @@ use crate::plugin::{Options, PluginPrivate};
 use crate::symbol::websocket_module;
 use crate::topics::Exchange;
 use crate::websocket::driver::Driver;
-use crate::websocket::listener::NotTaken;
+use crate::websocket::listener::{Listener, NotTaken};
 use crate::websocket::outside::{Outside, Overseer};
 use crate::websocket::place::Place;
 use crate::websocket::purpose::Purpose;
@@ -434,8 +434,11 @@ impl Overseer for Connection {
         self
     }
 
-    fn refuses_message(&self, why: NotTaken) {
-        self.close_over_topics(why);
+    fn publishes(&self, listener: &Listener, kind: MessageKind, payload: &[u8]) {
+        let gather = |receiver| self.session.gather_for(receiver);
+        if let Err(why) = listener.publish(kind, payload, &gather) {
+            self.close_over_topics(why);
+        }
     }
 
     fn goes_on(&self, attendance: &Attendance) {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use session::Receiver;
 use subscribers::{Hub, Outlet, Subscriber, Subscribing, Terms};
 use topics::{Kind, PublishError, Token, Topic};
 use websocket_proto::{CloseCode, MessageKind};
@@ -62,8 +63,13 @@ impl Listener {
         }
     }
 
-    /// The client has sent a message.
-    pub fn publish(&self, kind: MessageKind, payload: &[u8]) -> Result<(), NotTaken> {
+    /// The client has sent a message; `gather` as for [`Ringer::publish`](server_functions::Ringer::publish).
+    pub fn publish(
+        &self,
+        kind: MessageKind,
+        payload: &[u8],
+        gather: &dyn Fn(Arc<dyn Receiver>) -> bool,
+    ) -> Result<(), NotTaken> {
         if !self.may_publish {
             return Err((CloseCode::POLICY_VIOLATION, "no messages are taken here"));
         }
@@ -72,7 +78,7 @@ impl Listener {
             MessageKind::Binary => Kind::Binary,
         };
         for topic in &self.topics {
-            let published = self.exchange.publish(topic, kind, payload, None);
+            let published = self.exchange.publish(topic, kind, payload, None, gather);
             published.map_err(|error| match error {
                 PublishError::TooLarge { .. } => {
                     (CloseCode::MESSAGE_TOO_BIG, "too large to be published")

@@ -14,7 +14,7 @@ use websocket_proto::MessageKind;
 use crate::board::{Callback, Calling, Entry};
 use crate::plugin::{Plugin, PluginPrivate};
 use crate::websocket::driver::Driver;
-use crate::websocket::listener::NotTaken;
+use crate::websocket::listener::Listener;
 use crate::websocket::place::Place;
 use crate::websocket::purpose::Purpose;
 use crate::websocket::transport::Transport;
@@ -27,8 +27,8 @@ pub trait Overseer: Send + Sync {
     /// It, kept until what others have given it is written.
     fn receiver(self: Arc<Self>) -> Arc<dyn Receiver>;
 
-    /// A message of the client's is not published, and it is closed with this code and reason.
-    fn refuses_message(&self, why: NotTaken);
+    /// Publishes a message of the client's, which is closed when it may not be.
+    fn publishes(&self, listener: &Listener, kind: MessageKind, payload: &[u8]);
 
     /// There is room, or a letter: goes on with the plugin's subscriptions.
     fn goes_on(&self, attendance: &Attendance);
@@ -176,10 +176,8 @@ impl Application for Outside {
 
     fn on_message(&self, kind: MessageKind, payload: &mut [u8], begin: Instant) -> Instant {
         if let Some(listener) = self.purpose.listener() {
-            if let Err(why) = listener.publish(kind, payload)
-                && let Some(connection) = self.connection.upgrade()
-            {
-                connection.refuses_message(why);
+            if let Some(connection) = self.connection.upgrade() {
+                connection.publishes(listener, kind, payload);
             }
             return Instant::now();
         }

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use server_functions::Topics;
+use session::Receiver;
 use session::sync::lock;
 use subscribers::Hub;
 use topics::{
@@ -112,10 +113,13 @@ impl Topics for Exchange {
         state.hub.as_ref().map(|(hub, _)| Arc::clone(hub))
     }
 
-    fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
-        let log = lock(&self.state)
-            .log()
-            .map_err(|_| PublishError::TopicsFull)?;
+    fn publish(
+        &self,
+        message: &Message<'_>,
+        _gather: &dyn Fn(Arc<dyn Receiver>) -> bool,
+    ) -> Result<Published, PublishError> {
+        let log = lock(&self.state).log();
+        let log = log.map_err(|_| PublishError::NoLog)?;
         Publisher::new(log, Futex).publish(message)
     }
 }

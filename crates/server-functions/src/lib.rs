@@ -16,6 +16,7 @@
 //! | `timer`, `log` | one function each |
 //! | `topics` | subscribing, publishing, and who is there |
 //! | [`letters`] | what a plugin is told of its subscriptions, in turns |
+//! | [`ringer`] | who is woken for what callbacks publish, and when |
 //! | `process` | the table of a process, and the functions that work without a connection |
 //! | `misuses` | what a plugin has done wrong, told once |
 //!
@@ -32,6 +33,7 @@ mod misuses;
 mod pings;
 mod process;
 mod request;
+pub mod ringer;
 pub mod served;
 mod table;
 mod timer;
@@ -40,5 +42,6 @@ mod topics;
 pub use misuses::Misuses;
 pub use pings::Pings;
 pub use process::ProcessTable;
+pub use ringer::Ringer;
 pub use served::{Level, Process, Served, Topics};
 pub use table::ServerTable;

@@ -82,6 +82,7 @@ unsafe fn with<P: Process, T: Copy>(
 fn by<T>(process: &impl Process, body: impl FnOnce(&Caller<'_>) -> T) -> T {
     body(&Caller {
         topics: process.topics(),
+        gather: &|_| false,
         log_misuse: &|reason| process.log_misuse(reason),
     })
 }

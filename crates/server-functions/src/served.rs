@@ -116,8 +116,12 @@ pub trait Topics: Sync {
     /// The same, if there have been any.
     fn running(&self) -> Option<Arc<Hub>>;
 
-    /// Publishes a message.
-    fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError>;
+    /// Publishes a message; `gather` as for [`Ringer::publish`](crate::Ringer::publish).
+    fn publish(
+        &self,
+        message: &Message<'_>,
+        gather: &dyn Fn(Arc<dyn Receiver>) -> bool,
+    ) -> Result<Published, PublishError>;
 }
 
 /// How much a line matters to its plugin: `WEBSOCKET_LOG_…`.

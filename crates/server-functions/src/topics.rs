@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::fmt::Display;
+use std::sync::Arc;
 
+use session::Receiver;
 use subscribers::{Form, NotSubscribed, Since, Subscribing, Terms, terms};
 use topics::{
     EnterError, Flags, Kind, Member, Message, PublishError, SubscribeError, Token, Topic,
@@ -18,6 +20,8 @@ type Refusal = (c_int, String);
 /// Who calls, a connection or a process: its topics, and where its mistakes are told.
 pub(crate) struct Caller<'c> {
     pub topics: &'c dyn Topics,
+    /// Whether what is published may wake its readers later: see [`Ringer`](crate::Ringer).
+    pub gather: &'c dyn Fn(Arc<dyn Receiver>) -> bool,
     pub log_misuse: &'c dyn Fn(&dyn Display),
 }
 
@@ -35,7 +39,7 @@ impl Caller<'_> {
         id: *mut c_char,
     ) -> c_int {
         // SAFETY: the caller's promise.
-        let sent = unsafe { send_out(self.topics, name, message, flags, origin, id) };
+        let sent = unsafe { send_out(self, name, message, flags, origin, id) };
         self.told("publish", sent)
     }
 
@@ -85,6 +89,7 @@ impl Caller<'_> {
 fn by<T>(connection: &impl Served, body: impl FnOnce(&Caller<'_>) -> T) -> T {
     body(&Caller {
         topics: connection.topics(),
+        gather: &|receiver| connection.session().gather_for(receiver),
         log_misuse: &|reason| connection.log_misuse(reason),
     })
 }
@@ -272,7 +277,7 @@ pub(crate) unsafe extern "C" fn publish<C: Served>(
 /// # Safety
 /// `name` is NULL or terminated, the buffer has so many bytes or is NULL, and `id` has room for an id or is NULL.
 unsafe fn send_out(
-    topics: &dyn Topics,
+    caller: &Caller<'_>,
     name: *const c_char,
     (message_type, buffer, buffer_size): (c_int, *const c_uchar, usize),
     flags: c_uint,
@@ -307,8 +312,8 @@ unsafe fn send_out(
             "WEBSOCKET_PUBLISH_VOLATILE and WEBSOCKET_PUBLISH_RETAIN exclude each other",
         ));
     }
-    let epoch = topics.log().map_err(unavailable)?.epoch();
-    let published = topics.publish(&Message {
+    let epoch = caller.topics.log().map_err(unavailable)?.epoch();
+    let message = Message {
         topic: &topic,
         kind,
         flags,
@@ -316,13 +321,14 @@ unsafe fn send_out(
         time: terms::now(),
         key: None,
         payload,
-    });
+    };
+    let published = caller.topics.publish(&message, caller.gather);
     let published = published.map_err(|error| match error {
         PublishError::TooLarge { .. } => (abi::WEBSOCKET_TOPIC_TOO_LARGE, error.to_string()),
         PublishError::TopicsFull | PublishError::RetainedFull => {
             (abi::WEBSOCKET_TOPIC_FULL, error.to_string())
         }
-        PublishError::KeyReused | PublishError::Lock(_) => unavailable(error),
+        PublishError::KeyReused | PublishError::NoLog | PublishError::Lock(_) => unavailable(error),
     })?;
     if !id.is_null() {
         let token = Token {

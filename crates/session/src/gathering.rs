@@ -18,9 +18,9 @@ use crate::shelter::sheltered;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// A session that was given something, kept until that is written.
+/// Who was given something, kept until it is told that no more comes: a session, or somebody whom it wakes.
 pub trait Receiver: Send + Sync {
-    /// Calls [`Session::flush_gathered`](crate::Session::flush_gathered).
+    /// A session's calls [`Session::flush_gathered`](crate::Session::flush_gathered).
     fn flush_gathered(&self);
 }
 
@@ -39,11 +39,17 @@ struct List {
 }
 
 impl Gatherings {
-    /// Puts a receiver on the calling thread's list.
-    pub(crate) fn add(&self, thread: ThreadId, receiver: Arc<dyn Receiver>) {
+    /// Puts a receiver on the calling thread's list, unless it is the one that was put there last: says whether it does.
+    pub(crate) fn add(&self, thread: ThreadId, receiver: Arc<dyn Receiver>) -> bool {
         let mut lists = lock(&self.lists);
         match lists.iter_mut().find(|list| list.whose == thread) {
-            Some(list) => list.receivers.push(receiver),
+            Some(list) => {
+                let is_there = |last: &Arc<dyn Receiver>| Arc::ptr_eq(last, &receiver);
+                if list.receivers.last().is_some_and(is_there) {
+                    return false;
+                }
+                list.receivers.push(receiver);
+            }
             None => {
                 lists.push(List {
                     whose: thread,
@@ -53,6 +59,7 @@ impl Gatherings {
                 self.len.store(lists.len(), Ordering::Relaxed);
             }
         }
+        true
     }
 
     /// Has what the calling thread has gathered written.

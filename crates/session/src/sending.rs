@@ -128,12 +128,23 @@ impl<E: Environment> Session<E> {
         Ok(())
     }
 
+    /// In a callback that has more input at hand: `receiver` is flushed when that is used up, as what
+    /// [`Session::try_send_to`] gives. Says whether it is: what nobody gathers is the caller's to flush.
+    pub fn gather_for(&self, receiver: Arc<dyn Receiver>) -> bool {
+        let gathers = self.gathers(self.who_sends());
+        if gathers {
+            self.give(receiver);
+        }
+        gathers
+    }
+
     fn give(&self, receiver: Arc<dyn Receiver>) {
-        // Relaxed: only the thread that runs the callback counts and asks.
-        let given = self.given.load(Ordering::Relaxed);
-        self.given.store(given + 1, Ordering::Relaxed);
         let thread = self.environment.current_thread();
-        self.buffers.gatherings().add(thread, receiver);
+        if self.buffers.gatherings().add(thread, receiver) {
+            // Relaxed: only the thread that runs the callback counts and asks.
+            let given = self.given.load(Ordering::Relaxed);
+            self.given.store(given + 1, Ordering::Relaxed);
+        }
     }
 
     /// Writes what callbacks of other sessions have given to this one.

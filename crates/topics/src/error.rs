@@ -37,6 +37,8 @@ pub enum PublishError {
     RetainedFull,
     /// The idempotency key was given before, with something else.
     KeyReused,
+    /// Who was to publish it has no log.
+    NoLog,
     /// The lock was not to be had.
     Lock(LockError),
 }
@@ -131,6 +133,7 @@ impl fmt::Display for PublishError {
             PublishError::KeyReused => {
                 f.write_str("the idempotency key was used for another message")
             }
+            PublishError::NoLog => f.write_str("there is no shared memory for topics"),
             PublishError::Lock(error) => error.fmt(f),
         }
     }

@@ -162,4 +162,4 @@ pub use name::{BadMember, BadToken, BadTopic, Epoch, Member, RecordId, Token, To
 pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record};
 pub use seat::{Membership, Seat, Subscription};
 pub use table::Owner;
-pub use writing::{Message, Notice, Published, Publisher};
+pub use writing::{Message, Notice, Published, Publisher, Unrung};

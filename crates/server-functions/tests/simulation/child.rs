@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use server_functions::Ringer;
 use shuttle::thread::JoinHandle;
 use subscribers::Hub;
-use topics::{Batch, Log, Owner, Reader};
+use topics::{Batch, Log, Owner, Publisher, Reader};
 
 use crate::connection::Connection;
 use crate::journal::Journal;
@@ -39,6 +40,7 @@ pub struct Child {
     pub owner: Owner,
     pub hub: Arc<Hub>,
     pub bell: OwnBell,
+    pub ringer: Arc<Ringer<OwnBell>>,
     pub connections: Mutex<Vec<Arc<Connection>>>,
     pub is_dead: AtomicBool,
     pub is_draining: AtomicBool,
@@ -82,6 +84,7 @@ impl Town {
         let child = Arc::new(Child {
             owner,
             hub: Arc::new(hub),
+            ringer: Arc::new(Ringer::new(Publisher::new(self.log, bell.clone()))),
             bell,
             connections: Mutex::default(),
             is_dead: AtomicBool::new(false),

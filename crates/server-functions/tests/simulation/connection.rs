@@ -305,10 +305,20 @@ impl Connection {
                     Kind::Plugin => self.attendance.origin(),
                     Kind::Json | Kind::Plain => 0,
                 };
-                let bell = &self.child.bell;
-                self.town
-                    .journal
-                    .publish(&self.world, self.town.log, bell, (topic, flags, origin));
+                let gather = |receiver| {
+                    let gathers = self.session.gather_for(receiver);
+                    if gathers {
+                        self.world
+                            .mark("a ring waits for the end of a turn's input");
+                    }
+                    gathers
+                };
+                self.town.journal.publish(
+                    &self.world,
+                    self.town.log,
+                    (topic, flags, origin),
+                    |message| self.child.ringer.publish(message, &gather),
+                );
             }
         }
     }

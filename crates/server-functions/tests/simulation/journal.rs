@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use topics::{Bell, Flags, Kind, Log, Message, PublishError, Publisher, Topic};
+use topics::{Flags, Kind, Log, Message, PublishError, Topic};
 use websocket_proto::MessageKind;
 
 use crate::letter;
@@ -46,13 +46,13 @@ pub struct Published {
 }
 
 impl Journal {
-    /// Publishes a message.
+    /// Publishes a message, by `send`.
     pub fn publish(
         &self,
         world: &World,
         log: Log<'static>,
-        bell: &(impl Bell + Clone),
         (number, flags, origin): (usize, Flags, u64),
+        send: impl FnOnce(&Message<'_>) -> Result<topics::Published, PublishError>,
     ) {
         // Some are as long as can be, so that readers are overrun.
         let length = world.draw(|chance| match chance.percent(20) {
@@ -81,7 +81,7 @@ impl Journal {
             MessageKind::Text => Kind::Text,
             MessageKind::Binary => Kind::Binary,
         };
-        let done = Publisher::new(log, bell.clone()).publish(&Message {
+        let done = send(&Message {
             topic: &topic(number),
             kind,
             flags,

@@ -41,7 +41,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use topics::Flags;
+use topics::{Flags, Publisher};
 
 use crate::child::{Town, locked};
 use crate::client::Client;
@@ -54,12 +54,13 @@ use crate::world::World;
 const KEPT: &[u64] = &[];
 
 /// Rare paths that many seeds have to go, or they prove little.
-const REQUIRED: [&str; 13] = [
+const REQUIRED: [&str; 14] = [
     "a child dies",
     "a child drains",
     "a client vanishes",
     "a gap is told",
     "a letter finds no room",
+    "a ring waits for the end of a turn's input",
     "a slow one is closed",
     "members are counted anew",
     "one is closed over a gap",
@@ -137,8 +138,11 @@ fn publish(town: &Town) {
             if calls && world.draw(|chance| chance.percent(50)) {
                 call_some(town);
             }
+            let publisher = Publisher::new(town.log, town.bells.clone());
             town.journal
-                .publish(world, town.log, &town.bells, (topic, flags, 0));
+                .publish(world, town.log, (topic, flags, 0), |message| {
+                    publisher.publish(message)
+                });
         }
     }
 }

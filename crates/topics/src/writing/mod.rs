@@ -9,4 +9,4 @@ mod tests;
 
 pub(crate) use locked::Locked;
 pub use notice::Notice;
-pub use publisher::{Message, Published, Publisher};
+pub use publisher::{Message, Published, Publisher, Unrung};

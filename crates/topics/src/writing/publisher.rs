@@ -40,6 +40,11 @@ pub struct Published {
     pub subscribers: u64,
 }
 
+/// A topic whose children are still to be woken: [`Publisher::ring`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Unrung(u32);
+
 /// Publishes, from any thread, and wakes the children that have subscribers. Not from a signal handler: what it has
 /// interrupted may have the lock, and then it gets [`LockError::Held`](crate::LockError::Held).
 #[derive(Clone, Copy)]
@@ -62,6 +67,17 @@ impl<'m, B: Bell> Publisher<'m, B> {
     /// Publishes a message. It waits for other publishers, each for the time of a copy, and for no reader. When it
     /// returns an error, nothing was published.
     pub fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
+        let (published, unrung) = self.publish_quietly(message)?;
+        unrung.into_iter().for_each(|unrung| self.ring(unrung));
+        Ok(published)
+    }
+
+    /// [`Publisher::publish`] that wakes nobody, for who has more to publish: a child that waits finds the message when it is
+    /// woken, by [`Publisher::ring`], soon, or by another publisher. There is nobody to wake for a repeated one.
+    pub fn publish_quietly(
+        &self,
+        message: &Message<'_>,
+    ) -> Result<(Published, Option<Unrung>), PublishError> {
         let parts = self.log.parts;
         let limit = self.most_payload();
         if message.payload.len() > limit {
@@ -80,21 +96,26 @@ impl<'m, B: Bell> Publisher<'m, B> {
             if let Some(id) = used_before(&locked, body.key, checksum)? {
                 let slot = locked.topics().find(&name);
                 let subscribers = slot.map_or(0, |slot| locked.seats().subscribers(slot));
-                return Ok(Published {
+                let published = Published {
                     id,
                     is_repeated: true,
                     subscribers,
-                });
+                };
+                return Ok((published, None));
             }
             write(&locked, message, &name, &body, checksum)?
         };
-        let seats = Seats(parts);
-        seats.ring(slot, &self.bell);
-        Ok(Published {
+        let published = Published {
             id: RecordId(id),
             is_repeated: false,
-            subscribers: seats.subscribers(slot),
-        })
+            subscribers: Seats(parts).subscribers(slot),
+        };
+        Ok((published, Some(Unrung(slot))))
+    }
+
+    /// Wakes the children that have subscribers of what was published quietly.
+    pub fn ring(&self, Unrung(slot): Unrung) {
+        Seats(self.log.parts).ring(slot, &self.bell);
     }
 }
 
