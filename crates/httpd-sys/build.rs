@@ -32,7 +32,7 @@ fn main() {
         .clang_args(&flags)
         .allowlist_function("(ap|apr)_.*")
         .allowlist_type("core_server_config|(ap|apr)_.*|module_struct|command_.*|cmd_parms.*|conn_.*|request_rec|server_rec|authz_provider")
-        .allowlist_var("core_module|ap_server_conf|ap_top_module|ap_conftree|GLOBAL_ONLY|USE_CANONICAL_NAME_ON|(AP|APR|APLOG|HTTP|OR|REQUEST|RSRC|ACCESS|EXEC|GLOBAL|M|STATUS)_.*|APLOG_.*|MODULE_MAGIC_.*|OK|DECLINED|REMOTE_HOST|DONE|SUSPENDED|apr_bucket_type_.*|ap_bucket_type_error")
+        .allowlist_var("core_module|ap_server_conf|ap_max_mem_free|ap_top_module|ap_conftree|GLOBAL_ONLY|USE_CANONICAL_NAME_ON|(AP|APR|APLOG|HTTP|OR|REQUEST|RSRC|ACCESS|EXEC|GLOBAL|M|STATUS)_.*|APLOG_.*|MODULE_MAGIC_.*|OK|DECLINED|REMOTE_HOST|DONE|SUSPENDED|apr_bucket_type_.*|ap_bucket_type_error")
         .generate_comments(false)
         .derive_debug(false)
         .layout_tests(false)

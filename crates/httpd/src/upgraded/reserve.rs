@@ -113,8 +113,11 @@ unsafe extern "C" fn lend_to_new(c: *mut sys::conn_rec, _socket: *mut c_void) ->
     // nobody else uses yet, and outlives its cleanup.
     unsafe {
         // Where no connection outlives its thread's turn, each finds the blocks of the one before. A stream of HTTP/2 has
-        // its connection's.
-        if (*c).cs.is_null() || !(*c).master.is_null() {
+        // its connection's. And an allocator that may keep next to nothing (MaxMemFree) would free them at once.
+        let most = sys::ap_max_mem_free;
+        let keeps =
+            most == sys::APR_ALLOCATOR_MAX_FREE_UNLIMITED || most as usize >= 4 * LENT * BLOCK;
+        if (*c).cs.is_null() || !(*c).master.is_null() || !keeps {
             return sys::DECLINED;
         }
         let pool = (*c).pool;
