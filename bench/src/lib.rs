@@ -1,7 +1,8 @@
 //! What the load client and the echo servers of this folder share: the few system calls that `std` does
-//! not have, an echo server's loop, and compressed messages.
+//! not have, an echo server's loop, frames, and compressed messages.
 
 pub mod deflate;
+pub mod frames;
 pub mod server;
 
 use std::{

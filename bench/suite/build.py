@@ -31,6 +31,7 @@ def build():
     return Programs(
         wsbench=release / "wsbench",
         tcp_echo=release / "tcp-echo",
+        tcp_room=release / "tcp-room",
         zlib_echo=release / "zlib-echo",
         tungstenite=release / "tungstenite-echo",
         fastwebsockets=release / "fastwebsockets-echo",

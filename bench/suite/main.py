@@ -57,7 +57,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mod_websocket-bench-") as folder:
         # The children of a server that root starts are another user.
         os.chmod(folder, 0o755)
-        with Fleet(programs, folder, arguments.beside) as fleet:
+        with Fleet(programs, folder, arguments.beside, arguments.beside_room) as fleet:
             print(machine.description(programs), end="\n\n", flush=True)
             for name in arguments.groups:
                 for table in GROUPS[name](fleet, client, settings, results):
@@ -93,6 +93,10 @@ def parse_arguments():
     parser.add_argument(
         "--beside", action="append", default=[], type=shlex.split, metavar="COMMAND",
         help="one more echo server, on /echo of 127.0.0.1: the command gets the port as its last word",
+    )
+    parser.add_argument(
+        "--beside-room", action="append", default=[], type=shlex.split, metavar="COMMAND",
+        help="one more room: what one WebSocket on /room sends goes to all; the command is as of --beside",
     )
     arguments = parser.parse_args()
     counting = arguments.instructions or arguments.syscalls

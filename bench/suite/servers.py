@@ -15,6 +15,8 @@ TUNGSTENITE = "tungstenite"
 FASTWEBSOCKETS = "fastwebsockets"
 TCP = "bare TCP"
 ZLIB = "bare zlib"
+# For rooms and topics only.
+BARE_ROOM = "bare room"
 # For topics only.
 NCHAN = "nchan"
 # The others that are whole WebSocket servers.
@@ -50,10 +52,12 @@ class Compression:
 class Fleet:
     """Starts servers, and stops them all at the end whatever happens."""
 
-    def __init__(self, programs, folder, beside=()):
+    def __init__(self, programs, folder, beside=(), beside_rooms=()):
         self.programs = programs
         # The commands of servers that are not the benchmark's own, by name.
-        self.beside = {Path(command[0]).name: command for command in beside}
+        self.beside = named(beside)
+        # Those that are rooms: what one of their WebSockets sends goes to all.
+        self.rooms = named(beside_rooms)
         self.folder = Path(folder)
         self.servers = []
         self.count = 0
@@ -107,8 +111,8 @@ class Fleet:
             configuration = folder / "nginx.conf"
             configuration.write_text(nginx_conf(module, folder, port, children))
             command = [nginx, "-p", folder, "-c", configuration, "-e", folder / "nginx.log"]
-        elif name in self.beside:
-            command = [*self.beside[name], port]
+        elif name in self.beside or name in self.rooms:
+            command = [*(self.beside.get(name) or self.rooms[name]), port]
         else:
             program = {
                 LIBWEBSOCKETS: programs.libwebsockets,
@@ -116,6 +120,7 @@ class Fleet:
                 FASTWEBSOCKETS: programs.fastwebsockets,
                 TCP: programs.tcp_echo,
                 ZLIB: programs.zlib_echo,
+                BARE_ROOM: programs.tcp_room,
             }
             command = [program[name], port, *([compression.level] if compression else [])]
             if tls:
@@ -134,6 +139,11 @@ class Fleet:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def named(commands):
+    """By the names of their programs."""
+    return {Path(command[0]).name: command for command in commands}
 
 
 class Server:

@@ -9,14 +9,17 @@ use std::{
     env,
     error::Error,
     io::{self, ErrorKind},
-    ops::Range,
 };
 
 use bench::{
     deflate::{deflate, inflate},
+    frames::{payload_of, push_header, unmask},
     server::{self, Protocol},
 };
 use flate2::{Compress, Compression, Decompress};
+
+/// The first byte of a final frame of text with RSV1.
+const TEXT: u8 = 0xC1;
 
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\n\
@@ -70,16 +73,12 @@ impl Protocol for Deflating {
         let mut input = std::mem::take(&mut state.input);
         let mut rest = &mut input[..];
         while let Some(payload) = payload_of(rest) {
-            // A final frame of text with RSV1, masked.
-            if rest[0] != 0xC1 || rest[1] & 0x80 == 0 {
+            // Nothing else, and masked.
+            if rest[0] != TEXT || rest[1] & 0x80 == 0 {
                 return Err(ErrorKind::InvalidData.into());
             }
             let (frame, next) = rest.split_at_mut(payload.end);
-            let (header, payload) = frame.split_at_mut(payload.start);
-            let key = &header[header.len() - 4..];
-            for (i, byte) in payload.iter_mut().enumerate() {
-                *byte ^= key[i % 4];
-            }
+            let payload = unmask(frame, payload.start);
             let (compress, decompress) = state.codec.get_or_insert_with(|| {
                 (
                     Compress::new_with_window_bits(self.level, false, 15),
@@ -90,38 +89,11 @@ impl Protocol for Deflating {
             inflate(decompress, payload, &mut self.message)?;
             self.deflated.clear();
             deflate(compress, &self.message, &mut self.deflated)?;
-            push_header(self.deflated.len(), &mut self.output);
+            push_header(TEXT, self.deflated.len(), &mut self.output);
             self.output.extend_from_slice(&self.deflated);
             rest = next;
         }
         state.input.extend_from_slice(rest);
         Ok(&self.output)
-    }
-}
-
-/// Where the payload of the first frame begins and ends, when all of it is here.
-fn payload_of(bytes: &[u8]) -> Option<Range<usize>> {
-    let (start, length) = match bytes.get(1)? & 0x7F {
-        126 => (8, u64::from(u16::from_be_bytes(*bytes[2..].first_chunk()?))),
-        127 => (14, u64::from_be_bytes(*bytes[2..].first_chunk()?)),
-        short => (6, u64::from(short)),
-    };
-    let rest = bytes.len().checked_sub(start)?;
-    (rest as u64 >= length).then(|| start..start + length as usize)
-}
-
-/// The header of a whole text message that is compressed.
-fn push_header(length: usize, output: &mut Vec<u8>) {
-    output.push(0xC1);
-    match length {
-        0..=125 => output.push(length as u8),
-        126..=0xFFFF => {
-            output.push(126);
-            output.extend((length as u16).to_be_bytes());
-        }
-        _ => {
-            output.push(127);
-            output.extend((length as u64).to_be_bytes());
-        }
     }
 }
