@@ -116,6 +116,9 @@ def test_ws_796_08_the_same_key_publishes_once(httpd):
         assert len({each.document["id"] for each in answers}) == 1
         other = publish(httpd, "/publish/key", "another", headers=key)
         assert other.status == 422 and "key" in other.document["error"]
+        for body, type in (b"once\0", "text/plain"), (b"once", "image/png"):
+            other = publish(httpd, "/publish/key", body, type=type, headers=key)
+            assert other.status == 422
         publish(httpd, "/publish/key", "next")
         assert subscriber.data(2) == ["once", "next"]
     for bad in "", "x" * 256:

@@ -13,7 +13,7 @@ use crate::table::{Name, Owner, Seats};
 use crate::writing::Locked;
 
 /// What the first word says of memory that holds a log of this form. The last digit changes with the form.
-const FORM: u64 = 0x746f_7069_6373_0004;
+const FORM: u64 = 0x746f_7069_6373_0005;
 /// A build with another kind of lock has another form.
 const LOCK_FORM: u64 = (size_of::<libc::pthread_mutex_t>() as u64) << 8;
 

@@ -11,7 +11,7 @@ mod sys;
 
 pub(crate) use layout::{ENTRY, MEMBER, Parts, SEAT, WAYS, header, seat};
 pub use layout::{KEYS, Layout};
-pub(crate) use record::{Body, Header};
+pub(crate) use record::{Body, Fingerprint, Header};
 pub use record::{Flags, Kind};
 pub(crate) use ring::Ring;
 pub use sys::Futex;

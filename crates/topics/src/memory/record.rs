@@ -92,6 +92,18 @@ pub(crate) struct Header {
     pub body: u32,
 }
 
+/// Kind, flags, length and checksum of what a record brings, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// The checksum alone does not tell a payload from one that ends in more zeros, which it is padded with.
+    pub fn new(kind: Kind, flags: Flags, payload: u32, checksum: u32) -> Self {
+        let form = payload << 6 | (kind as u32) << 4 | u32::from(flags.pack());
+        Fingerprint(u64::from(form) << 32 | u64::from(checksum))
+    }
+}
+
 /// The header's words.
 const WORDS: usize = 9;
 const BYTES: usize = WORDS * 8;
@@ -129,6 +141,12 @@ impl Header {
     /// Where the key is among them.
     pub fn key_at(&self) -> usize {
         usize::from(self.topic).next_multiple_of(8)
+    }
+
+    /// What two records have in common that bring the same: kind, flags and payload. Records of different topics or keys
+    /// are not compared.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(self.kind, self.flags, self.payload, self.body)
     }
 
     /// Reads the key of the record at a position.

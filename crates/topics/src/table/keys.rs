@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::memory::{WAYS, get, put};
+use crate::memory::{Fingerprint, WAYS, get, put};
 use crate::name::Topic;
 
 /// A key of a topic, as it is stored: a hash wide enough that no two are equal.
@@ -17,15 +17,15 @@ mod field {
     pub const LOW: usize = 1;
     /// The record's id; 0: there is none.
     pub const ID: usize = 2;
-    /// The checksum of what was published.
-    pub const BODY: usize = 3;
+    /// What was published.
+    pub const FINGERPRINT: usize = 3;
 }
 
 /// What a key was used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Remembered {
     pub id: u64,
-    pub body: u32,
+    pub what: Fingerprint,
 }
 
 /// All keys, in buckets, of which each forgets its oldest for a new one.
@@ -51,7 +51,7 @@ impl<'m> Keys<'m> {
         })?;
         Some(Remembered {
             id: get(&words[field::ID]),
-            body: get(&words[field::BODY]) as u32,
+            what: Fingerprint(get(&words[field::FINGERPRINT])),
         })
     }
 
@@ -69,7 +69,7 @@ impl<'m> Keys<'m> {
         put(&words[field::ID], 0);
         put(&words[field::HIGH], high);
         put(&words[field::LOW], low);
-        put(&words[field::BODY], u64::from(used.body));
+        put(&words[field::FINGERPRINT], used.what.0);
         put(&words[field::ID], used.id);
     }
 

@@ -89,7 +89,7 @@ impl<'m> Locked<'m> {
             if let Some(key) = key {
                 let used = Remembered {
                     id: record.id,
-                    body: record.body,
+                    what: record.fingerprint(),
                 };
                 self.keys().remember(key, used);
             }

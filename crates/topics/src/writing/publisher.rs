@@ -5,7 +5,7 @@ use super::room::most_words;
 use crate::bell::Bell;
 use crate::error::PublishError;
 use crate::log::Log;
-use crate::memory::{Body, Flags, Header, Kind, header};
+use crate::memory::{Body, Fingerprint, Flags, Header, Kind, header};
 use crate::name::{RecordId, Topic};
 use crate::table::{Full, Key, Keys, Name, Seats};
 
@@ -22,8 +22,8 @@ pub struct Message<'a> {
     pub origin: u64,
     /// When, in milliseconds of Unix time.
     pub time: u64,
-    /// Published again to the same topic with the same key, the same message is published once. The latest keys are
-    /// remembered, [`KEYS`](crate::KEYS) of them, or fewer by chance.
+    /// Published again to the same topic with the same key, the same message (kind, flags and payload) is published once;
+    /// another one is [`PublishError::KeyReused`]. The latest keys are remembered, [`KEYS`](crate::KEYS) of them, or fewer by chance.
     pub key: Option<&'a str>,
     /// The payload.
     pub payload: &'a [u8],
@@ -93,7 +93,9 @@ impl<'m, B: Bell> Publisher<'m, B> {
         let checksum = body.checksum();
         let (slot, id) = {
             let locked = Locked::new(parts)?;
-            if let Some(id) = used_before(&locked, body.key, checksum)? {
+            let length = message.payload.len() as u32;
+            let what = Fingerprint::new(message.kind, message.flags, length, checksum);
+            if let Some(id) = used_before(&locked, body.key, what)? {
                 let slot = locked.topics().find(&name);
                 let subscribers = slot.map_or(0, |slot| locked.seats().subscribers(slot));
                 let published = Published {
@@ -129,10 +131,10 @@ pub(crate) fn most_payload(ring: u64) -> usize {
 fn used_before(
     locked: &Locked<'_>,
     key: Option<Key>,
-    body: u32,
+    what: Fingerprint,
 ) -> Result<Option<RecordId>, PublishError> {
     match key.and_then(|key| locked.keys().find(key)) {
-        Some(used) if used.body == body => Ok(Some(RecordId(used.id))),
+        Some(used) if used.what == what => Ok(Some(RecordId(used.id))),
         Some(_) => Err(PublishError::KeyReused),
         None => Ok(None),
     }

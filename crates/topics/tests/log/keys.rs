@@ -30,6 +30,41 @@ fn a_key_is_good_for_one_record() {
 }
 
 #[test]
+fn a_message_is_the_same_to_the_last_byte() {
+    let log = log(SMALL);
+    let topic = topic("a");
+    let text = Message {
+        kind: Kind::Text,
+        key: Some("key"),
+        ..message(&topic, b"1")
+    };
+    send(log, &text).unwrap();
+    let others = [
+        Message {
+            // Records are padded with zeros.
+            payload: b"1\0",
+            ..text
+        },
+        Message {
+            kind: Kind::Binary,
+            ..text
+        },
+        Message {
+            flags: Flags {
+                retain: true,
+                ..text.flags
+            },
+            ..text
+        },
+    ];
+    for other in others {
+        assert_eq!(send(log, &other), Err(PublishError::KeyReused), "{other:?}");
+    }
+    assert!(send(log, &text).unwrap().is_repeated);
+    assert_eq!(log.latest(), RecordId(1));
+}
+
+#[test]
 fn the_latest_keys_are_remembered() {
     let log = log(SMALL);
     let topic = topic("a");

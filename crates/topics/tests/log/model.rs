@@ -71,6 +71,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What was published with a key.
+#[derive(Clone)]
+struct Keyed {
+    id: u64,
+    flags: Flags,
+    payload: Vec<u8>,
+}
+
 /// A record, as the model has it.
 #[derive(Clone)]
 struct Kept {
@@ -88,7 +96,7 @@ struct World {
     /// How far the reader has read.
     read: u64,
     all: Vec<Kept>,
-    keys: HashMap<(u8, u8), (u64, Vec<u8>)>,
+    keys: HashMap<(u8, u8), Keyed>,
     /// Nothing is known of a topic up to here.
     floors: HashMap<u8, u64>,
     retained: HashMap<u8, u64>,
@@ -228,11 +236,11 @@ impl World {
         let payload: Vec<u8> = (0..size)
             .map(|index| (index + self.all.len()) as u8 ^ topic)
             .collect();
-        // With a key, the same is published again.
+        // With a key, the same payload is published again, perhaps with other flags.
         let known = key.and_then(|key| self.keys.get(&(topic, key)).cloned());
         let payload = known
             .as_ref()
-            .map_or(payload, |(_, payload)| payload.clone());
+            .map_or(payload, |known| known.payload.clone());
         let key_text = key.map(|key| key.to_string());
         let text = name(topic);
         let result = send(
@@ -247,14 +255,15 @@ impl World {
             Ok(published) => {
                 assert_eq!(published.subscribers, self.subscribers(topic));
                 assert_eq!(published.is_repeated, known.is_some());
-                if let Some((id, _)) = known {
-                    assert_eq!(published.id.0, id);
+                if let Some(known) = known {
+                    assert_eq!((published.id.0, flags), (known.id, known.flags));
                     return;
                 }
                 let id = self.all.len() as u64 + 1;
                 assert_eq!(published.id.0, id);
                 if let Some(key) = key {
-                    self.keys.insert((topic, key), (id, payload.clone()));
+                    let payload = payload.clone();
+                    self.keys.insert((topic, key), Keyed { id, flags, payload });
                 }
                 if flags.retain {
                     self.retained.insert(topic, id);
@@ -265,6 +274,9 @@ impl World {
                     volatile: flags.volatile,
                     payload,
                 });
+            }
+            Err(PublishError::KeyReused) => {
+                assert!(known.is_some_and(|known| known.flags != flags));
             }
             Err(PublishError::TopicsFull) => {
                 assert!(!self.is_held(topic));
