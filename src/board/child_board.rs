@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use figures::{
-    Board, CloseRequest, Filter, Layout, Limits, Listing, Location, Posted, PostedForMany, Process,
-    RefusedFor, Seat, Snapshot, Wish,
+    Allowance, Board, CloseRequest, Filter, Layout, Limits, Listing, Location, Posted,
+    PostedForMany, Process, RefusedFor, Seat, Snapshot, Wish,
 };
 use httpd::random::random;
 use httpd::server::Server;
@@ -72,6 +72,17 @@ impl ChildBoard {
     /// Whether a connection's Location has no more than `limit`, over all children.
     pub fn is_within_location(&self, entry: &Entry, limit: u64) -> bool {
         entry.is_within_location(limit, &is_alive)
+    }
+
+    /// Uses `count` of what a client is allowed at a place, over all children; `Err`: how long to wait.
+    pub fn use_allowance(
+        &self,
+        client: Option<IpAddr>,
+        place: u64,
+        allowance: Allowance,
+        count: u32,
+    ) -> Result<(), Duration> {
+        self.board.use_allowance(client, place, allowance, count)
     }
 
     /// The child is to end.

@@ -44,7 +44,7 @@ pub struct Config {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
-    pub(crate) rate_limit: Option<Option<(u32, u32)>>,
+    pub(crate) rate_limit: Option<Option<RateLimit>>,
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_client: Option<usize>,
     pub(crate) max_connections_per_location: Option<usize>,
@@ -81,6 +81,17 @@ pub enum HostRule {
     ServerName,
     /// This one, or one of this family.
     Named(TrustedHost),
+}
+
+/// `WebSocketRateLimit`.
+#[derive(Clone)]
+pub struct RateLimit {
+    /// Messages in a second.
+    pub rate: u32,
+    /// Messages at once.
+    pub burst: u32,
+    /// The path of the section that it stands in.
+    pub path: Arc<str>,
 }
 
 /// One of `WebSocketTopic`.
@@ -215,9 +226,9 @@ impl Config {
         self.max_lifetime.unwrap_or(Duration::ZERO)
     }
 
-    /// `WebSocketRateLimit`: messages in a second, and at once.
-    pub fn rate_limit(&self) -> Option<(u32, u32)> {
-        self.rate_limit.flatten()
+    /// `WebSocketRateLimit`.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        self.rate_limit.as_ref()?.as_ref()
     }
 
     /// `WebSocketMaxConnections`, of a child; 0: any number.
@@ -317,7 +328,7 @@ impl DirConfig for Config {
             idle_timeout: add.idle_timeout.or(base.idle_timeout),
             close_timeout: add.close_timeout.or(base.close_timeout),
             max_lifetime: add.max_lifetime.or(base.max_lifetime),
-            rate_limit: add.rate_limit.or(base.rate_limit),
+            rate_limit: add.rate_limit.clone().or_else(|| base.rate_limit.clone()),
             max_connections: add.max_connections.or(base.max_connections),
             max_connections_per_client: add
                 .max_connections_per_client

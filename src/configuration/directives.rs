@@ -9,7 +9,7 @@ use websocket_proto::close::ReservedCloseCodes;
 use websocket_proto::extension::permessage_deflate::{CompressionLevel, WindowBits};
 use websocket_proto::origin::{TrustedHost, TrustedOrigin};
 
-use crate::configuration::config::{Config, HostRule, OriginCheck};
+use crate::configuration::config::{Config, HostRule, OriginCheck, RateLimit};
 use crate::configuration::limit_directives;
 use crate::configuration::message_memory;
 use crate::configuration::process_options;
@@ -497,7 +497,7 @@ impl Take12 for WebSocketRateLimit {
     type Config = Config;
 
     fn set(
-        _: &Directive<'_>,
+        directive: &Directive<'_>,
         config: &mut Config,
         rate: &str,
         burst: Option<&str>,
@@ -510,7 +510,11 @@ impl Take12 for WebSocketRateLimit {
         config.rate_limit = Some(match (rate, burst) {
             (0, _) => None,
             (_, 0) => return Err("a burst of 0 would let nothing through".to_owned()),
-            limit => Some(limit),
+            (rate, burst) => Some(RateLimit {
+                rate,
+                burst,
+                path: directive.section_path().into(),
+            }),
         });
         Ok(())
     }

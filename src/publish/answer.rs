@@ -12,13 +12,17 @@ pub const NOT_FOUND: u16 = 404;
 pub const METHOD_NOT_ALLOWED: u16 = 405;
 pub const CONTENT_TOO_LARGE: u16 = 413;
 pub const UNPROCESSABLE_CONTENT: u16 = 422;
+pub const TOO_MANY_REQUESTS: u16 = 429;
 pub const INTERNAL_SERVER_ERROR: u16 = 500;
 pub const SERVICE_UNAVAILABLE: u16 = 503;
 
-/// Why a request is not served: its status, and a sentence.
+/// Why a request is not served.
 pub struct Fault {
     pub status: u16,
+    /// A sentence.
     pub reason: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Fault {
@@ -26,6 +30,7 @@ impl Fault {
         Fault {
             status,
             reason: reason.into(),
+            retry_after: (status == SERVICE_UNAVAILABLE).then_some(1),
         }
     }
 }
@@ -45,8 +50,9 @@ pub fn answer(request: &Request<'_>, status: u16, document: &Value) -> HandlerRe
 /// An error. What may be left of the body is not worth reading.
 pub fn refuse(request: &Request<'_>, fault: &Fault) -> HandlerResult {
     request.close_connection();
-    if fault.status == SERVICE_UNAVAILABLE {
-        request.headers_out().set(c"Retry-After", c"1");
+    if let Some(seconds) = fault.retry_after {
+        let headers = request.headers_out();
+        headers.set_text(c"Retry-After", &seconds.to_string());
     }
     request.allow_status(fault.status);
     answer(request, fault.status, &json!({ "error": fault.reason }))

@@ -11,7 +11,7 @@ use super::answer::FORBIDDEN;
 use crate::configuration::config::Config;
 use crate::handshake::origin;
 use crate::symbol::websocket_module;
-use crate::topics::naming::{Unnamed, is_place_for_topics, of_request, unnamed};
+use crate::topics::naming::{Unnamed, each_once, is_place_for_topics, of_request, unnamed};
 
 /// The topics of a request that may name them itself: by its path, or where that says nothing by `?topic=`.
 pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, Unnamed> {
@@ -39,7 +39,11 @@ pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Vec
         true => Err(unnamed("?topic=", BadTopic::NotUtf8)),
         false => Topic::new(name).map_err(|bad| unnamed("?topic=", bad)),
     };
-    let topics: Vec<Topic> = asked.into_iter().map(topic).collect::<Result<_, _>>()?;
+    let topics = asked
+        .into_iter()
+        .map(topic)
+        .collect::<Result<Vec<_>, _>>()?;
+    let topics = each_once(topics);
     for topic in &topics {
         may_have(request, topic)?;
     }

@@ -12,6 +12,7 @@ use websocket_proto::ProtocolVersion;
 use super::answer::*;
 use super::asked::of_request_or_query;
 use super::draft::Draft;
+use super::rate;
 use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::handshake::origin;
@@ -55,6 +56,7 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 /// What all methods need.
 struct Wanted<'r> {
     config: &'r Config,
+    child: &'r Child,
     exchange: Arc<Exchange>,
     topics: Vec<Topic>,
 }
@@ -83,6 +85,7 @@ fn serve(
         request,
         &Wanted {
             config,
+            child: &child,
             exchange,
             topics,
         },
@@ -93,6 +96,7 @@ fn publish(request: &Request<'_>, wanted: &Wanted<'_>) -> Result<HandlerResult, 
     let exchange = &wanted.exchange;
     let epoch = exchange.log().map_err(unavailable)?.epoch();
     let most = usize::try_from(wanted.config.max_message_size()).unwrap_or(usize::MAX);
+    rate::admit(request, wanted.config, wanted.child, wanted.topics.len())?;
     let draft = Draft::read(request, most.min(exchange.most_payload()))?;
     let mut all = Vec::new();
     for topic in &wanted.topics {
@@ -161,11 +165,14 @@ fn show(request: &Request<'_>, wanted: &Wanted<'_>) -> Result<HandlerResult, Fau
 fn forget(request: &Request<'_>, wanted: &Wanted<'_>) -> Result<HandlerResult, Fault> {
     let log = wanted.exchange.log().map_err(unavailable)?;
     let mut documents = Vec::new();
+    let mut is_any_there = false;
     for topic in &wanted.topics {
-        if !log.forget(topic).map_err(busy)? {
-            return Err(no_such(topic));
-        }
-        documents.push(json!({ "topic": topic.as_str(), "forgotten": true }));
+        let is_there = log.forget(topic).map_err(busy)?;
+        is_any_there |= is_there;
+        documents.push(json!({ "topic": topic.as_str(), "forgotten": is_there }));
+    }
+    if let (false, Some(topic)) = (is_any_there, wanted.topics.first()) {
+        return Err(no_such(topic));
     }
     Ok(answer(request, OK, &one_or_all(documents)))
 }

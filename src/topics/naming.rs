@@ -34,7 +34,19 @@ pub fn of_request(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, 
         let text = text.map_err(|error| Unnamed::Failed(format!("{}: {error}", name.text)))?;
         Topic::from_bytes(text.to_bytes()).map_err(|bad| unnamed(&name.text, bad))
     };
-    names.iter().map(topic).collect()
+    let topics = names.iter().map(topic).collect::<Result<Vec<_>, _>>()?;
+    Ok(each_once(topics))
+}
+
+/// The same without those that come again.
+pub fn each_once(topics: Vec<Topic>) -> Vec<Topic> {
+    let mut once: Vec<Topic> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        if !once.contains(&topic) {
+            once.push(topic);
+        }
+    }
+    once
 }
 
 /// Whether it is the server's administrator who wants topics here. They are those of all virtual hosts, which is not for

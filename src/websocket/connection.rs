@@ -101,7 +101,7 @@ impl Connection {
             idle_timeout: config.idle_timeout(),
             message_timeout: config.message_timeout(),
             max_lifetime: config.max_lifetime(),
-            rate_limit: config.rate_limit(),
+            rate_limit: config.rate_limit().map(|limit| (limit.rate, limit.burst)),
         };
         Arc::new_cyclic(|this| {
             // SAFETY: a connection stays in its `Arc`, and gives its plugin the last callback before it goes.

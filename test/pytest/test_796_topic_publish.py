@@ -1,6 +1,7 @@
 """Publishing over HTTP: what is answered, what is refused, and what a page of another origin cannot do."""
 
 import json
+import time
 from contextlib import ExitStack
 from urllib.parse import quote
 
@@ -23,6 +24,8 @@ def configuration(server):
         + publishing("/publish")
         + publishing("/one", "WebSocketTopic /only")
         + publishing("/small", "WebSocketMaxMessageSize 10")
+        + publishing("/limited", "WebSocketRateLimit 1 3")
+        + publishing("/limited-too", "WebSocketRateLimit 1 3")
         + publishing("/trusted", "WebSocketOriginCheck Trusted",
                      "WebSocketTrustedOrigin https://example.org")
         + publishing("/guarded", "Require ip 192.0.2.1")
@@ -234,3 +237,33 @@ def test_ws_796_16_htaccess_opens_no_topics(httpd):
         assert client.upgrade("/tenant/topics/x").status == 403
     # The administrator's own word makes it a place for topics.
     assert publish(httpd, "/tenant/publish/wanted/x", "x").status == 202
+
+
+def test_ws_796_17_a_client_publishes_no_more_often_than_it_may(httpd):
+    begun = time.monotonic()
+    answers = []
+    while not answers or answers[-1].status == 202 and len(answers) < 300:
+        answers.append(publish(httpd, "/limited/rate", "x"))
+    # A slow machine may publish more in the time that it takes, and never less.
+    assert 3 < len(answers) < 3 + 2 + time.monotonic() - begun
+    refused = answers[-1]
+    assert refused.status == 429 and int(refused.get("Retry-After")) >= 1
+    assert "WebSocketRateLimit" in refused.document["error"]
+    # Another place has an allowance of its own, and several topics take of it what several messages do.
+    assert publish(httpd, "/limited-too?topic=/a&topic=/b&topic=/c", "x").status == 202
+    assert ask(httpd, "/limited/rate").document["published"] == len(answers) - 1
+
+
+def test_ws_796_18_a_topic_that_is_named_twice_gets_the_message_once(httpd):
+    with Subscriber(httpd, "/topics/twice") as subscriber:
+        answer = publish(httpd, "/publish?topic=/twice&topic=/other&topic=/twice", "once")
+        assert [each["topic"] for each in answer.document] == ["/twice", "/other"]
+        publish(httpd, "/publish/twice", "next")
+        assert subscriber.data(2) == ["once", "next"]
+
+
+def test_ws_796_19_of_several_topics_those_that_are_there_are_forgotten(httpd):
+    publish(httpd, "/publish/there", "x")
+    answer = ask(httpd, "/publish?topic=/not-there&topic=/there", "DELETE")
+    assert (answer.status, [each["forgotten"] for each in answer.document]) == (200, [False, True])
+    assert ask(httpd, "/publish?topic=/not-there&topic=/nor-there", "DELETE").status == 404

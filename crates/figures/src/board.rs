@@ -1,7 +1,10 @@
 //! The board: the shared words, by their parts.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use crate::allowances::{Allowance, Allowances, BUCKET, BUCKETS, Bucket};
 use crate::bytes;
 use crate::calls::{CALL, Call, CallWords, Calls};
 use crate::client::{Address, Client};
@@ -11,12 +14,12 @@ use crate::label::{LABEL, Label, Location};
 use crate::layout::{ENTRY, HEADER, LOCATIONS, Layout, PLUGINS, REQUESTS, Words, take};
 use crate::rates::{ALL_ROWS, ROW, Rates, Row};
 use crate::request::REQUEST;
-use crate::snapshot::unix_ms;
+use crate::snapshot::{unix_ms, unix_time};
 use crate::tally::{self, TALLY, TallyWords};
 use crate::texts::{TEXTS, TextWords};
 
 /// What the first word says of memory that holds a board of this form. The last digit changes with the form.
-const FORM: u64 = 0x6669_6775_7265_7306;
+const FORM: u64 = 0x6669_6775_7265_7307;
 
 /// A process: what names it as long as it lives, and no other one afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +85,8 @@ pub struct Board<'m> {
     windows: &'m [Window],
     /// What the clients that do most have done in the last minutes.
     rows: &'m [Row],
+    /// How often each client may still do something.
+    buckets: &'m [Bucket],
     pub(crate) requests: &'m [[AtomicU64; REQUEST]],
     pub(crate) labels: &'m [Label],
     pub(crate) plugins: &'m [Label],
@@ -154,6 +159,7 @@ impl<'m> Board<'m> {
             owners: take::<ENTRY>(words, layout.slots.div_ceil(ENTRY))?.as_flattened(),
             windows: take::<WINDOW>(words, layout.windows())?,
             rows: take::<ROW>(words, ALL_ROWS)?,
+            buckets: take::<BUCKET>(words, BUCKETS)?,
             requests: take(words, REQUESTS)?,
             labels: take::<LABEL>(words, LOCATIONS)?,
             plugins: take::<LABEL>(words, PLUGINS)?,
@@ -194,6 +200,20 @@ impl<'m> Board<'m> {
     /// What the clients that do most have done in the last minutes.
     pub(crate) fn rates(self) -> Rates<'m> {
         Rates::new(self.rows, self.header[field::SEED].load(Ordering::Relaxed))
+    }
+
+    /// Uses `count` of what a client is allowed at a place, over all children, as far as it may be used at once at all: more
+    /// than the burst counts as that. `place` is whatever number stands for what is counted together. `Err`: how long to
+    /// wait for it; nothing is used.
+    pub fn use_allowance(
+        self,
+        client: Option<IpAddr>,
+        place: u64,
+        allowance: Allowance,
+        count: u32,
+    ) -> Result<(), Duration> {
+        let seed = self.header[field::SEED].load(Ordering::Relaxed);
+        Allowances::new(self.buckets, seed).take(client, place, allowance, count, unix_time())
     }
 
     /// A process has ended: what its clients had with it no longer counts, and its WebSockets have ended with 1006. Its

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use crate::allowances::{BUCKET, BUCKETS};
 use crate::calls::CALL;
 use crate::clients::{WINDOW, WINDOWS};
 use crate::label::LABEL;
@@ -45,6 +46,7 @@ impl Layout {
         let fixed = HEADER
             + self.windows() * WINDOW
             + ALL_ROWS * ROW
+            + BUCKETS * BUCKET
             + REQUESTS * REQUEST
             + (LOCATIONS + PLUGINS) * LABEL
             + 2 * LOCATIONS * TALLY

@@ -9,6 +9,7 @@
 //!        ── retired: what children that are gone have counted, for each Location
 //!        ── clients: how many connections each client has, over all children
 //!        ── rates: handshakes and bytes of the clients that have most, in the last minutes
+//!        ── allowances: how often each client may still publish over HTTP
 //!        ── requests: connections that an operator wants closed
 //!        ── slots: one for each child
 //!              ├── tally for each Location: what its closed connections have counted
@@ -51,6 +52,7 @@
 //! | entries of a child | [`Layout::entries`] | counted for their Location, but neither listed nor counted for their client |
 //! | clients at once | about 100,000 | a few of them are not counted, so that no limit holds for those |
 //! | clients whose rates are known | 1,024 | those with most stay |
+//! | clients whose allowances are counted | about 8,000 | those that owe least gain it |
 //! | plugins | [`PLUGINS`] - 1, over all reloads | called "another plugin" |
 //! | threads of a child that call at once | [`Layout::threads`] | calls that nobody sees |
 //! | requests to close at once | [`REQUESTS`] | refused |
@@ -59,7 +61,7 @@
 //!
 //! | what | files |
 //! |---|---|
-//! | the words | `layout` (one slice, cut into parts), `board` (the parts, and their form), `bytes` (text in words), `label` (Locations), `tally` (what is counted for each), `entry` (a connection), `texts` (what it is called), `client`, `clients` (how many each client has), `rates` (how much each client does), `calls` (what threads are calling) |
+//! | the words | `layout` (one slice, cut into parts), `board` (the parts, and their form), `bytes` (text in words), `label` (Locations), `tally` (what is counted for each), `entry` (a connection), `texts` (what it is called), `client`, `clients` (how many each client has), `rates` (how much each client does), `allowances` (how much it may do), `calls` (what threads are calling) |
 //! | who writes | `seat` (a child's part) |
 //! | who asks for something | `request` (of the child that has a connection), `for_many` (of all that a `filter` means) |
 //! | who reads | `read`, `seen` (an entry while it is written on), `snapshot` (the figures at one moment), `histogram`, `topics` (theirs, which another log has) |
@@ -67,6 +69,7 @@
 
 #![forbid(unsafe_code)]
 
+mod allowances;
 mod board;
 mod bytes;
 mod calls;
@@ -93,6 +96,7 @@ mod tally;
 mod texts;
 mod topics;
 
+pub use allowances::Allowance;
 pub use board::{Alive, Board, Death, Process};
 pub use calls::{Call, Caller, Calls, Running, Seen};
 pub use entry::{Entry, State};

@@ -200,8 +200,13 @@ impl Snapshot {
     }
 }
 
+/// Unix time.
+pub(crate) fn unix_time() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
+}
+
 /// Milliseconds of Unix time.
 pub(crate) fn unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_millis() as u64)
+    unix_time().as_millis() as u64
 }
