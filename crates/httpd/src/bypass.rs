@@ -27,6 +27,14 @@ pub(crate) struct Counters {
     add_out: Option<unsafe extern "C" fn(*mut sys::conn_rec, sys::apr_off_t)>,
 }
 
+/// Bytes that have gone past the filters, and are still to be counted: mod_logio, whose record lies in memory that nothing
+/// else here touches, wants to know before the log is written.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Passed {
+    pub received: usize,
+    pub sent: usize,
+}
+
 impl Bypass {
     /// # Safety
     /// `c` is a live connection that this thread uses.
@@ -99,6 +107,16 @@ impl Counters {
         let all = Counters::find();
         // SAFETY: the caller's promise.
         unsafe { all_filters(filter, |name| all.can_replace(name)) }.then_some(all)
+    }
+
+    /// Counts what has gone past the filters.
+    pub(crate) fn add(self, c: *mut sys::conn_rec, passed: Passed) {
+        if passed.received > 0 {
+            self.add_in(c, passed.received);
+        }
+        if passed.sent > 0 {
+            self.add_out(c, passed.sent);
+        }
     }
 
     /// Counts bytes received.

@@ -13,7 +13,7 @@ use std::ptr::{self, NonNull};
 use httpd_sys as sys;
 
 use crate::apr::{Brigade, Pool, Status, Table};
-use crate::bypass::Bypass;
+use crate::bypass::{Bypass, Passed};
 use crate::host_thread::{self, Acting};
 use crate::module::Module;
 use crate::request::Request;
@@ -42,6 +42,10 @@ pub struct Upgraded {
     module: &'static Module,
     max_pass: usize,
     way: Option<Way>,
+    /// What nobody has counted yet.
+    passed: Passed,
+    /// The output filters hold nothing, and get nothing before the request's end.
+    has_quiet_filters: bool,
     /// What a filter has given beyond what it was asked for.
     surplus: Vec<u8>,
     /// What came behind the last data: the end, or an error.
@@ -142,6 +146,8 @@ impl Upgraded {
                 module,
                 max_pass: max_pass(c.as_ptr()),
                 way: None,
+                passed: Passed::default(),
+                has_quiet_filters: false,
                 surplus: Vec::new(),
                 end: None,
                 is_to_be_trimmed: false,
@@ -236,8 +242,17 @@ impl Upgraded {
         self.way.get_or_insert_with(|| unsafe { Way::of(c, fd) })
     }
 
+    /// Has what went past the filters counted.
+    fn count_passed(&mut self) {
+        let passed = std::mem::take(&mut self.passed);
+        if let Some(counters) = self.past_filters() {
+            counters.add(self.c.as_ptr(), passed);
+        }
+    }
+
     /// Gives the connection back to httpd, which will close it: its filters may block the calling thread again.
     pub fn give_back(mut self) {
+        self.count_passed();
         let Some(way) = self.way.take() else { return };
         // SAFETY: the connection is live and this thread's, and in no call of a filter.
         unsafe {
@@ -290,6 +305,7 @@ impl Upgraded {
     /// The connection has been suspended, and its handler has returned. Nothing uses the request any more.
     pub unsafe fn end_request(mut self) -> Remains {
         self.way();
+        self.count_passed();
         // SAFETY: the connection is live and this thread's. The bucket takes the request with it when it is
         // destroyed, by the last filter that sees it or by `clear`; filters before it get what they need to say
         // goodbye, and the core filter writes it.

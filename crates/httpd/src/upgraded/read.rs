@@ -5,7 +5,7 @@ use httpd_sys as sys;
 use super::floor::{Below, Floor};
 use super::{Upgraded, Way, reserve};
 use crate::apr::Status;
-use crate::bypass::{Bypass, Counters};
+use crate::bypass::Bypass;
 use crate::host_thread::Acting;
 use crate::socket;
 use crate::tls::Tls;
@@ -50,7 +50,7 @@ impl Upgraded {
     #[inline]
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
         match self.past_filters() {
-            Some(counters) => self.read_socket(buffer, counters),
+            Some(_) => self.read_socket(buffer),
             None => self.read_layers(buffer),
         }
     }
@@ -67,7 +67,7 @@ impl Upgraded {
                 // What came with the handshake has been read: the core input filter holds nothing but the socket.
                 self.way().bypass = Bypass::Open(counters);
                 if let Ok(Read::WouldBlock) = read {
-                    return self.read_socket(buffer, counters);
+                    return self.read_socket(buffer);
                 }
             }
         }
@@ -82,11 +82,11 @@ impl Upgraded {
     }
 
     #[inline]
-    fn read_socket(&mut self, buffer: &mut [u8], counters: Counters) -> Result<Read, Status> {
+    fn read_socket(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
         match socket::receive(self.socket, buffer) {
             Ok(0) => Ok(Read::Eof),
             Ok(count) => {
-                counters.add_in(self.c.as_ptr(), count);
+                self.passed.received += count;
                 match count < buffer.len() {
                     true => Ok(Read::LastData(count)),
                     false => Ok(Read::Data(count)),

@@ -24,9 +24,10 @@ impl Upgraded {
     }
 
     /// Whether the filters still hold output that the socket has not taken: then [`Upgraded::write`] takes none.
+    #[inline(always)]
     pub fn has_output(&self) -> bool {
         // SAFETY: the connection is live and this thread's.
-        unsafe { has_pending_output(self.c.as_ptr()) }
+        !self.has_quiet_filters && unsafe { has_pending_output(self.c.as_ptr()) }
     }
 
     /// Whether [`Upgraded::read`] would say [`Read::Stalled`].
@@ -42,7 +43,7 @@ impl Upgraded {
             return Ok(0);
         }
         match self.past_filters() {
-            Some(counters) => self.count_out(counters, socket::send(self.socket, bytes)),
+            Some(_) => self.count_out(socket::send(self.socket, bytes)),
             None => self.write_filters(bytes),
         }
     }
@@ -53,8 +54,8 @@ impl Upgraded {
         if !self.begin_write()? {
             return Ok(0);
         }
-        if let Some(counters) = self.past_filters() {
-            return self.count_out(counters, socket::send_vectored(self.socket, slices));
+        if self.past_filters().is_some() {
+            return self.count_out(socket::send_vectored(self.socket, slices));
         }
         let mut bytes = Vec::with_capacity(self.max_pass);
         for slice in slices {
@@ -70,19 +71,28 @@ impl Upgraded {
         if let Goodbye::Said = self.way().goodbye {
             return Err(Status(libc::EPIPE));
         }
+        match self.has_quiet_filters {
+            true => Ok(true),
+            false => self.quieten_filters(),
+        }
+    }
+
+    /// Has the filters write what they hold, such as the 101; says whether they hold nothing.
+    fn quieten_filters(&mut self) -> Result<bool, Status> {
         if self.has_output() {
             self.flush()?;
-            return Ok(!self.has_output());
         }
-        Ok(true)
+        let is_quiet = !self.has_output();
+        self.has_quiet_filters = is_quiet && self.past_filters().is_some();
+        Ok(is_quiet)
     }
 
     /// What the socket has taken, which nobody else counts.
     #[inline(always)]
-    fn count_out(&self, counters: Counters, sent: io::Result<usize>) -> Result<usize, Status> {
+    fn count_out(&mut self, sent: io::Result<usize>) -> Result<usize, Status> {
         match sent {
             Ok(count) => {
-                counters.add_out(self.c.as_ptr(), count);
+                self.passed.sent += count;
                 Ok(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
