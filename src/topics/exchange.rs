@@ -86,7 +86,8 @@ impl Exchange {
             State::Quiet => {
                 let log = *self.log()?;
                 let seat = log.claim(memory::this(), memory::is_alive);
-                Arc::new(Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex))
+                let hub = Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex);
+                Arc::new(hub.fetching(httpd::cache::fetch))
             }
         };
         // From here on the seat is this child's until it ends: another try does not take another one.

@@ -171,6 +171,12 @@ impl Connection {
         self.outside().attendance.get_or_init(make)
     }
 
+    /// Whether at most half of the room is used for what its plugin is to be told.
+    pub(super) fn has_ample_room_for_letters(&self) -> bool {
+        let attendance = self.outside().attendance.get();
+        attendance.is_none_or(|attendance| attendance.has_ample_room())
+    }
+
     /// Whether its plugin is to be told of something.
     pub(super) fn has_letters(&self) -> bool {
         let attendance = self.outside().attendance.get();

@@ -1,8 +1,10 @@
 //! What a listener's messages go out by: its WebSocket.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use server_functions::letters;
+use subscribers::footprint::STRETCHES;
 use subscribers::{Closing, Letter, Message, Outlet, Refused};
 use websocket_proto::CloseCode;
 
@@ -26,7 +28,13 @@ impl Outlet for Connection {
 
     fn has_ample_room(&self) -> bool {
         // Letters wait in the attendance, messages in the outbox.
-        self.session().buffered() <= self.send_buffer() / 2 && self.attendance().has_ample_room()
+        self.session().buffered() <= self.send_buffer() / 2 && self.has_ample_room_for_letters()
+    }
+
+    fn footprint(&self) -> Option<[Range<usize>; STRETCHES]> {
+        let [outbox, turn, outside] = self.session().footprint();
+        let [wire, figures] = self.session().far_footprint()?;
+        Some([outbox, turn, outside, wire, figures])
     }
 
     fn call_again(&self) {

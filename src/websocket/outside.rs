@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use httpd::random::random;
 use server_functions::{Pings, ServerTable};
+use session::footprint::addresses;
 use session::{Application, Environment, Machine, Observer, Receiver, ThreadId, Waiter};
 use subscribers::{Attendance, Letter};
 use websocket_plugin::abi;
@@ -271,6 +272,10 @@ impl Waiter for Outside {
 }
 
 impl Observer for Outside {
+    fn footprint(&self) -> [Range<usize>; 2] {
+        [addresses(&self.place), self.entry().counted_at()]
+    }
+
     fn bytes_in(&self, count: usize) {
         self.entry().bytes_in(count);
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use httpd::request::Request;
@@ -30,6 +31,10 @@ impl Served for Connection {
 
     fn session(&self) -> &Session<Outside> {
         Connection::session(self)
+    }
+
+    fn fetch(memory: Range<usize>) {
+        httpd::cache::fetch(memory);
     }
 
     fn request(&self) -> *mut RequestRec {

@@ -1,5 +1,6 @@
 //! One connection, as long as it is there.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::Duration;
@@ -255,6 +256,13 @@ impl<'m> Entry<'m> {
             tally::closed(self.tally(), code, 1);
             self.count_unlisted(-1);
         }
+    }
+
+    /// Where in memory its counters are: addresses, which stay good whatever becomes of them.
+    pub fn counted_at(&self) -> Range<usize> {
+        let counters = &self.words()[field::MESSAGES_IN..=field::QUEUED];
+        let Range { start, end } = counters.as_ptr_range();
+        start.addr()..end.addr()
     }
 
     /// A message has come. One thread at a time says so.

@@ -23,6 +23,7 @@
 //! | [`dbd`] | mod_dbd's connections, given back early |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
+//! | [`cache`] | memory that the processor is to have at hand |
 //! | [`process`], [`thread`], [`host_thread`], [`random`] | who lives; a thread of the module's own, and what httpd calls it; numbers that nobody can guess |
 //! | [`termination`], [`forks`] | SIGTERM, where the MPM does not look; a graceful end, where a child has forked |
 //! | [`retained`] | memory that outlives a configuration |
@@ -34,6 +35,7 @@
 
 pub mod apr;
 mod bypass;
+pub mod cache;
 pub mod config;
 pub mod config_tree;
 pub mod content;

@@ -1,6 +1,7 @@
 //! One message to many.
 
 use std::ffi::{c_int, c_uchar};
+use std::mem::offset_of;
 use std::slice;
 
 use session::Outgoing;
@@ -55,6 +56,8 @@ pub(crate) unsafe extern "C" fn send_many<C: Served>(
     };
     let mut accepted = 0;
     for (place, receiver) in receivers.iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { fetch_ahead::<C>(&receivers[place..]) };
         let result = connection_of(receiver).map_or(abi::WEBSOCKET_SEND_CLOSED, |receiver| {
             guard(abi::WEBSOCKET_SEND_CLOSED, || {
                 give(giver, receiver, &message)
@@ -64,6 +67,28 @@ pub(crate) unsafe extern "C" fn send_many<C: Served>(
         answer(place, result);
     }
     accepted
+}
+
+/// While one takes the message, the memory of the next ones comes: at each distance what the one before has brought the
+/// address of.
+///
+/// # Safety
+/// As [`connection`], for each of the receivers.
+#[inline(always)]
+unsafe fn fetch_ahead<C: Served>(receivers: &[*const WebSocketServer]) {
+    if let Some(&table) = receivers.get(3) {
+        let state = table.addr() + offset_of!(WebSocketServer, state);
+        C::fetch(state..state + 1);
+    }
+    // SAFETY: the caller's promise.
+    let session_of = |&receiver| unsafe { connection::<C>(receiver) }.map(C::session);
+    if let Some(session) = receivers.get(2).and_then(session_of) {
+        session.footprint().into_iter().for_each(C::fetch);
+    }
+    if let Some(session) = receivers.get(1).and_then(session_of) {
+        let far = session.far_footprint();
+        far.into_iter().flatten().for_each(C::fetch);
+    }
 }
 
 /// Makes the message; the error is what is wrong with it.

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_int};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use session::{Environment, Receiver, Session};
@@ -18,6 +19,11 @@ pub trait Served: Sync {
 
     /// What happens on it.
     fn session(&self) -> &Session<Self::Environment>;
+
+    /// Has the processor fetch memory that is going to be used, if it can: addresses, of whatever is there.
+    fn fetch(memory: Range<usize>) {
+        let _ = memory;
+    }
 
     /// httpd's request; NULL where there is none.
     fn request(&self) -> *mut RequestRec;

@@ -134,6 +134,11 @@ pub trait Waiter {
 
 /// Who counts what happens.
 pub trait Observer {
+    /// What of itself it looks at for what is sent, and where in memory it counts that: see [`footprint`](crate::footprint).
+    fn footprint(&self) -> [Range<usize>; 2] {
+        [0..0, 0..0]
+    }
+
     /// So many bytes have been read.
     fn bytes_in(&self, count: usize);
 

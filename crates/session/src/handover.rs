@@ -99,6 +99,7 @@
 mod hint;
 mod holding;
 
+use std::ops::Range;
 use std::time::Instant;
 
 use websocket_proto::{CloseFrame, Compression, ControlPayload, MessageKind};
@@ -108,10 +109,12 @@ pub use holding::Holding;
 use holding::Whereabouts;
 
 use crate::environment::Transport;
+use crate::footprint::addresses;
 use crate::limits::CORK_LIMIT;
 #[cfg(doc)]
 use crate::limits::PASSES;
 use crate::outbox::{Outbox, Outgoing, Refused, SentBy};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, lock};
 use crate::wire::Wire;
 
@@ -126,6 +129,8 @@ pub struct Handover<T: Transport> {
     hint: Hint,
     /// What may be queued by callbacks.
     limit: usize,
+    /// Where the wire lies, whoever has it; 0 before there is one.
+    wire_at: AtomicUsize,
 }
 
 struct State<T: Transport> {
@@ -224,12 +229,26 @@ impl<T: Transport> Handover<T> {
             room: Condvar::new(),
             wire_is_back: Condvar::new(),
             hint: Hint::default(),
+            wire_at: AtomicUsize::new(0),
         }
     }
 
     /// The session has a transport from now on.
     pub fn open(&self, wire: Wire<T>) {
-        self.state().whereabouts = Whereabouts::Free(Box::new(wire));
+        let wire = Box::new(wire);
+        // Relaxed: nobody looks there for it.
+        self.wire_at
+            .store(addresses(&*wire).start, Ordering::Relaxed);
+        self.state().whereabouts = Whereabouts::Free(wire);
+    }
+
+    /// Where the wire lies; `None` before there is one.
+    #[inline]
+    pub(crate) fn wire_addresses(&self) -> Option<Range<usize>> {
+        match self.wire_at.load(Ordering::Relaxed) {
+            0 => None,
+            start => Some(start..start + size_of::<Wire<T>>()),
+        }
     }
 
     /// Takes the wire for good, once no other thread has it.

@@ -18,6 +18,7 @@
 //! | [`handover`] | who has the wire, what waits for it, who is told of room: one lock, and its table |
 //! | [`outbox`] | what waits to be sent: whole frames, in order, up to a limit |
 //! | [`pieces`] | the same on its way, when it does not lie in one buffer |
+//! | [`footprint`] | where in memory a send goes, for who sends to many |
 //! | [`gathering`] | what a callback gives to other sessions, written when its input is used up |
 //! | [`wire`] | the transport, and the frames that are on their way out |
 //! | [`edges`] | who takes its turns, when a poller reports edges to several threads |
@@ -48,6 +49,7 @@
 //! | `is_accepted`, `closed` | set once; who acquires it finds what was done before |
 //! | `is_gathered_for` | a mark between two sessions' threads: the table of [`gathering`] |
 //! | the word of [`edges::Edges`] | all states of one session's turns in it, each step changes it at once |
+//! | `wire_at` | set once, and only ever fetched |
 //! | figures: when the last message was sent, how many lists there are | nothing else is read by them |
 
 #![forbid(unsafe_code)]
@@ -58,6 +60,7 @@ pub mod config;
 pub mod edges;
 pub mod ending;
 pub mod environment;
+pub mod footprint;
 pub mod gathering;
 pub mod handover;
 pub mod limits;

@@ -29,8 +29,8 @@ pub struct Outbox {
     held_up_bytes: usize,
     /// Who has sent the latest part of a message, and may be the one to end it.
     parts_by: SentBy,
-    /// The answer to the latest ping, while there is no room for it.
-    pong: Option<ControlPayload>,
+    /// The answer to the latest ping, while there is no room for it. Most have none, and spend no memory on it.
+    pong: Option<Box<ControlPayload>>,
     intake: Intake,
     /// An application was told that there is no room, and wants to know when there is.
     wants_room: bool,
@@ -301,7 +301,7 @@ impl Outbox {
                 sender.send_pong(&payload, frames)
             });
         } else {
-            self.pong = Some(payload);
+            self.pong = Some(Box::new(payload));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`crate::handover`] decides which thread writes; here that thread does, and tells the outside what has come of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use websocket_proto::{CloseFrame, Compression, MessageKind, ProtocolError};
 
 use crate::ending::ClosedBy;
 use crate::environment::Environment;
+use crate::footprint::addresses;
 use crate::gathering::Receiver;
 use crate::handover::{Holding, Progress, Pushed};
 use crate::limits::{CORK_LIMIT, THROUGH};
@@ -158,6 +160,25 @@ impl<E: Environment> Session<E> {
         self.given.store(0, Ordering::Relaxed);
         let thread = self.environment.current_thread();
         self.buffers.gatherings().flush(thread);
+    }
+
+    /// What a send looks at first: see [`footprint`](crate::footprint). Nothing is looked at for saying so.
+    #[inline]
+    pub fn footprint(&self) -> [Range<usize>; 3] {
+        [
+            addresses(&self.handover),
+            addresses(&self.turn_thread),
+            self.environment.footprint()[0].clone(),
+        ]
+    }
+
+    /// What a send looks at behind that: the wire, and where the environment counts. Known from what [`Session::footprint`] says;
+    /// `None` when the session is not open yet.
+    #[inline]
+    pub fn far_footprint(&self) -> Option<[Range<usize>; 2]> {
+        let wire = self.handover.wire_addresses()?;
+        let [_, figures] = self.environment.footprint();
+        Some([wire, figures])
     }
 
     /// Has on_called called soon.

@@ -46,7 +46,7 @@ pub struct Session<E: Environment> {
     pub(crate) turnstile: Turnstile<Reader<E>>,
     /// The thread that runs callbacks: the one that asks whether the application accepts, then the one that has the
     /// turn; [`ThreadId::NONE`] for none.
-    turn_thread: AtomicUsize,
+    pub(crate) turn_thread: AtomicUsize,
     /// What that thread sends is gathered, because it is about to handle more input. No other thread sets it or asks.
     pub(crate) is_corked: AtomicBool,
     /// How many others its callbacks have given something that is not written yet. That thread's, too.

@@ -11,6 +11,7 @@ use topics::{
     Reader, Record, RecordId, Seat, SubscribeError, Subscription, Token, Topic,
 };
 
+use crate::footprint::Fetch;
 use crate::form::{Prepared, Recovery};
 use crate::late::{Late, Owed};
 use crate::outlet::Outlet;
@@ -37,6 +38,7 @@ pub struct Hub {
     impatient_log: Log<'static>,
     impatient_seat: Seat<'static>,
     bell: Box<dyn Bell + Send + Sync>,
+    fetch: Fetch,
     audience: RwLock<Audience>,
     late: Late,
     next: AtomicU64,
@@ -78,10 +80,17 @@ impl Hub {
             log,
             seat,
             bell: Box::new(bell),
+            fetch: |_| {},
             audience: RwLock::default(),
             late: Late::default(),
             next: AtomicU64::new(0),
         }
+    }
+
+    /// The same, which has memory fetched ahead.
+    pub fn fetching(mut self, fetch: Fetch) -> Self {
+        self.fetch = fetch;
+        self
     }
 
     /// The log.
@@ -321,7 +330,16 @@ impl Hub {
         let prepared: Vec<Prepared<'_>> = records
             .map(|&record| Prepared::new(record, epoch, subscribers.len()))
             .collect();
+        // While one gets its own, the memory of the next ones comes.
+        let mut next = subscribers.values().skip(1);
+        let mut next_but_one = subscribers.values().skip(2);
         for subscriber in subscribers.values() {
+            if let Some(subscriber) = next_but_one.next() {
+                subscriber.fetch(self.fetch);
+            }
+            if let Some(subscriber) = next.next() {
+                subscriber.fetch_outlet(self.fetch);
+            }
             let deliver = || {
                 let mut has_any = false;
                 for prepared in &prepared {

@@ -7,6 +7,7 @@
 //! | [`subscriber`] | where one subscriber is: live, or behind; what becomes of a slow one |
 //! | [`outlet`] | what a subscriber's messages go out by |
 //! | [`terms`] | what a subscriber is to get: as it is or as JSON, how far back, what when it is slow |
+//! | [`footprint`] | where in memory a message goes, to be fetched while the one before is delivered |
 //! | `tally` | what delivering comes to, counted of each topic and in all |
 //! | `late` | what waits until the log's lock is to be had |
 //! | [`attendance`] | the subscriptions of one connection that come and go, and the letters that wait for it |
@@ -31,6 +32,7 @@
 
 pub mod attendance;
 pub mod body;
+pub mod footprint;
 pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

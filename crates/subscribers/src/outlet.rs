@@ -1,9 +1,11 @@
 //! What a subscriber's messages go out by.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use websocket_proto::{Compression, MessageKind, PreparedMessage};
 
+use crate::footprint::STRETCHES;
 use crate::letter::Letter;
 
 /// One subscriber's connection. Called from any thread, and by more than one at a time; never blocks.
@@ -26,6 +28,11 @@ pub trait Outlet: Send + Sync {
 
     /// Has [`Hub::go_on`](crate::Hub::go_on) be called for the subscriber soon, on another thread.
     fn call_again(&self);
+
+    /// Where in memory a message that it takes goes; `None` as long as that is not known.
+    fn footprint(&self) -> Option<[Range<usize>; STRETCHES]> {
+        None
+    }
 
     /// Ends the connection.
     fn close(&self, why: Closing);

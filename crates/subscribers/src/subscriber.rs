@@ -25,6 +25,7 @@ use topics::{
     CannotResume, Epoch, Gap, Kind, Limits, Log, Membership, Record, RecordId, Subscription, Topic,
 };
 
+use crate::footprint::{Fetch, Footprint};
 use crate::form::{Prepared, Recovery};
 use crate::outlet::{Closing, Outlet, Refused};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -46,6 +47,7 @@ const MOMENT: Duration = Duration::from_micros(100);
 pub struct Subscriber {
     pub(crate) number: u64,
     outlet: Weak<dyn Outlet>,
+    footprint: Footprint,
     epoch: Epoch,
     terms: Terms,
     pub(crate) parts: Box<[Part]>,
@@ -141,6 +143,7 @@ impl Subscriber {
         Arc::new(Subscriber {
             number,
             outlet,
+            footprint: Footprint::default(),
             epoch,
             terms,
             parts,
@@ -268,7 +271,10 @@ impl Subscriber {
                 handed_on.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally));
         }
         match handed_on {
-            Ok(()) => state.phase.has_got(&*outlet),
+            Ok(()) => {
+                state.phase.has_got(&*outlet);
+                self.note_footprint(&*outlet);
+            }
             Err(Refused::Ended) => state.phase = Phase::Ended,
             Err(Refused::Full) => {
                 // Nobody who is behind finds it.
@@ -279,6 +285,25 @@ impl Subscriber {
             }
         }
         true
+    }
+
+    fn note_footprint(&self, outlet: &dyn Outlet) {
+        if !self.footprint.is_known()
+            && let Some(stretches) = outlet.footprint()
+        {
+            self.footprint.note(stretches);
+        }
+    }
+
+    /// Has what [`Subscriber::deliver`] is going to touch of the subscriber itself fetched.
+    pub(crate) fn fetch(self: &Arc<Self>, fetch: Fetch) {
+        let start = Arc::as_ptr(self).addr();
+        fetch(start..start + size_of::<Self>());
+    }
+
+    /// The same of its outlet; this looks at the subscriber.
+    pub(crate) fn fetch_outlet(&self, fetch: Fetch) {
+        self.footprint.fetch(fetch);
     }
 
     /// The reader was overrun: what it has not read is in the log, or is not. It finds out in its own turn.
