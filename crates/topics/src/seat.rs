@@ -133,8 +133,7 @@ impl<'m> Seat<'m> {
         {
             let locked = Locked::new(self.parts)?;
             if locked.seats().owner(self.index) == Some(self.owner) {
-                let member = locked.members().text(membership.index);
-                locked.tell(membership.slot, &member, false);
+                locked.welcome(membership.index, membership.slot);
             }
         }
         Seats(self.parts).ring(membership.slot, bell);
@@ -155,9 +154,7 @@ impl<'m> Seat<'m> {
                 Err(error) => return Err((error, membership)),
             };
             if locked.seats().owner(self.index) == Some(self.owner) {
-                let member = locked.members().text(membership.index);
-                locked.tell(membership.slot, &member, true);
-                locked.members().remove(membership.index);
+                locked.part_with(membership.index, membership.slot);
             }
         }
         Seats(self.parts).ring(slot, bell);

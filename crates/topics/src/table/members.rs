@@ -8,6 +8,9 @@ use crate::name::Member;
 #[derive(Clone, Copy)]
 pub(crate) struct Members<'m>(pub Parts<'m>);
 
+/// In a member's place: the topic's subscribers have been told of it, and are told when it leaves.
+const IS_ANNOUNCED: u64 = 1 << 63;
+
 /// Why there is no place for a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoPlace {
@@ -46,6 +49,19 @@ impl Members<'_> {
         Ok(index as u32)
     }
 
+    /// The topic's subscribers are being told of a member.
+    pub fn announce(self, index: u32) {
+        if let Some(place) = self.0.member_places.get(index as usize) {
+            put(place, get(place) | IS_ANNOUNCED);
+        }
+    }
+
+    /// Whether they have been.
+    pub fn is_announced(self, index: u32) -> bool {
+        let place = self.0.member_places.get(index as usize);
+        place.is_some_and(|place| get(place) & IS_ANNOUNCED != 0)
+    }
+
     /// Takes a member's place away.
     pub fn remove(self, index: u32) {
         if let Some(place) = self.0.member_places.get(index as usize) {
@@ -63,7 +79,7 @@ impl Members<'_> {
     /// A child's members, each with its topic's entry.
     pub fn of_seat(self, seat: usize) -> impl Iterator<Item = (u32, u32)> {
         self.places()
-            .filter(move |&(_, place)| place >> 32 == seat as u64 + 1)
+            .filter(move |&(_, place)| (place & !IS_ANNOUNCED) >> 32 == seat as u64 + 1)
             .map(|(index, place)| (index, place as u32))
     }
 

@@ -49,15 +49,33 @@ impl<'a> Notice<'a> {
 }
 
 impl Locked<'_> {
+    /// Tells a topic's subscribers that a member has joined.
+    pub fn welcome(&self, index: u32, slot: u32) {
+        self.members().announce(index);
+        self.tell(slot, &self.members().text(index), false);
+    }
+
+    /// A member leaves; tells those who have been told of it. It is told of and then taken away, so that a kill in between takes
+    /// nobody away untold.
+    pub fn part_with(&self, index: u32, slot: u32) {
+        if self.members().is_announced(index) {
+            self.tell(slot, &self.members().text(index), true);
+        }
+        self.members().remove(index);
+    }
+
     /// Tells a topic's subscribers of a member. What cannot be told is not: the list of members is right all the same.
-    pub fn tell(&self, slot: u32, member: &str, has_left: bool) {
+    fn tell(&self, slot: u32, member: &str, has_left: bool) {
         let entry = self.topics().entry(slot).filter(|entry| entry.is_live());
         let name = entry.and_then(|entry| entry.text());
         let Some(topic) = name.and_then(|name| Topic::new(&name).ok()) else {
             return;
         };
-        // Who leaves is still there: it is told of and then taken away, so that a kill in between takes nobody away untold.
-        let members = self.members().of_topic(slot).count();
+        // Those of whom nobody has been told yet are counted when they are. Who leaves is still there.
+        let all = self.members().of_topic(slot);
+        let members = all
+            .filter(|&index| self.members().is_announced(index))
+            .count();
         let members = members.saturating_sub(usize::from(has_left));
         let payload = Notice {
             member,
@@ -93,8 +111,7 @@ impl Locked<'_> {
     /// members of all topics: only so many leave at once as keep nobody waiting.
     pub fn dismiss(&self, seat: usize) -> bool {
         for (index, slot) in self.members().of_seat(seat).take(DISMISSED_AT_ONCE) {
-            self.tell(slot, &self.members().text(index), true);
-            self.members().remove(index);
+            self.part_with(index, slot);
         }
         self.members().of_seat(seat).next().is_none()
     }

@@ -1,5 +1,7 @@
 //! Members, and who is told of them.
 
+use topics::{Membership, Subscription};
+
 use super::*;
 
 fn member(text: &str) -> Member {
@@ -10,6 +12,13 @@ fn members(log: Log<'_>, name: &str) -> Vec<String> {
     let mut members = log.members(&topic(name)).unwrap();
     members.sort();
     members
+}
+
+/// A member that has been announced.
+fn joins(seat: &Seat<'static>, subscription: &Subscription, name: &str) -> Membership {
+    let membership = seat.enter(subscription, &member(name), false).unwrap();
+    seat.announce(&membership, &Mute).unwrap();
+    membership
 }
 
 /// What a reader finds next: who joins (`+`) and leaves (`-`), and how many there are then.
@@ -62,6 +71,22 @@ fn members_are_listed_and_told_of_in_order() {
 }
 
 #[test]
+fn who_has_not_been_announced_is_counted_when_it_is() {
+    let log = log(SMALL);
+    let seat = seat(log);
+    let mut reader = seat.reader().unwrap();
+    let (a, _) = seat.subscribe(&topic("a")).unwrap();
+    let early = joins(&seat, &a, "early");
+    let [late, gone] = ["late", "gone"].map(|name| seat.enter(&a, &member(name), true).unwrap());
+    seat.exit(early, &Mute).unwrap();
+    seat.announce(&late, &Mute).unwrap();
+    seat.exit(gone, &Mute).unwrap();
+    seat.exit(late, &Mute).unwrap();
+    let told = notices(&mut reader);
+    assert_eq!(told, ["a:+early1", "a:-early0", "a:+late1", "a:-late0"]);
+}
+
+#[test]
 fn the_members_of_the_dead_leave() {
     let log = log(SMALL);
     let (one, two) = (seat(log), log.claim(owner(2), |_| true).unwrap());
@@ -69,9 +94,10 @@ fn the_members_of_the_dead_leave() {
     let (a, _) = one.subscribe(&topic("a")).unwrap();
     let (b, _) = one.subscribe(&topic("b")).unwrap();
     let (its, _) = two.subscribe(&topic("a")).unwrap();
-    let _ada = one.enter(&a, &member("Ada"), true).unwrap();
-    let _bob = one.enter(&b, &member("Bob"), true).unwrap();
-    let _eve = two.enter(&its, &member("Eve"), true).unwrap();
+    let _ada = joins(&one, &a, "Ada");
+    let _bob = joins(&one, &b, "Bob");
+    let _eve = joins(&two, &its, "Eve");
+    notices(&mut reader);
     assert_eq!(log.sweep(|process| process != owner(1)), Ok(1));
     assert_eq!(members(log, "a"), ["Eve"]);
     assert_eq!(members(log, "b"), [""; 0]);
@@ -79,7 +105,7 @@ fn the_members_of_the_dead_leave() {
     // The one that was held for dead is no member's child any more, and takes away nobody.
     let again = log.claim(owner(3), |_| true).unwrap();
     let (a3, _) = again.subscribe(&topic("a")).unwrap();
-    let _ada3 = again.enter(&a3, &member("Ada"), true).unwrap();
+    let _ada3 = joins(&again, &a3, "Ada");
     assert_eq!(
         one.enter(&a, &member("Zoe"), false).err(),
         Some(EnterError::SeatLost)
@@ -119,9 +145,9 @@ fn many_members_of_a_dead_child_have_all_left() {
     let two = log.claim(owner(2), |_| true).unwrap();
     let (a, _) = two.subscribe(&topic("a")).unwrap();
     let (held, _) = one.subscribe(&topic("a")).unwrap();
-    let stays = one.enter(&held, &member("Ada"), true).unwrap();
+    let stays = joins(&one, &held, "Ada");
     for number in 0..63 {
-        let _ = two.enter(&a, &member(&number.to_string()), true).unwrap();
+        let _ = joins(&two, &a, &number.to_string());
     }
     let mut reader = one.reader().unwrap();
     assert_eq!(log.sweep(|who| who != owner(2)), Ok(1));
