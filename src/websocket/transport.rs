@@ -49,17 +49,19 @@ impl Transport {
 
 impl session::Transport for Transport {
     type Failure = Status;
+    type Inlet = Inlet;
+
+    fn inlet(&mut self) -> Option<Inlet> {
+        match self.frame_log {
+            None => self.upgraded.inlet().map(Inlet),
+            // Frames are logged where the transport is.
+            Some(_) => None,
+        }
+    }
 
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        let read = match self.upgraded.read(buffer)? {
-            upgraded::Read::Data(count) => Read::Data(count),
-            upgraded::Read::LastData(count) => Read::LastData(count),
-            upgraded::Read::WouldBlock => Read::WouldBlock,
-            upgraded::Read::Again => Read::Again,
-            upgraded::Read::Stalled => Read::Stalled,
-            upgraded::Read::Eof => Read::Eof,
-        };
+        let read = found(self.upgraded.read(buffer)?);
         if let (Some(log), Read::Data(count) | Read::LastData(count)) = (&mut self.frame_log, read)
         {
             log.read(&Subject::Upgraded(&self.upgraded), &buffer[..count]);
@@ -101,6 +103,7 @@ impl session::Transport for Transport {
 
     fn end(&mut self, account: &Account<'_, Status>, is_lost: bool) -> Option<Epilogue> {
         self.upgraded.set_bytes_sent(account.bytes_out);
+        self.upgraded.count_inlet(account.bytes_by_inlet);
         if is_lost {
             self.upgraded.abort();
         }
@@ -110,5 +113,27 @@ impl session::Transport for Transport {
 
     fn shut(&mut self) {
         self.upgraded.end_output();
+    }
+}
+
+/// What a plain connection is read by.
+pub struct Inlet(upgraded::Inlet);
+
+impl session::Inlet<Status> for Inlet {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        self.0.read(buffer).map(found)
+    }
+}
+
+#[inline]
+fn found(read: upgraded::Read) -> Read {
+    match read {
+        upgraded::Read::Data(count) => Read::Data(count),
+        upgraded::Read::LastData(count) => Read::LastData(count),
+        upgraded::Read::WouldBlock => Read::WouldBlock,
+        upgraded::Read::Again => Read::Again,
+        upgraded::Read::Stalled => Read::Stalled,
+        upgraded::Read::Eof => Read::Eof,
     }
 }

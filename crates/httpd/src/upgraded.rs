@@ -21,7 +21,7 @@ use crate::{socket, tls};
 
 use floor::Floor;
 pub use floor::register as register_filters;
-pub use read::Read;
+pub use read::{Inlet, Read};
 pub use reserve::register as register_reserve;
 
 /// The most that one pass through the filters carries, in bytes: below FlushMaxThreshold (64 KiB unless

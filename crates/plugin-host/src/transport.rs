@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use server_functions::Level;
-use session::{Account, Epilogue, Read};
+use session::{Account, Epilogue, NoInlet, Read};
 use websocket_proto::Role;
 use websocket_proto::frame::FrameTrace;
 
@@ -58,6 +58,11 @@ impl AsRawFd for Transport {
 
 impl session::Transport for Transport {
     type Failure = ErrorKind;
+    type Inlet = NoInlet;
+
+    fn inlet(&mut self) -> Option<NoInlet> {
+        None
+    }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, ErrorKind> {
         let count = match self.early.is_empty() {

@@ -263,6 +263,8 @@ pub struct Account<'a, F> {
     pub messages_out: u64,
     /// Bytes of the transport, frame headers included and compressed as they were.
     pub bytes_in: u64,
+    /// Those that an [inlet](crate::Transport::inlet) has read beside the transport.
+    pub bytes_by_inlet: u64,
     /// As `bytes_in`.
     pub bytes_out: u64,
 }

@@ -25,6 +25,14 @@ pub trait Transport: Send {
     /// Why it has failed.
     type Failure: Copy + Send;
 
+    /// What it can be read by while another thread writes: see [`Transport::inlet`].
+    type Inlet: Inlet<Self::Failure>;
+
+    /// What it is read by from now on, without anything of the transport itself, so that nobody waits for who writes; `None` as
+    /// long as reading and writing need each other, as under TLS. [`Transport::read`] may still be called between two reads of
+    /// the inlet's. Asked for after a read that has left nothing.
+    fn inlet(&mut self) -> Option<Self::Inlet>;
+
     /// Reads what there is, at most `buffer.len()` bytes.
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Self::Failure>;
 
@@ -57,6 +65,22 @@ pub trait Transport: Send {
     /// Nothing is going to be written any more: lets the peer see the end, if it can be shown without anything that
     /// [`Transport::end`] may still need. What there was no room for stays its output, to be flushed before that.
     fn shut(&mut self);
+}
+
+/// What a transport is read by while another thread may write to it. The thread that has the session's turn uses it, and no longer
+/// than there is the transport.
+pub trait Inlet<F>: Send {
+    /// As [`Transport::read`], but it is never put off.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, F>;
+}
+
+/// There is none.
+pub enum NoInlet {}
+
+impl<F> Inlet<F> for NoInlet {
+    fn read(&mut self, _: &mut [u8]) -> Result<Read, F> {
+        match *self {}
+    }
 }
 
 /// What is left to be done behind a session's end, without its transport.

@@ -84,8 +84,8 @@ pub use buffers::Buffers;
 pub use config::Config;
 pub use ending::{Account, Closed, ClosedBy, Ending};
 pub use environment::{
-    Application, Environment, Epilogue, Failure, Machine, Observer, Read, ThreadId, Transport,
-    Wait, Waiter,
+    Application, Environment, Epilogue, Failure, Inlet, Machine, NoInlet, Observer, Read, ThreadId,
+    Transport, Wait, Waiter,
 };
 pub use gathering::Receiver;
 pub use outbox::{Outgoing, Refused};

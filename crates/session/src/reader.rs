@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use websocket_proto::ReceivingHalf;
 
 use crate::config::Config;
-use crate::environment::{EndingOf, Environment, Machine};
+use crate::environment::{EndingOf, Environment, Machine, Transport};
 use crate::watch::Watch;
 
 /// The receiving half, and how it is coming to its end. The thread that has the turn has it.
 pub struct Reader<E: Environment> {
     pub(crate) receiver: ReceivingHalf,
+    /// What input is read by while no output waits; `None` when only the wire will do.
+    pub(crate) inlet: Option<<E::Transport as Transport>::Inlet>,
     /// Why the last turn has read no further.
     pub(crate) stop: Stop,
     pub(crate) ending: Option<EndingOf<E>>,
@@ -28,6 +30,8 @@ pub struct Reader<E: Environment> {
     pub(crate) close_timeout: Duration,
     pub(crate) messages_received: u64,
     pub(crate) bytes_received: u64,
+    /// Those of them that the inlet has read.
+    pub(crate) bytes_by_inlet: u64,
 }
 
 /// Why a turn has read no further, with the input that it has read and not handled: the next turn begins with that. What
@@ -77,6 +81,7 @@ impl<E: Environment> Reader<E> {
     pub fn new(receiver: ReceivingHalf, config: &Config, machine: &impl Machine) -> Self {
         Reader {
             receiver,
+            inlet: None,
             stop: Stop::Drained,
             ending: None,
             close_deadline: None,
@@ -88,6 +93,7 @@ impl<E: Environment> Reader<E> {
             close_timeout: config.close_timeout,
             messages_received: 0,
             bytes_received: 0,
+            bytes_by_inlet: 0,
         }
     }
 

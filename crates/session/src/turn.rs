@@ -8,7 +8,7 @@ use websocket_proto::{CloseCode, CloseFrame, Event, MessageKind, Payload, Protoc
 
 use crate::ending::{Account, ClosedBy, Ending};
 use crate::environment::{
-    EndingOf, Environment, Epilogue, Failure, Read, ThreadId, Transport, Wait,
+    EndingOf, Environment, Epilogue, Failure, Inlet, Read, ThreadId, Transport, Wait,
 };
 use crate::handover::Holding;
 use crate::limits::{IN_PLACE, QUICK, SLICE, WRITE};
@@ -26,6 +26,17 @@ enum Place {
     Buffer,
     /// In the message that is being gathered: its own buffer.
     Message,
+}
+
+impl Place {
+    /// Where a read is to put its input, and the room that is there.
+    #[inline]
+    fn of<'b>(message: Option<&'b mut [u8]>, buffer: &'b mut [u8]) -> (Place, &'b mut [u8]) {
+        match message {
+            None => (Place::Buffer, buffer),
+            Some(room) => (Place::Message, room),
+        }
+    }
 }
 
 impl<E: Environment> Session<E> {
@@ -272,6 +283,33 @@ impl<E: Environment> Session<E> {
 
     #[inline]
     fn read(&self, reader: &mut Reader<E>, buffer: &mut [u8]) -> (Place, Result<Read, Failure<E>>) {
+        let (place, read) = match &mut reader.inlet {
+            // There is no output to go on with, and nobody has to be waited for.
+            Some(inlet) if self.handover.is_at_rest() => {
+                let lend = |size| self.buffers.lend(size);
+                let (place, room) = Place::of(reader.receiver.room(IN_PLACE, lend), buffer);
+                let read = inlet.read(room);
+                if let Ok(Read::Data(count) | Read::LastData(count)) = read {
+                    reader.bytes_by_inlet += count as u64;
+                }
+                (place, read)
+            }
+            _ => self.read_by_wire(reader, buffer),
+        };
+        if let Ok(Read::Data(count) | Read::LastData(count)) = read {
+            reader.bytes_received += count as u64;
+            self.environment.bytes_in(count);
+            reader.watch.input();
+        }
+        (place, read)
+    }
+
+    #[inline(never)]
+    fn read_by_wire(
+        &self,
+        reader: &mut Reader<E>,
+        buffer: &mut [u8],
+    ) -> (Place, Result<Read, Failure<E>>) {
         let Some(mut holding) = self.handover.hold() else {
             return (Place::Buffer, Ok(Read::Eof));
         };
@@ -283,16 +321,13 @@ impl<E: Environment> Session<E> {
             }
         }
         let lend = |size| self.buffers.lend(size);
-        let (place, read) = match reader.receiver.room(IN_PLACE, lend) {
-            None => (Place::Buffer, holding.transport().read(buffer)),
-            Some(room) => (Place::Message, holding.transport().read(room)),
-        };
-        self.give_back(holding);
-        if let Ok(Read::Data(count) | Read::LastData(count)) = read {
-            reader.bytes_received += count as u64;
-            self.environment.bytes_in(count);
-            reader.watch.input();
+        let (place, room) = Place::of(reader.receiver.room(IN_PLACE, lend), buffer);
+        let transport = holding.transport();
+        let read = transport.read(room);
+        if let (None, Ok(Read::WouldBlock | Read::LastData(_))) = (&reader.inlet, read) {
+            reader.inlet = transport.inlet();
         }
+        self.give_back(holding);
         (place, read)
     }
 
@@ -560,6 +595,7 @@ impl<E: Environment> Session<E> {
                 messages_in: reader.messages_received,
                 messages_out,
                 bytes_in: reader.bytes_received,
+                bytes_by_inlet: reader.bytes_by_inlet,
                 bytes_out: wire.bytes_sent(),
             })
         })

@@ -1,5 +1,7 @@
 //! Reading without blocking: through the input filters, or past them.
 
+use std::os::fd::RawFd;
+
 use httpd_sys as sys;
 
 use super::floor::{Below, Floor};
@@ -83,18 +85,23 @@ impl Upgraded {
 
     #[inline]
     fn read_socket(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
-        match socket::receive(self.socket, buffer) {
-            Ok(0) => Ok(Read::Eof),
-            Ok(count) => {
-                self.passed.received += count;
-                match count < buffer.len() {
-                    true => Ok(Read::LastData(count)),
-                    false => Ok(Read::Data(count)),
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
-            Err(error) => Err(error.into()),
+        let read = receive(self.socket, buffer)?;
+        if let Read::Data(count) | Read::LastData(count) = read {
+            self.passed.received += count;
         }
+        Ok(read)
+    }
+
+    /// What the connection is read by from now on, while another thread may write; `None` as long as filters have a part in
+    /// it.
+    pub fn inlet(&self) -> Option<Inlet> {
+        let socket = self.socket;
+        self.past_filters().map(|_| Inlet { socket })
+    }
+
+    /// So many bytes have been read by the [`Inlet`].
+    pub fn count_inlet(&mut self, bytes: u64) {
+        self.passed.received += usize::try_from(bytes).unwrap_or(usize::MAX);
     }
 
     /// The filters read into blocks that connections share: see [`reserve`].
@@ -245,4 +252,29 @@ enum Asked {
     Dry,
     /// No data: an end, something that is not data, or "would block" from a filter that has not asked for more.
     Unclear,
+}
+
+/// A plain connection's socket, to be read from by one thread while another one writes to it; no longer than there is the
+/// [`Upgraded`] that it is of, which is told of what was read ([`Upgraded::count_inlet`]).
+pub struct Inlet {
+    socket: RawFd,
+}
+
+impl Inlet {
+    /// As [`Upgraded::read`].
+    #[inline]
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Status> {
+        receive(self.socket, buffer)
+    }
+}
+
+#[inline]
+fn receive(socket: RawFd, buffer: &mut [u8]) -> Result<Read, Status> {
+    match socket::receive(socket, buffer) {
+        Ok(0) => Ok(Read::Eof),
+        Ok(count) if count < buffer.len() => Ok(Read::LastData(count)),
+        Ok(count) => Ok(Read::Data(count)),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
+        Err(error) => Err(error.into()),
+    }
 }

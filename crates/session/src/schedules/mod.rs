@@ -21,7 +21,7 @@ use websocket_proto::{Compression, MessageBudget, MessageKind, Role, SendingHalf
 
 use crate::buffers::Buffers;
 use crate::ending::Account;
-use crate::environment::{Epilogue, Machine, Read, ThreadId, Transport};
+use crate::environment::{Epilogue, Machine, NoInlet, Read, ThreadId, Transport};
 use crate::handover::{Handover, Holding, Progress};
 use crate::outbox::{Outbox, Outgoing};
 use crate::sync::lock;
@@ -60,6 +60,11 @@ impl Machine for StoppedClock {
 
 impl Transport for Socket {
     type Failure = ();
+    type Inlet = NoInlet;
+
+    fn inlet(&mut self) -> Option<NoInlet> {
+        None
+    }
 
     fn read(&mut self, _: &mut [u8]) -> Result<Read, ()> {
         Ok(Read::WouldBlock)

@@ -302,7 +302,7 @@ impl Life {
 }
 
 /// Rare paths that many seeds have to go, or they prove little.
-const REQUIRED: [&str; 14] = [
+const REQUIRED: [&str; 15] = [
     "a callback panics",
     "a message is held up",
     "a message leaves from where it is",
@@ -310,6 +310,7 @@ const REQUIRED: [&str; 14] = [
     "a part of one that leaves from where it is has to be kept",
     "a thread leaves the rest to others",
     "a read goes into its message",
+    "a read goes beside the wire",
     "a try_send finds no room",
     "a wake during a last look",
     "on_writable",

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use session::{Account, Ending, Epilogue, Read, Transport};
+use session::{Account, Ending, Epilogue, Inlet, Read, Transport};
 use shuttle::scheduler::TaskId;
 
 use crate::network::Found;
@@ -118,8 +118,83 @@ impl Socket {
     }
 }
 
+/// A plain socket, read from beside whoever writes.
+pub struct Reader {
+    world: Arc<World>,
+    poller: Arc<Poller>,
+}
+
+impl Inlet<Reset> for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Reset> {
+        self.world.mark("a read goes beside the wire");
+        read(&self.world, &self.poller, false, buffer)
+    }
+}
+
+/// Reads what the network has.
+fn read(
+    world: &World,
+    poller: &Poller,
+    is_layered: bool,
+    buffer: &mut [u8],
+) -> Result<Read, Reset> {
+    // Less than there is, as often as not.
+    let most = world.draw(|chance| chance.within(1, 700)) as usize;
+    if buffer.len() != INPUT {
+        world.mark("a read goes into its message");
+    }
+    let most = most.min(buffer.len());
+    let buffer = &mut buffer[..most];
+    let mut count = 0;
+    let mut tells = false;
+    let mut tries = 0;
+    let last = loop {
+        let mut state = world.state();
+        if state.is_reset {
+            return Err(Reset);
+        }
+        let (found, has_room) = state.inward.read(&mut buffer[count..]);
+        tells |= has_room;
+        match found {
+            Found::Bytes(more) => count += more,
+            // The layer has taken input without giving any: below it something may lie, so it is asked again.
+            Found::EmptyRecord if tries < MOST_TRIES => {
+                tries += 1;
+                continue;
+            }
+            Found::EmptyRecord => break found,
+            Found::Nothing | Found::End => break found,
+        }
+        if count == buffer.len() || is_layered {
+            break found;
+        }
+    };
+    if tells {
+        poller.peer().wake();
+    }
+    world.tell(|| format!("a read gives {count} bytes"));
+    match (count, last) {
+        (0, Found::End) => Ok(Read::Eof),
+        (0, Found::EmptyRecord) => {
+            world.mark("a read gives nothing, and more lies below");
+            Ok(Read::Again)
+        }
+        (0, _) => Ok(Read::WouldBlock),
+        (_, Found::Nothing | Found::End) if !is_layered => Ok(Read::LastData(count)),
+        _ => Ok(Read::Data(count)),
+    }
+}
+
 impl Transport for Socket {
     type Failure = Reset;
+    type Inlet = Reader;
+
+    fn inlet(&mut self) -> Option<Reader> {
+        (!self.is_layered).then(|| Reader {
+            world: Arc::clone(&self.world),
+            poller: Arc::clone(&self.poller),
+        })
+    }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Reset> {
         if self.has_output() {
@@ -133,53 +208,12 @@ impl Transport for Socket {
         if self.world.state().is_layer_broken {
             return Err(Reset);
         }
-        // Less than there is, as often as not.
-        let most = self.world.draw(|chance| chance.within(1, 700)) as usize;
-        if buffer.len() != INPUT {
-            self.world.mark("a read goes into its message");
-        }
-        let most = most.min(buffer.len());
-        let buffer = &mut buffer[..most];
-        let mut count = 0;
-        let mut tells = false;
-        let mut tries = 0;
-        let last = loop {
-            let mut state = self.world.state();
-            if state.is_reset {
-                return Err(Reset);
-            }
-            let (found, has_room) = state.inward.read(&mut buffer[count..]);
-            tells |= has_room;
-            match found {
-                Found::Bytes(more) => count += more,
-                // The layer has taken input without giving any: below it something may lie, so it is asked again.
-                Found::EmptyRecord if tries < MOST_TRIES => {
-                    tries += 1;
-                    continue;
-                }
-                Found::EmptyRecord => break found,
-                Found::Nothing | Found::End => break found,
-            }
-            if count == buffer.len() || self.is_layered {
-                break found;
-            }
-        };
-        if tells {
-            self.poller.peer().wake();
-        }
-        self.world.tell(|| format!("a read gives {count} bytes"));
-        match (count, last) {
-            (0, Found::End) if !std::mem::replace(&mut self.has_met_end, true) => {
+        let read = read(&self.world, &self.poller, self.is_layered, buffer);
+        match read {
+            Ok(Read::Eof) if !std::mem::replace(&mut self.has_met_end, true) => {
                 Ok(Read::WouldBlock)
             }
-            (0, Found::End) => Ok(Read::Eof),
-            (0, Found::EmptyRecord) => {
-                self.world.mark("a read gives nothing, and more lies below");
-                Ok(Read::Again)
-            }
-            (0, _) => Ok(Read::WouldBlock),
-            (_, Found::Nothing | Found::End) if !self.is_layered => Ok(Read::LastData(count)),
-            _ => Ok(Read::Data(count)),
+            read => read,
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use session::{
-    Account, Application, Buffers, Config, Ending, Environment, Machine, Observer, Read, Session,
-    ThreadId, Transport, Wait, Waiter,
+    Account, Application, Buffers, Config, Ending, Environment, Machine, NoInlet, Observer, Read,
+    Session, ThreadId, Transport, Wait, Waiter,
 };
 use websocket_proto::{
     CloseFrame, Compression, Event, MessageBudget, MessageKind, ProtocolVersion, ReceivingConfig,
@@ -399,6 +399,11 @@ impl Machine for Table {
 
 impl Transport for Pipe {
     type Failure = &'static str;
+    type Inlet = NoInlet;
+
+    fn inlet(&mut self) -> Option<NoInlet> {
+        None
+    }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read, &'static str> {
         stumble(&self.1, Misstep::Read);
