@@ -38,8 +38,8 @@ pub struct Connection {
     request: RequestHandle,
     subprotocols: Vec<CString>,
     options: Arc<Options>,
-    /// What the plugin has said for the case that it refuses.
-    rejection: Mutex<Rejection>,
+    /// What the plugin has said for the case that it refuses, until it has accepted.
+    rejection: Mutex<Option<Box<Rejection>>>,
     version: ProtocolVersion,
     /// `WebSocketSendBuffer`.
     send_buffer: usize,
@@ -223,18 +223,23 @@ impl Connection {
 
     /// Whether the plugin has chosen a refusal.
     pub fn is_rejected(&self) -> bool {
-        lock(&self.rejection).status.is_some()
+        self.chosen(|rejection| rejection.status).is_some()
     }
 
     /// The body that the plugin gives its refusal: media type and content.
     pub fn take_refusal_body(&self) -> Option<(CString, Vec<u8>)> {
-        lock(&self.rejection).body.take()
+        self.chosen(|rejection| rejection.body.take())
+    }
+
+    fn chosen<T>(&self, what: impl FnOnce(&mut Rejection) -> Option<T>) -> Option<T> {
+        lock(&self.rejection).as_deref_mut().and_then(what)
     }
 
     /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
     pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
         self.session.stop_sending();
         let rejection = lock(&self.rejection);
+        let rejection = rejection.as_deref()?;
         let status = rejection.status?;
         for name in &rejection.headers {
             // An error response has no other header fields than these.
@@ -247,12 +252,15 @@ impl Connection {
 
     /// The plugin has set a header field of the response.
     pub(super) fn header_set(&self, name: &CStr) {
-        lock(&self.rejection).headers.push(name.to_owned());
+        let mut rejection = lock(&self.rejection);
+        let rejection = rejection.get_or_insert_default();
+        rejection.headers.push(name.to_owned());
     }
 
     /// The plugin chooses the status of a refusal, and its body.
     pub(super) fn set_refusal(&self, status: u16, body: Option<(&CStr, &[u8])>) {
         let mut rejection = lock(&self.rejection);
+        let rejection = rejection.get_or_insert_default();
         rejection.status = Some(status);
         rejection.body = body.map(|(kind, text)| (kind.to_owned(), text.to_vec()));
     }
@@ -265,6 +273,7 @@ impl Connection {
             Tag::Opened,
             || told_of(&upgraded.request(), self.version),
         );
+        *lock(&self.rejection) = None;
         // Called once, so that it is not set already.
         let _ = self.outside().driver.set(driver);
         self.session.open(Transport::new(upgraded));

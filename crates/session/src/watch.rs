@@ -31,7 +31,7 @@ pub struct Watch {
     has_message: bool,
     /// When the session is old enough.
     ends_at: Option<Instant>,
-    rate: Option<RateLimit>,
+    rate: Option<Box<RateLimit>>,
     /// What the last check has said, if it was that all is well: nothing is due earlier.
     well_until: Option<WellUntil>,
 }
@@ -76,7 +76,8 @@ impl Watch {
             ends_at: (!lifetime.is_zero())
                 .then(|| now + lifetime.mul_f64(1.0 - fraction(machine) / 10.0)),
             rate: rate.map(|(rate, burst)| {
-                RateLimit::new(rate, burst.max(rate / PAUSES_PER_SECOND), now)
+                let burst = burst.max(rate / PAUSES_PER_SECOND);
+                Box::new(RateLimit::new(rate, burst, now))
             }),
             well_until: None,
         }
@@ -192,7 +193,7 @@ impl Watch {
         if is_over(message_ends) {
             return Finding::Unfinished;
         }
-        let over_since = self.rate.as_ref().and_then(RateLimit::over_since);
+        let over_since = self.rate.as_ref().and_then(|rate| rate.over_since());
         let patience_ends = over_since.map(|since| since + RATE_PATIENCE);
         if is_over(patience_ends) {
             return Finding::TooFast;

@@ -21,11 +21,6 @@ impl ControlPayload {
         len: 0,
     };
 
-    /// Forgets the last frame's.
-    pub(crate) fn clear(&mut self) {
-        self.len = 0;
-    }
-
     /// Appends the next stretch.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let len = usize::from(self.len);

@@ -70,7 +70,8 @@ pub struct MessageAssembler {
     utf8: Utf8Validator,
     /// The frame under way.
     frame: Option<FrameHeader>,
-    control: ControlPayload,
+    /// The payload of the control frame under way.
+    control: Option<Box<ControlPayload>>,
     /// When permessage-deflate is agreed on.
     inflater: Option<Box<MessageInflater>>,
 }
@@ -91,7 +92,7 @@ impl MessageAssembler {
             buffer: MessageBuffer::default(),
             utf8: Utf8Validator::new(),
             frame: None,
-            control: ControlPayload::EMPTY,
+            control: None,
             inflater: None,
         }
     }
@@ -147,7 +148,7 @@ impl MessageAssembler {
             Opcode::Text => self.begin_message(MessageKind::Text, header.rsv1),
             Opcode::Binary => self.begin_message(MessageKind::Binary, header.rsv1),
             Opcode::Continuation => {}
-            Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.clear(),
+            Opcode::Close | Opcode::Ping | Opcode::Pong => self.control = None,
         }
     }
 
@@ -165,7 +166,8 @@ impl MessageAssembler {
             return Ok(());
         };
         if frame.opcode.is_control() {
-            return self.control.push(stretch);
+            let empty = || Box::new(ControlPayload::EMPTY);
+            return self.control.get_or_insert_with(empty).push(stretch);
         }
         if self.is_compressed {
             return self.inflate(Some(stretch));
@@ -210,15 +212,20 @@ impl MessageAssembler {
         Ok(())
     }
 
+    fn take_control(&mut self) -> ControlPayload {
+        let control = self.control.take();
+        control.map_or(ControlPayload::EMPTY, |control| *control)
+    }
+
     /// Ends the frame; gives what it has completed.
     pub fn end_frame(&mut self) -> Result<Option<Assembled>, ProtocolError> {
         let Some(frame) = self.frame.take() else {
             return Ok(None);
         };
         match frame.opcode {
-            Opcode::Close => return Ok(Some(Assembled::Close(self.control))),
-            Opcode::Ping => return Ok(Some(Assembled::Ping(self.control))),
-            Opcode::Pong => return Ok(Some(Assembled::Pong(self.control))),
+            Opcode::Close => return Ok(Some(Assembled::Close(self.take_control()))),
+            Opcode::Ping => return Ok(Some(Assembled::Ping(self.take_control()))),
+            Opcode::Pong => return Ok(Some(Assembled::Pong(self.take_control()))),
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {}
         }
         // RFC 6455 §5.4: the fragment with FIN is the last one.
