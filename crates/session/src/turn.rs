@@ -172,10 +172,12 @@ impl<E: Environment> Session<E> {
             return Some(stop);
         }
         while reader.ending.is_none() && !reader.is_lost {
-            if !self.may_read(reader)
-                && let Some(stop) = self.must_stop(reader)
-            {
-                return Some(stop(Vec::new()));
+            if !self.may_read(reader) {
+                // The read that goes on with stalled output may not come: others have just filled the room for it.
+                self.resume();
+                if let Some(stop) = self.must_stop(reader) {
+                    return Some(stop(Vec::new()));
+                }
             }
             reader.is_quick = true;
             let (place, read) = self.read(reader, buffer);
