@@ -317,6 +317,7 @@ fn ask_plugin(
         // What it keeps for the connection must be given back all the same.
         connection.log_misuse(&"reject, and then a connection is accepted");
         connection.session().stop_sending();
+        connection.end_attendance();
         connection.run(Callback::Disconnect, || {
             // SAFETY: as above; it is called once, and `private` is from this acceptance.
             unsafe { plugin.on_disconnect(private, connection.server()) }

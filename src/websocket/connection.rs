@@ -235,9 +235,15 @@ impl Connection {
         lock(&self.rejection).as_deref_mut().and_then(what)
     }
 
+    /// The plugin's subscriptions end, those of an on_connect that refuses, too.
+    pub fn end_attendance(&self) {
+        self.outside().end_attendance();
+    }
+
     /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
     pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
         self.session.stop_sending();
+        self.end_attendance();
         let rejection = lock(&self.rejection);
         let rejection = rejection.as_deref()?;
         let status = rejection.status?;

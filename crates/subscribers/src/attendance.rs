@@ -14,7 +14,7 @@ use topics::{Member, Topic};
 use crate::hub::{Hub, MOST_TOPICS, Subscribing};
 use crate::letter::Letter;
 use crate::outlet::{Outlet, Refused};
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Pace, Subscriber};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::terms::{Since, Terms};
 
@@ -25,6 +25,8 @@ pub struct Attendance {
     room: usize,
     subscriptions: Mutex<State>,
     letters: Mutex<Letters>,
+    /// That of the connection, which all of its subscriptions fill.
+    pace: Arc<Pace>,
 }
 
 enum State {
@@ -78,6 +80,7 @@ impl Attendance {
             room,
             subscriptions: Mutex::new(State::Open(Vec::new())),
             letters: Mutex::default(),
+            pace: Arc::default(),
         }
     }
 
@@ -112,7 +115,8 @@ impl Attendance {
             origin: self.origin,
             ..terms
         };
-        let subscriber = hub.subscribe_as(member, vec![topic.clone()], since, terms, outlet);
+        let outlet = (outlet, Arc::clone(&self.pace));
+        let subscriber = hub.subscribe_with(member, vec![topic.clone()], since, terms, outlet);
         let subscriber = subscriber.map_err(NotSubscribed::Refused)?;
         let is_whole = !subscriber.has_lost();
         all.push(Held {

@@ -15,7 +15,7 @@ use crate::footprint::Fetch;
 use crate::form::{Prepared, Recovery};
 use crate::late::{Late, Owed};
 use crate::outlet::Outlet;
-use crate::subscriber::{Part, Subscriber};
+use crate::subscriber::{Pace, Part, Subscriber};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::tally::Tally;
@@ -133,6 +133,18 @@ impl Hub {
         since: Since,
         terms: Terms,
         outlet: Weak<dyn Outlet>,
+    ) -> Result<Arc<Subscriber>, Subscribing> {
+        self.subscribe_with(member, topics, since, terms, (outlet, Arc::default()))
+    }
+
+    /// [`Hub::subscribe_as`] of one of several subscribers with one outlet, which have one pace.
+    pub(crate) fn subscribe_with(
+        &self,
+        member: Option<(&Member, bool)>,
+        topics: Vec<Topic>,
+        since: Since,
+        terms: Terms,
+        outlet: (Weak<dyn Outlet>, Arc<Pace>),
     ) -> Result<Arc<Subscriber>, Subscribing> {
         let topics = without_doubles(topics);
         if topics.len() > MOST_TOPICS {

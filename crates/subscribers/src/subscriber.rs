@@ -11,7 +11,7 @@
 //! It may end while it is behind, too.
 //!
 //! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
-//! ([`Subscriber::was_passed_by`]), and whoever finds it catches up with the log.
+//! ([`Subscriber::passed_by`]), and whoever finds it catches up with the log.
 
 mod behind;
 mod newest;
@@ -39,6 +39,8 @@ const UNLIMITED: Limits = Limits {
     age: None,
     now: 0,
 };
+/// No record has passed by.
+const NOBODY: u64 = u64::MAX;
 /// So often, and so long, a notice waits for who has a subscriber's state.
 const PATIENCE: usize = 30;
 const MOMENT: Duration = Duration::from_micros(100);
@@ -48,6 +50,7 @@ pub struct Subscriber {
     pub(crate) number: u64,
     outlet: Weak<dyn Outlet>,
     footprint: Footprint,
+    pace: Arc<Pace>,
     epoch: Epoch,
     terms: Terms,
     pub(crate) parts: Box<[Part]>,
@@ -58,8 +61,9 @@ pub struct Subscriber {
     /// It has come back, and what it has missed cannot be told.
     has_lost: bool,
     state: Mutex<State>,
-    /// The thread that delivers has found another one here, and has gone on.
-    was_passed_by: AtomicBool,
+    /// The thread that delivers has found another one here, and has gone on: the first record that it has not delivered, or
+    /// [`NOBODY`] when there is none.
+    passed_by: AtomicU64,
     /// Where its live records have begun, the last time that it was live.
     live_from: AtomicU64,
     /// A notice of members has passed it by: it is told how many there are.
@@ -94,23 +98,42 @@ struct State {
     retained: Vec<usize>,
     /// The topics of which it is to be told how many members there are.
     uncounted: VecDeque<usize>,
+    /// Its first message, while there is no room for it.
+    hello: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// It is to get what the log has.
     Behind(Wanted),
-    /// It gets what is read. Not `is_steady`: it has just been behind, and its outlet is full of that.
-    Live { is_steady: bool },
+    /// It gets what is read.
+    Live,
     /// It gets nothing any more.
     Ended,
 }
 
-impl Phase {
-    /// A live record has been handed on: what it had missed fills its outlet no longer, once there is ample room.
-    fn has_got(&mut self, outlet: &dyn Outlet) {
-        if let Phase::Live { is_steady } = self {
-            *is_steady = *is_steady || outlet.has_ample_room();
+/// Whether an outlet keeps up. Where several subscribers have one, it is theirs together: what one of them had missed fills it
+/// for all.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// There has been ample room since the last of them was behind. Relaxed: a hint, and each of them has its own state.
+    is_steady: AtomicBool,
+}
+
+impl Pace {
+    fn is_steady(&self) -> bool {
+        self.is_steady.load(Ordering::Relaxed)
+    }
+
+    /// What somebody had missed is about to be handed on.
+    fn falters(&self) {
+        self.is_steady.store(false, Ordering::Relaxed);
+    }
+
+    /// A live record has been handed on, or all of what was missed: it fills the outlet no longer, once there is ample room.
+    fn has_got(&self, outlet: &dyn Outlet) {
+        if !self.is_steady() && outlet.has_ample_room() {
+            self.is_steady.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -128,7 +151,7 @@ type Untold = (CannotResume, Vec<u32>);
 impl Subscriber {
     pub(crate) fn new(
         (number, epoch): (u64, Epoch),
-        outlet: Weak<dyn Outlet>,
+        (outlet, pace): (Weak<dyn Outlet>, Arc<Pace>),
         terms: Terms,
         parts: Box<[Part]>,
         (subscriptions, membership): (Vec<Subscription>, Option<Membership>),
@@ -144,6 +167,7 @@ impl Subscriber {
             number,
             outlet,
             footprint: Footprint::default(),
+            pace,
             epoch,
             terms,
             parts,
@@ -160,9 +184,10 @@ impl Subscriber {
                 untold: None,
                 retained: retained.rev().collect(),
                 uncounted: VecDeque::new(),
+                hello: None,
             }),
             live_from: AtomicU64::new(0),
-            was_passed_by: AtomicBool::new(false),
+            passed_by: AtomicU64::new(NOBODY),
             has_missed_notice: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
         })
@@ -246,10 +271,12 @@ impl Subscriber {
         if is_notice {
             self.let_go();
         }
-        let Some(mut state) = self.state_or_note() else {
+        // Before the state, and so given up behind it: this may be the last that there is of the connection, whose end wants the
+        // state of each of its subscribers.
+        let Some(outlet) = self.outlet.upgrade() else {
             return false;
         };
-        let Some(outlet) = self.outlet.upgrade() else {
+        let Some(mut state) = self.state_or_note(record.id) else {
             return false;
         };
         if self.is_to_look_again(&mut state) {
@@ -259,7 +286,7 @@ impl Subscriber {
         }
         // Its history has overtaken the record: so a message is in there, and a notice is not.
         let is_overtaken = record.position < state.start || record.id <= state.since;
-        if !matches!(state.phase, Phase::Live { .. }) || (is_overtaken && !is_notice) {
+        if !matches!(state.phase, Phase::Live) || (is_overtaken && !is_notice) {
             return false;
         }
         if is_notice && !is_overtaken {
@@ -272,7 +299,7 @@ impl Subscriber {
         }
         match handed_on {
             Ok(()) => {
-                state.phase.has_got(&*outlet);
+                self.pace.has_got(&*outlet);
                 self.note_footprint(&*outlet);
             }
             Err(Refused::Ended) => state.phase = Phase::Ended,
@@ -311,15 +338,17 @@ impl Subscriber {
         let is_told = self.terms.is_told_of_members;
         // If it is concerned, and it is told of more than it would have to be if it is not.
         let has_missed = self.has_missed_notice.fetch_or(is_told, Ordering::SeqCst);
-        let Some(mut state) = self.state_or_note() else {
+        // As in `deliver`.
+        let Some(outlet) = self.outlet.upgrade() else {
             return;
         };
-        let Some(outlet) = self.outlet.upgrade() else {
+        let first_lost = RecordId(gap.after.0.saturating_add(1));
+        let Some(mut state) = self.state_or_note(first_lost) else {
             return;
         };
         // A note stands for a record that may be before `after`: it is behind by that one.
         self.is_to_look_again(&mut state);
-        if let Phase::Live { .. } = state.phase {
+        if let Phase::Live = state.phase {
             if state.start >= gap.next {
                 // All that is its is still to be read, unless its history has overtaken notices that are not in there.
                 if self.parts.iter().all(|part| part.start >= gap.next) {
@@ -348,7 +377,7 @@ impl Subscriber {
             self.is_to_look_again(&mut state);
             let is_to_wait = match state.phase {
                 Phase::Behind(_) => self.catch_up(log, &mut state, &*outlet, tally),
-                Phase::Live { .. } => {
+                Phase::Live => {
                     // Full is full: there will be a next time.
                     let _ = self
                         .tell_dropped(&mut state, &*outlet)
@@ -360,7 +389,7 @@ impl Subscriber {
             drop(state);
             // Either this sees the note, or who has left it sees that nobody is here any more.
             fence(Ordering::SeqCst);
-            if is_to_wait || !self.was_passed_by.load(Ordering::SeqCst) {
+            if is_to_wait || self.passed_by.load(Ordering::SeqCst) == NOBODY {
                 break;
             }
         }
@@ -398,22 +427,23 @@ impl Subscriber {
         outlet: &dyn Outlet,
         tally: &mut Tally<'_>,
     ) {
-        match (self.terms.slow, state.phase) {
-            // What fills its outlet is what it had missed: it has had no time to take it.
-            (Slow::Close, Phase::Live { is_steady: false }) => {
+        match self.terms.slow {
+            // What fills its outlet is what was missed: it has had no time to take it.
+            Slow::Close if !self.pace.is_steady() => {
                 state.phase = Phase::Behind(Wanted::Everything);
             }
-            (Slow::Close, _) => {
+            Slow::Close => {
                 outlet.close(Closing::Slow);
                 state.phase = Phase::Ended;
             }
-            (Slow::Drop, _) => {
+            Slow::Drop => {
                 state.dropped += 1;
                 tally.dropped(record.slot, 1);
                 state.since = record.id;
             }
-            (Slow::Latest, _) => {
-                state.counted = state.since;
+            Slow::Latest => {
+                // What came before this one it has got, or does not want.
+                state.counted = state.since.max(RecordId(record.id.0 - 1));
                 state.newest.fill(None);
                 state.phase = Phase::Behind(Wanted::Newest);
             }
@@ -422,12 +452,14 @@ impl Subscriber {
 
     /// What the thread that delivers has passed by is caught up with. Says whether there was something.
     fn is_to_look_again(&self, state: &mut State) -> bool {
-        let was_passed_by = self.was_passed_by.swap(false, Ordering::SeqCst);
-        let is_live = matches!(state.phase, Phase::Live { .. });
-        if was_passed_by && is_live {
+        let first = self.passed_by.swap(NOBODY, Ordering::SeqCst);
+        let is_to_look = first != NOBODY && matches!(state.phase, Phase::Live);
+        if is_to_look {
+            // What came before that it has got, or does not want: it may be gone by now, and is no gap.
+            state.since = state.since.max(RecordId(first.saturating_sub(1)));
             state.phase = Phase::Behind(Wanted::Everything);
         }
-        was_passed_by && is_live
+        is_to_look
     }
 
     /// Waits a moment for who has the state, which is mostly there to see that it has nothing to do: a notice that is passed
@@ -441,20 +473,20 @@ impl Subscriber {
         }
     }
 
-    /// For the thread that delivers: the state, or a note for who has it.
-    fn state_or_note(&self) -> Option<MutexGuard<'_, State>> {
+    /// For the thread that delivers `record`: the state, or a note for who has it.
+    fn state_or_note(&self, record: RecordId) -> Option<MutexGuard<'_, State>> {
         let attempt = || match self.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
         attempt().or_else(|| {
-            let was_passed_by = self.was_passed_by.swap(true, Ordering::SeqCst);
+            let before = self.passed_by.fetch_min(record.0, Ordering::SeqCst);
             // Either who has it sees the note, or this sees that nobody has it any more.
             fence(Ordering::SeqCst);
             let state = attempt()?;
             // It is not passed by after all.
-            self.was_passed_by.store(was_passed_by, Ordering::SeqCst);
+            self.passed_by.store(before, Ordering::SeqCst);
             Some(state)
         })
     }

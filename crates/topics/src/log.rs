@@ -158,6 +158,14 @@ impl<'m> Log<'m> {
             .collect())
     }
 
+    /// How many members a topic has.
+    pub fn member_count(&self, topic: &Topic) -> Result<usize, LockError> {
+        let name = Name::new(topic, self.parts.seed());
+        let locked = Locked::new(self.parts)?;
+        let slot = locked.topics().find(&name);
+        Ok(slot.map_or(0, |slot| locked.members().of_topic(slot).count()))
+    }
+
     /// A topic as it is now; `None` when nobody has published or subscribed to it, or it was evicted.
     pub fn history(&self, topic: &Topic) -> Result<Option<History<'m>>, LockError> {
         let name = Name::new(topic, self.parts.seed());

@@ -103,7 +103,9 @@ impl Subscriber {
         let Some(first) = histories.first() else {
             return Err(Refused::Ended.into());
         };
+        self.greet_late(state, outlet)?;
         self.hand_on_retained(log, state, outlet, tally)?;
+        self.pace.falters();
         let (now, end) = (first.token(), first.end());
         let is_whole = match wanted {
             Wanted::Everything => match self.missed(&histories, state.since, now) {
@@ -136,9 +138,8 @@ impl Subscriber {
         self.tell_members(log, state, outlet, tally)?;
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);
-        state.phase = Phase::Live {
-            is_steady: outlet.has_ample_room(),
-        };
+        state.phase = Phase::Live;
+        self.pace.has_got(outlet);
         Ok(Step::Done)
     }
 

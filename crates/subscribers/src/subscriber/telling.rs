@@ -20,10 +20,21 @@ impl Subscriber {
         };
         if self.terms.form == Form::Json {
             let hello = form::hello(self.topics(), recovery, token);
-            if outlet.take(Message::text(&hello)).is_err() {
-                self.state().phase = Phase::Ended;
+            match outlet.take(Message::text(&hello)) {
+                Ok(()) => {}
+                Err(Refused::Full) => self.state().hello = Some(hello.into()),
+                Err(Refused::Ended) => self.state().phase = Phase::Ended,
             }
         }
+    }
+
+    /// Says what it is subscribed to, if there was no room for that before.
+    pub(super) fn greet_late(&self, state: &mut State, outlet: &dyn Outlet) -> Result<(), Refused> {
+        if let Some(hello) = &state.hello {
+            outlet.take(Message::text(hello))?;
+            state.hello = None;
+        }
+        Ok(())
     }
 
     /// Tells it what it has lost.
@@ -72,14 +83,14 @@ impl Subscriber {
             let part = &self.parts[index];
             let members = match tally.is_busy() {
                 true => Err(LockError::Busy),
-                false => log.members(&part.topic),
+                false => log.member_count(&part.topic),
             };
             if members == Err(LockError::Busy) {
                 // Later, and not that there are none.
                 tally.delay(self.key());
                 return Ok(());
             }
-            let members = members.map_or(0, |members| members.len());
+            let members = members.unwrap_or(0);
             let members = u32::try_from(members).unwrap_or(u32::MAX);
             match self.terms.form {
                 Form::Json => {
