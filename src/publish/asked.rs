@@ -13,8 +13,15 @@ use crate::handshake::origin;
 use crate::symbol::websocket_module;
 use crate::topics::naming::{Unnamed, each_once, is_place_for_topics, of_request, unnamed};
 
+/// The topics of a request.
+pub struct Asked {
+    pub topics: Vec<Topic>,
+    /// The query names them: whether the client may have them is not known yet.
+    is_by_query: bool,
+}
+
 /// The topics of a request that may name them itself: by its path, or where that says nothing by `?topic=`.
-pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, Unnamed> {
+pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Asked, Unnamed> {
     let query = request.query().map(|query| query.to_string_lossy());
     let fields = fields(&query.unwrap_or_default());
     let asked: Vec<&str> = fields
@@ -23,7 +30,10 @@ pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Vec
         .map(|(_, value)| value.as_str())
         .collect();
     if asked.is_empty() {
-        return of_request(request, config);
+        return Ok(Asked {
+            topics: of_request(request, config)?,
+            is_by_query: false,
+        });
     }
     is_place_for_topics(request, config)?;
     // Who may publish is decided by the path: a query must not lead elsewhere.
@@ -43,11 +53,18 @@ pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Vec
         .into_iter()
         .map(topic)
         .collect::<Result<Vec<_>, _>>()?;
-    let topics = each_once(topics);
-    for topic in &topics {
-        may_have(request, topic)?;
+    Ok(Asked {
+        topics: each_once(topics),
+        is_by_query: true,
+    })
+}
+
+impl Asked {
+    /// Whether the client may have all of them. httpd looks at each as at a request of its own, passwords included.
+    pub fn may_be_had(&self, request: &Request<'_>) -> Result<(), Unnamed> {
+        let mut asked = self.topics.iter().filter(|_| self.is_by_query);
+        asked.try_for_each(|topic| may_have(request, topic))
     }
-    Ok(topics)
 }
 
 /// Whether the client may have a topic by the path that names it: else a `Require` for that path would be got round.

@@ -56,7 +56,6 @@ pub fn handle(request: &Request<'_>) -> HandlerResult {
 /// What all methods need.
 struct Wanted<'r> {
     config: &'r Config,
-    child: &'r Child,
     exchange: Arc<Exchange>,
     topics: Vec<Topic>,
 }
@@ -75,19 +74,16 @@ fn serve(
         origin::check(request, config, ProtocolVersion::V13)
             .map_err(|reason| Fault::new(FORBIDDEN, reason))?;
     }
-    let topics = of_request_or_query(request, config).map_err(|unnamed| match unnamed {
-        Unnamed::Bad(reason) => Fault::new(BAD_REQUEST, reason),
-        Unnamed::Failed(reason) => Fault::new(INTERNAL_SERVER_ERROR, reason),
-        Unnamed::Refused(status, reason) => Fault::new(status, reason),
-    })?;
+    let asked = of_request_or_query(request, config).map_err(not_asked)?;
+    rate::admit(request, config, &child, asked.topics.len())?;
+    asked.may_be_had(request).map_err(not_asked)?;
     let exchange = Arc::clone(child.exchange());
     answer(
         request,
         &Wanted {
             config,
-            child: &child,
             exchange,
-            topics,
+            topics: asked.topics,
         },
     )
 }
@@ -96,7 +92,6 @@ fn publish(request: &Request<'_>, wanted: &Wanted<'_>) -> Result<HandlerResult, 
     let exchange = &wanted.exchange;
     let epoch = exchange.log().map_err(unavailable)?.epoch();
     let most = usize::try_from(wanted.config.max_message_size()).unwrap_or(usize::MAX);
-    rate::admit(request, wanted.config, wanted.child, wanted.topics.len())?;
     let draft = Draft::read(request, most.min(exchange.most_payload()))?;
     let mut all = Vec::new();
     for topic in &wanted.topics {
@@ -182,6 +177,14 @@ fn one_or_all(mut documents: Vec<Value>) -> Value {
     match documents.len() {
         1 => documents.remove(0),
         _ => documents.into(),
+    }
+}
+
+fn not_asked(unnamed: Unnamed) -> Fault {
+    match unnamed {
+        Unnamed::Bad(reason) => Fault::new(BAD_REQUEST, reason),
+        Unnamed::Failed(reason) => Fault::new(INTERNAL_SERVER_ERROR, reason),
+        Unnamed::Refused(status, reason) => Fault::new(status, reason),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How often a client may publish over HTTP.
+//! How often a client may publish over HTTP, or ask.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,7 +10,7 @@ use crate::child::Child;
 use crate::configuration::config::Config;
 use crate::websocket::connection::location_name;
 
-/// Counts `topics` publishes of the request's client, if it may have them now.
+/// Counts so many `topics` for the request's client, if it may have them now; before httpd looks at any of them.
 pub fn admit(
     request: &Request<'_>,
     config: &Config,

@@ -251,7 +251,7 @@ def test_ws_796_17_a_client_publishes_no_more_often_than_it_may(httpd):
     assert "WebSocketRateLimit" in refused.document["error"]
     # Another place has an allowance of its own, and several topics take of it what several messages do.
     assert publish(httpd, "/limited-too?topic=/a&topic=/b&topic=/c", "x").status == 202
-    assert ask(httpd, "/limited/rate").document["published"] == len(answers) - 1
+    assert ask(httpd, "/publish/rate").document["published"] == len(answers) - 1
 
 
 def test_ws_796_18_a_topic_that_is_named_twice_gets_the_message_once(httpd):
