@@ -78,6 +78,7 @@ impl PostConfig for Hooks {
             databases::check(server);
             board::make(server);
             topics::memory::make(server);
+            topics::places::note(pool);
             if !plugin::all_loaded(pool).is_empty() || topic_directives::are_wanted() {
                 capacity::prepare(server);
                 message_memory::check(server);

@@ -23,7 +23,7 @@ pub mod handlers;
 pub mod limit_directives;
 pub mod message_memory;
 pub mod process_options;
-mod scope;
+pub mod scope;
 mod section;
 pub mod sections;
 pub mod topic_directives;

@@ -8,7 +8,7 @@ pub struct Scope<'t> {
     /// The virtual host, by its place; `None` is for all.
     pub host: Option<&'t (String, u32)>,
     /// Its path; `None` where a section is not for the paths that begin alike, and may hold anywhere.
-    path: Option<&'t str>,
+    pub path: Option<&'t str>,
 }
 
 impl<'t> Scope<'t> {

@@ -12,6 +12,7 @@ use crate::configuration::config::Config;
 use crate::handshake::origin;
 use crate::symbol::websocket_module;
 use crate::topics::naming::{Unnamed, each_once, is_place_for_topics, of_request, unnamed};
+use crate::topics::places::rest_of_path;
 
 /// The topics of a request.
 pub struct Asked {
@@ -37,7 +38,7 @@ pub fn of_request_or_query(request: &Request<'_>, config: &Config) -> Result<Ask
     }
     is_place_for_topics(request, config)?;
     // Who may publish is decided by the path: a query must not lead elsewhere.
-    if !config.topics().is_empty() || !matches!(request.path_info().to_bytes(), b"" | b"/") {
+    if !config.topics().is_empty() || !rest_of_path(request).is_empty() {
         return Err(Unnamed::Bad(
             "the address names the topic, and ?topic= another".to_owned(),
         ));

@@ -4,6 +4,7 @@ use httpd::request::Request;
 use topics::{BadTopic, Topic};
 
 use crate::configuration::config::Config;
+use crate::topics::places::rest_of_path;
 
 const FORBIDDEN: u16 = 403;
 
@@ -22,11 +23,7 @@ pub fn of_request(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, 
     let names = config.topics();
     is_place_for_topics(request, config)?;
     if names.is_empty() {
-        let path = match request.path_info().to_bytes() {
-            b"/" => b"",
-            path => path,
-        };
-        let topic = Topic::from_bytes(path);
+        let topic = Topic::from_bytes(rest_of_path(request));
         return Ok(vec![topic.map_err(|bad| unnamed("the path", bad))?]);
     }
     let topic = |name: &crate::configuration::config::TopicName| {

@@ -28,6 +28,10 @@ def configuration(server):
         + publishing("/limited-too", "WebSocketRateLimit 1 3")
         + publishing("/trusted", "WebSocketOriginCheck Trusted",
                      "WebSocketTrustedOrigin https://example.org")
+        + topics("/deep/down/topics")
+        + publishing("/deep/down/publish")
+        + publishing("/on-disk")
+        + publishing("/slash/")
         + publishing("/guarded", "Require ip 192.0.2.1")
         + guarded(server)
     )
@@ -35,6 +39,7 @@ def configuration(server):
 
 def guarded(server):
     """A place that more may use than some of the places below it; and a directory with an .htaccess file."""
+    (server.document_root / "on-disk" / "there").mkdir(parents=True)
     tenant = server.document_root / "tenant"
     for name in "topics", "publish":
         (tenant / name).mkdir(parents=True)
@@ -267,3 +272,23 @@ def test_ws_796_19_of_several_topics_those_that_are_there_are_forgotten(httpd):
     answer = ask(httpd, "/publish?topic=/not-there&topic=/there", "DELETE")
     assert (answer.status, [each["forgotten"] for each in answer.document]) == (200, [False, True])
     assert ask(httpd, "/publish?topic=/not-there&topic=/nor-there", "DELETE").status == 404
+
+
+@pytest.mark.parametrize(("path", "name"), [
+    ("/deep/down/publish/news", "/news"),
+    ("/deep/down/publish?topic=/news", "/news"),
+    ("/on-disk/news", "/news"),
+    ("/on-disk/there/news", "/there/news"),
+    ("/on-disk/not-there/admin", "/not-there/admin"),
+    ("/on-disk?topic=/there/news", "/there/news"),
+    ("/slash/news", "/news"),
+])
+def test_ws_796_20_a_name_is_what_follows_the_locations_path_whatever_is_on_disk(httpd, path, name):
+    assert publish(httpd, path, "x").document["topic"] == name
+
+
+def test_ws_796_21_locations_far_down_meet_in_their_topics(httpd):
+    with Subscriber(httpd, "/deep/down/topics/meet") as subscriber:
+        assert publish(httpd, "/deep/down/publish/meet", "x").status == 201
+        assert publish(httpd, "/publish/meet", "y").status == 201
+        assert subscriber.data(2) == ["x", "y"]

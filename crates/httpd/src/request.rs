@@ -92,9 +92,12 @@ impl<'r> Request<'r> {
 
     /// The path of the request, for messages: no query string.
     pub fn uri(&self) -> String {
-        c_text(self.rec().uri)
-            .map(|uri| uri.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        self.path().to_string_lossy().into_owned()
+    }
+
+    /// The same, as its bytes are.
+    pub fn path(&self) -> &'r CStr {
+        c_text(self.rec().uri).unwrap_or_default()
     }
 
     /// The file that the path stands for, whether it is there or not; empty for none.
