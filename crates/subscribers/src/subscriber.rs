@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use topics::{
-    CannotResume, Epoch, Gap, Kind, Limits, Log, Membership, Record, RecordId, Subscription, Topic,
+    CannotResume, Epoch, Gap, Kind, Log, Membership, Record, RecordId, Subscription, Topic, Trail,
 };
 
 use crate::footprint::{Fetch, Footprint};
@@ -33,12 +33,6 @@ use crate::sync::{self, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::tally::Tally;
 use crate::terms::{Slow, Terms};
 
-/// Whoever is behind has been let in already: it gets what is still there.
-const UNLIMITED: Limits = Limits {
-    messages: usize::MAX,
-    age: None,
-    now: 0,
-};
 /// No record has passed by.
 const NOBODY: u64 = u64::MAX;
 /// So often, and so long, a notice waits for who has a subscriber's state.
@@ -100,6 +94,8 @@ struct State {
     uncounted: VecDeque<usize>,
     /// Its first message, while there is no room for it.
     hello: Option<Box<str>>,
+    /// While it is behind: where in each topic it goes on.
+    trails: Vec<Trail>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,6 +181,7 @@ impl Subscriber {
                 retained: retained.rev().collect(),
                 uncounted: VecDeque::new(),
                 hello: None,
+                trails: Vec::new(),
             }),
             live_from: AtomicU64::new(0),
             passed_by: AtomicU64::new(NOBODY),

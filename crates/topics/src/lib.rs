@@ -159,7 +159,7 @@ pub use figures::{ChildFigures, Figures, TopicFigures};
 pub use log::Log;
 pub use memory::{Flags, Futex, KEYS, Kind, Layout};
 pub use name::{BadMember, BadToken, BadTopic, Epoch, Member, RecordId, Token, Topic};
-pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record};
+pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record, Trail};
 pub use seat::{Membership, Seat, Subscription};
 pub use table::Owner;
 pub use writing::{Message, Notice, Published, Publisher, Unrung};

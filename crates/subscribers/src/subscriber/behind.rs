@@ -1,8 +1,10 @@
 //! One that is behind: it reads the log itself, as there is room.
 
-use topics::{Batch, CannotResume, History, Kind, LockError, Log, Record, RecordId, Token};
+use topics::{
+    Batch, CannotResume, History, Kind, Limits, LockError, Log, Record, RecordId, Token, Trail,
+};
 
-use super::{Phase, State, Subscriber, UNLIMITED, Wanted};
+use super::{Phase, State, Subscriber, Wanted};
 use crate::form::Prepared;
 use crate::outlet::{Closing, Outlet, Refused};
 use crate::sync::atomic::Ordering;
@@ -108,7 +110,7 @@ impl Subscriber {
         self.pace.falters();
         let (now, end) = (first.token(), first.end());
         let is_whole = match wanted {
-            Wanted::Everything => match self.missed(&histories, state.since, now) {
+            Wanted::Everything => match self.missed(&histories, state, now) {
                 Ok(chunk) => {
                     let bound = chunk.bound.min(now.id);
                     let is_its = |record: &Record<'_>| record.id <= bound;
@@ -139,6 +141,7 @@ impl Subscriber {
         state.start = end;
         self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live;
+        state.trails = Vec::new();
         self.pace.has_got(outlet);
         Ok(Step::Done)
     }
@@ -172,18 +175,23 @@ impl Subscriber {
     fn missed(
         &self,
         histories: &[History<'static>],
-        since: RecordId,
+        state: &mut State,
         now: Token,
     ) -> Result<Chunk, CannotResume> {
+        state.trails.resize_with(histories.len(), Trail::default);
         let most = CHUNK / histories.len().max(1);
         let mut chunk = Chunk {
             batches: Vec::with_capacity(histories.len()),
             bound: RecordId(u64::MAX),
         };
-        for history in histories {
+        let since = Token {
+            id: state.since,
+            ..now
+        };
+        for (history, trail) in histories.iter().zip(&mut state.trails) {
             let mut batch = Batch::new();
-            let since = Token { id: since, ..now };
-            if !history.resume_some(since, &UNLIMITED, most, &mut batch)? {
+            // It has been let in already: it gets what is still there.
+            if !history.resume_some(since, &Limits::NONE, most, trail, &mut batch)? {
                 let last = batch.iter().last().map_or(since.id, |last| last.id);
                 chunk.bound = chunk.bound.min(last);
             }
@@ -199,8 +207,8 @@ impl Subscriber {
         }
         let since = Token { id: since, ..now };
         let is_lost = |history: &History<'static>| {
-            let missed = history.missed(since, &UNLIMITED);
-            missed.map_or(true, |ids| ids.iter().any(|&id| id <= now.id))
+            let missed = history.count_missed(0, since, now.id);
+            missed.map_or(true, |(count, _)| count > 0)
         };
         let all = self.parts.iter().zip(histories);
         all.filter(|(_, history)| is_lost(history))

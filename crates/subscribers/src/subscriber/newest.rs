@@ -1,8 +1,8 @@
 //! The newest message of each topic, for a subscriber that is slow and wants no other (`WebSocketTopicSlow latest`).
 
-use topics::{Batch, History, Limits, Record, RecordId, Token};
+use topics::{Batch, History, Limits, Record, RecordId, Token, Trail};
 
-use super::{State, Subscriber, UNLIMITED};
+use super::{State, Subscriber};
 use crate::outlet::{Outlet, Refused};
 use crate::tally::Tally;
 
@@ -31,22 +31,22 @@ impl Subscriber {
         let mut gap = state.untold.take();
         let all = self.parts.iter().zip(histories);
         for ((part, history), newest) in all.zip(&mut state.newest) {
-            let ids = history
-                .missed_by(self.terms.origin, counted, &UNLIMITED)
-                .unwrap_or_else(|reason| {
-                    let (last, lost) = gap.get_or_insert((reason, Vec::new()));
-                    *last = reason;
-                    if !lost.contains(&part.slot) {
-                        lost.push(part.slot);
-                    }
-                    history.recent_ids(&NEWEST)
-                });
-            let ids: Vec<RecordId> = ids.into_iter().filter(|&id| id <= now.id).collect();
-            if let Some(&last) = ids.last() {
-                let lost = ids.len() as u64 - 1 + u64::from(newest.is_some());
+            let missed = history.count_missed(self.terms.origin, counted, now.id);
+            let (count, last) = missed.unwrap_or_else(|reason| {
+                let (latest, lost) = gap.get_or_insert((reason, Vec::new()));
+                *latest = reason;
+                if !lost.contains(&part.slot) {
+                    lost.push(part.slot);
+                }
+                let last = history.recent_ids(&NEWEST).into_iter().next();
+                let last = last.filter(|&id| id <= now.id);
+                (u64::from(last.is_some()), last)
+            });
+            if last.is_some() {
+                let lost = count - 1 + u64::from(newest.is_some());
                 state.dropped += lost;
                 tally.dropped(part.slot, lost);
-                *newest = Some(last);
+                *newest = last;
             }
         }
         state.counted = now.id;
@@ -87,7 +87,7 @@ impl Subscriber {
             };
             let mut batch = Batch::new();
             if history
-                .resume_some(before, &UNLIMITED, 1, &mut batch)
+                .resume_some(before, &Limits::NONE, 1, &mut Trail::default(), &mut batch)
                 .is_err()
             {
                 *newest = None;

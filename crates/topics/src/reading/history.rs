@@ -1,10 +1,12 @@
 //! What was published to a topic before.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::Batch;
 use super::batch::header_at;
+use super::trail::{Link, Marker, Trail};
 use crate::count::Counted;
 use crate::error::CannotResume;
 use crate::memory::{Header, Parts, get, header};
@@ -40,11 +42,13 @@ pub struct Limits {
     pub now: u64,
 }
 
-/// A record, as the one after it in its topic knows it.
-#[derive(Clone, Copy)]
-struct Link {
-    position: u64,
-    id: u64,
+impl Limits {
+    /// As much as there is.
+    pub const NONE: Limits = Limits {
+        messages: usize::MAX,
+        age: None,
+        now: 0,
+    };
 }
 
 /// Why a walk back through a topic's records has ended.
@@ -54,6 +58,17 @@ enum End {
     Overrun,
     Forgotten,
     Limit,
+}
+
+impl End {
+    fn reached(self) -> Result<(), CannotResume> {
+        match self {
+            End::Reached => Ok(()),
+            End::Overrun => Err(CannotResume::Overrun),
+            End::Forgotten => Err(CannotResume::Forgotten),
+            End::Limit => Err(CannotResume::Limit),
+        }
+    }
 }
 
 impl<'m> History<'m> {
@@ -119,63 +134,89 @@ impl<'m> History<'m> {
         limits: &Limits,
         batch: &mut Batch,
     ) -> Result<(), CannotResume> {
-        self.resume_some(since, limits, usize::MAX, batch).map(drop)
+        let mut trail = Trail::default();
+        self.resume_some(since, limits, usize::MAX, &mut trail, batch)
+            .map(drop)
     }
 
     /// [`History::resume`] in steps: reads only the first of what was missed, some `most` bytes or one record. Says
-    /// whether that was all of it; else the last record that was read is what to go on from.
+    /// whether that was all of it; else the last record that was read is what to go on from. The limits are those of the first
+    /// step: from then on `trail`, which is for this topic's steps only, leads on from it.
     pub fn resume_some(
         &self,
         since: Token,
         limits: &Limits,
         most: usize,
+        trail: &mut Trail,
         batch: &mut Batch,
     ) -> Result<bool, CannotResume> {
         batch.clear();
-        let links = self.links(since, limits)?;
-        let some = first_of(&links, most);
+        self.knows(since)?;
+        let mut first = First::of(most);
+        let end = match trail.next(since.id) {
+            Some(mark) => {
+                first.is_cut = true;
+                self.walk_from(mark, since.id.0, &Limits::NONE, |header, link| {
+                    first.push(header, link);
+                })
+            }
+            None => {
+                let mut marker = Marker::new(trail);
+                let end = self.walk_from(self.last, since.id.0, limits, |header, link| {
+                    first.push(header, link);
+                    marker.pass(link);
+                });
+                marker.end();
+                end
+            }
+        };
+        end.reached()?;
+        let (some, is_all) = first.records();
         if self.read(some, batch) != some.len() {
             batch.clear();
             return Err(CannotResume::Overrun);
         }
-        Ok(some.len() == links.len())
+        Ok(is_all)
     }
 
     /// The ids of what [`History::resume`] would read.
     pub fn missed(&self, since: Token, limits: &Limits) -> Result<Vec<RecordId>, CannotResume> {
-        let links = self.links(since, limits)?;
+        self.knows(since)?;
+        let (links, end) = self.walk(since.id.0, limits);
+        end.reached()?;
         Ok(ids_of(&links))
     }
 
-    /// [`History::missed`] by `origin`, who does not get what it has published with
-    /// [`exclude_origin`](crate::Flags::exclude_origin); 0 is nobody.
-    pub fn missed_by(
+    /// How many records were published after `since` and not after `until`, and the last of them, for `origin`, who does not get
+    /// what it has published with [`exclude_origin`](crate::Flags::exclude_origin); 0 is nobody.
+    pub fn count_missed(
         &self,
         origin: u64,
         since: Token,
-        limits: &Limits,
-    ) -> Result<Vec<RecordId>, CannotResume> {
-        let mut links = self.links(since, limits)?;
+        until: RecordId,
+    ) -> Result<(u64, Option<RecordId>), CannotResume> {
+        self.knows(since)?;
         let is_own =
             |header: &Header| header.flags.exclude_origin && origin != 0 && header.origin == origin;
-        links.retain(|(header, _)| !is_own(header));
-        Ok(ids_of(&links))
+        let (mut count, mut last) = (0, None);
+        let end = self.walk_from(self.last, since.id.0, &Limits::NONE, |header, link| {
+            if link.id <= until.0 && !is_own(header) {
+                count += 1;
+                last.get_or_insert(RecordId(link.id));
+            }
+        });
+        end.reached()?;
+        Ok((count, last))
     }
 
-    /// What was published after `since`.
-    fn links(&self, since: Token, limits: &Limits) -> Result<Vec<(Header, u64)>, CannotResume> {
+    /// Whether what came after `since` can be known at all.
+    fn knows(&self, since: Token) -> Result<(), CannotResume> {
         if since.epoch != self.epoch {
             return Err(CannotResume::OtherEpoch);
         }
-        if since.id > self.latest {
-            return Err(CannotResume::NeverSeen);
-        }
-        let (links, end) = self.walk(since.id.0, limits);
-        match end {
-            End::Reached => Ok(links),
-            End::Overrun => Err(CannotResume::Overrun),
-            End::Forgotten => Err(CannotResume::Forgotten),
-            End::Limit => Err(CannotResume::Limit),
+        match since.id > self.latest {
+            true => Err(CannotResume::NeverSeen),
+            false => Ok(()),
         }
     }
 
@@ -196,15 +237,30 @@ impl<'m> History<'m> {
     /// Goes back from the latest record to the last one that is not later than `since`; the records after that one, from
     /// the first to the last.
     fn walk(&self, since: u64, limits: &Limits) -> (Vec<(Header, u64)>, End) {
+        let mut records = Vec::new();
+        let end = self.walk_from(self.last, since, limits, |header, link| {
+            records.push((*header, link.position));
+        });
+        records.reverse();
+        (records, end)
+    }
+
+    /// The same from a record on that is later, with each record on the way.
+    fn walk_from(
+        &self,
+        mut link: Link,
+        since: u64,
+        limits: &Limits,
+        mut visit: impl FnMut(&Header, Link),
+    ) -> End {
         let oldest = limits.age.map_or(0, |age| {
             let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             limits.now.saturating_sub(age)
         });
-        let mut records = Vec::new();
-        let mut link = self.last;
-        let end = loop {
+        let mut visited = 0;
+        loop {
             if link.id <= since.max(self.floor) {
-                break match since < self.floor {
+                return match since < self.floor {
                     true => End::Forgotten,
                     false => End::Reached,
                 };
@@ -212,19 +268,18 @@ impl<'m> History<'m> {
             let tail = get(&self.parts.header[header::TAIL]);
             let record = header_at(&self.parts, link.position, self.end);
             let Some(record) = record.filter(|record| self.is_at(record, link, tail)) else {
-                break End::Overrun;
+                return End::Overrun;
             };
-            if records.len() == limits.messages || record.time < oldest {
-                break End::Limit;
+            if visited == limits.messages || record.time < oldest {
+                return End::Limit;
             }
-            records.push((record, link.position));
+            visited += 1;
+            visit(&record, link);
             link = Link {
                 position: record.previous,
                 id: record.previous_id,
             };
-        };
-        records.reverse();
-        (records, end)
+        }
     }
 
     /// Whether this is the record that a link is to, and whole. What comes before it is before it, so that a walk ends.
@@ -264,17 +319,41 @@ fn ids_of(links: &[(Header, u64)]) -> Vec<RecordId> {
     ids.collect()
 }
 
-/// The first records of some that have so many bytes together, or the first one.
-fn first_of(records: &[(Header, u64)], most: usize) -> &[(Header, u64)] {
-    let mut bytes = 0_usize;
-    let fit = records
-        .iter()
-        .take_while(|(header, _)| {
-            bytes = bytes.saturating_add(header.body_bytes());
-            bytes <= most
-        })
-        .count();
-    &records[..fit.max(1).min(records.len())]
+/// The first records that have so many bytes together, or the first one, of a walk from the last to the first: no more of them are
+/// kept than that.
+struct First {
+    most: usize,
+    records: VecDeque<(Header, u64)>,
+    bytes: usize,
+    /// There are others behind them.
+    is_cut: bool,
+}
+
+impl First {
+    fn of(most: usize) -> Self {
+        First {
+            most,
+            records: VecDeque::new(),
+            bytes: 0,
+            is_cut: false,
+        }
+    }
+
+    fn push(&mut self, header: &Header, link: Link) {
+        self.bytes = self.bytes.saturating_add(header.body_bytes());
+        self.records.push_front((*header, link.position));
+        while self.records.len() > 1 && self.bytes > self.most {
+            // The last one of them is none of the first if it is too much already.
+            let last = self.records.pop_back();
+            self.bytes -= last.map_or(0, |(header, _)| header.body_bytes());
+            self.is_cut = true;
+        }
+    }
+
+    /// Says also whether these are all.
+    fn records(&mut self) -> (&[(Header, u64)], bool) {
+        (self.records.make_contiguous(), !self.is_cut)
+    }
 }
 
 /// Reads one record, if it is still there and whole.

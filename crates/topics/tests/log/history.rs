@@ -314,10 +314,11 @@ fn in_steps_the_same_is_resumed() {
             let missed = history.missed(token(since), &ALL).unwrap();
             assert!(missed.iter().map(|id| id.0).eq(whole.iter().copied()));
             let (mut steps, mut from, mut batch) = (Vec::new(), since, Batch::new());
+            let mut trail = Trail::default();
             loop {
                 let history = log.history(&topic("a")).unwrap().unwrap();
                 let is_all = history
-                    .resume_some(token(from), &ALL, most, &mut batch)
+                    .resume_some(token(from), &ALL, most, &mut trail, &mut batch)
                     .unwrap();
                 steps.extend(ids(&batch));
                 if is_all {
@@ -328,6 +329,71 @@ fn in_steps_the_same_is_resumed() {
             }
             assert_eq!(steps, whole, "since {since}, {most} bytes at a time");
         }
+    }
+}
+
+#[test]
+fn a_long_way_is_resumed_in_steps_while_others_publish() {
+    const MANY: u64 = 300_000;
+    let log = log(Layout {
+        ring: 32 << 20,
+        ..SMALL
+    });
+    for _ in 0..MANY / 2 {
+        publish(log, "a", b"");
+        publish(log, "b", b"");
+    }
+    let (mut trail, mut batch) = (Trail::default(), Batch::new());
+    let (mut from, mut steps) = (0, Vec::new());
+    let mut more = 0;
+    loop {
+        let history = log.history(&topic("a")).unwrap().unwrap();
+        let since = token(from);
+        let is_all = history.resume_some(since, &ALL, 4_000, &mut trail, &mut batch);
+        let found: Vec<u64> = ids(&batch);
+        if is_all.unwrap() {
+            steps.extend(found);
+            break;
+        }
+        from = *found.last().unwrap();
+        steps.extend(found);
+        more += 1;
+        publish(log, "a", b"");
+    }
+    let all = (1..=MANY).step_by(2).chain(MANY + 1..=MANY + more);
+    assert!(steps.iter().copied().eq(all));
+    assert!(more > 300, "{more} steps");
+}
+
+#[test]
+fn a_long_way_that_is_overwritten_or_forgotten_meanwhile_is_told() {
+    for is_forgotten in [false, true] {
+        let log = log(Layout {
+            ring: 1 << 20,
+            ..SMALL
+        });
+        for _ in 0..4_000 {
+            publish(log, "a", b"");
+        }
+        let (mut trail, mut batch) = (Trail::default(), Batch::new());
+        let mut step = |since| {
+            let history = log.history(&topic("a")).unwrap().unwrap();
+            history.resume_some(token(since), &ALL, 100, &mut trail, &mut batch)
+        };
+        assert_eq!(step(0), Ok(false));
+        let expected = match is_forgotten {
+            true => {
+                log.forget(&topic("a")).unwrap();
+                CannotResume::Forgotten
+            }
+            false => {
+                for _ in 0..20_000 {
+                    publish(log, "b", b"");
+                }
+                CannotResume::Overrun
+            }
+        };
+        assert_eq!(step(10), Err(expected));
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use topics::{
     Batch, Bell, CannotResume, Count, Counted, EnterError, Epoch, Flags, Kind, Layout, Limits,
     LockError, Log, Member, Message, Notice, Owner, PublishError, Published, Publisher, Reader,
-    RecordId, Seat, Token, Topic,
+    RecordId, Seat, Token, Topic, Trail,
 };
 
 const EPOCH: Epoch = Epoch(NonZeroU64::MIN);
