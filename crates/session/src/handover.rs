@@ -53,7 +53,7 @@
 //! |---|---|
 //! | [`Handover::hold`] | has the wire, and writes what there is when it is done |
 //! | [`Handover::look`] | [`Sight::has_output`]: a turn is followed by another at once; [`Session::expire`](crate::Session::expire) writes it |
-//! | [`Handover::stop_input`] | nothing: its turn looks at its end |
+//! | [`Handover::stop_input`] | its turn writes it, before it goes on; one that stops looks at its end |
 //! | [`Handover::must_wait_for_transport`] | its caller writes it, before the callback goes on |
 //! | [`Handover::has_close_left`], [`Handover::close`] | nothing: the session has ended, and what waits is dropped |
 //!

@@ -90,6 +90,10 @@ impl<E: Environment> Session<E> {
         }
         // Asked once: what ends in between would be waited for in vain.
         let paused_until = reader.watch.paused_until(&self.environment);
+        if paused_until.is_none() && matches!(reader.stop, Stop::Paused(_)) {
+            // The pause has ended since the turn has stopped for it: the next one stops for room, if there is none.
+            return Wait::Again;
+        }
         let may_read = !sight.is_clogged && paused_until.is_none() && sight.has_room;
         if may_read && reader.stop.waits_to_read() {
             return Wait::Again;

@@ -280,7 +280,12 @@ impl<E: Environment> Session<E> {
         if reader.watch.paused_until(&self.environment).is_some() {
             return Some(Stop::Paused);
         }
-        self.handover.stop_input().then_some(Stop::ForRoom)
+        if self.handover.stop_input() {
+            return Some(Stop::ForRoom);
+        }
+        // What others have left to this thread while it waited for the wire: a callback may come before the turn's end.
+        self.transmit();
+        None
     }
 
     #[inline]
