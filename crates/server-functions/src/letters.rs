@@ -15,6 +15,7 @@ pub fn go_on<E: Environment>(
     attendance: &Attendance,
     on_topic: impl Fn(&Letter) -> bool,
 ) {
+    let mut is_full = false;
     for _ in 0..MOST {
         // What `on_topic` sends in a letter's place must find room as well.
         if !attendance.has_letters() || !session.has_room() {
@@ -26,6 +27,8 @@ pub fn go_on<E: Environment>(
         let passes = has_passed || on_topic(&letter);
         if passes && pass(session, &letter) == Err(Refused::Full) {
             attendance.keep(letter);
+            // It is told of room, also where there is some for others: a message that waits for the end of one in parts needs more.
+            is_full = true;
             break;
         }
     }
@@ -33,7 +36,7 @@ pub fn go_on<E: Environment>(
     if !attendance.has_letters() {
         // They may have had no room for more.
         attendance.go_on();
-    } else if !session.has_ended() && session.has_room() {
+    } else if !is_full && !session.has_ended() && session.has_room() {
         session.call();
     }
 }
