@@ -285,10 +285,13 @@ impl Hub {
     /// Waits until there is something to deliver, for so long at most; not at all when `is_over` says so. Who makes that true
     /// rings afterwards ([`Hub::ring`]).
     pub fn wait(&self, reader: &Reader<'static>, most: Duration, is_over: impl FnOnce() -> bool) {
-        let most = match self.late.is_empty() {
+        let is_calm = self.late.is_empty();
+        let most = match is_calm {
             true => most,
             false => most.min(AGAIN),
         };
+        // Who was late in between has rung before the bell is looked at.
+        let is_over = || is_over() || (is_calm && !self.late.is_empty());
         reader.wait_unless(is_over, &*self.bell, most);
     }
 

@@ -39,13 +39,15 @@ impl Late {
 
     /// Does it, now or, in its turn, later; says whether it is the first that is late.
     pub fn settle(&self, seat: &Seat<'static>, bell: &dyn Bell, owed: Owed) -> bool {
-        let is_first = self.is_empty();
-        let owed = match is_first {
+        let owed = match self.is_empty() {
             true => attempt(seat, bell, owed),
             false => Some(owed),
         };
-        self.state().owed.extend(owed);
-        is_first && !self.is_empty()
+        // Under one lock: those that were there before may have been seen to meanwhile.
+        let mut state = self.state();
+        let was_empty = state.owed.is_empty() && state.subscribers.is_empty();
+        state.owed.extend(owed);
+        was_empty && !state.owed.is_empty()
     }
 
     /// A subscriber is to go on once the lock is to be had.

@@ -126,7 +126,13 @@ impl Pace {
         self.is_steady.store(false, Ordering::Relaxed);
     }
 
-    /// A live record has been handed on, or all of what was missed: it fills the outlet no longer, once there is ample room.
+    /// All of what was missed has been handed on.
+    fn has_caught_up(&self, outlet: &dyn Outlet) {
+        self.is_steady
+            .store(outlet.has_ample_room(), Ordering::Relaxed);
+    }
+
+    /// A live record has been handed on: what was missed fills the outlet no longer, once there is ample room.
     fn has_got(&self, outlet: &dyn Outlet) {
         if !self.is_steady() && outlet.has_ample_room() {
             self.is_steady.store(true, Ordering::Relaxed);

@@ -68,7 +68,11 @@ impl Subscriber {
                     tally.delay(self.key());
                     return true;
                 }
-                Err(Stopped::Refused(Refused::Full)) => return true,
+                Err(Stopped::Refused(Refused::Full)) => {
+                    // Another one of the outlet may have found ample room meanwhile.
+                    self.pace.falters();
+                    return true;
+                }
                 Err(Stopped::Refused(Refused::Ended)) => {
                     state.phase = Phase::Ended;
                     return true;
@@ -105,9 +109,9 @@ impl Subscriber {
         let Some(first) = histories.first() else {
             return Err(Refused::Ended.into());
         };
+        self.pace.falters();
         self.greet_late(state, outlet)?;
         self.hand_on_retained(log, state, outlet, tally)?;
-        self.pace.falters();
         let (now, end) = (first.token(), first.end());
         let is_whole = match wanted {
             Wanted::Everything => match self.missed(&histories, state, now) {
@@ -142,7 +146,7 @@ impl Subscriber {
         self.live_from.store(end, Ordering::SeqCst);
         state.phase = Phase::Live;
         state.trails = Vec::new();
-        self.pace.has_got(outlet);
+        self.pace.has_caught_up(outlet);
         Ok(Step::Done)
     }
 
