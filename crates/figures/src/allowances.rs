@@ -21,6 +21,9 @@ pub(crate) const BUCKET: usize = 8;
 /// How many buckets there are.
 pub(crate) const BUCKETS: usize = 1024;
 
+/// So many uses beyond a burst are owed at most.
+const DEBT: u64 = 256;
+
 pub(crate) type Bucket = [AtomicU64; BUCKET];
 
 /// How often something may be done.
@@ -81,8 +84,8 @@ impl<'m> Allowances<'m> {
         Allowances { buckets, seed }
     }
 
-    /// Uses `count` of what a client is allowed, as far as it may be used at once at all; `place` says what it is
-    /// allowed, and `now` is Unix time. `Err`: how long to wait for it; nothing is used.
+    /// Uses `count` of what a client is allowed; more than a burst passes when a burst does, and takes as long afterwards as it
+    /// takes. `place` says what it is allowed, and `now` is Unix time. `Err`: how long to wait for it; nothing is used.
     pub fn take(
         self,
         client: Option<IpAddr>,
@@ -99,7 +102,8 @@ impl<'m> Allowances<'m> {
             return Ok(());
         };
         let (cost, burst) = allowance.costs();
-        let wanted = (cost * u64::from(count)).min(burst);
+        let wanted = cost.saturating_mul(u64::from(count));
+        let most = burst + DEBT * cost;
         let now = now.as_micros() as u64;
         // Each time round, another thread has got on.
         loop {
@@ -110,13 +114,15 @@ impl<'m> Allowances<'m> {
                 return Ok(());
             };
             let owed = match before.is_of(tag) {
-                true => before.left(now, burst),
+                true => before.left(now, most),
                 false => 0,
             };
-            let after = owed + wanted;
-            if after > burst {
-                return Err(Duration::from_micros(after - burst));
+            let least = owed + wanted.min(burst);
+            if least > burst {
+                return Err(Duration::from_micros(least - burst));
             }
+            // What is more than a burst is owed all the same.
+            let after = (owed + wanted).min(most);
             let after = Owed::new(tag, now.wrapping_add(after));
             let replaced =
                 word.compare_exchange(before.0, after.0, Ordering::Relaxed, Ordering::Relaxed);
@@ -188,7 +194,7 @@ mod tests {
         assert_eq!(all.take(client(1), 1, TEN, 1, NOON), Ok(()));
         // What never passes at once passes when a burst does.
         assert_eq!(all.take(client(2), 1, TEN, 100, NOON), Ok(()));
-        assert_eq!(all.take(client(2), 1, TEN, 100, NOON), Err(300 * MS));
+        assert_eq!(all.take(client(2), 1, TEN, 1, NOON), Err(9_800 * MS));
     }
 
     #[test]

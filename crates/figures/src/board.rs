@@ -202,8 +202,8 @@ impl<'m> Board<'m> {
         Rates::new(self.rows, self.header[field::SEED].load(Ordering::Relaxed))
     }
 
-    /// Uses `count` of what a client is allowed at a place, over all children, as far as it may be used at once at all: more
-    /// than the burst counts as that. `place` is whatever number stands for what is counted together. `Err`: how long to
+    /// Uses `count` of what a client is allowed at a place, over all children: more than a burst passes when a burst does, and
+    /// is owed afterwards. `place` is whatever number stands for what is counted together. `Err`: how long to
     /// wait for it; nothing is used.
     pub fn use_allowance(
         self,
