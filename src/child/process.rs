@@ -87,7 +87,7 @@ struct Connections {
     /// What an operator wants of those that the board has and `open` has not yet, and when that was said.
     early: Vec<(u64, Instant, Wish)>,
     /// When the last WebSocket is to be closed, once the child has been told to stop.
-    drained_at: Option<Instant>,
+    drained_at: Option<(Instant, bool)>,
 }
 
 impl Child {
@@ -224,14 +224,20 @@ impl Child {
         let mut connections = lock(&self.connections);
         let number = connection.entry().id();
         connections.open.insert(number, Arc::downgrade(connection));
-        if let Some(drained_at) = connections.drained_at {
-            connection.session().drain_at(drained_at);
+        let drained_at = connections.drained_at;
+        if let Some((time, _)) = drained_at {
+            connection.session().drain_at(time);
         }
         let is_its = |early: &(u64, Instant, Wish)| early.0 == number;
         if let Some(index) = connections.early.iter().position(is_its) {
             let (_, time, wish) = connections.early.swap_remove(index);
             drop(connections);
             obey(connection, &wish, time);
+        } else {
+            drop(connections);
+        }
+        if let Some((_, true)) = drained_at {
+            release(connection);
         }
     }
 
@@ -275,23 +281,15 @@ impl Child {
         let now = Instant::now();
         let open = {
             let mut connections = lock(&self.connections);
-            connections.drained_at = Some(now + timeout);
+            let was_at_once = connections.drained_at.is_some_and(|(_, before)| before);
+            connections.drained_at = Some((now + timeout, is_at_once || was_at_once));
             connections.open()
         };
         let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
         for (index, connection) in (0..).zip(&open) {
             let session = connection.session();
-            if is_at_once
-                && connection
-                    .driver()
-                    .is_some_and(|driver| driver.is_blocking())
-            {
-                // The MPM waits for its thread, which may be in a callback that waits in `send`.
-                session.close(
-                    Some(&CloseFrame::from(CloseCode::GOING_AWAY)),
-                    ClosedBy::Stopping,
-                );
-                session.stop_sending();
+            if is_at_once {
+                release(connection);
             }
             session.drain_at(now + timeout.mul_f64(f64::from(index) / f64::from(count)));
         }
@@ -492,6 +490,21 @@ impl Places for Child {
 impl Connections {
     fn open(&self) -> Vec<Arc<Connection>> {
         self.open.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// Releases a callback that waits in `send` on one of the MPM's own threads, for which the MPM waits.
+fn release(connection: &Connection) {
+    let is_blocking = connection
+        .driver()
+        .is_some_and(|driver| driver.is_blocking());
+    if is_blocking {
+        let session = connection.session();
+        session.close(
+            Some(&CloseFrame::from(CloseCode::GOING_AWAY)),
+            ClosedBy::Stopping,
+        );
+        session.stop_sending();
     }
 }
 
