@@ -23,7 +23,7 @@ pub fn of_request(request: &Request<'_>, config: &Config) -> Result<Vec<Topic>, 
     let names = config.topics();
     is_place_for_topics(request, config)?;
     if names.is_empty() {
-        let topic = Topic::from_bytes(rest_of_path(request));
+        let topic = Topic::from_bytes(&rest_of_path(request));
         return Ok(vec![topic.map_err(|bad| unnamed("the path", bad))?]);
     }
     let topic = |name: &crate::configuration::config::TopicName| {

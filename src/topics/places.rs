@@ -3,6 +3,7 @@
 //! What follows a Location's path is a topic's name. httpd's own PATH_INFO is not that: it begins behind the first part of the
 //! path that is not on disk, so that a directory in the DocumentRoot would change which topic an address names.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 
 use httpd::apr::Pool;
@@ -20,8 +21,11 @@ struct Places(Vec<Place>);
 struct Place {
     /// The virtual host that it is in, by its place in the files; `None`: in the main server, for all.
     host: Option<(String, u32)>,
-    /// Without a slash at its end.
+    /// Without the slash at its end.
     path: String,
+    /// There was one: it is for what lies below only.
+    is_folder: bool,
+    handler: &'static str,
 }
 
 /// Keeps the places of the configuration that has just been read; `pool` is its own.
@@ -35,37 +39,63 @@ pub fn note(pool: Pool<'_>) {
 
 fn place(scope: Scope<'_>) -> Option<Place> {
     let path = scope.path?;
-    let sets_handler = |node: &Node| {
-        let is_one = |argument: &String| HANDLERS.contains(&argument.as_str());
+    // httpd does not look at the case.
+    let sets = |node: &Node, handler: &str| {
+        let is_one = |argument: &String| argument.to_ascii_lowercase().contains(handler);
         node.is("SetHandler") && node.arguments.iter().any(is_one)
     };
-    scope.node.all().any(sets_handler).then(|| Place {
+    let handler = HANDLERS
+        .into_iter()
+        .find(|handler| scope.node.all().any(|node| sets(node, handler)))?;
+    Some(Place {
         host: scope.host.cloned(),
         path: path.trim_end_matches('/').to_owned(),
+        is_folder: path.ends_with('/'),
+        handler,
     })
 }
 
 /// What follows, in a request's path, that of the Location that it is for; where none is found that has the handler, such as in a
 /// `<LocationMatch>` or a `<Directory>`, what httpd takes for PATH_INFO. Empty for nothing, or a slash.
-pub fn rest_of_path<'r>(request: &Request<'r>) -> &'r [u8] {
-    let path = request.path().to_bytes();
+///
+/// Of several Locations with one handler in each other it is the outermost, so that no two addresses of the handler name one topic.
+pub fn rest_of_path<'r>(request: &Request<'r>) -> Cow<'r, [u8]> {
+    let handler = request.handler().map(CStr::to_bytes);
     let server = request.server();
     let at = server.defined_at();
     let host = at.map(|(file, line)| (file.to_string_lossy().into_owned(), line));
     let places = server.config_pool().find::<Places>(KEY);
     let all = places.iter().flat_map(|places| &places.0);
-    let here = all.filter(|place| place.host.is_none() || place.host == host);
-    let rest = here.filter_map(|place| rest(path, &place.path));
-    // The longest path has the last word in httpd's order, too, when sections are written from the general to the special.
-    let rest = rest.min_by_key(|rest| rest.len());
-    match rest.unwrap_or_else(|| request.path_info().to_bytes()) {
-        b"/" => b"",
-        rest => rest,
+    let here = all
+        .filter(|place| Some(place.handler.as_bytes()) == handler)
+        .filter(|place| place.host.is_none() || place.host == host);
+    let path = without_double_slashes(request.path().to_bytes());
+    let outermost = here
+        .filter_map(|place| rest(&path, place))
+        .max_by_key(|rest| rest.len());
+    let rest = match outermost {
+        Some(rest) => Cow::Owned(rest.to_vec()),
+        None => Cow::Borrowed(request.path_info().to_bytes()),
+    };
+    match &*rest {
+        b"/" => Cow::Borrowed(b""),
+        _ => rest,
     }
 }
 
-/// What follows `place` in a path, if it lies there.
-fn rest<'p>(path: &'p [u8], place: &str) -> Option<&'p [u8]> {
-    let rest = path.strip_prefix(place.as_bytes())?;
-    matches!(rest, [] | [b'/', ..]).then_some(rest)
+/// A path as httpd compares it with those of Locations, `MergeSlashes Off` or not.
+fn without_double_slashes(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|this, before| *this == b'/' && *before == b'/');
+    merged
+}
+
+/// What follows a place in a path, if it lies there.
+fn rest<'p>(path: &'p [u8], place: &Place) -> Option<&'p [u8]> {
+    let rest = path.strip_prefix(place.path.as_bytes())?;
+    match rest {
+        [] if !place.is_folder => Some(rest),
+        [b'/', ..] => Some(rest),
+        _ => None,
+    }
 }

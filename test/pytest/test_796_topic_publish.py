@@ -32,6 +32,9 @@ def configuration(server):
         + publishing("/deep/down/publish")
         + publishing("/on-disk")
         + publishing("/slash/")
+        + publishing("/slash/inner")
+        + publishing("/case").replace("websocket-publish", "WebSocket-Publish")
+        + topics("/both") + publishing("/both/publish")
         + publishing("/guarded", "Require ip 192.0.2.1")
         + guarded(server)
     )
@@ -282,6 +285,9 @@ def test_ws_796_19_of_several_topics_those_that_are_there_are_forgotten(httpd):
     ("/on-disk/not-there/admin", "/not-there/admin"),
     ("/on-disk?topic=/there/news", "/there/news"),
     ("/slash/news", "/news"),
+    ("/slash/inner/news", "/inner/news"),
+    ("/case/not-there/news", "/not-there/news"),
+    ("/both/publish/news", "/news"),
 ])
 def test_ws_796_20_a_name_is_what_follows_the_locations_path_whatever_is_on_disk(httpd, path, name):
     assert publish(httpd, path, "x").document["topic"] == name
