@@ -17,7 +17,7 @@ const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 30;
 pub const TOPIC: Command = Command::take1::<WebSocketTopic>(
     c"WebSocketTopic",
     Context::Configuration,
-    c"the name of a topic, an expression as /room/%{env:MATCH_ROOM}; may be repeated (default %{PATH_INFO})",
+    c"the name of a topic, an expression as /room/%{env:MATCH_ROOM}; may be repeated (default: what follows the location's path)",
 );
 pub const FROM_CLIENT: Command = Command::flag::<WebSocketTopicFromClient>(
     c"WebSocketTopicFromClient",
