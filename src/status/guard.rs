@@ -33,47 +33,73 @@ enum Access {
 }
 
 /// The section that holds last decides, as in httpd: directories, then files, then locations, then `<If>`; in each of these the
-/// virtual host's behind the main server's.
+/// virtual host's behind the main server's. Directories are in an order of their own.
 fn is_guarded(request: &Request<'_>, tree: &[Node]) -> bool {
     let server = request.server().defined_at();
     let host = tree
         .iter()
         .find(|node| node.is("<VirtualHost") && is_server(node, server));
     let of_host = host.map_or(&[][..], |host| &host.children);
-    let (path, file) = (request.uri(), request.filename());
+    let place = Place {
+        path: request.uri(),
+        file: request.filename(),
+    };
     let kinds = ["<Directory", "<Files", "<Location", "<If"];
     let mut access = None;
     for kind in kinds {
-        for node in tree.iter().chain(of_host) {
-            // <LocationMatch and the like, too.
-            let is_kind = node
-                .name
-                .get(..kind.len())
-                .is_some_and(|name| name.eq_ignore_ascii_case(kind));
-            if is_kind && holds(node, &path, &file) {
-                access = access_of(node).or(access);
-            }
+        let all = tree.iter().chain(of_host);
+        let mut sections: Vec<&Node> = all.filter(|node| is_kind(node, kind)).collect();
+        if kind == "<Directory" {
+            sections.sort_by_key(|node| depth(node));
+        }
+        for node in sections.into_iter().filter(|node| holds(node, &place)) {
+            access = access_of(node, &place).or(access);
         }
     }
     access == Some(Access::Some)
 }
 
+/// What a request is for.
+struct Place {
+    path: String,
+    file: String,
+}
+
+/// Whether a section is of a kind; `<LocationMatch` and the like are, too.
+fn is_kind(node: &Node, kind: &str) -> bool {
+    let begin = node.name.get(..kind.len());
+    begin.is_some_and(|name| name.eq_ignore_ascii_case(kind))
+}
+
+/// Where httpd has a directory's section among others, those of the main server and a virtual host's together: the deeper ones
+/// behind, and regular expressions behind all (`ap_core_reorder_directories`).
+fn depth(directory: &Node) -> usize {
+    match pattern_of(directory) {
+        Some((false, path)) => path.split('/').filter(|part| !part.is_empty()).count(),
+        _ => usize::MAX,
+    }
+}
+
+/// Whether a section's pattern is a regular expression, and the pattern.
+fn pattern_of(node: &Node) -> Option<(bool, &str)> {
+    match &node.arguments[..] {
+        [tilde, pattern] if tilde == "~" => Some((true, pattern)),
+        [pattern] => Some((node.name.to_ascii_lowercase().ends_with("match"), pattern)),
+        _ => None,
+    }
+}
+
 /// Whether a section holds for a request. Of an `<If>` that is not known: what it forbids does not count, what it allows does.
-fn holds(node: &Node, path: &str, file: &str) -> bool {
-    let (is_regex, pattern) = match &node.arguments[..] {
-        [tilde, pattern] if tilde == "~" => (true, pattern.as_str()),
-        [pattern] => (
-            node.name.to_ascii_lowercase().ends_with("match"),
-            pattern.as_str(),
-        ),
-        _ => return false,
+fn holds(node: &Node, place: &Place) -> bool {
+    let Some((is_regex, pattern)) = pattern_of(node) else {
+        return false;
     };
     let kind = node.name.to_ascii_lowercase();
     let text = match kind.trim_end_matches("match") {
-        "<location" => path,
-        "<directory" => file,
-        "<files" => file.rsplit('/').next().unwrap_or_default(),
-        _ => return access_of(node) == Some(Access::Everybody),
+        "<location" => &place.path,
+        "<directory" => &place.file,
+        "<files" => place.file.rsplit('/').next().unwrap_or_default(),
+        _ => return access_of(node, place) == Some(Access::Everybody),
     };
     match is_regex {
         true => is_found(pattern, text),
@@ -104,14 +130,14 @@ fn is_below(path: &str, top: &str) -> bool {
 }
 
 /// What a section says of who may POST; `None` when it says nothing.
-fn access_of(section: &Node) -> Option<Access> {
+fn access_of(section: &Node, place: &Place) -> Option<Access> {
     let mut access = None;
     let mut left: Vec<&Node> = section.children.iter().collect();
     while let Some(node) = left.pop() {
         let lists_post = node.arguments.iter().any(|method| method == "POST");
         let is_for_others =
             (node.is("<Limit") && !lists_post) || (node.is("<LimitExcept") && lists_post);
-        if is_for_others {
+        if is_for_others || (is_kind(node, "<Files") && !holds(node, place)) {
             continue;
         }
         left.extend(&node.children);

@@ -49,6 +49,7 @@ def configuration(server):
         # A section that is for other requests.
         + section('LocationMatch "^/elsewhere/x$"', "Require local")
         + section("Location /elsewhere", HANDLER)
+        + directories(server)
         + section("Location /host", HANDLER)
         + f"""
 {server.listen(server.spare_port)}
@@ -56,6 +57,28 @@ def configuration(server):
   {section("Location /host", "Require local")}
 </VirtualHost>
 """
+    )
+
+
+def directories(server):
+    """Sections of directories, which httpd has in an order of its own: the deeper one has the last word, and expressions have it
+    behind all."""
+    def directory(path, *lines):
+        (server.document_root / path).mkdir(parents=True, exist_ok=True)
+        return section(f'Directory "{server.document_root}/{path}"', *lines)
+
+    return (
+        "".join(section(f"Location /{path}", HANDLER)
+                for path in ("wide/deeper", "shut/deeper", "shut/open", "names"))
+        + directory("wide/deeper", "Require all granted")
+        + directory("wide", "Require local")
+        + directory("shut/deeper")
+        + directory("shut/open")
+        + section('DirectoryMatch "/shut/open"', "Require all granted")
+        + directory("shut", "Require local")
+        # What a section's own section says of other files.
+        + directory("names", "Require all granted",
+                    '<FilesMatch "[.]bak$">', "  Require local", "</FilesMatch>")
     )
 
 
@@ -80,6 +103,7 @@ def test_ws_757_01_a_section_says_who_may(httpd, name):
     ("/around/inner", True), ("/around/open", False), ("/around-not", False),
     ("/match", True), ("/match-open", False), ("/elsewhere", False),
     ("/wild-guarded", True), ("/wild-open", False), ("/tilde", True),
+    ("/wide/deeper", False), ("/shut/deeper", True), ("/shut/open", False), ("/names", False),
 ])
 def test_ws_757_02_a_section_around_it_counts_and_another_does_not(httpd, path, expected):
     assert may(httpd, path) == expected
