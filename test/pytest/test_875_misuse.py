@@ -239,6 +239,12 @@ def test_ws_875_21_a_server_that_is_null(httpd):
     )
 
 
+def test_ws_875_30_a_function_of_the_processs_table_with_a_connections_does_nothing(httpd):
+    is_refused(
+        httpd, "process-functions", "option_get=NULL publish=-1 topic_count=-1 topic_members=-1",
+    )
+
+
 EVERY_FAULT = [
     ("send text hex:ff", "0"), ("try_send text hex:ff", INVALID), ("send ping x:126", "0"),
     ("send_fragment text 1 hex:ff", INVALID), ("send_fragment ping 1 x", INVALID),

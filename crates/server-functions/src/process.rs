@@ -5,8 +5,8 @@ use std::ptr;
 
 use websocket_plugin::abi::{self, WebSocketServer, WsMember};
 
-use crate::arguments::{guard, pointer, text};
-use crate::served::{Level, Process};
+use crate::arguments::{connection, guard, pointer, text};
+use crate::served::{Level, Process, Served};
 use crate::table::table;
 use crate::topics::{self, Caller};
 
@@ -48,12 +48,18 @@ impl<P: Process> ProcessTable<P> {
 /// Runs `body` with the process whose table a plugin passes.
 ///
 /// # Safety
-/// `server` is NULL or the table of a [`ProcessTable`] of `P`.
+/// `server` is NULL, the table of a [`ProcessTable`] of `P`, or one of a connection of its: a plugin may keep a function of the one
+/// and call it with the other.
 unsafe fn with_process<P: Process, T: Copy>(
     server: *const WebSocketServer,
     fallback: T,
     body: impl FnOnce(&P) -> T,
 ) -> T {
+    // SAFETY: the caller's promise; a process's table has no connection.
+    if let Some(connection) = unsafe { connection::<P::Connection>(server) } {
+        connection.log_misuse(&"a function of the process's table is called with a connection's");
+        return fallback;
+    }
     // SAFETY: the caller's promise; the table is a `ProcessTable`'s first member.
     let table = unsafe { server.cast::<ProcessTable<P>>().as_ref() };
     table.map_or(fallback, |table| guard(fallback, || body(&table.process)))
@@ -62,7 +68,7 @@ unsafe fn with_process<P: Process, T: Copy>(
 /// Runs `body` with the process whose table a plugin passes, and with the string.
 ///
 /// # Safety
-/// `server` is NULL or the table of a [`ProcessTable`] of `P`, and `string` is NULL or terminated.
+/// As [`with_process`], and `string` is NULL or terminated.
 unsafe fn with<P: Process, T: Copy>(
     server: *const WebSocketServer,
     string: *const c_char,
@@ -91,7 +97,7 @@ unsafe extern "C" fn option_get<P: Process>(
     server: *const WebSocketServer,
     name: *const c_char,
 ) -> *const c_char {
-    // SAFETY: only tables of processes have this function, and a plugin passes a terminated string or NULL.
+    // SAFETY: this is a function of processes' tables, which `with_process` looks at, and a plugin passes a terminated string or NULL.
     unsafe {
         with(server, name, ptr::null(), |process: &P, name| {
             pointer(process.option(name))
@@ -121,7 +127,7 @@ unsafe extern "C" fn publish<P: Process>(
     flags: c_uint,
     id: *mut c_char,
 ) -> c_int {
-    // SAFETY: only tables of processes have this function; the rest as `Caller::publish` wants it.
+    // SAFETY: this is a function of processes' tables, which `with_process` looks at; the rest as `Caller::publish` wants it.
     unsafe {
         with_process(server, abi::WEBSOCKET_TOPIC_CLOSED, |process: &P| {
             let message = (message_type, buffer, buffer_size);
@@ -137,7 +143,7 @@ unsafe extern "C" fn topic_count<P: Process>(
     name: *const c_char,
     scope: c_int,
 ) -> c_long {
-    // SAFETY: only tables of processes have this function; a terminated string or NULL.
+    // SAFETY: this is a function of processes' tables, which `with_process` looks at; a terminated string or NULL.
     unsafe {
         with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
             by(process, |caller| caller.count(name, scope))
@@ -152,7 +158,7 @@ unsafe extern "C" fn topic_members<P: Process>(
     data: *mut c_void,
 ) -> c_long {
     let mut members = Vec::new();
-    // SAFETY: only tables of processes have this function; a terminated string or NULL.
+    // SAFETY: this is a function of processes' tables, which `with_process` looks at; a terminated string or NULL.
     let count = unsafe {
         with_process(server, abi::WEBSOCKET_TOPIC_CLOSED.into(), |process: &P| {
             by(process, |caller| caller.list(name, &mut members))

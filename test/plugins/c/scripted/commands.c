@@ -29,6 +29,8 @@
  *   busy COUNT TOPIC PAYLOAD          publishes PAYLOAD and a number so often
  *   null-server                       every appended function with a NULL
  *                                     server: "NAME=RESULT NAME=RESULT ..."
+ *   process-functions                 those of the table of child_start, with
+ *                                     the connection's: as null-server
  *   members                           the appended members that the server has
  *   refuse, fail                      on_connect returns NULL,
  *                                     WEBSOCKET_CONNECT_ERROR
@@ -325,6 +327,20 @@ static void run_null_server(Owner *owner, char *arguments, char *result)
              (unsigned long)server->send_many(NULL, &server, 1, MESSAGE_TYPE_TEXT, x, 1, NULL));
 }
 
+static void run_process_functions(Owner *owner, char *arguments, char *result)
+{
+    const WebSocketServer *server = owner->server;
+    const unsigned char *x = (const unsigned char *)"x";
+
+    (void)arguments;
+    process_table->log(server, WEBSOCKET_LOG_ERROR, "to nobody");
+    snprintf(result, RESULT_SIZE, "option_get=%s publish=%d topic_count=%ld topic_members=%ld",
+             process_table->option_get(server, "name") != NULL ? "set" : "NULL",
+             process_table->publish(server, "x", MESSAGE_TYPE_TEXT, x, 1, 0, NULL),
+             process_table->topic_count(server, "x", WEBSOCKET_TOPIC_HOST),
+             process_table->topic_members(server, "x", NULL, NULL));
+}
+
 static void run_members(Owner *owner, char *arguments, char *result)
 {
     const WebSocketServer *server = owner->server;
@@ -415,6 +431,7 @@ static const Command commands[] = {
     { "topic_members", run_topic_members },
     { "busy", run_busy },
     { "null-server", run_null_server },
+    { "process-functions", run_process_functions },
     { "members", run_members },
     { "refuse", run_refuse },
     { "fail", run_fail },

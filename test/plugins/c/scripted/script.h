@@ -26,6 +26,9 @@ typedef struct {
     Thread *threads; /* only callbacks start and join them */
 } Owner;
 
+/* scripted.c: the table of child_start. */
+extern const WebSocketServer *process_table;
+
 /* recording.c: a line of the owner's, and one about a command. NULL for no owner. */
 void record(const Owner *owner, const char *text);
 void record_result(const Owner *owner, const char *command, const char *result);

@@ -254,11 +254,13 @@ static void run_script_of_option(Owner *process, const char *option)
         run_script(process, script, NULL, 0);
 }
 
+const WebSocketServer *process_table;
+
 static void CALLBACK child_start(WebSocketPlugin *plugin, const WebSocketServer *server)
 {
     Owner *process = &((Scripted *)plugin)->process;
 
-    process->server = server;
+    process->server = process_table = server;
     record(process, "child_start");
     run_script_of_option(process, "on-child-start");
 }
