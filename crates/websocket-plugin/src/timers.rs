@@ -74,9 +74,11 @@ impl Timers {
         Some(earliest.map(|at| at.saturating_duration_since(now)))
     }
 
-    /// What the server has been asked for.
+    /// What the server has been asked for, if it may be asked again: one that is all but due would be put off each time, since the
+    /// server counts whole milliseconds.
     pub(crate) fn armed(&self, now: Instant) -> Option<Duration> {
-        self.armed.map(|at| at.saturating_duration_since(now))
+        let left = self.armed.map(|at| at.saturating_duration_since(now));
+        left.filter(|left| *left > SHORTEST)
     }
 
     fn earliest(&self) -> Option<Instant> {
@@ -112,6 +114,20 @@ mod tests {
             Some(Some(9 * SECOND))
         );
         assert_eq!(timers.set(Timer::Keyed(1), None, now), Some(None));
+    }
+
+    #[test]
+    fn one_that_is_all_but_due_is_not_put_off() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        timers.set(Timer::Plain, Some(SECOND), now);
+        let half = now + SECOND / 2;
+        assert_eq!(timers.set(Timer::Keyed(1), Some(9 * SECOND), half), None);
+        assert_eq!(timers.armed(half), Some(SECOND / 2));
+        let almost = now + SECOND - SHORTEST / 2;
+        assert_eq!(timers.set(Timer::Keyed(1), Some(9 * SECOND), almost), None);
+        for late in [almost, now + SECOND, now + 2 * SECOND] {
+            assert_eq!(timers.armed(late), None);
+        }
     }
 
     #[test]
