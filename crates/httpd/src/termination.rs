@@ -12,6 +12,8 @@ use crate::socket::Waker;
 /// Where the handler writes; none while there is no [`Termination`].
 static WAKER: AtomicI32 = AtomicI32::new(NONE);
 const NONE: c_int = -1;
+/// The process that listens: one that it forks has the handler, too, until it executes something else.
+static PROCESS: AtomicI32 = AtomicI32::new(NONE);
 
 /// While it lives, a SIGTERM from another process uses its waker. One that the process sends to itself does not: with it
 /// event and worker wake their main thread, in each child that begins to finish (`close_listeners` of event.c, the end of
@@ -38,6 +40,8 @@ impl Termination {
         {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        // SAFETY: getpid cannot fail.
+        PROCESS.store(unsafe { libc::getpid() }, Ordering::Release);
         let mut before = MaybeUninit::uninit();
         // SAFETY: zero is an empty mask and no flag; the handler has the form that SA_SIGINFO asks for, and calls only what a
         // signal handler may. It is in this DSO, which stays until the process has dropped this. No SA_RESTART: the MPM wants
@@ -75,14 +79,20 @@ impl Drop for Termination {
     }
 }
 
-extern "C" fn handle(_signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     const ONE: u64 = 1;
-    // SAFETY: with SA_SIGINFO the system gives the signal's details, and who has sent it for those of kill. getpid and write
-    // may be called here; a full counter is as good as a written one. The interrupted code keeps its errno.
+    // SAFETY: with SA_SIGINFO the system gives the signal's details, and who has sent it for those of kill. getpid, signal, raise
+    // and write may be called here; a full counter is as good as a written one. The interrupted code keeps its errno.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
-        if (*info).si_pid() != libc::getpid() {
+        let this = libc::getpid();
+        if this != PROCESS.load(Ordering::Acquire) {
+            // What it shares with the process that listens is not its to use, and the signal is its own: raised again, it ends
+            // the process when this returns.
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        } else if (*info).si_pid() != this {
             libc::write(
                 WAKER.load(Ordering::Acquire),
                 ptr::from_ref(&ONE).cast(),

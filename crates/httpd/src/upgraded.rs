@@ -175,6 +175,10 @@ impl Upgraded {
     /// The connection is never given back to the MPM, which would expect its allocator as it was.
     pub unsafe fn trim(&mut self) {
         self.is_to_be_trimmed = true;
+        // Here, on the thread that the MPM has given the connection to: what belongs to the connection's pool as a whole is not
+        // changed by the reactor's threads, as long as the MPM's may close its socket.
+        // SAFETY: the connection is live and this thread's.
+        unsafe { reserve::outlive_loan((*self.c.as_ptr()).pool) };
     }
 
     /// What [`Upgraded::trim`] has asked for.
@@ -190,7 +194,6 @@ impl Upgraded {
         // SAFETY: the allocator is the live connection's own; each block that finds no place in the reserve goes back to it,
         // which with this limit frees it for good.
         unsafe {
-            reserve::outlive_loan((*self.c.as_ptr()).pool);
             sys::apr_allocator_max_free_set(allocator, 1);
             for _ in 0..most {
                 if !reserve::take_back(allocator) {
@@ -208,6 +211,10 @@ impl Upgraded {
     /// connections whose handlers run, while they run, and the number may be another file's then.
     pub fn keep_socket(&mut self) -> Result<(), Status> {
         let own = socket::duplicate(self.socket)?;
+        if self.current_socket() != Some(self.socket) {
+            // It has been closed in between: what was duplicated may be another file.
+            return Err(Status(libc::EBADF));
+        }
         self.socket = own.as_raw_fd();
         if let Some(Way {
             floor: Some(floor), ..
@@ -217,6 +224,16 @@ impl Upgraded {
         }
         self.own_socket = Some(own);
         Ok(())
+    }
+
+    /// The number that the socket has for APR, which forgets it before it closes it.
+    fn current_socket(&self) -> Option<RawFd> {
+        let mut socket: sys::apr_os_sock_t = -1;
+        // SAFETY: the connection is live, and so is what its socket is to APR, closed or not.
+        let found = Status(unsafe {
+            sys::apr_os_sock_get(&mut socket, sys::ap_get_conn_socket(self.c.as_ptr()))
+        });
+        found.ok().ok().map(|()| socket)
     }
 
     /// The connection's own, which goes with it.

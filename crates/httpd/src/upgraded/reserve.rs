@@ -137,7 +137,7 @@ unsafe extern "C" fn lend_to_new(c: *mut sys::conn_rec, _socket: *mut c_void) ->
 /// The connection becomes a WebSocket, which settles the loan when it has read its opening handshake.
 ///
 /// # Safety
-/// `pool` is a live connection's, and this thread may use it.
+/// `pool` is a live connection's, and this thread is the one that the MPM has given it to.
 pub(super) unsafe fn outlive_loan(pool: *mut sys::apr_pool_t) {
     // SAFETY: the caller's promise; nothing happens where there is no such cleanup.
     unsafe { sys::apr_pool_cleanup_kill(pool, pool.cast(), Some(end_of_loan)) };
