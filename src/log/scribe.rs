@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use httpd::guard::guard;
@@ -29,6 +29,8 @@ use crate::lock::lock;
 const CAPACITY: usize = 8192;
 /// How long the end of a child waits for a log.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long, beyond that, for the one that is being written.
+const LAST: Duration = Duration::from_secs(1);
 
 /// This child's.
 static SCRIBE: RwLock<Scribe> = RwLock::new(Scribe::Unneeded);
@@ -139,12 +141,26 @@ impl Queue {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 state.end = End::Abandoned;
+                self.let_go_of_last(state);
                 return false;
             }
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    /// Waits a moment more for what the thread has in hand, if that is not a log that hangs: it uses what goes next.
+    fn let_go_of_last(&self, mut state: MutexGuard<'_, State>) {
+        let deadline = Instant::now() + LAST;
+        while state.is_busy {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn write_all(&self) {
@@ -167,6 +183,7 @@ impl Queue {
         state.is_busy = false;
         loop {
             if state.end == End::Abandoned {
+                self.changed.notify_all();
                 drop(state);
                 // What a thread needs for its own end may be gone by now.
                 loop {
