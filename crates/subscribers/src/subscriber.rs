@@ -15,6 +15,7 @@
 
 mod behind;
 mod newest;
+mod pace;
 mod telling;
 
 use std::collections::VecDeque;
@@ -24,6 +25,8 @@ use std::time::Duration;
 use topics::{
     CannotResume, Epoch, Gap, Kind, Log, Membership, Record, RecordId, Subscription, Topic, Trail,
 };
+
+pub(crate) use pace::Pace;
 
 use crate::footprint::{Fetch, Footprint};
 use crate::form::{Prepared, Recovery};
@@ -106,38 +109,6 @@ enum Phase {
     Live,
     /// It gets nothing any more.
     Ended,
-}
-
-/// Whether an outlet keeps up. Where several subscribers have one, it is theirs together: what one of them had missed fills it
-/// for all.
-#[derive(Default)]
-pub(crate) struct Pace {
-    /// There has been ample room since the last of them was behind. Relaxed: a hint, and each of them has its own state.
-    is_steady: AtomicBool,
-}
-
-impl Pace {
-    fn is_steady(&self) -> bool {
-        self.is_steady.load(Ordering::Relaxed)
-    }
-
-    /// What somebody had missed is about to be handed on.
-    fn falters(&self) {
-        self.is_steady.store(false, Ordering::Relaxed);
-    }
-
-    /// All of what was missed has been handed on.
-    fn has_caught_up(&self, outlet: &dyn Outlet) {
-        self.is_steady
-            .store(outlet.has_ample_room(), Ordering::Relaxed);
-    }
-
-    /// A live record has been handed on: what was missed fills the outlet no longer, once there is ample room.
-    fn has_got(&self, outlet: &dyn Outlet) {
-        if !self.is_steady() && outlet.has_ample_room() {
-            self.is_steady.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,27 +1,19 @@
 //! Subscriptions that come and go, and what they are told.
 
+mod support;
+
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use subscribers::{
     Attendance, Closing, Form, Hub, Letter, MOST_TOPICS, News, NotSubscribed, Outlet, Refused,
     Since, Slow, Subscribing, Terms,
 };
+use support::{Mute, process, topic};
 use topics::{
-    Batch, Bell, EnterError, Epoch, Flags, Kind, Layout, Log, Member, Message, Owner, Publisher,
-    Reader, Token, Topic,
+    Batch, EnterError, Epoch, Flags, Kind, Log, Member, Message, Publisher, Reader, Token,
 };
-
-/// A bell that nobody hears.
-#[derive(Clone, Copy)]
-struct Mute;
-
-impl Bell for Mute {
-    fn wait(&self, _: &AtomicU64, _: u64, _: Duration) {}
-    fn wake(&self, _: &AtomicU64) {}
-}
 
 /// One connection, which reads its letters when it likes.
 struct Peer {
@@ -78,17 +70,8 @@ const TERMS: Terms = Terms {
 
 impl World {
     fn new() -> Self {
-        let layout = Layout {
-            ring: 64 << 10,
-            topics: 200,
-            seats: 4,
-        };
-        let count = layout.words().unwrap();
-        let words: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        let log = Log::new(words.leak(), layout, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
-        let seat = log.claim(Owner(NonZeroU64::MIN), |_| true).unwrap();
-        let hub = Arc::new(Hub::new(log, seat, Mute));
-        let reader = hub.reader().unwrap();
+        let (log, hub, reader) = process(200);
+        let hub = Arc::new(hub);
         World { log, hub, reader }
     }
 
@@ -170,10 +153,6 @@ fn words(letter: &Letter) -> String {
         News::Dropped(count) => format!("{topic} dropped {count}"),
         News::Gap => format!("{topic} gap"),
     }
-}
-
-fn topic(name: &str) -> Topic {
-    Topic::new(name).unwrap()
 }
 
 fn peer(origin: u64, room: usize) -> Arc<Peer> {

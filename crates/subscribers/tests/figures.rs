@@ -1,24 +1,13 @@
 //! What is counted of each topic and in all; and what becomes of subscribers while another process has the log's lock.
 
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
-use std::time::Duration;
 
 use subscribers::{Closing, Form, Hub, Message, Outlet, Refused, Since, Slow, Subscriber, Terms};
-use topics::{
-    Batch, Bell, Counted, Epoch, Flags, Kind, Layout, Log, Member, Owner, Publisher, Reader, Token,
-    Topic,
-};
-
-/// A bell that nobody hears.
-#[derive(Clone, Copy)]
-struct Mute;
-
-impl Bell for Mute {
-    fn wait(&self, _: &AtomicU64, _: u64, _: Duration) {}
-    fn wake(&self, _: &AtomicU64) {}
-}
+use support::{Mute, process, topic};
+use topics::{Batch, Counted, Flags, Kind, Log, Member, Publisher, Reader, Token};
 
 /// One connection, which takes so many messages.
 #[derive(Default)]
@@ -96,17 +85,7 @@ const TERMS: Terms = Terms {
 
 impl World {
     fn new() -> Self {
-        let layout = Layout {
-            ring: 64 << 10,
-            topics: 8,
-            seats: 2,
-        };
-        let words = (0..layout.words().unwrap()).map(|_| AtomicU64::new(0));
-        let words: Vec<AtomicU64> = words.collect();
-        let log = Log::new(words.leak(), layout, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
-        let seat = log.claim(Owner(NonZeroU64::MIN), |_| true).unwrap();
-        let hub = Hub::new(log, seat, Mute);
-        let reader = hub.reader().unwrap();
+        let (log, hub, reader) = process(8);
         World {
             log,
             hub,
@@ -180,10 +159,6 @@ impl World {
             result
         })
     }
-}
-
-fn topic(name: &str) -> Topic {
-    Topic::new(name).unwrap()
 }
 
 fn four(counted: Counted) -> [u64; 4] {

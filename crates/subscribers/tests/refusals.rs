@@ -1,23 +1,17 @@
 //! Outlets that have no room, or go, in the wrong moment.
 
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::Duration;
 
 use subscribers::{
-    Attendance, Closing, Form, Hub, Letter, Message, Outlet, Refused, Since, Slow, Terms,
+    Attendance, Closing, Form, Hub, Letter, Message, Outlet, Refused, Since, Slow, Subscriber,
+    Terms,
 };
-use topics::{Batch, Bell, Epoch, Flags, Kind, Layout, Log, Owner, Publisher, Reader, Topic};
-
-#[derive(Clone, Copy)]
-struct Mute;
-
-impl Bell for Mute {
-    fn wait(&self, _: &AtomicU64, _: u64, _: Duration) {}
-
-    fn wake(&self, _: &AtomicU64) {}
-}
+use support::{Mute, process, topic};
+use topics::{Batch, Flags, Kind, Log, Publisher, Reader};
 
 struct World {
     log: Log<'static>,
@@ -37,17 +31,8 @@ const TERMS: Terms = Terms {
 
 impl World {
     fn new() -> Self {
-        let layout = Layout {
-            ring: 64 << 10,
-            topics: 8,
-            seats: 4,
-        };
-        let words = layout.words().unwrap();
-        let words: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
-        let log = Log::new(words.leak(), layout, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
-        let seat = log.claim(Owner(NonZeroU64::MIN), |_| true).unwrap();
-        let hub = Arc::new(Hub::new(log, seat, Mute));
-        let reader = hub.reader().unwrap();
+        let (log, hub, reader) = process(8);
+        let hub = Arc::new(hub);
         World { log, hub, reader }
     }
 
@@ -86,10 +71,6 @@ impl World {
             self.pump();
         }
     }
-}
-
-fn topic(name: &str) -> Topic {
-    Topic::new(name).unwrap()
 }
 
 /// An outlet with room for so many bytes.
@@ -228,17 +209,17 @@ fn who_finds_no_room_at_first_is_greeted_later() {
     assert_eq!(texts.len(), 3);
 }
 
+/// A subscriber with ample room.
+fn one_of(slow: Slow) -> (World, Arc<Peer>, Arc<Subscriber>) {
+    let (world, peer) = (World::new(), Peer::new(AMPLE));
+    let (topics, terms) = (vec![topic("a")], Terms { slow, ..TERMS });
+    let subscriber = world.hub.subscribe(topics, None, terms, peer.as_outlet());
+    (world, peer, subscriber.unwrap())
+}
+
 #[test]
 fn an_own_message_that_is_overwritten_is_no_gap_for_who_gets_the_newest() {
-    let mut world = World::new();
-    let peer = Peer::new(AMPLE);
-    let terms = Terms {
-        slow: Slow::Latest,
-        ..TERMS
-    };
-    let outlet = peer.as_outlet();
-    let subscriber = world.hub.subscribe(vec![topic("a")], None, terms, outlet);
-    let subscriber = subscriber.unwrap();
+    let (mut world, peer, subscriber) = one_of(Slow::Latest);
     world.bury_an_own_message();
     peer.has_room_for(0);
     world.say("a", "the only one");
@@ -251,15 +232,7 @@ fn an_own_message_that_is_overwritten_is_no_gap_for_who_gets_the_newest() {
 
 #[test]
 fn nor_for_who_is_passed_by() {
-    let mut world = World::new();
-    let peer = Peer::new(AMPLE);
-    let terms = Terms {
-        slow: Slow::Drop,
-        ..TERMS
-    };
-    let outlet = peer.as_outlet();
-    let subscriber = world.hub.subscribe(vec![topic("a")], None, terms, outlet);
-    let subscriber = subscriber.unwrap();
+    let (mut world, peer, subscriber) = one_of(Slow::Drop);
     // One is dropped, so that there is something to be told.
     peer.has_room_for(0);
     world.say("a", "dropped");

@@ -1,24 +1,13 @@
 //! What a subscriber is told that has little room.
 
+mod support;
+
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
 use subscribers::{Closing, Form, Hub, Message, Outlet, Refused, Since, Slow, Subscriber, Terms};
-use topics::{
-    Batch, Bell, Epoch, Flags, Kind, Layout, Log, Member, Owner, Publisher, Reader, Topic,
-};
-
-/// A bell that nobody hears.
-#[derive(Clone, Copy)]
-struct Mute;
-
-impl Bell for Mute {
-    fn wait(&self, _: &AtomicU64, _: u64, _: Duration) {}
-    fn wake(&self, _: &AtomicU64) {}
-}
+use support::{Mute, process, topic};
+use topics::{Batch, Flags, Kind, Log, Member, Publisher, Reader};
 
 /// A connection that takes a message whole while less than `limit` bytes wait.
 struct Peer {
@@ -87,17 +76,7 @@ const TERMS: Terms = Terms {
 
 impl World {
     fn new() -> Self {
-        let layout = Layout {
-            ring: 64 << 10,
-            topics: 8,
-            seats: 4,
-        };
-        let count = layout.words().unwrap();
-        let words: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        let log = Log::new(words.leak(), layout, Epoch(NonZeroU64::MIN), [1, 2]).unwrap();
-        let seat = log.claim(Owner(NonZeroU64::MIN), |_| true).unwrap();
-        let hub = Hub::new(log, seat, Mute);
-        let reader = hub.reader().unwrap();
+        let (log, hub, reader) = process(8);
         World { log, hub, reader }
     }
 
@@ -154,10 +133,6 @@ impl World {
         }
         panic!("it does not end: {all:?}");
     }
-}
-
-fn topic(name: &str) -> Topic {
-    Topic::new(name).unwrap()
 }
 
 const OWN: Flags = Flags {
