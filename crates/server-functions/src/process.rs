@@ -57,8 +57,11 @@ unsafe fn with_process<P: Process, T: Copy>(
 ) -> T {
     // SAFETY: the caller's promise; a process's table has no connection.
     if let Some(connection) = unsafe { connection::<P::Connection>(server) } {
-        connection.log_misuse(&"a function of the process's table is called with a connection's");
-        return fallback;
+        let reason = "a function of the process's table is called with a connection's";
+        return guard(fallback, || {
+            connection.log_misuse(&reason);
+            fallback
+        });
     }
     // SAFETY: the caller's promise; the table is a `ProcessTable`'s first member.
     let table = unsafe { server.cast::<ProcessTable<P>>().as_ref() };
