@@ -62,13 +62,15 @@ fn place(scope: Scope<'_>) -> Option<Place> {
 pub fn rest_of_path<'r>(request: &Request<'r>) -> Cow<'r, [u8]> {
     let handler = request.handler().map(CStr::to_bytes);
     let server = request.server();
-    let at = server.defined_at();
-    let host = at.map(|(file, line)| (file.to_string_lossy().into_owned(), line));
+    let host = server.defined_at();
+    let is_of_host = |(file, line): &(String, u32)| {
+        host.is_some_and(|(its, at)| its.to_string_lossy() == **file && at == *line)
+    };
     let places = server.config_pool().find::<Places>(KEY);
     let all = places.iter().flat_map(|places| &places.0);
     let here = all
         .filter(|place| Some(place.handler.as_bytes()) == handler)
-        .filter(|place| place.host.is_none() || place.host == host);
+        .filter(|place| place.host.as_ref().is_none_or(is_of_host));
     let path = without_double_slashes(request.path().to_bytes());
     let outermost = here
         .filter_map(|place| rest(&path, place))

@@ -128,12 +128,7 @@ impl Upgraded {
             let r = NonNull::new_unchecked(request.as_raw());
             let c = NonNull::new_unchecked(r.as_ref().connection);
             let (pool, bucket_alloc) = (c.as_ref().pool, c.as_ref().bucket_alloc);
-            let mut socket: sys::apr_os_sock_t = -1;
-            Status(sys::apr_os_sock_get(
-                &mut socket,
-                sys::ap_get_conn_socket(c.as_ptr()),
-            ))
-            .ok()?;
+            let socket = socket_of(c.as_ptr())?;
             share_allocator(pool)?;
             host_thread::remember(c.as_ptr());
             make_log_ids(r.as_ptr());
@@ -211,7 +206,8 @@ impl Upgraded {
     /// connections whose handlers run, while they run, and the number may be another file's then.
     pub fn keep_socket(&mut self) -> Result<(), Status> {
         let own = socket::duplicate(self.socket)?;
-        if self.current_socket() != Some(self.socket) {
+        // SAFETY: the connection is live.
+        if unsafe { socket_of(self.c.as_ptr()) } != Ok(self.socket) {
             // It has been closed in between: what was duplicated may be another file.
             return Err(Status(libc::EBADF));
         }
@@ -224,16 +220,6 @@ impl Upgraded {
         }
         self.own_socket = Some(own);
         Ok(())
-    }
-
-    /// The number that the socket has for APR, which forgets it before it closes it.
-    fn current_socket(&self) -> Option<RawFd> {
-        let mut socket: sys::apr_os_sock_t = -1;
-        // SAFETY: the connection is live, and so is what its socket is to APR, closed or not.
-        let found = Status(unsafe {
-            sys::apr_os_sock_get(&mut socket, sys::ap_get_conn_socket(self.c.as_ptr()))
-        });
-        found.ok().ok().map(|()| socket)
     }
 
     /// The connection's own, which goes with it.
@@ -391,6 +377,17 @@ impl Remains {
             sys::apr_pool_destroy(if owner.is_null() { pool } else { owner });
         }
     }
+}
+
+/// The number that a connection's socket has for APR, which forgets it before it closes it.
+///
+/// # Safety
+/// `c` is a live connection.
+unsafe fn socket_of(c: *mut sys::conn_rec) -> Result<RawFd, Status> {
+    let mut socket: sys::apr_os_sock_t = -1;
+    // SAFETY: the caller's promise; what its socket is to APR lives as long, closed or not.
+    Status(unsafe { sys::apr_os_sock_get(&mut socket, sys::ap_get_conn_socket(c)) }).ok()?;
+    Ok(socket)
 }
 
 /// Lets several threads use pools of one allocator, as a plugin does that uses the request's pool while another of

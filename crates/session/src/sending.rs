@@ -165,10 +165,11 @@ impl<E: Environment> Session<E> {
     /// What a send looks at first: see [`footprint`](crate::footprint). Nothing is looked at for saying so.
     #[inline]
     pub fn footprint(&self) -> [Range<usize>; 3] {
+        let [outside, _] = self.environment.footprint();
         [
             addresses(&self.handover),
             addresses(&self.turn_thread),
-            self.environment.footprint()[0].clone(),
+            outside,
         ]
     }
 
