@@ -86,8 +86,17 @@ struct Connections {
     asked: BTreeMap<u64, Weak<Connection>>,
     /// What an operator wants of those that the board has and `open` has not yet, and when that was said.
     early: Vec<(u64, Instant, Wish)>,
-    /// When the last WebSocket is to be closed, once the child has been told to stop.
-    drained_at: Option<(Instant, bool)>,
+    /// Once the child has been told to stop.
+    closing: Option<Closing>,
+}
+
+/// How a child that stops closes its WebSockets.
+#[derive(Clone, Copy)]
+struct Closing {
+    /// When the last of them, and each that comes later, is to be closed.
+    at: Instant,
+    /// Nobody waits for a callback that is blocked: see [`release`].
+    is_at_once: bool,
 }
 
 impl Child {
@@ -221,22 +230,23 @@ impl Child {
 
     /// Counts a WebSocket in, until it says that it is closed.
     pub fn add(&self, connection: &Arc<Connection>) {
-        let mut connections = lock(&self.connections);
         let number = connection.entry().id();
-        connections.open.insert(number, Arc::downgrade(connection));
-        let drained_at = connections.drained_at;
-        if let Some((time, _)) = drained_at {
-            connection.session().drain_at(time);
-        }
-        let is_its = |early: &(u64, Instant, Wish)| early.0 == number;
-        if let Some(index) = connections.early.iter().position(is_its) {
-            let (_, time, wish) = connections.early.swap_remove(index);
-            drop(connections);
+        let (closing, early) = {
+            let mut connections = lock(&self.connections);
+            connections.open.insert(number, Arc::downgrade(connection));
+            if let Some(closing) = connections.closing {
+                // Under the lock: a stop that is sooner comes behind this, or has come before.
+                connection.session().drain_at(closing.at);
+            }
+            let is_its = |early: &(u64, Instant, Wish)| early.0 == number;
+            let index = connections.early.iter().position(is_its);
+            let early = index.map(|index| connections.early.swap_remove(index));
+            (connections.closing, early)
+        };
+        if let Some((_, time, wish)) = early {
             obey(connection, &wish, time);
-        } else {
-            drop(connections);
         }
-        if let Some((_, true)) = drained_at {
+        if closing.is_some_and(|closing| closing.is_at_once) {
             release(connection);
         }
     }
@@ -281,8 +291,11 @@ impl Child {
         let now = Instant::now();
         let open = {
             let mut connections = lock(&self.connections);
-            let was_at_once = connections.drained_at.is_some_and(|(_, before)| before);
-            connections.drained_at = Some((now + timeout, is_at_once || was_at_once));
+            let before = connections.closing;
+            connections.closing = Some(Closing {
+                at: now + timeout,
+                is_at_once: is_at_once || before.is_some_and(|before| before.is_at_once),
+            });
             connections.open()
         };
         let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
