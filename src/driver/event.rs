@@ -107,6 +107,9 @@ impl EventDriver {
             upgraded.leave_scoreboard();
             upgraded.trim();
         }
+        // A child that stops without grace may have closed it by now, and the number may be another file's.
+        upgraded.ask_for_socket();
+        let socket = Socket(upgraded.socket());
         let this: Arc<dyn Driver> = self.clone();
         self.connection.open(upgraded, Arc::downgrade(&this));
         self.child.add(&self.connection);
@@ -119,7 +122,7 @@ impl EventDriver {
             return;
         };
         let registration = self.registration.get_or_init(|| registration);
-        match registration.arm(&Socket(self.socket)) {
+        match registration.arm(&socket) {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}

@@ -28,6 +28,9 @@ pub use reserve::register as register_reserve;
 /// configured), past which the core output filter blocks.
 pub const MAX_PASS: usize = 48 * 1024;
 
+/// What APR has for a socket that is closed. The kernel refuses it (EBADF).
+const NO_SOCKET: RawFd = -1;
+
 /// The connection of a request that has switched protocols.
 ///
 /// May move between threads, but one thread at a time uses it: mod_ssl reads while it writes and writes while it
@@ -211,15 +214,32 @@ impl Upgraded {
             // It has been closed in between: what was duplicated may be another file.
             return Err(Status(libc::EBADF));
         }
-        self.socket = own.as_raw_fd();
+        self.move_to(own.as_raw_fd());
+        self.own_socket = Some(own);
+        Ok(())
+    }
+
+    /// Asks httpd again which descriptor the socket is: none (-1), once a threaded MPM that is to end at once has closed it. Where
+    /// that may have been, before the number is used for what another file must not suffer. Says whether there is one.
+    pub fn ask_for_socket(&mut self) -> bool {
+        if self.own_socket.is_none() {
+            // SAFETY: the connection is live.
+            let socket = unsafe { socket_of(self.c.as_ptr()) }.unwrap_or(NO_SOCKET);
+            if socket != self.socket {
+                self.move_to(socket);
+            }
+        }
+        self.socket != NO_SOCKET
+    }
+
+    fn move_to(&mut self, socket: RawFd) {
+        self.socket = socket;
         if let Some(Way {
             floor: Some(floor), ..
         }) = &mut self.way
         {
-            floor.move_to(self.socket);
+            floor.move_to(socket);
         }
-        self.own_socket = Some(own);
-        Ok(())
     }
 
     /// The connection's own, which goes with it.
@@ -339,7 +359,6 @@ impl Upgraded {
 /// A suspended connection whose request has ended: what is left is its socket and its memory.
 pub struct Remains {
     c: NonNull<sys::conn_rec>,
-    socket: RawFd,
 }
 
 // SAFETY: as for `Upgraded`.
@@ -352,8 +371,10 @@ impl Remains {
     pub fn drain(&mut self) -> bool {
         const READS: usize = 256;
         let mut scrap = [0; 4096];
+        // SAFETY: the connection is live.
+        let socket = unsafe { socket_of(self.c.as_ptr()) }.unwrap_or(NO_SOCKET);
         for _ in 0..READS {
-            match socket::receive(self.socket, &mut scrap) {
+            match socket::receive(socket, &mut scrap) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

@@ -28,7 +28,7 @@ impl Upgraded {
         };
         if is_said {
             self.way().goodbye = Goodbye::Said;
-            if !self.has_output() {
+            if !self.has_output() && self.ask_for_socket() {
                 socket::shutdown_write(self.socket);
             }
         }
@@ -86,11 +86,10 @@ impl Upgraded {
                 let _ = self.flush();
             }
         }
-        socket::shutdown_write(self.socket);
-        Remains {
-            c: self.c,
-            socket: self.socket,
+        if self.ask_for_socket() {
+            socket::shutdown_write(self.socket);
         }
+        Remains { c: self.c }
     }
 }
 
