@@ -2,6 +2,7 @@
 //! are the most that a child has, and its pages wait with them.
 
 use httpd::config_tree::{self, Node};
+use httpd::dbd::Stays;
 use httpd::log::Subject;
 use httpd::server::Server;
 
@@ -39,15 +40,19 @@ pub fn check(server: Server<'_>) {
             .filter(|other| serves(other.node) && other.may_meet(place));
         let kept = with_websockets
             .find_map(|other| driver(&scopes, other.host.or(place.host)))
-            .filter(|driver| !httpd::dbd::can_be_given_back(driver));
-        if let Some(driver) = kept {
+            .and_then(|driver| Some((driver, httpd::dbd::stays(driver)?)));
+        if let Some((driver, why)) = kept {
+            let with = match why {
+                Stays::Driver => format!("with APR's driver {driver}"),
+                Stays::Program => "with a mod_dbd that is part of the httpd program".to_owned(),
+            };
             log::log(
                 &Subject::Server(server),
                 Level::Warn,
                 Tag::DatabaseKept,
                 || {
                     format!(
-                        "{}: {} {}: with APR's driver {driver} each WebSocket keeps its connection to the database until it \
+                        "{}: {} {}: {with} each WebSocket keeps its connection to the database until it \
                          ends. With DBDMax of them open in a child, its handshakes and pages wait: it has to be more than the \
                          WebSockets of a child; or AuthBasicProvider socache dbd finds who comes in the cache",
                         asking.place(),

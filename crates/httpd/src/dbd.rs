@@ -4,6 +4,9 @@
 //! others, which find that function by its name in APR's registry of optional functions. For requests that ask for an upgrade this
 //! is in its place: it takes a connection with `ap_dbd_open` and returns it with `ap_dbd_close`, both public, at the request's end
 //! as mod_dbd would, or [before](give_back). Any other request has mod_dbd's own function.
+//!
+//! A mod_dbd that is part of httpd's program is left alone: the modules beside it there keep the function that they have found
+//! once over all reloads, at which this shared object may go elsewhere.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
@@ -12,6 +15,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use httpd_sys as sys;
 
 use crate::guard::guard;
+use crate::linked;
 use crate::request::Request;
 
 type Acquire = unsafe extern "C" fn(*mut sys::request_rec) -> *mut Connection;
@@ -61,11 +65,25 @@ pub fn stand_before() {
     }
 }
 
-/// Whether a connection of APR's driver of this name can be given back before the request ends.
-pub fn can_be_given_back(driver: &str) -> bool {
-    SEPARABLE
+/// Why a connection stays with a request until that ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stays {
+    /// With another driver of APR's the request may have something that needs it.
+    Driver,
+    /// mod_dbd is part of httpd's program.
+    Program,
+}
+
+/// Whether a connection of APR's driver of this name stays with its request; to be asked from the post_config hook on.
+pub fn stays(driver: &str) -> Option<Stays> {
+    let is_separable = SEPARABLE
         .iter()
-        .any(|name| name.to_bytes() == driver.as_bytes())
+        .any(|name| name.to_bytes() == driver.as_bytes());
+    if !is_separable {
+        return Some(Stays::Driver);
+    }
+    let stands_before = !ACQUIRE.load(Ordering::Relaxed).is_null();
+    (!stands_before).then_some(Stays::Program)
 }
 
 /// Gives back what the request, or the one that was redirected to it, has borrowed, if its driver leaves nothing behind.
@@ -114,6 +132,7 @@ unsafe extern "C" fn pre_config(
             .map(|name| sys::apr_dynamic_fn_retrieve(name.as_ptr()));
         if let [Some(its_acquire), Some(open), Some(close)] = found
             && !std::ptr::fn_addr_eq(its_acquire, as_any(acquire))
+            && !linked::is_in_program(its_acquire as *const c_void)
         {
             ACQUIRE.store(its_acquire as *mut c_void, Ordering::Relaxed);
             OPEN.store(open as *mut c_void, Ordering::Relaxed);

@@ -21,6 +21,7 @@
 //! | [`module`] | `module_rec`, the one exported symbol |
 //! | [`server`], [`mpm`] | a virtual host, or the main server; what the running MPM can do |
 //! | [`dbd`] | mod_dbd's connections, given back early |
+//! | `linked` | what is part of httpd's program, and what of a shared object |
 //! | [`mod_status`] | a part of its page |
 //! | [`shared_memory`], [`futex`] | what processes share |
 //! | [`cache`] | memory that the processor is to have at hand |
@@ -47,6 +48,7 @@ pub mod guard;
 pub mod hook;
 pub mod host_thread;
 mod kept;
+mod linked;
 pub mod log;
 pub mod lookup;
 pub mod mod_status;

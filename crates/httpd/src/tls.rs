@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use httpd_sys as sys;
 
 use crate::guard::guard;
+use crate::linked;
 use crate::module::Module;
 use crate::suspension::Suspension;
 
@@ -185,9 +186,8 @@ struct Object(NonNull<c_void>);
 impl Object {
     /// The one that has the static at `address`.
     fn of(address: *const c_void) -> Option<Self> {
-        let info = info_of(address)?;
-        let program = info_of((&raw const sys::core_module).cast())?;
-        let name = match info.dli_fbase == program.dli_fbase {
+        let info = linked::info_of(address)?;
+        let name = match linked::is_in_program(address) {
             true => ptr::null(),
             false => info.dli_fname,
         };
@@ -213,15 +213,5 @@ impl Drop for Object {
     fn drop(&mut self) {
         // SAFETY: open, and closed once; whoever has loaded the object keeps it.
         unsafe { libc::dlclose(self.0.as_ptr()) };
-    }
-}
-
-/// Which object an address is in.
-fn info_of(address: *const c_void) -> Option<libc::Dl_info> {
-    // SAFETY: dladdr takes any address, and fills the structure in when it returns something else than 0; it is made of
-    // pointers, for which zero is a value.
-    unsafe {
-        let mut info: libc::Dl_info = std::mem::zeroed();
-        (libc::dladdr(address, &mut info) != 0 && !info.dli_fname.is_null()).then_some(info)
     }
 }
