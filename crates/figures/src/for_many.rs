@@ -18,7 +18,7 @@ use crate::seen::Sieve;
 pub enum PostedForMany<'m> {
     /// It waits for the children that have the connections: wake whoever waits at these bells.
     Waits(Vec<&'m AtomicU64>),
-    /// It is not so many that are meant, but this number; nothing is done.
+    /// It is not so many that are meant, but this number, or nobody is; nothing is done.
     OtherNumber(u64),
     /// Too many requests wait.
     Full,
@@ -56,7 +56,7 @@ impl<'m> Board<'m> {
             }
         }
         let count = meant.len() as u64;
-        if count != expected {
+        if count != expected || count == 0 {
             request.give_back();
             return PostedForMany::OtherNumber(count);
         }

@@ -195,7 +195,8 @@ fn those_that_a_filter_means_are_marked_when_they_are_as_many_as_expected() {
         }
         let nobody: [Vec<Order>; 2] = [&seats[0], &seats[1]].map(|seat| seat.take_orders());
         assert_eq!(nobody, [vec![], vec![]]);
-        assert!(matches!(post(&filter, count), PostedForMany::Waits(_)));
+        let waits = matches!(post(&filter, count), PostedForMany::Waits(_));
+        assert_eq!(waits, count > 0, "{filter:?}");
         let orders: Vec<Order> = seats.iter().flat_map(|seat| seat.take_orders()).collect();
         let mut told: Vec<_> = orders
             .iter()
@@ -230,5 +231,21 @@ fn a_mark_is_nobody_elses_when_the_entry_is() {
     assert!(matches!(posted, PostedForMany::Waits(_)));
     drop(gone);
     let _next = open(&seat, "host/a", "192.0.2.1", "bob");
+    assert_eq!(seat.take_orders(), []);
+}
+
+#[test]
+fn a_filter_that_means_nobody_takes_no_place() {
+    let (board, processes) = (board(SMALL), Processes::default());
+    let seat = processes.claim(board, 1).unwrap();
+    let nobodys = Filter {
+        user: Some("nobody".to_owned()),
+        ..Filter::ALL
+    };
+    // More often than requests may wait.
+    for _ in 0..1000 {
+        let posted = board.post_for_many(&nobodys, 0, &Wish::Drain, Duration::ZERO, &|_| true);
+        assert!(matches!(posted, PostedForMany::OtherNumber(0)));
+    }
     assert_eq!(seat.take_orders(), []);
 }
