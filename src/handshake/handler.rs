@@ -21,7 +21,7 @@ use crate::driver::event::EventDriver;
 use crate::log::{self, Level, Tag};
 use crate::plugin::{Plugin, PluginPrivate, Verdict};
 use crate::symbol::websocket_module;
-use crate::websocket::connection::{Connection, Opening, location_name};
+use crate::websocket::connection::{Connection, Opening, location_name, location_path};
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::Listener;
 use crate::websocket::place::Place;
@@ -207,9 +207,8 @@ fn location(request: &Request<'_>, child: &Child) -> Location {
         true => Listener::NAME,
         false => plugin.map_or("", |plugin| plugin.name()),
     };
-    child
-        .board()
-        .location(&location_name(request, config), plugin)
+    let name = location_name(request, location_path(request, config));
+    child.board().location(&name, plugin)
 }
 
 /// Judges the opening handshake.

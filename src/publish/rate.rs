@@ -26,7 +26,7 @@ pub fn admit(
     };
     // All that the directive holds for is counted together, in each virtual host.
     let mut place = DefaultHasher::new();
-    (location_name(request, None), &limit.path).hash(&mut place);
+    (location_name(request, ""), &limit.path).hash(&mut place);
     let count = u32::try_from(topics).unwrap_or(u32::MAX);
     let client = request.client_address();
     let admitted = child

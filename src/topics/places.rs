@@ -60,6 +60,24 @@ fn place(scope: Scope<'_>) -> Option<Place> {
 ///
 /// Of several Locations with one handler in each other it is the outermost, so that no two addresses of the handler name one topic.
 pub fn rest_of_path<'r>(request: &Request<'r>) -> Cow<'r, [u8]> {
+    let path = without_double_slashes(request.path().to_bytes());
+    let rest = match outermost(request, &path) {
+        Some((_, rest)) => Cow::Owned(rest.to_vec()),
+        None => Cow::Borrowed(request.path_info().to_bytes()),
+    };
+    match &*rest {
+        b"/" => Cow::Borrowed(b""),
+        _ => rest,
+    }
+}
+
+/// The path of that Location, without a slash at its end; `None` where there is none.
+pub fn path_of<'r>(request: &Request<'r>) -> Option<&'r str> {
+    let path = without_double_slashes(request.path().to_bytes());
+    outermost(request, &path).map(|(place, _)| &*place.path)
+}
+
+fn outermost<'r, 'p>(request: &Request<'r>, path: &'p [u8]) -> Option<(&'r Place, &'p [u8])> {
     let handler = request.handler().map(CStr::to_bytes);
     let server = request.server();
     let host = server.defined_at();
@@ -67,22 +85,11 @@ pub fn rest_of_path<'r>(request: &Request<'r>) -> Cow<'r, [u8]> {
         host.is_some_and(|(its, at)| its.to_string_lossy() == **file && at == *line)
     };
     let places = server.config_pool().find::<Places>(KEY);
-    let all = places.iter().flat_map(|places| &places.0);
-    let here = all
-        .filter(|place| Some(place.handler.as_bytes()) == handler)
-        .filter(|place| place.host.as_ref().is_none_or(is_of_host));
-    let path = without_double_slashes(request.path().to_bytes());
-    let outermost = here
-        .filter_map(|place| rest(&path, place))
-        .max_by_key(|rest| rest.len());
-    let rest = match outermost {
-        Some(rest) => Cow::Owned(rest.to_vec()),
-        None => Cow::Borrowed(request.path_info().to_bytes()),
-    };
-    match &*rest {
-        b"/" => Cow::Borrowed(b""),
-        _ => rest,
-    }
+    let all = places.into_iter().flat_map(|places| &places.0);
+    all.filter(|place| Some(place.handler.as_bytes()) == handler)
+        .filter(|place| place.host.as_ref().is_none_or(is_of_host))
+        .filter_map(|place| Some((place, rest(path, place)?)))
+        .max_by_key(|(_, rest)| rest.len())
 }
 
 /// A path as httpd compares it with those of Locations, `MergeSlashes Off` or not.

@@ -24,7 +24,7 @@ use crate::lock::lock;
 use crate::log::{self, Level, Tag, scribe};
 use crate::plugin::{Options, PluginPrivate};
 use crate::symbol::websocket_module;
-use crate::topics::Exchange;
+use crate::topics::{Exchange, places};
 use crate::websocket::driver::Driver;
 use crate::websocket::listener::{Listener, NotTaken};
 use crate::websocket::outside::{Outside, Overseer};
@@ -398,7 +398,7 @@ fn told_of(request: &Request<'_>, version: ProtocolVersion) -> String {
     let mut text = format!(
         "opened at {:?} (Location {:?})",
         request.uri(),
-        location_name(request, config)
+        location_name(request, location_path(request, config))
     );
     if let Some(user) = request.user() {
         text += &format!(", user {user:?}");
@@ -411,7 +411,7 @@ fn told_of(request: &Request<'_>, version: ProtocolVersion) -> String {
 
 /// What a Location is called in figures and lines: the address of its WebSockets, `wss://www.example.com:443/chat`. The server's
 /// part is the configuration's, so that no client makes up a new one.
-pub fn location_name(request: &Request<'_>, config: Option<&Config>) -> String {
+pub fn location_name(request: &Request<'_>, path: &str) -> String {
     let (scheme, name, port) = request.server_address();
     let scheme = if scheme == "https" { "wss" } else { "ws" };
     let name = match name.contains(':') {
@@ -422,8 +422,15 @@ pub fn location_name(request: &Request<'_>, config: Option<&Config>) -> String {
         0 => String::new(),
         port => format!(":{port}"),
     };
-    let path = config.map_or("", Config::path);
     format!("{scheme}://{name}{port}{path}")
+}
+
+/// The path in it: of the section that says who has its WebSockets, a plugin or topics.
+pub fn location_path<'r>(request: &Request<'r>, config: Option<&'r Config>) -> &'r str {
+    match config.map_or("", Config::path) {
+        "" => places::path_of(request).unwrap_or_default(),
+        path => path,
+    }
 }
 
 /// A line of a connection whose own request is httpd's, or another thread's, now.
