@@ -483,7 +483,9 @@ typedef int (CALLBACK *WS_Reject_With)(
  * In on_connect: what comes waits for the 101, as what is sent does.
  *
  * Returns WEBSOCKET_TOPIC_DONE or WEBSOCKET_TOPIC_LOST; CLOSED; INVALID (a bad
- * name, id, text or flag; it is subscribed to this topic already); UNAVAILABLE
+ * name, id, text or flag; it is subscribed to this topic already; ON_TOPIC with
+ * JSON, or without an on_topic; PRESENCE without either of these two; UNIQUE
+ * without a member); UNAVAILABLE
  * (no memory for topics: WS0114); FULL (128 topics of one WebSocket, 10,000 of
  * the server, 16,384 members); TAKEN.
  *
@@ -847,8 +849,8 @@ typedef void (CALLBACK *WS_OnClose)(
  * that nobody asked for.
  *
  * payload: at most 125 bytes, never NULL; valid until on_pong returns.
- * round_trip: microseconds from the ping to the pong, when this answers the
- * plugin's latest ping (the same payload) or the server's; else
+ * round_trip: microseconds from the ping to the pong, when this answers one of
+ * the plugin's latest pings (the same payload) or the server's; else
  * WEBSOCKET_ROUND_TRIP_UNKNOWN.
  *
  * A server that is older than this member does not call it.

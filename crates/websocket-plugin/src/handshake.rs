@@ -34,7 +34,8 @@ impl<'a> Handshake<'a> {
     /// `REMOTE_ADDR` (the client, as mod_remoteip sees it), `REMOTE_PORT`, `REMOTE_HOST`,
     /// `REMOTE_USER`, `AUTH_TYPE`, `REQUEST_URI`, `REQUEST_METHOD`, `REQUEST_SCHEME`,
     /// `QUERY_STRING`, `SCRIPT_NAME`, `PATH_INFO`, `SERVER_NAME`, `SERVER_ADDR`, `SERVER_PORT`,
-    /// `SERVER_PROTOCOL`, `SERVER_ADMIN`, `SERVER_SOFTWARE`, `DOCUMENT_ROOT`; `HTTPS` (`on` or
+    /// `SERVER_PROTOCOL`, `SERVER_ADMIN`, `SERVER_SOFTWARE`, `DOCUMENT_ROOT`; `WEBSOCKET_ID` (its number in the status handler's
+    /// list and in the logs); `HTTPS` (`on` or
     /// `off`; none without mod_ssl); `HTTP_` and the name of a header field; `SSL_` and what mod_ssl knows; and each
     /// variable that `SetEnv`, `SetEnvIf`, `RewriteRule` and the like have set.
     ///

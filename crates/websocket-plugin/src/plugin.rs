@@ -127,7 +127,7 @@ pub trait Plugin: Send + Sync + 'static {
 pub struct Pong<'a> {
     /// At most 125 bytes.
     pub payload: &'a [u8],
-    /// How long ping and pong were under way, when it answers the server's latest ping or the plugin's.
+    /// How long ping and pong were under way, when it answers the server's latest ping or one of the plugin's latest.
     pub round_trip: Option<Duration>,
 }
 

@@ -51,7 +51,7 @@ impl<'a> Topics<'a> {
             Message::Text(_) => MESSAGE_TYPE_TEXT,
             Message::Binary(_) => MESSAGE_TYPE_BINARY,
         };
-        let mut id: [c_char; WEBSOCKET_TOPIC_ID_SIZE] = [0; _];
+        let mut id = [0 as c_char; WEBSOCKET_TOPIC_ID_SIZE];
         let result = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.publish(&topic, message_type, message.as_bytes(), how.flags, &mut id) }
@@ -239,7 +239,7 @@ impl<'a> Subscribe<'a> {
         }
     }
 
-    /// [`TopicError::Taken`] when a member of the topic is called so already, on any child.
+    /// [`TopicError::Taken`] when a member of the topic is called so already, on any child. Needs [`member`](Self::member).
     pub const fn unique(self) -> Self {
         self.with(WEBSOCKET_SUBSCRIBE_UNIQUE)
     }
@@ -250,7 +250,8 @@ impl<'a> Subscribe<'a> {
         self.with(WEBSOCKET_SUBSCRIBE_ON_TOPIC)
     }
 
-    /// The client gets the messages of the subprotocol `topics.json`: topic, id, data.
+    /// The client gets the messages of the subprotocol `topics.json`: topic, id, data. Not together with
+    /// [`watched`](Self::watched).
     pub const fn json(self) -> Self {
         self.with(WEBSOCKET_SUBSCRIBE_JSON)
     }
