@@ -72,7 +72,7 @@
 //!
 //! | who waits | where | told by |
 //! |---|---|---|
-//! | a thread in `send` | [`Handover::wait_for_room`] | the thread that accounts for a write, by the condition |
+//! | a thread in `send` | [`Handover::wait_for_room`] | the thread that accounts for a write, by the condition; or it looks itself, from time to time while the wire is stalled: it may be in the callback of another session, and all threads that would look at the transport wait like it |
 //! | a callback in `send` | in its driver, while the wire is stalled: [`Handover::must_wait_for_transport`] | the transport itself: all other threads that would look at it may be in callbacks that wait, too; when one of them has made room, [`Progress::is_turn_due`] |
 //! | an application that was refused | on_writable | [`Progress::has_wanted_room`], [`Pushed::has_wanted_room`] |
 //! | a turn's input | [`Handover::stop_input`] | [`Progress::is_turn_due`], [`Pushed::resumes_input`] |
@@ -100,7 +100,7 @@ mod hint;
 mod holding;
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use websocket_proto::{CloseFrame, Compression, ControlPayload, MessageKind};
 
@@ -145,6 +145,8 @@ struct State<T: Transport> {
     input: Input,
     /// How many messages have been put in.
     messages: u64,
+    #[cfg(shuttle)]
+    times_passed: u64,
 }
 
 impl<T: Transport> State<T> {
@@ -225,6 +227,8 @@ impl<T: Transport> Handover<T> {
                 callback_waits: false,
                 input: Input::Flowing,
                 messages: 0,
+                #[cfg(shuttle)]
+                times_passed: 0,
             }),
             room: Condvar::new(),
             wire_is_back: Condvar::new(),
@@ -456,14 +460,64 @@ impl<T: Transport> Handover<T> {
     }
 
     /// Blocks a thread of the application's until there is room for `outgoing`, or there will never be any; or until another
-    /// thread has left output beside the wire: then the caller writes, and comes again.
-    pub fn wait_for_room(&self, outgoing: Outgoing<'_>) {
+    /// thread has left output beside the wire: then the caller writes, and comes again. Says whether `patience` was over before
+    /// that, with the transport full: then the caller looks at it, and comes again.
+    pub fn wait_for_room(&self, outgoing: Outgoing<'_>, patience: Duration) -> bool {
         let mut state = self.state();
         state.waiting += 1;
-        while state.outbox.must_wait(outgoing, SentBy::Thread) && !state.has_left_output() {
-            state = wait(&self.room, state);
+        let mut has_to_look = false;
+        while !has_to_look
+            && state.outbox.must_wait(outgoing, SentBy::Thread)
+            && !state.has_left_output()
+        {
+            let is_over;
+            (state, is_over) = self.wait_at_most(state, patience);
+            has_to_look = is_over && matches!(state.whereabouts, Whereabouts::Stalled(_));
         }
         state.waiting -= 1;
+        has_to_look
+    }
+
+    /// Waits to be told of room. Says whether the time was over before that.
+    #[cfg(not(any(loom, shuttle)))]
+    fn wait_at_most<'a>(
+        &self,
+        state: MutexGuard<'a, State<T>>,
+        time: Duration,
+    ) -> (MutexGuard<'a, State<T>>, bool) {
+        let waited = self.room.wait_timeout(state, time);
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        (state, timeout.timed_out())
+    }
+
+    /// Models know no time.
+    #[cfg(loom)]
+    fn wait_at_most<'a>(
+        &self,
+        state: MutexGuard<'a, State<T>>,
+        _: Duration,
+    ) -> (MutexGuard<'a, State<T>>, bool) {
+        (wait(&self.room, state), false)
+    }
+
+    /// The simulation says when its time passes: [`Handover::time_passes`].
+    #[cfg(shuttle)]
+    fn wait_at_most<'a>(
+        &self,
+        state: MutexGuard<'a, State<T>>,
+        _: Duration,
+    ) -> (MutexGuard<'a, State<T>>, bool) {
+        let before = state.times_passed;
+        let state = wait(&self.room, state);
+        let is_over = state.times_passed != before;
+        (state, is_over)
+    }
+
+    /// The patience of all that wait for room is over.
+    #[cfg(shuttle)]
+    pub fn time_passes(&self) {
+        self.state().times_passed += 1;
+        self.room.notify_all();
     }
 
     fn tell_waiting(&self, state: &State<T>) {

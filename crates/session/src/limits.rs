@@ -51,6 +51,10 @@ pub const SHARED: usize = 256;
 /// given to many handle its input's next messages, before what it has given is written.
 pub const WRITE: Duration = Duration::from_micros(10);
 
+/// How long a thread in `send` counts on others to notice that a full transport takes more, before it looks itself. Somebody
+/// notices at once, unless all that do so wait in callbacks.
+pub const DEAF: Duration = Duration::from_millis(50);
+
 /// What a message that waits for the end of one in parts costs beside its bytes: its place in a queue, which may have twice
 /// as many as are used, and an allocation. Without it, empty messages would have no limit.
 pub const HELD_UP_OVERHEAD: usize = 64;

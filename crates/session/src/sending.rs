@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::footprint::addresses;
 use crate::gathering::Receiver;
 use crate::handover::{Holding, Progress, Pushed};
-use crate::limits::{CORK_LIMIT, THROUGH};
+use crate::limits::{CORK_LIMIT, DEAF, THROUGH};
 use crate::outbox::{Outgoing, Refused, SentBy};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
@@ -252,7 +252,11 @@ impl<E: Environment> Session<E> {
         // A callback would wait for what it has gathered itself.
         self.transmit();
         match sent_by {
-            SentBy::Thread => self.handover.wait_for_room(outgoing),
+            SentBy::Thread => {
+                if self.handover.wait_for_room(outgoing, DEAF) {
+                    self.expire();
+                }
+            }
             SentBy::Callback => match self.handover.must_wait_for_transport(outgoing) {
                 Some(deadline) => {
                     self.environment.wait_to_write(deadline);
@@ -282,6 +286,12 @@ impl<E: Environment> Session<E> {
             }
             sight.send_deadline
         })
+    }
+
+    /// The patience of all threads in `send` is over.
+    #[cfg(shuttle)]
+    pub fn time_passes(&self) {
+        self.handover.time_passes();
     }
 
     /// Looks at the transport, once the session is open and until it has been given back.

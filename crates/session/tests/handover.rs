@@ -16,6 +16,8 @@ use websocket_proto::{MessageBudget, Role, SendingHalf};
 
 const LIMIT: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Nobody needs it longer.
+const FOR_EVER: Duration = Duration::from_secs(3600);
 
 struct Scene {
     pipe: Pipe,
@@ -219,12 +221,23 @@ fn a_thread_that_waits_goes_on_when_there_is_room() {
     scene.fill();
     let handover = &scene.handover;
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| handover.wait_for_room(text("x")));
+        let waiting = scope.spawn(|| handover.wait_for_room(text("x"), FOR_EVER));
         scene.has_room(100);
         scene.write(scene.handover.resume());
         waiting.join().unwrap();
     });
     assert!(handover.push(text("x"), SentBy::Thread, false).is_ok());
+}
+
+#[test]
+fn a_thread_that_waits_looks_at_a_full_transport_itself() {
+    let scene = Scene::new(Some(0));
+    scene.fill();
+    assert!(
+        scene
+            .handover
+            .wait_for_room(text("x"), Duration::from_millis(1))
+    );
 }
 
 #[test]
@@ -238,7 +251,7 @@ fn a_thread_that_waits_goes_on_when_it_is_over() {
         scene.fill();
         let handover = &scene.handover;
         std::thread::scope(|scope| {
-            scope.spawn(|| handover.wait_for_room(text("x")));
+            scope.spawn(|| handover.wait_for_room(text("x"), FOR_EVER));
             end(handover);
         });
         let pushed = handover.push(text("x"), SentBy::Thread, false);
@@ -253,7 +266,7 @@ fn a_write_that_finds_the_transport_broken_has_the_turn_find_the_end() {
     scene.pipe.0.lock().unwrap().failure = Some("reset");
     let handover = &scene.handover;
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| handover.wait_for_room(text("x")));
+        let waiting = scope.spawn(|| handover.wait_for_room(text("x"), FOR_EVER));
         scene.write(scene.handover.resume());
         waiting.join().unwrap();
     });
@@ -355,7 +368,7 @@ fn what_is_left_is_taken_by_a_thread_that_waits_for_room() {
     let large = "x".repeat(LIMIT);
     let handover = &scene.handover;
     let wait = || {
-        handover.wait_for_room(text("y"));
+        handover.wait_for_room(text("y"), FOR_EVER);
         let holding = handover.take_output().expect("it is left to this thread");
         holding.write(&StoppedClock(Instant::now()), |_| {});
     };

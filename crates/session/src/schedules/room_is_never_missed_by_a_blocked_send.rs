@@ -8,6 +8,7 @@ use schedules::{explore, thread};
 use websocket_proto::{Compression, MessageKind};
 
 use super::{FRAME, MESSAGE, Model};
+use crate::limits::DEAF;
 use crate::outbox::{Outgoing, SentBy};
 
 /// The outbox is full, and the transport takes nothing.
@@ -18,9 +19,9 @@ fn full() -> Arc<Model> {
     model
 }
 
-fn blocked(model: &Arc<Model>) -> thread::JoinHandle<()> {
+fn blocked(model: &Arc<Model>) -> thread::JoinHandle<bool> {
     let model = Arc::clone(model);
-    thread::spawn(move || model.handover.wait_for_room(MESSAGE))
+    thread::spawn(move || model.handover.wait_for_room(MESSAGE, DEAF))
 }
 
 /// Fails when what leaves is accounted for without a word to those who wait.
@@ -122,7 +123,7 @@ fn when_another_thread_leaves_output() {
         let blocked = {
             let model = Arc::clone(&model);
             thread::spawn(move || {
-                model.handover.wait_for_room(MESSAGE);
+                model.handover.wait_for_room(MESSAGE, DEAF);
                 model.write(model.handover.take_output(), |_| {});
             })
         };

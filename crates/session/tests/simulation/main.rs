@@ -19,6 +19,8 @@ mod world;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use session::limits::DEAF;
+
 use crate::kept::KEPT;
 use crate::peer::Peer;
 use crate::poller::Poller;
@@ -52,7 +54,7 @@ fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<W
     *last_world.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&world));
     let settings = Settings::of(seed);
     let promises = Arc::new(Promises::default());
-    let poller = Poller::new(&world, settings.is_blocking);
+    let poller = Poller::new(&world, &settings);
     let session = Server::open(&world, &promises, &poller, &settings);
     let mut threads = Vec::new();
     let (workers, work): (u64, fn(&SimulatedSession)) = match settings.is_blocking {
@@ -110,7 +112,7 @@ impl Life {
     fn goes_on(&mut self) -> bool {
         self.promises.are_kept();
         let has_ended = self.session.environment().has_ended();
-        if !has_ended {
+        if !has_ended && !self.poller.is_deaf_now() {
             self.is_at_rest();
             self.is_in_time();
         }
@@ -119,6 +121,10 @@ impl Life {
             .into_iter()
             .flatten()
             .min();
+        // Who waits without anybody to hear for it looks itself, from time to time.
+        let is_deaf = self.poller.is_deaf_now();
+        let look = is_deaf.then(|| self.world.state().now + DEAF);
+        let next = next.into_iter().chain(look).min();
         let Some(next) = next else {
             if has_ended {
                 return false;
@@ -157,6 +163,10 @@ impl Life {
         }
         self.poller.look();
         self.poller.time_has_passed();
+        if is_deaf {
+            self.world.mark("nobody hears of room but who waits for it");
+            self.session.time_passes();
+        }
         true
     }
 
@@ -302,7 +312,7 @@ impl Life {
 }
 
 /// Rare paths that many seeds have to go, or they prove little.
-const REQUIRED: [&str; 15] = [
+const REQUIRED: [&str; 16] = [
     "a callback panics",
     "a message is held up",
     "a message leaves from where it is",
@@ -313,6 +323,7 @@ const REQUIRED: [&str; 15] = [
     "a read goes beside the wire",
     "a try_send finds no room",
     "a wake during a last look",
+    "nobody hears of room but who waits for it",
     "on_writable",
     "one waits behind held-up ones",
     "room comes between two looks",

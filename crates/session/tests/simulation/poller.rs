@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use shuttle::sync::{Condvar, Mutex};
 
+use crate::settings::Settings;
 use crate::world::{Sleeper, World, lock};
 
 /// What a worker gets.
@@ -46,6 +47,8 @@ pub struct Poller {
     timer: AtomicU64,
     /// The server polls, and wants no edges.
     is_polled: bool,
+    /// See [`Settings`](crate::settings::Settings).
+    is_deaf: bool,
     /// Which task has last told the session that there is room, since [`Poller::forget_room`]; [`NEVER`] for none.
     room_told_by: AtomicU64,
 }
@@ -60,14 +63,17 @@ struct Queue {
     /// The same of the callback's that waits for room by itself, and where it does.
     is_room_rung: bool,
     waits_for_room: Option<Arc<Sleeper>>,
+    /// How many threads are in a call that may block, while which nobody hears.
+    deafening: u32,
 }
 
 const NEVER: u64 = u64::MAX;
 
 impl Poller {
-    pub fn new(world: &Arc<World>, is_polled: bool) -> Arc<Self> {
+    pub fn new(world: &Arc<World>, settings: &Settings) -> Arc<Self> {
         Arc::new(Poller {
-            is_polled,
+            is_polled: settings.is_blocking,
+            is_deaf: settings.is_deaf,
             world: Arc::clone(world),
             peer: Arc::default(),
             queue: Mutex::default(),
@@ -217,6 +223,8 @@ impl Poller {
     /// Polls until something of that is there. Says whether the connection is broken, which is reported whatever is asked for,
     /// unless that is known.
     pub fn wait(&self, asked: Asked, deadline: Option<Instant>) -> bool {
+        // A callback that waits for room asks for nothing else.
+        let is_turns = asked.input || asked.end || !asked.output;
         if let Some(deadline) = deadline {
             self.set_timer(deadline);
         }
@@ -232,7 +240,10 @@ impl Poller {
             let is_over = deadline.is_some_and(|deadline| deadline <= self.world.instant());
             let is_news = is_broken && (asked.input || asked.output || asked.end);
             let is_ready = is_news || (asked.input && has_input) || (asked.output && has_room);
-            if std::mem::take(&mut queue.is_rung) || is_ready || is_over || queue.has_stopped {
+            let is_heard = queue.deafening == 0 || !is_turns;
+            if queue.has_stopped
+                || is_heard && (std::mem::take(&mut queue.is_rung) || is_ready || is_over)
+            {
                 break is_broken;
             }
             queue = self
@@ -279,6 +290,23 @@ impl Poller {
         }
     }
 
+    /// A thread of the application's makes a call that may block.
+    pub fn while_deaf<T>(&self, call: impl FnOnce() -> T) -> T {
+        if !self.is_deaf {
+            return call();
+        }
+        lock(&self.queue).deafening += 1;
+        let made = call();
+        lock(&self.queue).deafening -= 1;
+        self.happens.notify_all();
+        made
+    }
+
+    /// Whether nobody hears of the socket now.
+    pub fn is_deaf_now(&self) -> bool {
+        lock(&self.queue).deafening > 0
+    }
+
     /// Whether all that has happened is fetched.
     pub fn is_heard(&self) -> bool {
         lock(&self.queue).happenings.is_empty()
@@ -288,7 +316,9 @@ impl Poller {
     pub fn next(&self) -> Option<Happening> {
         let mut queue = lock(&self.queue);
         loop {
-            if let Some(happening) = queue.happenings.pop_front() {
+            if queue.deafening == 0
+                && let Some(happening) = queue.happenings.pop_front()
+            {
                 return Some(happening);
             }
             if queue.has_stopped {

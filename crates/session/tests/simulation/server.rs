@@ -243,9 +243,16 @@ impl Server {
 
     fn send_control(&self, session: &SimulatedSession, origin: Origin, frame: Outgoing<'_>) {
         // One that comes behind a Close frame is refused.
-        let _ = self
-            .promises
-            .in_call(origin, Call::Other, || session.send(frame));
+        let _ = self.in_call(origin, Call::Other, || session.send(frame));
+    }
+
+    /// A call that may block.
+    fn in_call<T>(&self, origin: Origin, call: Call, make: impl FnOnce() -> T) -> T {
+        let make = || self.promises.in_call(origin, call, make);
+        match origin {
+            CALLBACKS => make(),
+            _ => self.poller.while_deaf(make),
+        }
     }
 
     fn send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
@@ -334,9 +341,7 @@ impl Server {
             Ok(prepared) if is_for_many => Outgoing::Prepared(prepared),
             _ => Outgoing::Message(kind, Compression::Default, &bytes),
         };
-        let sent = self
-            .promises
-            .in_call(origin, Call::Message, || send(session, outgoing));
+        let sent = self.in_call(origin, Call::Message, || send(session, outgoing));
         self.world
             .tell(|| format!("{origin}'s message {number}: {sent:?}"));
         let promises = &self.promises;
@@ -394,9 +399,7 @@ impl Server {
     ) -> Result<(), Refused> {
         // A callback would wait for another one.
         if origin == CALLBACKS || self.world.draw(|chance| chance.percent(50)) {
-            return self
-                .promises
-                .in_call(origin, Call::Other, || session.send(part));
+            return self.in_call(origin, Call::Other, || session.send(part));
         }
         let wakes = Arc::new(Sleeper::default());
         loop {

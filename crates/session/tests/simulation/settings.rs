@@ -26,6 +26,9 @@ pub struct Settings {
     pub workers: u64,
     /// One thread is with the WebSocket to its end, and polls, instead of workers that get edges.
     pub is_blocking: bool,
+    /// Nobody hears of the socket while a thread of the application's is in `send`, as if it were a callback of another session's,
+    /// and all that wait for sockets were in such callbacks.
+    pub is_deaf: bool,
     /// The layer breaks at so many bytes of output; no poller tells.
     pub layer_breaks_at: Option<u64>,
 }
@@ -64,8 +67,11 @@ impl Settings {
             floods: false,
             workers: chance.within(1, 3),
             is_blocking: seed.is_multiple_of(4),
+            is_deaf: false,
             layer_breaks_at: None,
         };
+        // A part may have to wait for on_writable, which somebody has to hear that it is due.
+        settings.is_deaf = matches!(seed % 16, 4 | 15) && !settings.sends_parts;
         if chance.percent(8) {
             settings.floods = true;
             settings.threads = 2;
