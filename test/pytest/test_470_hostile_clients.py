@@ -173,6 +173,13 @@ def never_read_large_answers(httpd):
     return send_until_full(client, frame(BINARY, bytes(MESSAGE)), 20)
 
 
+def never_read_compressed_answers(httpd):
+    client = httpd.client(receive_buffer=4096)
+    offer = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+    assert client.upgrade("/compressed", offer).status == 101
+    return send_until_full(client, frame(BINARY, SMALL_BOMB, rsv=4) * 100, 20)
+
+
 def flood_with_pings(httpd):
     client = httpd.open("/echo", receive_buffer=4096)
     return send_until_full(client, frame(PING, "x" * 125) * 500, 20)
@@ -213,6 +220,7 @@ COST = {
     send_half_a_message: 2 * MESSAGE,
     never_read_small_answers: 2 * BUFFER + HELD_BACK,
     never_read_large_answers: 2 * BUFFER + 3 * MESSAGE + HELD_BACK,
+    never_read_compressed_answers: DEFLATE + 2 * (2 * BUFFER + MESSAGE) + HELD_BACK,
     flood_with_pings: 2 * BUFFER + HELD_BACK,
     bomb: DEFLATE + MESSAGE,
     bomb_that_does_not_go_off: DEFLATE + 2 * MESSAGE,

@@ -63,12 +63,17 @@ impl Buffers {
         }
     }
 
-    /// An empty buffer that is going to hold about `size` bytes.
+    /// An empty buffer that is going to hold about `size` bytes, and has no more than twice the room: what it holds may wait,
+    /// and only that is counted.
     pub fn take(&self, size: usize) -> Vec<u8> {
         if !LARGE.contains(&size) {
             return Vec::new();
         }
-        let mut buffer = lock(&self.large).pop().unwrap_or_default();
+        let mut large = lock(&self.large);
+        let fits = large
+            .iter()
+            .position(|buffer| (size..=2 * size).contains(&buffer.capacity()));
+        let mut buffer = fits.map_or_else(Vec::new, |index| large.swap_remove(index));
         buffer.clear();
         buffer
     }

@@ -170,8 +170,8 @@ enum Input {
 pub struct Pushed<'a, T: Transport> {
     /// The wire, to be written to by the caller.
     pub holding: Option<Holding<'a, T>>,
-    /// Bytes that wait.
-    pub queued: usize,
+    /// Bytes that wait for a transport that takes no more: nobody tells of them before it does.
+    pub stalled: Option<usize>,
     /// An application was refused before, and would not be now.
     pub has_wanted_room: bool,
     /// A turn's input waits for room, and there is some now.
@@ -343,14 +343,18 @@ impl<T: Transport> Handover<T> {
             true => None,
             false => self.take_for_output(&mut state),
         };
+        let mut stalled = None;
         match holding {
             // What is written now is noted when it is.
             Some(_) => self.hint.wire_is_taken(),
-            None => self.note(&state),
+            None => {
+                self.note(&state);
+                stalled = matches!(state.whereabouts, Whereabouts::Stalled(_)).then_some(queued);
+            }
         }
         Pushed {
             holding,
-            queued,
+            stalled,
             has_wanted_room,
             resumes_input,
         }
@@ -611,6 +615,11 @@ impl<T: Transport> Handover<T> {
     /// Bytes that were put in and not taken by the transport, those behind an unfinished message included.
     pub fn buffered(&self) -> usize {
         self.state().outbox.buffered()
+    }
+
+    /// Bytes put in that the transport has not taken.
+    pub fn queued(&self) -> usize {
+        self.state().outbox.queued()
     }
 
     /// A hint: whether there is room for what callbacks send. [`Handover::stop_input`] is sure.

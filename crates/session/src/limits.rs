@@ -43,6 +43,9 @@ pub const THROUGH: usize = match cfg!(shuttle) {
     false => GATHER,
 };
 
+/// Room that a buffer of waiting frames may have beside as much as they take, in bytes: less is not worth a copy.
+pub const SLACK: usize = 256;
+
 /// A frame that goes to many is not copied from this many bytes on. A smaller one is gathered with others: a place of its own
 /// in a write costs as much as the copy.
 pub const SHARED: usize = 256;

@@ -9,7 +9,7 @@ use websocket_proto::{
 };
 
 use crate::buffers::Buffers;
-use crate::limits::{CORK_LIMIT, GATHER, HELD_UP_OVERHEAD, SHARED};
+use crate::limits::{CORK_LIMIT, GATHER, HELD_UP_OVERHEAD, SHARED, SLACK};
 use crate::pieces::{self, Piece, Pieces};
 
 /// The outbox: plain data, which [`crate::handover`] keeps under its lock.
@@ -247,8 +247,7 @@ impl Outbox {
             });
         }
         if !self.last.is_empty() {
-            let last = std::mem::take(&mut self.last);
-            self.full.push_back(Piece::Own(last));
+            self.begin_another(Vec::new());
         }
         self.framed += frame.len();
         self.full.push_back(Piece::Shared(frame));
@@ -514,10 +513,22 @@ impl Outbox {
         }
         let outcome = encode(&mut self.sender, &mut self.last);
         self.framed += self.last.len() - before;
-        outcome.map_err(Refused::from)
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.not_encoded(error)),
+        }
     }
 
-    /// The same when the last buffer is full.
+    #[cold]
+    fn not_encoded(&mut self, error: LocalError) -> Refused {
+        if self.last.is_empty() {
+            // A large one is not to stay with a session that waits.
+            self.buffers.give(std::mem::take(&mut self.last));
+        }
+        error.into()
+    }
+
+    /// The same when the last buffer would have no room for them as they are. Compressed, they may find some.
     #[inline(never)]
     fn append_in_another(
         &mut self,
@@ -525,11 +536,25 @@ impl Outbox {
         encode: impl FnOnce(&mut SendingHalf, &mut Vec<u8>) -> Result<(), LocalError>,
     ) -> Result<(), Refused> {
         let mut another = self.buffers.take(payload_len);
-        encode(&mut self.sender, &mut another)?;
+        let outcome = encode(&mut self.sender, &mut another);
         self.framed += another.len();
-        let last = std::mem::replace(&mut self.last, another);
+        if self.last.len() + another.len() <= GATHER {
+            self.last.extend_from_slice(&another);
+            self.buffers.give(another);
+        } else {
+            self.begin_another(another);
+        }
+        outcome.map_err(Refused::from)
+    }
+
+    /// The last buffer is full. What waits is counted by its length: so it takes no more than that, about.
+    fn begin_another(&mut self, another: Vec<u8>) {
+        let mut last = std::mem::replace(&mut self.last, another);
+        if last.capacity() > 2 * last.len() + SLACK {
+            let exact = last.as_slice().to_vec();
+            self.buffers.give(std::mem::replace(&mut last, exact));
+        }
         self.full.push_back(Piece::Own(last));
-        Ok(())
     }
 
     /// What may not follow the Close frame.

@@ -213,9 +213,11 @@ impl<E: Environment> Session<E> {
             if outgoing.ends_message() {
                 self.message_sent();
             }
-            match accepted.holding {
-                Some(holding) => self.write(holding),
-                None => self.environment.queued(accepted.queued),
+            if let Some(holding) = accepted.holding {
+                self.write(holding);
+            }
+            if let Some(queued) = accepted.stalled {
+                self.tell_queued(queued);
             }
             if accepted.has_wanted_room {
                 self.room_has_come();
@@ -357,7 +359,7 @@ impl<E: Environment> Session<E> {
         if progress.sent > 0 {
             self.environment.bytes_out(progress.sent);
         }
-        self.environment.queued(progress.queued);
+        self.tell_queued(progress.queued);
         if progress.has_wanted_room {
             self.room_has_come();
         }
@@ -367,6 +369,28 @@ impl<E: Environment> Session<E> {
         }
         if let Some(deadline) = progress.stalled {
             self.environment.stalled(deadline);
+        }
+    }
+
+    /// Says how much waits, which it did under the lock a moment ago.
+    #[inline(always)]
+    fn tell_queued(&self, queued: usize) {
+        self.environment.queued(queued);
+        if queued > 0 || !self.handover.is_at_rest() {
+            self.tell_queued_again(queued);
+        }
+    }
+
+    /// Others may have said so since, and meant what came later: whoever is last says what is true.
+    #[inline(never)]
+    fn tell_queued_again(&self, mut told: usize) {
+        loop {
+            let queued = self.handover.queued();
+            if queued == told {
+                return;
+            }
+            self.environment.queued(queued);
+            told = queued;
         }
     }
 

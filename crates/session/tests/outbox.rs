@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use session::Buffers;
 use session::limits::HELD_UP_OVERHEAD;
-use session::limits::{CORK_LIMIT, SHARED};
+use session::limits::{CORK_LIMIT, GATHER, SHARED, SLACK};
 use session::outbox::{Outbox, Outgoing, Refused, SentBy};
 use session::pieces::{MOST, Piece, Pieces};
+use websocket_proto::extension::permessage_deflate::{
+    CodecPool, PermessageDeflateConfig, negotiate,
+};
 use websocket_proto::{
     Compression, ControlPayload, Event, LocalError, MessageBudget, MessageKind, PreparedMessage,
     ReceivingConfig, ReceivingHalf, ReservedCloseCodes, Role, SendingHalf,
@@ -437,4 +440,85 @@ fn a_message_for_many_waits_for_the_end_of_one_in_parts() {
     );
     outbox.push_close(None).unwrap();
     assert_eq!(push(&mut outbox), Err(Refused::Ended));
+}
+
+/// One whose peer has agreed on permessage-deflate.
+fn deflating(limit: usize) -> Outbox {
+    let agreed = negotiate(
+        ["permessage-deflate"].into_iter(),
+        &PermessageDeflateConfig::default(),
+    );
+    let pool = Arc::new(CodecPool::new(1));
+    let sender = SendingHalf::new(Role::Server).with_permessage_deflate(&agreed.unwrap(), &pool);
+    Outbox::new(limit, sender, buffers())
+}
+
+fn room(piece: &Piece) -> usize {
+    match piece {
+        Piece::Own(frames) => frames.capacity(),
+        Piece::Shared(frame) => frame.len(),
+    }
+}
+
+#[test]
+fn what_waits_takes_about_as_much_memory_as_it_counts() {
+    for size in [300, GATHER - 1, GATHER + 1, 64 << 10, 256 << 10] {
+        let mut outbox = deflating(1 << 20);
+        let zeros = vec![0; size];
+        for _ in 0..100 {
+            outbox.push(message(&zeros), SentBy::Thread).unwrap();
+            // Behind which another buffer begins.
+            let prepared =
+                PreparedMessage::new(MessageKind::Binary, &[0; 2 * SHARED], Compression::Skip)
+                    .unwrap();
+            outbox
+                .push(Outgoing::Prepared(&prepared), SentBy::Thread)
+                .unwrap();
+        }
+        let queued = outbox.queued();
+        let mut pieces = Pieces::default();
+        let mut taken = 0;
+        while outbox.take_pieces(&mut pieces) {
+            taken += pieces.iter().map(room).sum::<usize>();
+            outbox.transmitted(pieces.iter().map(|piece| piece.len()).sum());
+            pieces = Pieces::default();
+        }
+        assert!(
+            taken <= 2 * queued + 200 * SLACK + GATHER,
+            "{taken} bytes for {queued}, messages of {size}"
+        );
+    }
+}
+
+#[test]
+fn compressed_messages_are_gathered_by_what_is_left_of_them() {
+    let mut outbox = deflating(1 << 20);
+    for _ in 0..100 {
+        outbox
+            .push(message(&[0; 64 << 10]), SentBy::Thread)
+            .unwrap();
+    }
+    let queued = outbox.queued();
+    assert!(queued < GATHER, "{queued}");
+    let pieces = take(&mut outbox).unwrap();
+    assert_eq!(pieces.len(), 1, "one buffer");
+}
+
+#[test]
+fn a_text_that_is_refused_leaves_its_buffer_to_others() {
+    let buffers = buffers();
+    buffers.give(Vec::with_capacity(64 << 10));
+    let mut outbox = Outbox::new(LIMIT, SendingHalf::new(Role::Server), Arc::clone(&buffers));
+    let bad = vec![0xff; 64 << 10];
+    let text = Outgoing::Message(MessageKind::Text, Compression::Default, &bad);
+    assert!(outbox.push(text, SentBy::Thread).is_err());
+    assert!(buffers.take(64 << 10).capacity() >= 64 << 10);
+}
+
+#[test]
+fn a_large_buffer_is_not_for_what_needs_less_than_half_of_it() {
+    let buffers = buffers();
+    buffers.give(Vec::with_capacity(2 << 20));
+    assert_eq!(buffers.take(64 << 10).capacity(), 0);
+    assert!(buffers.take(1 << 20).capacity() >= 1 << 20);
 }

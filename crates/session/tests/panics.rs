@@ -232,10 +232,10 @@ fn in_a_write_of_a_callback_that_keeps_it_to_itself() {
 }
 
 #[test]
-fn in_the_figures_of_a_thread_that_gathers() {
+fn in_the_figures_of_a_thread_that_sends() {
     let mut scene = scene(Misstep::Queued);
     panics_elsewhere(&mut scene, |session| {
-        let _ = session.gather(text("lost?"));
+        let _ = session.try_send(text("lost?"));
     });
     assert_eq!(scene.turns(), Wait::Ended);
     assert_eq!(scene.sent(), ["lost?", "close Some(1011)"]);

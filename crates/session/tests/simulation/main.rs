@@ -240,6 +240,10 @@ impl Life {
                 state.reads_no_more,
             )
         };
+        let Some(told) = session.environment().queued() else {
+            // Somebody is in the middle of something.
+            return;
+        };
         if is_broken {
             return self.is_over();
         }
@@ -249,6 +253,10 @@ impl Life {
         let most_cost = buffered + behind.most.messages * HELD_UP_OVERHEAD;
         let most_queued = buffered - behind.least.bytes.min(buffered);
         self.waits_within_bounds(buffered, &behind);
+        assert!(
+            told <= buffered || session.has_ended(),
+            "{told} bytes are said to wait, and {buffered} do"
+        );
         let in_callback = self.promises.callback();
         let blocked = self.promises.blocked();
         for (origin, call) in &blocked {

@@ -62,6 +62,11 @@ pub struct Server {
     turn_task: AtomicUsize,
     /// How often on_writable has come.
     writables: AtomicU64,
+    is_late: bool,
+    /// Who is late, if anybody.
+    late_task: AtomicUsize,
+    /// So many bytes are said to wait.
+    queued: shuttle::sync::atomic::AtomicUsize,
     /// The task that stays with the connection, and polls; `None` with workers.
     own_task: Option<AtomicUsize>,
     sends_parts: bool,
@@ -98,6 +103,9 @@ impl Server {
             wakes_seen: AtomicU64::new(0),
             turn_task: AtomicUsize::new(NOBODY),
             writables: AtomicU64::new(0),
+            is_late: settings.is_late,
+            late_task: AtomicUsize::new(NOBODY),
+            queued: shuttle::sync::atomic::AtomicUsize::new(0),
             own_task: settings.is_blocking.then(|| AtomicUsize::new(NOBODY)),
             sends_parts: settings.sends_parts,
             floods: settings.floods,
@@ -121,6 +129,12 @@ impl Server {
         session.accept();
         session.open(Socket::new(world, promises, poller, settings));
         session
+    }
+
+    /// How many bytes are said to wait; `None` while that may be about to be said anew.
+    pub fn queued(&self) -> Option<usize> {
+        let is_about_to = self.late_task.load(Ordering::SeqCst) != NOBODY;
+        (!is_about_to).then(|| self.queued.load(Ordering::SeqCst))
     }
 
     /// Whether the session has ended.
@@ -199,8 +213,9 @@ impl Server {
     fn gives_way(&self) {
         let now = self.world.state().now;
         let began = *self.turn_begins.lock().unwrap().get_or_insert(now);
+        // It may have waited for the wire of somebody who is late.
         assert!(
-            now - began < MOST_OF_A_TURN,
+            self.is_late || now - began < MOST_OF_A_TURN,
             "a turn goes on with input for {:?}, and others wait",
             now - began
         );
@@ -249,10 +264,19 @@ impl Server {
     /// A call that may block.
     fn in_call<T>(&self, origin: Origin, call: Call, make: impl FnOnce() -> T) -> T {
         let make = || self.promises.in_call(origin, call, make);
-        match origin {
-            CALLBACKS => make(),
-            _ => self.poller.while_deaf(make),
+        if origin == CALLBACKS {
+            return make();
         }
+        let nobody_is = self.late_task.load(Ordering::SeqCst) == NOBODY;
+        let is_late = self.is_late && nobody_is && self.world.draw(|chance| chance.percent(30));
+        if is_late {
+            self.late_task.store(this_task(), Ordering::SeqCst);
+        }
+        let made = self.poller.while_deaf(make);
+        if is_late {
+            self.late_task.store(NOBODY, Ordering::SeqCst);
+        }
+        made
     }
 
     fn send(&self, session: &SimulatedSession, origin: Origin) -> Result<(), Refused> {
@@ -539,7 +563,15 @@ impl Waiter for Server {
 impl Observer for Server {
     fn bytes_in(&self, _count: usize) {}
     fn bytes_out(&self, _count: usize) {}
-    fn queued(&self, _count: usize) {}
+    fn queued(&self, count: usize) {
+        if count > 0 && this_task() == self.late_task.load(Ordering::SeqCst) {
+            let time = self
+                .world
+                .draw(|chance| Duration::from_micros(chance.below(20_000)));
+            self.world.pause(time);
+        }
+        self.queued.store(count, Ordering::SeqCst);
+    }
     fn message_in(&self) {}
     fn message_out(&self) {}
     fn ping_round_trip(&self, _time: Duration) {}

@@ -29,6 +29,8 @@ pub struct Settings {
     /// Nobody hears of the socket while a thread of the application's is in `send`, as if it were a callback of another session's,
     /// and all that wait for sockets were in such callbacks.
     pub is_deaf: bool,
+    /// Who tells of what waits is late at times.
+    pub is_late: bool,
     /// The layer breaks at so many bytes of output; no poller tells.
     pub layer_breaks_at: Option<u64>,
 }
@@ -68,6 +70,7 @@ impl Settings {
             workers: chance.within(1, 3),
             is_blocking: seed.is_multiple_of(4),
             is_deaf: false,
+            is_late: seed % 16 == 1,
             layer_breaks_at: None,
         };
         // A part may have to wait for on_writable, which somebody has to hear that it is due.
