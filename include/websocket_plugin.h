@@ -198,7 +198,10 @@ typedef void (CALLBACK *WS_Protocol_Set)(
  * So 0 is also what an accepted message without payload returns.
  *
  * Accepted means: it will be written after everything accepted before it. It
- * does not mean that the peer has it.
+ * does not mean that the peer has it. In a callback, while more of the client's
+ * messages are at hand, it leaves together with the answers to those. Not where
+ * callbacks take long (100 microseconds and more): but what the first of these
+ * sends leaves when it returns.
  *
  * Thread: any. Messages of one thread keep their order, and frames of different
  * messages never mix. When the peer is slow, send waits until there is room. A

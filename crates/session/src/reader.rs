@@ -18,7 +18,8 @@ pub struct Reader<E: Environment> {
     pub(crate) ending: Option<EndingOf<E>>,
     /// When the closing handshake has to be over.
     pub(crate) close_deadline: Option<Instant>,
-    /// The application's callbacks for the input at hand have taken little time so far.
+    /// The application's latest callback that had more input behind it has taken little time. The answers of one that takes long
+    /// leave one by one.
     pub(crate) is_quick: bool,
     /// The transport has failed: what has been read before is handled, and nothing more is read.
     pub(crate) is_lost: bool,

@@ -179,7 +179,6 @@ impl<E: Environment> Session<E> {
                     return Some(stop(Vec::new()));
                 }
             }
-            reader.is_quick = true;
             let (place, read) = self.read(reader, buffer);
             match read {
                 Ok(Read::Data(count)) => {
@@ -505,8 +504,8 @@ impl<E: Environment> Session<E> {
             given => WRITE * u32::try_from(given).unwrap_or(u32::MAX),
         };
         slice.spend(SLICE + extra, begin, end);
-        if reader.is_quick && end.saturating_duration_since(begin) >= QUICK + extra {
-            reader.is_quick = false;
+        reader.is_quick = end.saturating_duration_since(begin) < QUICK + extra;
+        if !reader.is_quick {
             self.uncork();
         }
     }

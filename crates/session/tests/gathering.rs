@@ -96,6 +96,31 @@ fn a_slow_callback_has_what_it_passed_on_written_at_once() {
 }
 
 #[test]
+fn a_slow_application_has_the_next_inputs_messages_passed_on_at_once() {
+    let others = listening(1);
+    let output = others[0].pipe.clone();
+    let mut scene = passing_on(&others, move |session, message| {
+        let writes = output.0.lock().unwrap().writes;
+        match message {
+            "slow" => assert_eq!(writes, 0, "nobody knows yet"),
+            "slow again" => assert_eq!(writes, 3),
+            "quick" => assert_eq!(writes, 5),
+            "as it was" => assert_eq!(writes, 5, "one that was quick is enough"),
+            _ => return,
+        }
+        let time = if message.starts_with("slow") { 2 } else { 0 };
+        session.environment().pass_time((QUICK + WRITE) * time);
+    });
+    scene.receives(&["slow", "last"]);
+    scene.turns();
+    scene.receives(&["slow again", "last"]);
+    scene.turns();
+    scene.receives(&["quick", "as it was", "last"]);
+    scene.turns();
+    assert_eq!(others[0].sent().len(), 7, "no assertion has failed");
+}
+
+#[test]
 fn who_passes_on_to_many_has_time_for_it() {
     let others = listening(100);
     let mut scene = passing_on(&others, |session, _| {
