@@ -4,6 +4,7 @@ use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::callback::Callback;
@@ -22,7 +23,10 @@ struct State {
     times: u64,
     is_lacking: bool,
     has_ended: bool,
-    waiting: Vec<Waker>,
+    /// One for each [`Ready`] that was polled, in the order in which they came.
+    waiting: BTreeMap<u64, Waker>,
+    /// The key of the next one; none comes twice.
+    next: u64,
 }
 
 /// What [`Vacancy::ask`] says before a message is tried.
@@ -57,30 +61,46 @@ impl Vacancy {
         Self::wake(state);
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    /// `key` is that of the [`Ready`] which is polled, once it has had to wait.
+    fn poll(
+        &self,
+        key: &mut Option<u64>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
         let mut state = self.state();
-        match *state {
-            State {
-                has_ended: true, ..
-            } => Poll::Ready(Err(SendError::Closed)),
-            State {
-                is_lacking: false, ..
-            } => Poll::Ready(Ok(())),
-            _ => {
-                let waker = context.waker();
-                if !state.waiting.iter().any(|other| other.will_wake(waker)) {
-                    state.waiting.push(waker.clone());
-                }
-                Poll::Pending
-            }
+        if state.has_ended {
+            return Poll::Ready(Err(SendError::Closed));
         }
+        if !state.is_lacking {
+            return Poll::Ready(Ok(()));
+        }
+        let key = *key.get_or_insert_with(|| {
+            state.next += 1;
+            state.next
+        });
+        let waker = context.waker();
+        let before = match state.waiting.get(&key) {
+            Some(before) if before.will_wake(waker) => None,
+            _ => state.waiting.insert(key, waker.clone()),
+        };
+        drop(state);
+        // A runtime's own, whose drop may do anything: no lock is held.
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Whom this key stands for waits no more. All are woken at once, so nobody depends on it.
+    fn forget(&self, key: u64) {
+        let waker = self.state().waiting.remove(&key);
+        // As in `poll`.
+        drop(waker);
     }
 
     /// A runtime may do anything when it is woken, so no lock is held; and it may panic, which keeps nobody else waiting.
     fn wake(mut state: MutexGuard<'_, State>) {
         let waiting = core::mem::take(&mut state.waiting);
         drop(state);
-        for waker in waiting {
+        for waker in waiting.into_values() {
             Callback::shelter("a waker", || waker.wake());
         }
     }
@@ -90,23 +110,33 @@ impl Vacancy {
     }
 }
 
-/// What [`Sender::ready`] returns.
+/// What [`Sender::ready`] returns. Dropped, it leaves nothing behind.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ready<'a> {
     room: &'a Vacancy,
+    key: Option<u64>,
 }
 
 impl<'a> Ready<'a> {
     pub(crate) const fn new(room: &'a Vacancy) -> Self {
-        Self { room }
+        Self { room, key: None }
     }
 }
 
 impl Future for Ready<'_> {
     type Output = Result<(), SendError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.room.poll(context)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { room, key } = &mut *self;
+        room.poll(key, context)
+    }
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.room.forget(key);
+        }
     }
 }
 

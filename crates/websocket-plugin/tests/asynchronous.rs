@@ -3,7 +3,7 @@
 mod mock;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -156,6 +156,64 @@ fn the_end_of_the_connection_wakes_who_waits() {
     );
 }
 
+#[test]
+fn who_gives_up_waiting_leaves_nothing_behind() {
+    let (plugin, mock, private, peer) = connected("gives up");
+    mock.set_answer(Answer::WouldBlock);
+    let full = peer.sender().try_send(Message::Text("x"));
+    assert_eq!(full, Err(SendError::WouldBlock));
+    let tasks: Vec<_> = (0..1000).map(|_| Arc::<Woken>::default()).collect();
+    for task in &tasks {
+        let waker = Waker::from(Arc::clone(task));
+        let polled = pin!(peer.sender().ready()).poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Pending);
+    }
+    // One that many tasks poll has the waker of the last of them.
+    let mut handed_on = pin!(peer.sender().ready());
+    for task in &tasks {
+        let waker = Waker::from(Arc::clone(task));
+        let polled = handed_on.as_mut().poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Pending);
+    }
+    let (last, others) = tasks.split_last().unwrap();
+    assert!(others.iter().all(|task| Arc::strong_count(task) == 1));
+    assert_eq!(Arc::strong_count(last), 2);
+    plugin.writable(private, &mock);
+    assert!(others.iter().all(|task| task.count() == 0));
+    assert_eq!((last.count(), Arc::strong_count(last)), (1, 1));
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn who_is_woken_and_gives_up_takes_nobody_elses_wake() {
+    let (plugin, mock, private, peer) = connected("two wait");
+    mock.set_answer(Answer::WouldBlock);
+    let full = || peer.sender().try_send(Message::Text("x"));
+    assert_eq!(full(), Err(SendError::WouldBlock));
+    let tasks = [(); 3].map(|()| Arc::<Woken>::default());
+    let wakers = tasks.each_ref().map(|task| Waker::from(Arc::clone(task)));
+    let [mut first, mut second, mut third] = [(); 3].map(|()| Box::pin(peer.sender().ready()));
+    for (ready, waker) in [&mut first, &mut second, &mut third]
+        .into_iter()
+        .zip(&wakers)
+    {
+        let polled = ready.as_mut().poll(&mut Context::from_waker(waker));
+        assert_eq!(polled, Poll::Pending);
+    }
+    drop(first);
+    plugin.writable(private, &mock);
+    drop(second);
+    assert_eq!(tasks.each_ref().map(|task| task.count()), [0, 1, 1]);
+    // The room is gone again before the third has looked.
+    assert_eq!(full(), Err(SendError::WouldBlock));
+    let mut context = Context::from_waker(&wakers[2]);
+    assert_eq!(third.as_mut().poll(&mut context), Poll::Pending);
+    plugin.writable(private, &mock);
+    assert_eq!(tasks[2].count(), 2);
+    assert_eq!(third.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+    plugin.disconnect(private, &mock);
+}
+
 /// A runtime that has broken down.
 struct Broken;
 
@@ -165,12 +223,20 @@ impl Wake for Broken {
     }
 }
 
+/// Sends that wait, of all tests, until the end of the process.
+static WAITING: Mutex<Vec<Sending>> = Mutex::new(Vec::new());
+
+type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+
 /// Who waits for room: one that panics when it is woken, and one behind it.
 fn wait_behind_a_broken_one(peer: &AsyncSender) -> Arc<Woken> {
     let woken = Arc::<Woken>::default();
     for waker in [Arc::new(Broken).into(), Waker::from(Arc::clone(&woken))] {
-        let polled = pin!(peer.send_text("x")).poll(&mut Context::from_waker(&waker));
+        let peer = peer.clone();
+        let mut sending: Sending = Box::pin(async move { peer.send_text("x").await });
+        let polled = sending.as_mut().poll(&mut Context::from_waker(&waker));
         assert_eq!(polled, Poll::Pending);
+        WAITING.lock().unwrap().push(sending);
     }
     woken
 }
