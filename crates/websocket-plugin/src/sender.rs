@@ -57,6 +57,10 @@ struct Shared {
 impl Sender {
     /// Sends a message of either kind.
     ///
+    /// [`SendError::WouldBlock`] where it must not wait: in [`Plugin::connect`](crate::Plugin::connect), when
+    /// `WebSocketSendBuffer` is used up, and in a callback, when as much waits behind a [`MessageWriter`]'s message, whose
+    /// end this callback might hold up. What follows is as after [`try_send`](Self::try_send).
+    ///
     /// The ABI does not tell whether an empty message was accepted; it is `Ok` as long as the
     /// connection has not ended.
     pub fn send(&self, message: Message<'_>) -> Result<(), SendError> {
@@ -89,10 +93,14 @@ impl Sender {
     /// [`Plugin::writable`](crate::Plugin::writable) is called once there is room again. Room is
     /// `WebSocketSendBuffer`, 1 MiB unless configured.
     pub fn try_send(&self, message: Message<'_>) -> Result<(), SendError> {
+        self.try_transmit(message_type(message), message.as_bytes())
+    }
+
+    fn try_transmit(&self, message_type: c_int, payload: &[u8]) -> Result<(), SendError> {
         let asked = self.shared.room.ask();
         let result = self.call(|host| {
             // SAFETY: the gate is open, so the table is alive.
-            unsafe { host.try_send(message_type(message), message.as_bytes()) }
+            unsafe { host.try_send(message_type, payload) }
         })?;
         let result = outcome(result);
         if result == Err(SendError::WouldBlock) {
@@ -133,7 +141,8 @@ impl Sender {
     /// Sends a Ping frame with at most 125 bytes of payload.
     ///
     /// [`SendError::Closed`] when the connection has ended or is closing; `Ok` all the same when there is no payload, since the
-    /// server's answer, the number of bytes, does not tell.
+    /// server's answer, the number of bytes, does not tell. In [`Plugin::connect`](crate::Plugin::connect), as
+    /// [`send`](Self::send).
     pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
         self.transmit_control(MESSAGE_TYPE_PING, payload)
     }
@@ -416,10 +425,12 @@ impl Sender {
             // SAFETY: the gate is open, so the table is alive.
             unsafe { host.send(message_type, payload) }
         })?;
-        if accepted == payload.len() {
-            Ok(())
-        } else {
-            Err(SendError::Closed)
+        match accepted {
+            _ if accepted == payload.len() => Ok(()),
+            // The ABI's `send` does not say why, and has taken nothing; `try_send` says, or takes it, now that there is room.
+            // Through the gate anew: after the end, the answer is its.
+            0 => self.try_transmit(message_type, payload),
+            _ => Err(SendError::Closed),
         }
     }
 
@@ -453,7 +464,8 @@ pub enum SendError {
     /// Such a frame must not be sent: a control frame of more than 125 bytes, a close code that is
     /// reserved; or the time of a timer is too long.
     Invalid,
-    /// Not now: the peer is slow, or another message is being written in parts.
+    /// Not now: the peer is slow, or another message is being written in parts. A plain [`send`](Sender::send) waits
+    /// instead, but where it must not.
     WouldBlock,
 }
 

@@ -268,21 +268,21 @@ impl Plugin for Refused {
 
     fn message(&self, (): &mut (), peer: &Sender, message: Message<'_>) {
         use SendError::{Closed, Invalid, WouldBlock};
-        let (plain, tried) = match message {
+        let (plain, sent) = match message {
             Message::Text("yes") => (Ok(()), Ok(())),
             Message::Text("would block") => (Err(Closed), Err(WouldBlock)),
             Message::Text("closed") => (Err(Closed), Err(Closed)),
             Message::Text("invalid") => (Err(Closed), Err(Invalid)),
             other => panic!("{other:?}"),
         };
-        assert_eq!(peer.send_text("x"), plain);
-        assert_eq!(peer.send_binary(b"x"), plain);
-        assert_eq!(peer.ping(b"x"), plain);
-        assert_eq!(peer.pong(b"x"), plain);
+        assert_eq!(peer.send_text("x"), sent);
+        assert_eq!(peer.send_binary(b"x"), sent);
+        assert_eq!(peer.ping(b"x"), sent);
+        assert_eq!(peer.pong(b"x"), sent);
         assert_eq!(peer.set_timer(Duration::from_secs(1)), plain);
         assert_eq!(peer.close_with(1000, ""), plain);
-        assert_eq!(peer.try_send(Message::Text("x")), tried);
-        assert_eq!(peer.text_writer().unwrap().write("x"), tried);
+        assert_eq!(peer.try_send(Message::Text("x")), sent);
+        assert_eq!(peer.text_writer().unwrap().write("x"), sent);
         // A code that a server may have been told to allow: if not, the code is to blame.
         assert_eq!(peer.close_with(2000, ""), plain.map_err(|_| Invalid));
         RIGHT.set(RIGHT.get() + 1);

@@ -2,8 +2,11 @@
 
 mod mock;
 
+use std::future::Future;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::sync::{Mutex, mpsc};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -168,6 +171,72 @@ fn every_function_may_be_called_by_a_crowd_while_the_connection_ends() {
             thread.join().unwrap();
         }
     }
+}
+
+// ------------------------------------------------------------------------------ what is refused
+
+leaky!(sender_refuses_init, REFUSES);
+leaky!(sender_full_init, FULL);
+leaky!(sender_old_init, OLD);
+
+#[test]
+fn a_send_that_is_refused_says_why() {
+    let (plugin, mock) = (Loaded::new(sender_refuses_init), Mock::new());
+    let private = plugin.connect(&mock);
+    let sender = taken(&REFUSES);
+    for (answer, result) in [
+        (Answer::WouldBlock, Err(SendError::WouldBlock)),
+        (Answer::Closed, Err(SendError::Closed)),
+        (Answer::Invalid, Err(SendError::Invalid)),
+        // Sent, and only once.
+        (Answer::Late, Ok(())),
+    ] {
+        mock.set_answer(answer);
+        let before = mock.calls().len();
+        assert_eq!(sender.send_text("x"), result);
+        assert_eq!(sender.send_uncompressed(Message::Binary(b"y")), result);
+        assert_eq!(sender.ping(b"z"), result);
+        let uncompressed = MESSAGE_TYPE_BINARY | MESSAGE_TYPE_UNCOMPRESSED;
+        let sent = [
+            (MESSAGE_TYPE_TEXT, b"x".to_vec()),
+            (uncompressed, b"y".to_vec()),
+            (MESSAGE_TYPE_PING, b"z".to_vec()),
+        ];
+        let calls = sent.into_iter().flat_map(|(message_type, payload)| {
+            let first = Call::Send(message_type, payload.clone());
+            [first, Call::TrySend(message_type, payload)]
+        });
+        assert_eq!(mock.calls()[before..], calls.collect::<Vec<_>>());
+    }
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn who_had_no_room_for_a_send_is_told_of_some() {
+    let (plugin, mock) = (Loaded::new(sender_full_init), Mock::new());
+    let private = plugin.connect(&mock);
+    let sender = taken(&FULL);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut is_ready = || pin!(sender.ready()).poll(&mut context).is_ready();
+    assert!(is_ready());
+    mock.set_answer(Answer::WouldBlock);
+    assert_eq!(sender.send_text("x"), Err(SendError::WouldBlock));
+    assert!(!is_ready());
+    plugin.writable(private, &mock);
+    assert!(is_ready());
+    plugin.disconnect(private, &mock);
+}
+
+#[test]
+fn an_older_server_that_refuses_a_send_means_the_end() {
+    let plugin = Loaded::new(sender_old_init);
+    let mock = Mock::new().cut(WEBSOCKET_SERVER_SIZE_C_MODULE);
+    let private = plugin.connect(&mock);
+    let sender = taken(&OLD);
+    assert_eq!(sender.send_text("x"), Ok(()));
+    mock.set_answer(Answer::Late);
+    assert_eq!(sender.send_text("x"), Err(SendError::Closed));
+    plugin.disconnect(private, &mock);
 }
 
 // ------------------------------------------------------------------------------------------ many

@@ -24,7 +24,7 @@ fn answer(server: *const WebSocketServer) -> Answer {
 /// `WEBSOCKET_SEND_*`
 fn send_answer(server: *const WebSocketServer) -> c_int {
     match answer(server) {
-        Answer::Yes => WEBSOCKET_SEND_ACCEPTED,
+        Answer::Yes | Answer::Late => WEBSOCKET_SEND_ACCEPTED,
         Answer::WouldBlock => WEBSOCKET_SEND_WOULD_BLOCK,
         Answer::Closed => WEBSOCKET_SEND_CLOSED,
         Answer::Invalid => WEBSOCKET_SEND_INVALID,

@@ -82,6 +82,8 @@ struct State {
 pub enum Answer {
     #[default]
     Yes,
+    /// `send` refuses, and `try_send`, which comes later, does not.
+    Late,
     WouldBlock,
     Closed,
     Invalid,
