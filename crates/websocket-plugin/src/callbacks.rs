@@ -1,5 +1,6 @@
 //! The callbacks that a plugin's table holds: from C to [`Plugin`](crate::Plugin).
 
+use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ulong, c_void};
 use core::time::Duration;
 use core::{ptr, slice, str};
@@ -124,11 +125,17 @@ pub(crate) unsafe extern "C" fn child_stop<E: Exported>(
 }
 
 /// `plugin_private` of an accepted connection.
+///
+/// Only shared references to it exist until [`end`] frees it: a callback may come within another one, where a plugin's test has
+/// its world call the connection that it runs in.
 struct Live {
-    connection: Box<dyn AnyConnection>,
+    /// Borrowed while a callback runs.
+    connection: RefCell<Box<dyn AnyConnection>>,
     sender: Sender,
     /// It panicked: nothing but its disconnect is called any more.
-    failed: bool,
+    failed: Cell<bool>,
+    /// `on_disconnect` has come, within a callback.
+    is_over: Cell<bool>,
 }
 
 /// # Safety
@@ -164,9 +171,10 @@ pub(crate) unsafe extern "C" fn on_connect<E: Exported>(
     let refusal = match connected {
         Some(Ok(connection)) => {
             return Box::into_raw(Box::new(Live {
-                connection,
+                connection: RefCell::new(connection),
                 sender,
-                failed: false,
+                failed: Cell::new(false),
+                is_over: Cell::new(false),
             }))
             .cast();
         }
@@ -411,24 +419,35 @@ pub(crate) unsafe extern "C" fn on_disconnect<E: Exported>(
     plugin_private: *mut c_void,
     _server: *const WebSocketServer,
 ) {
-    if plugin_private.is_null() {
+    let place = plugin_private.cast::<Live>();
+    // SAFETY: a `Live` of `on_connect`'s, to which only shared references exist until it is freed.
+    let Some(live) = (unsafe { place.as_ref() }) else {
         return;
-    }
-    // SAFETY: `on_connect` made it from a box, and the server gives it back once.
-    let live = unsafe { Box::from_raw(plugin_private.cast::<Live>()) };
-    let Live {
-        connection, sender, ..
-    } = *live;
-    // SAFETY: this is the callback, and the table is alive until it returns.
-    let callback = unsafe {
-        Callback::of_connection(
-            sender.host(),
-            sender.identity(),
-            E::export().init(),
-            "on_disconnect",
-        )
     };
-    callback.run(|| sender.end());
+    let init = E::export().init();
+    let (host, identity) = (live.sender.host(), live.sender.identity());
+    // SAFETY: this is the callback, and the table is alive until it returns.
+    let callback = unsafe { Callback::of_connection(host, identity, init, "on_disconnect") };
+    callback.run(|| live.sender.end());
+    if live.connection.try_borrow_mut().is_err() {
+        // The connection is in use further out on this thread, where `run` does the rest.
+        live.is_over.set(true);
+        return callback.note(
+            "on_disconnect within another callback of the same connection waits for its end",
+        );
+    }
+    // SAFETY: `on_connect` made it from a box, the server gives it back once, and no callback runs that would free it.
+    unsafe { end(place, callback) }
+}
+
+/// Gives the state to the plugin's `disconnect`.
+///
+/// # Safety
+/// `live` is from a box, and is not used afterwards. The table of `callback`, if any, is alive.
+unsafe fn end(live: *mut Live, callback: Callback) {
+    // SAFETY: as the caller says.
+    let live = unsafe { Box::from_raw(live) };
+    let connection = live.connection.into_inner();
     // After a panic, too: what other connections know of this one must go, exactly once. A second panic ends here.
     callback.run(|| connection.disconnect());
 }
@@ -450,33 +469,48 @@ unsafe fn run_or_close<E: Exported>(
     }
 }
 
-/// Runs a callback of a connection's, unless an earlier one has panicked. Returns the connection's
-/// sender when this one does.
+/// Runs a callback of a connection's, unless an earlier one has panicked, or another one runs, which is logged. Returns the
+/// connection's sender when this one panics.
 ///
 /// The state stays until `on_disconnect` then, which gives it to the plugin's `disconnect`.
 ///
 /// # Safety
 /// This is a callback. `plugin_private` is what `on_connect` returned, and no other callback of the
-/// connection runs.
-unsafe fn run<'a, E: Exported>(
+/// connection runs, unless it is on this thread.
+unsafe fn run<E: Exported>(
     plugin_private: *mut c_void,
     name: &'static str,
     f: impl FnOnce(&mut dyn AnyConnection, &Sender),
-) -> Option<&'a Sender> {
-    // SAFETY: a `Live` of `on_connect`'s, borrowed for this callback, which is the only one.
-    let live = unsafe { plugin_private.cast::<Live>().as_mut() }?;
-    if live.failed {
+) -> Option<Sender> {
+    let place = plugin_private.cast::<Live>();
+    // SAFETY: a `Live` of `on_connect`'s, to which only shared references exist until it is freed.
+    let live = unsafe { place.as_ref() }?;
+    if live.failed.get() {
         return None;
     }
-    let Live {
-        connection, sender, ..
-    } = live;
-    // SAFETY: this is the callback, and the table is alive until `on_disconnect` returns.
-    let callback = unsafe {
-        Callback::of_connection(sender.host(), sender.identity(), E::export().init(), name)
+    let init = E::export().init();
+    let (host, identity) = (live.sender.host(), live.sender.identity());
+    // SAFETY: this is the callback, and the table is alive until `on_disconnect` returns; where that comes within this one, a
+    // test's world keeps the table until the call has returned that led here.
+    let callback = unsafe { Callback::of_connection(host, identity, init, name) };
+    let Ok(mut connection) = live.connection.try_borrow_mut() else {
+        callback.note(format_args!(
+            "{name} within another callback of the same connection is left out"
+        ));
+        return None;
     };
-    live.failed = callback.run(|| f(&mut **connection, sender)).is_none();
-    live.failed.then_some(&live.sender)
+    let is_whole = callback
+        .run(|| f(&mut **connection, &live.sender))
+        .is_some();
+    drop(connection);
+    live.failed.set(!is_whole);
+    let panicked = (!is_whole).then(|| live.sender.clone());
+    if live.is_over.get() {
+        // SAFETY: `on_disconnect` has come, which the server calls last, and has left this to the callback that it came in.
+        // The table may be gone, and is not used.
+        unsafe { end(place, Callback::new(init, "on_disconnect")) }
+    }
+    panicked
 }
 
 // RFC 6455 §7.4.1

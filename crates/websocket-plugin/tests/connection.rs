@@ -2,7 +2,8 @@
 
 mod mock;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -363,3 +364,104 @@ impl Plugin for Wrong {
 }
 
 export_plugin!(connection_wrong_init, Wrong);
+
+// ------------------------------------------------------------------------ a callback in a callback
+
+/// Does within a callback what the test has put there.
+struct Nested;
+
+type Within = Box<dyn FnOnce()>;
+
+thread_local! {
+    static WITHIN: RefCell<Option<Within>> = const { RefCell::new(None) };
+    static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn saw(what: impl Into<String>) {
+    SEEN.with_borrow_mut(|seen| seen.push(what.into()));
+}
+
+impl Plugin for Nested {
+    type Connection = String;
+
+    fn connect(&self, _: &Handshake<'_>) -> Result<String, Rejection> {
+        Ok(String::new())
+    }
+
+    fn message(&self, all: &mut String, _: &Sender, message: Message<'_>) {
+        let before = all.clone();
+        if let Some(within) = WITHIN.take() {
+            within();
+        }
+        assert_eq!(*all, before);
+        all.push_str(str::from_utf8(message.as_bytes()).unwrap());
+        saw(all.as_str());
+        assert!(!all.ends_with("panic"), "told to");
+    }
+
+    fn disconnect(&self, all: String) {
+        saw(format!("disconnect {all}"));
+    }
+}
+
+export_plugin!(connection_nested_init, Nested);
+
+fn nested() -> (Rc<Loaded>, Rc<Mock>, *mut std::ffi::c_void) {
+    let (plugin, mock) = (Loaded::new(connection_nested_init), Mock::new());
+    let private = plugin.connect(&mock);
+    (Rc::new(plugin), Rc::new(mock), private)
+}
+
+fn told(mock: &Mock, name: &str) -> bool {
+    let start = format!("connection_nested_init: {name} within another callback");
+    mock.lines()
+        .iter()
+        .any(|(_, line)| line.starts_with(&start))
+}
+
+#[test]
+fn a_callback_within_one_of_the_same_connection_is_left_out_and_told() {
+    let (plugin, mock, private) = nested();
+    let other = Rc::new(Mock::new());
+    let between = plugin.connect(&other);
+    let (plugin_within, mock_within, other_within) = (plugin.clone(), mock.clone(), other.clone());
+    WITHIN.set(Some(Box::new(move || {
+        assert_eq!(plugin_within.text(private, &mock_within, "x"), 1);
+        plugin_within.writable(private, &mock_within);
+        // Nor through another connection, whose own callback is as good as any.
+        let (plugin, mock) = (plugin_within.clone(), mock_within.clone());
+        WITHIN.set(Some(Box::new(move || {
+            plugin.text(private, &mock, "x");
+        })));
+        plugin_within.text(between, &other_within, "other");
+    })));
+    plugin.text(private, &mock, "a");
+    plugin.text(private, &mock, "b");
+    assert!(told(&mock, "on_message") && told(&mock, "on_writable"));
+    assert_eq!(mock.lines().len(), 3);
+    assert_eq!(other.lines(), []);
+    plugin.disconnect(between, &other);
+    plugin.disconnect(private, &mock);
+    let seen = SEEN.take();
+    let expected = ["other", "a", "ab", "disconnect other", "disconnect ab"];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_connection_that_ends_within_its_callback_has_its_disconnect_behind_it() {
+    for (text, seen) in [
+        ("a", ["a", "disconnect a"]),
+        ("panic", ["panic", "disconnect panic"]),
+    ] {
+        let (plugin, mock, private) = nested();
+        let (plugin_within, mock_within) = (plugin.clone(), mock.clone());
+        WITHIN.set(Some(Box::new(move || {
+            plugin_within.close(private, &mock_within, 1000, b"", true);
+            plugin_within.disconnect(private, &mock_within);
+        })));
+        plugin.text(private, &mock, text);
+        assert!(told(&mock, "on_close") && told(&mock, "on_disconnect"));
+        assert_eq!(SEEN.take(), seen);
+        assert_eq!(mock.calls(), []);
+    }
+}
