@@ -30,6 +30,8 @@ pub(crate) unsafe extern "C" fn destroy<E: Exported>(plugin: *mut WebSocketPlugi
     if plugin.is_null() {
         return;
     }
+    #[cfg(feature = "testing")]
+    crate::testing::tables::remove(plugin);
     // SAFETY: `init` made it from a box, and the server gives it back once.
     drop(unsafe { Box::from_raw(plugin.cast::<Table>()) });
     E::export().release();

@@ -124,7 +124,7 @@ pub fn init<E: Exported, P: Plugin>(make: impl FnOnce() -> P) -> *mut WebSocketP
     if !E::export().hold(make) {
         return ptr::null_mut();
     }
-    Box::into_raw(Box::new(Table {
+    let table = Box::into_raw(Box::new(Table {
         callbacks: WebSocketPlugin {
             size: size_of::<WebSocketPlugin>() as c_uint,
             version: WEBSOCKET_PLUGIN_VERSION_1,
@@ -145,7 +145,10 @@ pub fn init<E: Exported, P: Plugin>(make: impl FnOnce() -> P) -> *mut WebSocketP
         complaint: Mutex::default(),
         process: Mutex::default(),
     }))
-    .cast()
+    .cast();
+    #[cfg(feature = "testing")]
+    crate::testing::tables::add(table);
+    table
 }
 
 /// What `init` hands out.

@@ -1,9 +1,13 @@
 //! What happens in a world of `websocket_plugin::testing`, seen from the plugin.
 
+use std::cell::Cell;
+use std::ptr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use websocket_plugin::testing::{Received, Request, World};
+use websocket_plugin::abi::WebSocketPlugin;
+use websocket_plugin::testing::{Client, Received, Request, World};
 use websocket_plugin::{
     Closing, Handshake, Message, Options, Plugin, Pong, Process, Rejection, Sender, export_plugin,
     log,
@@ -248,4 +252,104 @@ fn nothing_begins_while_the_websocket_is_closing() {
     calls();
     client.send_text("close and go on");
     assert_eq!(calls()[0], "Err(Closed) Err(Closed) Err(Closed)");
+}
+
+// ------------------------------------------------------------------------------------- bad worlds
+
+extern "C" fn nowhere_init() -> *mut WebSocketPlugin {
+    ptr::without_provenance_mut(64)
+}
+
+#[test]
+#[should_panic(expected = "not one of export_plugin!")]
+fn what_is_no_table_of_a_plugin_makes_no_world() {
+    World::new(nowhere_init);
+}
+
+static GONE: AtomicPtr<WebSocketPlugin> = AtomicPtr::new(ptr::null_mut());
+
+extern "C" fn gone_init() -> *mut WebSocketPlugin {
+    GONE.load(Ordering::Relaxed)
+}
+
+#[test]
+#[should_panic(expected = "or its table is gone")]
+fn a_table_that_was_destroyed_makes_no_world() {
+    let table = obedient_init();
+    // SAFETY: the table has just been made, and this is its end.
+    unsafe { (*table).destroy.unwrap()(table) }
+    GONE.store(table, Ordering::Relaxed);
+    World::new(gone_init);
+}
+
+/// Has its own client send, and go, within `message`.
+struct Reaching;
+
+thread_local! {
+    static CLIENT: Cell<Option<&'static Client<'static>>> = const { Cell::new(None) };
+    static REACHED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+impl Plugin for Reaching {
+    type Connection = String;
+
+    fn connect(&self, _: &Handshake<'_>) -> Result<String, Rejection> {
+        Ok("untouched".to_owned())
+    }
+
+    fn message(&self, state: &mut String, _: &Sender, message: Message<'_>) {
+        if let Some(client) = CLIENT.take() {
+            client.send_text("again");
+            client.vanish();
+            client.send_text("late");
+        }
+        assert_eq!(
+            (state.as_str(), message.as_bytes()),
+            ("untouched", &b"go"[..])
+        );
+        let (messages, ends) = REACHED.get();
+        assert_eq!(ends, 0);
+        REACHED.set((messages + 1, 0));
+        *state = "touched".to_owned();
+    }
+
+    fn disconnect(&self, state: String) {
+        assert_eq!(state, "touched");
+        let (messages, ends) = REACHED.get();
+        REACHED.set((messages, ends + 1));
+    }
+}
+
+export_plugin!(reaching_init, Reaching);
+
+#[test]
+fn a_callback_that_has_its_own_client_send_does_not_get_that() {
+    let world = Box::into_raw(Box::new(World::new(reaching_init)));
+    // SAFETY: both live until the end of the test, behind which nobody has the client.
+    let client = unsafe { (*world).connect(Request::to("/")).unwrap() };
+    let client = Box::into_raw(Box::new(client));
+    // SAFETY: as above.
+    CLIENT.set(Some(unsafe { &*client }));
+    // SAFETY: as above; each came from a box.
+    unsafe {
+        (*client).send_text("go");
+        assert!(!(*client).is_open());
+        let lines: Vec<_> = (*client)
+            .lines()
+            .into_iter()
+            .map(|(_, line)| line)
+            .collect();
+        let told =
+            |name| format!("reaching_init: {name} within another callback of the same connection");
+        for (line, name) in lines
+            .iter()
+            .zip(["on_message", "on_close", "on_disconnect"])
+        {
+            assert!(line.starts_with(&told(name)), "{line}");
+        }
+        assert_eq!(lines.len(), 3);
+        drop(Box::from_raw(client));
+        drop(Box::from_raw(world));
+    }
+    assert_eq!(REACHED.get(), (1, 1));
 }

@@ -38,6 +38,9 @@
 //!
 //! A plugin's own threads run as they do anywhere; [`Client::next`] waits for what they send.
 //!
+//! A callback that has the world call its own connection again, by a [`Client`] of it, does not get that call: it is left out
+//! and logged, and an end waits until the callback has returned.
+//!
 //! There is one world at a time: an exported plugin is one value, however many tests there are. [`World::new`] waits until
 //! the one before is dropped; a second one on the same thread panics.
 
@@ -46,6 +49,7 @@ mod client;
 mod peer;
 mod received;
 mod request;
+pub(crate) mod tables;
 
 use core::ffi::{CStr, c_int, c_uint, c_ulong};
 use std::cell::{Cell, RefCell};
@@ -110,7 +114,8 @@ impl World {
     /// Calls the init function, and begins a child process, without options.
     ///
     /// # Panics
-    /// When the init function has panicked, and when this thread has a world.
+    /// When the init function has panicked, when it is not one of [`export_plugin!`](crate::export_plugin), and when this
+    /// thread has a world.
     pub fn new(init: extern "C" fn() -> *mut WebSocketPlugin) -> Self {
         let world = World::without_child(init);
         world.start_child();
@@ -146,6 +151,8 @@ impl World {
             !plugin.is_null(),
             "the plugin could not be made: its expression panicked"
         );
+        let plugin = tables::find(plugin)
+            .expect("the init function is not one of export_plugin!, or its table is gone");
         virtual_clock::start();
         World {
             plugin,
@@ -444,7 +451,7 @@ impl World {
     }
 
     fn table(&self) -> &WebSocketPlugin {
-        // SAFETY: it lives until `drop` has called destroy, and nobody writes to it.
+        // SAFETY: `init` of `export_plugin!` has made it; it lives until `drop` has called destroy, and nobody writes to it.
         unsafe { &*self.plugin }
     }
 }
