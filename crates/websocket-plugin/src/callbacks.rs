@@ -33,7 +33,12 @@ pub(crate) unsafe extern "C" fn destroy<E: Exported>(plugin: *mut WebSocketPlugi
     #[cfg(feature = "testing")]
     crate::testing::tables::remove(plugin);
     // SAFETY: `init` made it from a box, and the server gives it back once.
-    drop(unsafe { Box::from_raw(plugin.cast::<Table>()) });
+    let table = unsafe { Box::from_raw(plugin.cast::<Table>()) };
+    if let Some(process) = table.take_process() {
+        E::export().stop(&process);
+        leave(&process);
+    }
+    drop(table);
     E::export().release();
 }
 
@@ -91,8 +96,13 @@ pub(crate) unsafe extern "C" fn child_start<E: Exported>(
     };
     // SAFETY: the table is alive until `child_stop`, or `destroy` without it, has ended this.
     let process = unsafe { Process::new(host) };
-    table.enter(process.clone());
-    let Some(plugin) = export.start() else {
+    let before = table.enter(process.clone());
+    let plugin = export.start(&process);
+    if let Some(before) = before {
+        export.stop(&before);
+        leave(&before);
+    }
+    let Some(plugin) = plugin else {
         return;
     };
     // SAFETY: this is the callback.
@@ -116,8 +126,7 @@ pub(crate) unsafe extern "C" fn child_stop<E: Exported>(
     let Some(process) = table.take_process() else {
         return;
     };
-    process.stop_timers();
-    if let Some(plugin) = export.stop() {
+    if let Some(plugin) = export.stop(&process) {
         // SAFETY: this is the callback, and the table is alive until it returns.
         let callback = unsafe { Callback::of(process.host(), export.init(), "child_stop") };
         callback.run(|| plugin.child_stop(graceful != 0));

@@ -24,8 +24,10 @@ struct Current {
     plugin: Option<Arc<dyn AnyPlugin>>,
     /// Handed out by the init function and not destroyed yet.
     tables: usize,
-    /// Of these, how many have begun their child process and not ended it.
-    started: usize,
+    /// Of these, those of which a child process has begun and not ended.
+    processes: Vec<Process>,
+    /// The first of them, which the plugin has.
+    given: Option<Process>,
     /// `child_start` panicked.
     is_broken: bool,
 }
@@ -38,7 +40,8 @@ impl Export {
             current: RwLock::new(Current {
                 plugin: None,
                 tables: 0,
-                started: 0,
+                processes: Vec::new(),
+                given: None,
                 is_broken: false,
             }),
         }
@@ -56,17 +59,34 @@ impl Export {
     }
 
     /// A table's child process begins. The plugin, for the first of them.
-    pub(crate) fn start(&self) -> Option<Arc<dyn AnyPlugin>> {
+    pub(crate) fn start(&self, process: &Process) -> Option<Arc<dyn AnyPlugin>> {
         let mut current = self.write();
-        current.started += 1;
-        (current.started == 1).then(|| current.plugin.clone())?
+        current.processes.push(process.clone());
+        if current.processes.len() > 1 {
+            return None;
+        }
+        current.given = Some(process.clone());
+        current.plugin.clone()
     }
 
-    /// A table's child process ends. The plugin, for the last of them.
-    pub(crate) fn stop(&self) -> Option<Arc<dyn AnyPlugin>> {
+    /// A table's child process is about to end. If others go on, so does what the plugin has, with one of their tables: its
+    /// own is alive no longer than this. The plugin, for the last of them, whose timers have ended.
+    pub(crate) fn stop(&self, process: &Process) -> Option<Arc<dyn AnyPlugin>> {
         let mut current = self.write();
-        current.started = current.started.saturating_sub(1);
-        (current.started == 0 && !current.is_broken).then(|| current.plugin.clone())?
+        current.processes.retain(|other| !other.is(process));
+        if let Some(other) = current.processes.first() {
+            process.hand_over(other);
+            return None;
+        }
+        // A static is not dropped when httpd unloads the shared object.
+        current.processes = Vec::new();
+        let given = current.given.take();
+        let plugin = (!current.is_broken).then(|| current.plugin.clone());
+        drop(current);
+        if let Some(given) = given {
+            given.stop_timers();
+        }
+        plugin?
     }
 
     /// The plugin must not be called any more.
@@ -93,7 +113,6 @@ impl Export {
         let mut current = self.write();
         current.tables = current.tables.saturating_sub(1);
         let last = if current.tables == 0 {
-            current.started = 0;
             current.is_broken = false;
             current.plugin.take()
         } else {
@@ -175,12 +194,10 @@ impl Table {
         complaint.as_deref().map_or(ptr::null(), CStr::as_ptr)
     }
 
-    /// The child process begins.
-    pub(crate) fn enter(&self, process: Process) {
+    /// The child process begins. Another one that has not ended comes back.
+    pub(crate) fn enter(&self, process: Process) -> Option<Process> {
         error_log::add(process.clone());
-        if let Some(before) = self.replace(Some(process)) {
-            leave(&before);
-        }
+        self.replace(Some(process))
     }
 
     /// The child process that has begun, if any, while it ends: [`leave`] ends it.
@@ -194,17 +211,8 @@ impl Table {
     }
 }
 
-impl Drop for Table {
-    fn drop(&mut self) {
-        if let Some(process) = self.take_process() {
-            leave(&process);
-        }
-    }
-}
-
 /// The child process has ended: nothing uses its table from now on.
 pub(crate) fn leave(process: &Process) {
-    process.stop_timers();
     error_log::remove(process);
     process.end();
 }

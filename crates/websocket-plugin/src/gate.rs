@@ -1,7 +1,7 @@
 //! Server functions that may be asked for when there is no server any more.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use crate::host::Host;
 
@@ -9,10 +9,12 @@ use crate::host::Host;
 pub(crate) struct Gated {
     host: Host,
     gate: Gate,
+    /// Whose table is used once this gate is shut.
+    successor: OnceLock<Arc<Gated>>,
 }
 
 // SAFETY: `host` is a pointer that is only used in `call`, for functions that the ABI allows from
-// any thread as long as the table is alive, and the gate is shut before it is not.
+// any thread as long as the table is alive, and the gate is shut before it is not. A successor is another of these.
 unsafe impl Send for Gated {}
 // SAFETY: as for Send; the ABI allows these functions on many threads at once.
 unsafe impl Sync for Gated {}
@@ -24,21 +26,32 @@ impl Gated {
         Self {
             host,
             gate: Gate::default(),
+            successor: OnceLock::new(),
         }
     }
 
-    /// Runs `f` while the table is sure to be alive; `None`, without running it, once the gate is
+    /// Runs `f` while the table is sure to be alive, or a successor's; `None`, without running it, once the gate is
     /// shut. `f` keeps to functions that the ABI allows from any thread.
     pub(crate) fn call<T>(&self, f: impl FnOnce(Host) -> T) -> Option<T> {
         let (host, _pass) = self.enter()?;
         Some(f(host))
     }
 
-    /// The table, which is sure to be alive as long as the pass is kept; `None` once the gate is shut. The same holds as
-    /// for [`call`](Self::call).
+    /// The table, or a successor's, which is sure to be alive as long as the pass is kept; `None` once the gate is shut. The
+    /// same holds as for [`call`](Self::call).
     pub(crate) fn enter(&self) -> Option<(Host, Pass<'_>)> {
-        let pass = self.gate.enter()?;
-        Some((self.host, pass))
+        let mut gated = self;
+        loop {
+            if let Some(pass) = gated.gate.enter() {
+                return Some((gated.host, pass));
+            }
+            gated = gated.successor.get()?;
+        }
+    }
+
+    /// Has another one, which is not shut, do what is asked of this one once it is. The first to be named counts.
+    pub(crate) fn hand_over(&self, successor: Arc<Self>) {
+        let _ = self.successor.set(successor);
     }
 
     /// Lets no call in any more, and waits for those under way.

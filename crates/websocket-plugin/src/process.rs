@@ -14,7 +14,7 @@ use crate::topics::Topics;
 
 /// The child process that [`Plugin::child_start`](crate::Plugin::child_start) has begun.
 ///
-/// Cheap to clone, and usable from any thread. It may outlive
+/// One, however many names httpd has loaded the plugin under. Cheap to clone, and usable from any thread. It may outlive
 /// [`Plugin::child_stop`](crate::Plugin::child_stop); after that there are no options.
 #[derive(Clone)]
 pub struct Process {
@@ -90,6 +90,11 @@ impl Process {
 
     pub(crate) fn end(&self) {
         self.gated.shut();
+    }
+
+    /// Goes on with another one's table, which is alive, when it has ended.
+    pub(crate) fn hand_over(&self, other: &Self) {
+        self.gated.hand_over(Arc::clone(&other.gated));
     }
 
     /// Writes a line; `false` when there is no log any more.

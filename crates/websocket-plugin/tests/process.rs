@@ -5,11 +5,12 @@ mod mock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use mock::{Loaded, Mock};
+use mock::{Call, Loaded, Mock};
 use websocket_plugin::abi::*;
 use websocket_plugin::{
-    Handshake, Message, Plugin, Process, Rejection, Sender, export_plugin, spawn,
+    Handshake, Message, Plugin, Process, Rejection, Sender, TopicError, export_plugin, spawn,
 };
 
 /// Has a thread, from `child_start` to `child_stop`, that looks at an option.
@@ -90,6 +91,8 @@ fn a_plugin_has_threads_from_child_start_to_child_stop() {
 struct Leaky;
 
 static LEAKED: Mutex<Vec<Process>> = Mutex::new(Vec::new());
+/// What came of it in `child_stop`.
+static PUBLISHED: Mutex<Vec<Result<String, TopicError>>> = Mutex::new(Vec::new());
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 static STOPS: AtomicUsize = AtomicUsize::new(0);
 
@@ -98,6 +101,7 @@ fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     LEAKED.lock().unwrap().clear();
+    PUBLISHED.lock().unwrap().clear();
     STARTS.store(0, Ordering::Relaxed);
     STOPS.store(0, Ordering::Relaxed);
     alone
@@ -124,6 +128,10 @@ impl Plugin for Leaky {
 
     fn child_stop(&self, _: bool) {
         STOPS.fetch_add(1, Ordering::Relaxed);
+        if let Some(process) = LEAKED.lock().unwrap().last() {
+            let published = process.topics().publish("end", Message::Text("bye"));
+            PUBLISHED.lock().unwrap().push(published);
+        }
     }
 
     fn connect(&self, _: &Handshake<'_>) -> Result<(), Rejection> {
@@ -204,6 +212,110 @@ fn two_tables_of_one_plugin_start_and_stop_it_once() {
     assert_eq!(starts_and_stops(), (1, 0));
     second.child_stop(true);
     assert_eq!(starts_and_stops(), (1, 1));
+    assert!(matches!(PUBLISHED.lock().unwrap()[..], [Ok(_)]));
+}
+
+#[test]
+fn what_the_plugin_has_of_its_process_lasts_until_the_last_table_stops() {
+    for given_stops_first in [true, false] {
+        let _alone = alone();
+        let [first, second] = [(); 2].map(|()| Loaded::new(process_leaky_init));
+        let [one, two] = ["red", "blue"].map(|colour| Mock::new().with_option("colour", colour));
+        first.child_start(&one);
+        second.child_start(&two);
+        let process = LEAKED.lock().unwrap()[0].clone();
+        assert_eq!(process.option("colour").as_deref(), Some("red"));
+        let (tick, ticks) = mpsc::channel();
+        let every = Duration::from_millis(1);
+        let job = move || {
+            let _ = tick.send(());
+        };
+        process.every(every, job).unwrap();
+
+        let ((stopping, its), (last, lasts)) = match given_stops_first {
+            true => ((first, one), (second, two)),
+            false => ((second, two), (first, one)),
+        };
+        stopping.child_stop(true);
+        // Its table is gone with it.
+        assert_eq!(its.calls(), []);
+        drop((stopping, its));
+        let colour = if given_stops_first { "blue" } else { "red" };
+        assert_eq!(process.option("colour").as_deref(), Some(colour));
+        while ticks.try_recv().is_ok() {}
+        ticks.recv_timeout(Duration::from_secs(5)).unwrap();
+        process.after(every, || {}).unwrap();
+
+        last.child_stop(true);
+        assert_eq!(starts_and_stops(), (1, 1));
+        assert!(matches!(PUBLISHED.lock().unwrap()[..], [Ok(_)]));
+        let published = Call::Publish("end".into(), MESSAGE_TYPE_TEXT, b"bye".into(), 0);
+        assert_eq!(lasts.calls(), [published]);
+        while ticks.try_recv().is_ok() {}
+        assert!(ticks.recv().is_err(), "the job is dropped");
+        assert!(process.after(every, || {}).is_err());
+        assert_eq!(process.option("colour"), None);
+    }
+}
+
+#[test]
+fn a_call_while_one_table_after_the_other_stops_is_answered_by_the_next() {
+    for _ in 0..if cfg!(miri) { 3 } else { 50 } {
+        let _alone = alone();
+        let tables = [(); 3].map(|()| {
+            let process = Mock::new().with_option("colour", "red");
+            (Loaded::new(process_leaky_init), process)
+        });
+        for (plugin, process) in &tables {
+            plugin.child_start(process);
+        }
+        let process = leaked();
+        let (asked, answers) = mpsc::channel();
+        let busy = thread::spawn(move || {
+            while process.option("colour").is_some() {
+                let _ = asked.send(());
+            }
+        });
+        for (plugin, process) in tables {
+            // The thread goes on.
+            while answers.try_recv().is_ok() {}
+            answers.recv().unwrap();
+            plugin.child_stop(true);
+            drop(process);
+        }
+        busy.join().unwrap();
+    }
+}
+
+#[test]
+fn a_table_that_goes_without_a_stop_leaves_the_process_to_the_others() {
+    let _alone = alone();
+    let [first, second] = [(); 2].map(|()| Loaded::new(process_leaky_init));
+    let [one, two] = ["red", "blue"].map(|colour| Mock::new().with_option("colour", colour));
+    first.child_start(&one);
+    second.child_start(&two);
+    drop(first);
+    drop(one);
+    let process = LEAKED.lock().unwrap()[0].clone();
+    assert_eq!(process.option("colour").as_deref(), Some("blue"));
+    second.child_stop(true);
+    assert_eq!(starts_and_stops(), (1, 1));
+    assert_eq!(process.option("colour"), None);
+}
+
+#[test]
+fn a_process_that_begins_anew_without_an_end_goes_on() {
+    let _alone = alone();
+    let plugin = Loaded::new(process_leaky_init);
+    let [one, two] = ["red", "blue"].map(|colour| Mock::new().with_option("colour", colour));
+    plugin.child_start(&one);
+    plugin.child_start(&two);
+    drop(one);
+    let process = LEAKED.lock().unwrap()[0].clone();
+    assert_eq!(process.option("colour").as_deref(), Some("blue"));
+    plugin.child_stop(true);
+    assert_eq!(starts_and_stops(), (1, 1));
+    assert_eq!(process.option("colour"), None);
 }
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
