@@ -81,7 +81,12 @@ const CALL: usize = 2;
 
 impl Gate {
     fn enter(&self) -> Option<Pass<'_>> {
-        // The pass is made in any case, and leaves again when it should not have been let in.
+        // Who asks on and on must not hold up who waits in `shut`. Acquire, as below.
+        if self.state.load(Ordering::Acquire) & SHUT != 0 {
+            return None;
+        }
+        // The pass is made in any case, and leaves again when it should not have been let in. Acquire: who finds the gate
+        // shut sees what was done before, as a successor.
         let before = self.state.fetch_add(CALL, Ordering::Acquire);
         let pass = Pass(self);
         (before & SHUT == 0).then_some(pass)
@@ -134,6 +139,23 @@ mod tests {
         gate.shut();
         assert!(gate.enter().is_none());
         gate.shut();
+    }
+
+    #[test]
+    fn who_asks_at_a_shut_gate_is_not_counted() {
+        let gate = Gate::default();
+        gate.shut();
+        thread::scope(|scope| {
+            let asking = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    (0..if cfg!(miri) { 50 } else { 10_000 }).all(|_| gate.enter().is_none())
+                })
+            });
+            while !asking.iter().all(|thread| thread.is_finished()) {
+                assert_eq!(gate.state.load(Ordering::Relaxed), SHUT);
+            }
+            assert!(asking.into_iter().all(|thread| thread.join().unwrap()));
+        });
     }
 
     #[test]
