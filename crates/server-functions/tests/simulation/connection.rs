@@ -83,7 +83,7 @@ impl Connection {
     ) -> Option<Arc<Self>> {
         let world = town.world.beside();
         let settings = world.draw(Settings::draw);
-        let poller = Poller::new(&world, settings.is_blocking);
+        let poller = Poller::new(&world, settings.is_blocking, false);
         let driver = Driver::new(&world, &poller, settings.is_blocking);
         let budget = Arc::new(MessageBudget::new(1 << 20));
         let origin = town.next_origin.fetch_add(1, Ordering::Relaxed);

@@ -54,7 +54,7 @@ fn live(seed: u64, origin: Instant, tells: bool, last_world: &Mutex<Option<Arc<W
     *last_world.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&world));
     let settings = Settings::of(seed);
     let promises = Arc::new(Promises::default());
-    let poller = Poller::new(&world, &settings);
+    let poller = Poller::new(&world, settings.is_blocking, settings.is_deaf);
     let session = Server::open(&world, &promises, &poller, &settings);
     let mut threads = Vec::new();
     let (workers, work): (u64, fn(&SimulatedSession)) = match settings.is_blocking {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use shuttle::sync::{Condvar, Mutex};
 
-use crate::settings::Settings;
 use crate::world::{Sleeper, World, lock};
 
 /// What a worker gets.
@@ -47,7 +46,7 @@ pub struct Poller {
     timer: AtomicU64,
     /// The server polls, and wants no edges.
     is_polled: bool,
-    /// See [`Settings`](crate::settings::Settings).
+    /// Nobody hears while a thread is in a call that may block.
     is_deaf: bool,
     /// Which task has last told the session that there is room, since [`Poller::forget_room`]; [`NEVER`] for none.
     room_told_by: AtomicU64,
@@ -70,10 +69,10 @@ struct Queue {
 const NEVER: u64 = u64::MAX;
 
 impl Poller {
-    pub fn new(world: &Arc<World>, settings: &Settings) -> Arc<Self> {
+    pub fn new(world: &Arc<World>, is_polled: bool, is_deaf: bool) -> Arc<Self> {
         Arc::new(Poller {
-            is_polled: settings.is_blocking,
-            is_deaf: settings.is_deaf,
+            is_polled,
+            is_deaf,
             world: Arc::clone(world),
             peer: Arc::default(),
             queue: Mutex::default(),
