@@ -1,7 +1,9 @@
 //! Lines of the error log that are written later, or by another thread than the one that has something to say.
 //!
 //! httpd's loggers want the request, whose memory may be gone by then or in another thread's hands. A [`Line`] keeps what
-//! the log shows of it, and a [`Pen`] writes it with a request and a connection that exist for that only.
+//! the log shows of it, and a [`Pen`] writes it with a request and a connection that exist for that only. They have all that the
+//! items of `ErrorLogFormat` and other modules' hooks (`error_log`) look at without asking whether it is there; header fields,
+//! notes and variables are none.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::MaybeUninit;
@@ -33,6 +35,12 @@ struct Client {
     address: CString,
     port: sys::apr_port_t,
     local_address: CString,
+    local_port: sys::apr_port_t,
+    /// What the local address is called, where somebody has asked for that.
+    local_name: Option<CString>,
+    /// The host that the client has asked for.
+    host: Option<CString>,
+    uri: CString,
     connection_id: CString,
     request_id: CString,
 }
@@ -76,11 +84,16 @@ unsafe fn of_request(r: *mut sys::request_rec) -> (*mut sys::server_rec, Option<
     // SAFETY: the caller's promise; ids are made before another thread has the connection (`Upgraded::new`).
     unsafe {
         let (r, c) = (&*r, &*(*r).connection);
-        let owned = |text: *const c_char| c_text(text).map(CStr::to_owned).unwrap_or_default();
+        let any = |text: *const c_char| c_text(text).map(CStr::to_owned);
+        let owned = |text: *const c_char| any(text).unwrap_or_default();
         let client = Client {
             address: owned(r.useragent_ip),
             port: r.useragent_addr.as_ref().map_or(0, |address| address.port),
             local_address: owned(c.local_ip),
+            local_port: c.local_addr.as_ref().map_or(0, |address| address.port),
+            local_name: any(c.local_host),
+            host: any(r.hostname),
+            uri: owned(r.uri),
             connection_id: owned(c.log_id),
             request_id: owned(r.log_id),
         };
@@ -95,6 +108,9 @@ pub struct Pen {
     table: *mut sys::apr_table_t,
     /// httpd writes `[client …]` for a connection that has one, and `[remote …]` else.
     score: *mut sys::ap_sb_handle_t,
+    /// What modules keep of a request and of a connection: none keeps anything of these.
+    request_config: *mut sys::ap_conf_vector_t,
+    connection_config: *mut sys::ap_conf_vector_t,
 }
 
 impl Pen {
@@ -111,6 +127,8 @@ impl Pen {
                 pool,
                 table: sys::apr_table_make(pool, 1),
                 score,
+                request_config: sys::ap_create_request_config(pool),
+                connection_config: sys::ap_create_conn_config(pool),
             }
         }
     }
@@ -138,6 +156,15 @@ impl Pen {
             sys::apr_pool_create_ex(&mut pool, self.pool, None, ptr::null_mut());
             let mut address: sys::apr_sockaddr_t = MaybeUninit::zeroed().assume_init();
             address.port = client.port;
+            address.pool = pool;
+            let mut local_address = address;
+            local_address.port = client.local_port;
+            let server = &*line.server;
+            // The name would be looked up if there were none (UseCanonicalName DNS).
+            let local_name = match &client.local_name {
+                Some(name) => name.as_ptr(),
+                None => c_text(server.server_hostname).unwrap_or(c"").as_ptr(),
+            };
             // LogLevel has let it through already.
             let log = sys::ap_logconf {
                 module_levels: ptr::null_mut(),
@@ -149,7 +176,9 @@ impl Pen {
             c.client_ip = client.address.as_ptr().cast_mut();
             c.client_addr = &raw mut address;
             c.local_ip = client.local_address.as_ptr().cast_mut();
-            c.local_addr = &raw mut address;
+            c.local_addr = &raw mut local_address;
+            c.local_host = local_name.cast_mut();
+            c.conn_config = self.connection_config;
             c.log_id = client.connection_id.as_ptr();
             c.log = &raw const log;
             c.sbh = self.score.cast();
@@ -158,6 +187,18 @@ impl Pen {
             r.pool = pool;
             r.connection = &raw mut c;
             r.server = line.server;
+            // Not the request's own, which is in its memory.
+            r.per_dir_config = server.lookup_defaults;
+            r.request_config = self.request_config;
+            r.hostname = client
+                .host
+                .as_ref()
+                .map_or(ptr::null(), |host| host.as_ptr());
+            r.uri = client.uri.as_ptr().cast_mut();
+            r.unparsed_uri = r.uri;
+            r.method = c"GET".as_ptr();
+            r.protocol = c"HTTP/1.1".as_ptr().cast_mut();
+            r.the_request = c"".as_ptr().cast_mut();
             r.useragent_ip = client.address.as_ptr().cast_mut();
             r.useragent_addr = &raw mut address;
             r.log_id = client.request_id.as_ptr();
