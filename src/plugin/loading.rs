@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_void};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
@@ -17,8 +18,9 @@ use super::version;
 use crate::lock::lock;
 use crate::log::Tag;
 
-/// The plugins of one configuration, by file and init function.
-type Loaded = Mutex<BTreeMap<(String, String), Arc<Plugin>>>;
+/// The plugins of one configuration, by file and init function. The file is the one that links lead to: under another name,
+/// the loader would give the same table once more.
+type Loaded = Mutex<BTreeMap<(PathBuf, String), Arc<Plugin>>>;
 const LOADED: &CStr = c"mod_websocket.plugins";
 
 /// The plugins of a configuration; `pool` is the configuration's.
@@ -36,7 +38,8 @@ pub fn digest_of(address: *const c_void) -> Option<u64> {
     Image::read(&place.file).map(|image| image.digest)
 }
 
-/// Loads a plugin, once for each file and init function in a configuration; `pool` is the configuration's.
+/// Loads a plugin, once for each file and init function in a configuration; `pool` is the configuration's. The name under
+/// which a file is loaded first is what it is called.
 /// The error says what is wrong with it; `remarks` gets what should be known of it.
 pub fn load_once(
     pool: Pool<'_>,
@@ -46,7 +49,9 @@ pub fn load_once(
 ) -> Result<Arc<Plugin>, String> {
     let loaded: &Loaded = pool.kept(LOADED, Loaded::default);
     let mut loaded = lock(loaded);
-    let key = (file.to_owned(), init.to_owned());
+    // One that is not there is the loader's to complain of.
+    let place = fs::canonicalize(file).unwrap_or_else(|_| file.into());
+    let key = (place, init.to_owned());
     if let Some(plugin) = loaded.get(&key) {
         return Ok(Arc::clone(plugin));
     }

@@ -14,6 +14,9 @@ from harness.compiler import build, overwrite
 from harness.conf import location
 from harness.httpd import Httpd
 from harness.rawclient import TEXT
+from harness.scripted import Records
+from harness.scripted import ask as ask_script
+from harness.waiting import eventually
 
 OLD_VERSION = r"\[websocket:warn\].* WS0113: .*"
 
@@ -64,6 +67,37 @@ def complaint(tester, file, init="init"):
     result, _base = tester.configtest(location("/x", handler(file, init)))
     assert result.returncode == 1, result.stderr
     return result.stderr
+
+
+# Which plugin
+
+
+def test_ws_876_06_one_file_under_two_names_is_one_plugin(make_httpd, mpm, tmp_path):
+    """As below /etc/httpd, where modules is a link."""
+    tmp_path.chmod(0o755)
+    file = settings.TEST_PLUGINS / "scripted.so"
+    (tmp_path / "modules").symlink_to(file.parent)
+    (tmp_path / "other-name.so").symlink_to(file)
+    names = [file, tmp_path / "modules" / file.name, tmp_path / "other-name.so"]
+    server = make_httpd(mpm, "".join(
+        location(f"/{number}", handler(name, "scripted_init")) for number, name in enumerate(names)
+    ))
+    records = Records(server)
+    server.start()
+    children = server.children()
+    for child in children:
+        eventually(lambda: "child_start" in records.of_process(child), "the children to begin")
+    for number in range(len(names)):
+        with server.open(f"/{number}") as client:
+            assert ask_script(client, "echo hello") == "hello"
+            client.close_properly()
+    parent = server.pid
+    server.stop()
+    for child in children:
+        whats = [what for what in records.of_process(child) if what.startswith("child_")]
+        assert [what.partition(" ")[0] for what in whats] == ["child_start", "child_stop"], whats
+    # httpd has read its configuration twice.
+    assert records.of_process(parent).count("destroy") <= 2
 
 
 # Whose symbols
