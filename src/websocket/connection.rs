@@ -240,20 +240,20 @@ impl Connection {
         self.outside().end_attendance();
     }
 
-    /// The plugin has refused: nobody sends any more. Says with which status, if the plugin has.
+    /// The plugin has refused, or failed: nobody sends any more, and the response has its header fields. Says with which
+    /// status, if the plugin has.
     pub fn refuse(&self, request: &Request<'_>) -> Option<u16> {
         self.session.stop_sending();
         self.end_attendance();
         let rejection = lock(&self.rejection);
         let rejection = rejection.as_deref()?;
-        let status = rejection.status?;
         for name in &rejection.headers {
             // An error response has no other header fields than these.
             if let Some(value) = request.headers_out().get(name) {
                 request.err_headers_out().set(name, value);
             }
         }
-        Some(status)
+        rejection.status
     }
 
     /// The plugin has set a header field of the response.

@@ -107,12 +107,11 @@ fn upgrade(
         Err((tag, status)) => {
             connection.session().stop_sending();
             generation.remove(number);
-            let said = connection.response();
-            // As under httpd: header fields go with a status that the plugin has chosen.
-            let response = match said.status {
-                Some(_) => said,
-                None => plain,
-            };
+            let mut response = connection.response();
+            if tag == "WS0206" {
+                // As under httpd: whatever the plugin has said to refuse with.
+                response.body = None;
+            }
             let reason = match tag {
                 "WS0206" => "the plugin failed",
                 _ => "the plugin refused it",
