@@ -138,8 +138,9 @@ fn begin(
     member: Option<&CStr>,
     flags: c_uint,
 ) -> Result<c_int, Refusal> {
+    let ended = || Err((word(NotSubscribed::Ended), NotSubscribed::Ended.to_string()));
     if connection.session().has_ended() {
-        return Err((word(NotSubscribed::Ended), NotSubscribed::Ended.to_string()));
+        return ended();
     }
     let terms = wanted(connection, flags)?;
     let since = since.map_or(Ok(Since::Now), begin_at)?;
@@ -152,7 +153,8 @@ fn begin(
         ));
     }
     let hub = connection.topics().hub().map_err(unavailable)?;
-    let subscribed = connection.attendance().subscribe(
+    let attendance = connection.attendance();
+    let subscribed = attendance.subscribe(
         &hub,
         topic,
         since,
@@ -160,6 +162,12 @@ fn begin(
         terms,
         connection.outlet(),
     );
+    // Nobody ends an attendance that is made behind its connection's end. Whoever ends a connection ends its session first, under
+    // the lock that is asked here: either this look sees the end, or the end sees this subscription.
+    if subscribed.is_ok() && connection.session().has_ended() {
+        attendance.unsubscribe(topic);
+        return ended();
+    }
     match subscribed {
         Ok(true) => Ok(abi::WEBSOCKET_TOPIC_DONE),
         Ok(false) => Ok(abi::WEBSOCKET_TOPIC_LOST),
