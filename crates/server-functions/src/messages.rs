@@ -22,14 +22,15 @@ pub(crate) unsafe extern "C" fn send<C: Served>(
                 connection.log_misuse(&BAD_BUFFER);
                 return 0;
             };
-            let is_accepted = match outgoing(message_type, payload) {
-                Some(outgoing) => {
-                    give(connection, outgoing, Session::send) == abi::WEBSOCKET_SEND_ACCEPTED
-                }
+            let word = match outgoing(message_type, payload) {
+                Some(outgoing) => give(connection, outgoing, Session::send),
                 // MESSAGE_TYPE_CLOSE, and everything else, as in the C module.
                 None => start_to_close(connection, payload),
             };
-            if is_accepted { payload.len() } else { 0 }
+            match word {
+                abi::WEBSOCKET_SEND_ACCEPTED => payload.len(),
+                _ => 0,
+            }
         })
     }
 }
@@ -50,8 +51,7 @@ pub(crate) unsafe extern "C" fn try_send<C: Served>(
             match outgoing(message_type, payload) {
                 Some(outgoing) => give(connection, outgoing, Session::try_send),
                 None if connection.session().has_ended() => abi::WEBSOCKET_SEND_CLOSED,
-                None if start_to_close(connection, payload) => abi::WEBSOCKET_SEND_ACCEPTED,
-                None => abi::WEBSOCKET_SEND_INVALID,
+                None => start_to_close(connection, payload),
             }
         })
     }
@@ -113,7 +113,8 @@ pub(crate) unsafe extern "C" fn close_with<C: Served>(
                 return 0;
             };
             let payload = [&code.to_be_bytes(), reason].concat();
-            c_int::from(start_to_close(connection, &payload))
+            let word = start_to_close(connection, &payload);
+            c_int::from(word == abi::WEBSOCKET_SEND_ACCEPTED)
         })
     }
 }
@@ -174,11 +175,14 @@ pub(crate) fn word(connection: &impl Served, sent: Result<(), Refused>) -> c_int
     }
 }
 
-/// Starts the closing handshake, with the payload data of a Close frame. Says whether it was this call that did.
-fn start_to_close(connection: &impl Served, payload: &[u8]) -> bool {
-    let started = connection.session().close_with_payload(payload);
-    started.unwrap_or_else(|reason| {
-        connection.log_misuse(&reason);
-        false
-    })
+/// Starts the closing handshake, with the payload data of a Close frame; the ABI's word for whether it was this call that did.
+fn start_to_close(connection: &impl Served, payload: &[u8]) -> c_int {
+    match connection.session().close_with_payload(payload) {
+        Ok(true) => abi::WEBSOCKET_SEND_ACCEPTED,
+        Ok(false) => abi::WEBSOCKET_SEND_CLOSED,
+        Err(reason) => {
+            connection.log_misuse(&reason);
+            abi::WEBSOCKET_SEND_INVALID
+        }
+    }
 }

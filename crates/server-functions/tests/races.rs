@@ -2,7 +2,7 @@
 #![cfg(not(shuttle))]
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString, c_int, c_uchar};
 use std::fmt;
 use std::io::IoSlice;
 use std::num::NonZeroU64;
@@ -92,6 +92,18 @@ impl Connection {
         }
     }
 
+    fn try_close(&self, payload: &[u8]) -> c_int {
+        // SAFETY: as in `subscribe`.
+        let table = unsafe { ServerTable::new(self) };
+        let buffer: *const c_uchar = payload.as_ptr();
+        // SAFETY: the table is alive, and the buffer has so many bytes.
+        unsafe {
+            let server = table.as_ptr();
+            let try_send = (*server).try_send.unwrap();
+            try_send(server, abi::MESSAGE_TYPE_CLOSE, buffer, payload.len())
+        }
+    }
+
     fn misuses(&self) -> Vec<String> {
         self.misuses.lock().unwrap().clone()
     }
@@ -115,6 +127,31 @@ fn one_of_a_connection_that_goes_on_stays() {
     assert_eq!(connection.hub.subscribers(&topic), Ok(1));
     connection.end();
     assert_eq!(connection.hub.subscribers(&topic), Ok(0));
+}
+
+#[test]
+fn a_close_that_another_one_forestalls_is_no_mistake() {
+    for looks in 0..4 {
+        let connection = Connection::new(looks, false);
+        let word = connection.try_close(b"\x03\xe8bye");
+        let expected = [abi::WEBSOCKET_SEND_ACCEPTED, abi::WEBSOCKET_SEND_CLOSED];
+        assert!(expected.contains(&word), "{word}, closed behind {looks}");
+        assert_eq!(connection.misuses(), [""; 0]);
+    }
+    let connection = Connection::new(usize::MAX, false);
+    let closes = [b"\x03\xe8".as_slice(), b"\x03\xe8"].map(|payload| connection.try_close(payload));
+    assert_eq!(
+        closes,
+        [abi::WEBSOCKET_SEND_ACCEPTED, abi::WEBSOCKET_SEND_CLOSED]
+    );
+}
+
+#[test]
+fn a_close_with_a_code_that_there_is_not_is_a_mistake() {
+    let connection = Connection::new(usize::MAX, false);
+    let word = connection.try_close(b"\0\0");
+    assert_eq!(word, abi::WEBSOCKET_SEND_INVALID);
+    assert_eq!(connection.misuses().len(), 1);
 }
 
 impl Served for Connection {
