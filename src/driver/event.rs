@@ -122,10 +122,16 @@ impl EventDriver {
             return;
         };
         let registration = self.registration.get_or_init(|| registration);
+        // Behind it: who asks from now on finds the registration.
+        if self.edges.is_queued() {
+            self.notify();
+        }
         match registration.arm(&socket) {
             // The poller will say when there is room, and nobody has set the timer for when there is none.
             Ok(()) if self.connection.session().is_stalled() => self.wake(),
             Ok(()) => {}
+            // A turn that was asked for has ended the WebSocket, and what was left of it, before the poller knew of it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 // A child that stops without grace closes the sockets that its workers have, as this one was until now
                 // (`close_worker_sockets` in event.c): the end of the child is the WebSocket's, and no fault.
@@ -340,8 +346,8 @@ impl Source for EventDriver {
 impl Driver for EventDriver {
     fn wake(&self) {
         self.room.wake();
-        // Before there is a registration nobody comes; `arm` looks once there is one.
-        if self.registration.get().is_some() && self.edges.queue() {
+        // Before there is a registration nobody is sent the job; `arm` sends it once there is one.
+        if self.edges.queue() {
             self.notify();
         }
     }

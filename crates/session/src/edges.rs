@@ -12,6 +12,8 @@
 //! *Queued* goes together with *running*: the job then finds turns taken, and leaves word. *Hung up* goes with every
 //! state, and stays: the poller says it once, and a turn may not be able to read yet.
 //!
+//! Who cannot send jobs yet lets wishes be *queued* all the same, and sends one as soon as it can ([`Edges::is_queued`]).
+//!
 //! A turn that panics gives *running* back as if it had more to do, once in a session's life ([`FAILED`]): another turn finds
 //! what this one was for. One that panics each time is not asked for without end.
 //!
@@ -59,6 +61,12 @@ impl Edges {
     /// A turn is to be taken behind those of others. True: the caller sends the job, one for all who ask meanwhile.
     pub fn queue(&self) -> bool {
         self.change(|state| state | QUEUED) & QUEUED == 0
+    }
+
+    /// Whether a turn has been asked for and no job has come: for who could not send any, and can from now on. Either this sees
+    /// the wish, or who wished sees all that came before this: a step like the others, not a look.
+    pub fn is_queued(&self) -> bool {
+        self.change(|state| state) & QUEUED != 0
     }
 
     /// The job has come, perhaps in one with an edge. True: the caller calls [`Edges::run`].

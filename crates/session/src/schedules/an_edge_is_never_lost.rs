@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use schedules::atomic::{AtomicU8, Ordering};
+use schedules::atomic::{AtomicBool, AtomicU8, Ordering};
 use schedules::{explore, thread};
 
 use crate::edges::{Driven, Edges};
@@ -22,6 +22,8 @@ struct Shared {
     handled: AtomicU8,
     /// How many jobs are under way.
     jobs: AtomicU8,
+    /// Jobs can be sent.
+    is_armed: AtomicBool,
 }
 
 /// The turns of one thread.
@@ -114,5 +116,31 @@ fn of_three_threads() {
         assert_eq!(shared.jobs.load(Ordering::Relaxed), 0, "one job is enough");
         let handled = shared.handled.load(Ordering::Relaxed);
         assert_eq!(handled, EDGE | WISH | HANG_UP);
+    });
+}
+
+/// Fails when `is_queued` is a load.
+#[test]
+fn of_a_wish_before_jobs_can_be_sent() {
+    explore(|| {
+        let shared = Arc::new(Shared::default());
+        let wish = spawn(&shared, |shared| {
+            shared.come.fetch_or(WISH, Ordering::Relaxed);
+            if shared.edges.queue() && shared.is_armed.load(Ordering::Acquire) {
+                shared.jobs.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        shared.is_armed.store(true, Ordering::Release);
+        if shared.edges.is_queued() {
+            shared.jobs.fetch_add(1, Ordering::Relaxed);
+        }
+        wish.join().unwrap();
+        // Where both have sent one, the second finds nothing to do.
+        for _ in 0..shared.jobs.load(Ordering::Relaxed) {
+            if shared.edges.begin_queued(false) {
+                shared.run(0);
+            }
+        }
+        assert_eq!(shared.handled.load(Ordering::Relaxed), WISH);
     });
 }
