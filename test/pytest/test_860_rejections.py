@@ -120,15 +120,6 @@ def test_ws_860_12_header_fields_of_before_and_after_are_on_it(httpd):
     assert (response.get("X-One"), response.get("X-Two")) == ("1", "3")
 
 
-@pytest.mark.parametrize(("answer", "status"), [("refuse", 403), ("fail", 500)])
-def test_ws_860_15_they_are_on_it_without_a_status_of_the_plugins(httpd, tls, answer, status):
-    if answer == "fail":
-        httpd.error_log.expect(r"\[websocket:error\].* WS0206: ")
-    response = refused(httpd, f"header_set X-One 1; {answer}", tls=tls)
-    assert (response.status, response.get("X-One")) == (status, "1")
-    assert str(status) in response.text
-
-
 @pytest.mark.parametrize("field", [
     "Connection: keep-alive", "Content-Length: 5", "Transfer-Encoding: chunked", "Upgrade: x",
 ])
@@ -148,3 +139,12 @@ def test_ws_860_14_it_is_too_late_after_on_connect(httpd):
         assert client.receive_frame().opcode == PONG
         client.close_properly()
     assert len(httpd.error_log.wait_for(MISUSE, count=1)) == 1
+
+
+@pytest.mark.parametrize(("answer", "status"), [("refuse", 403), ("fail", 500)])
+def test_ws_860_15_header_fields_are_on_it_without_a_status_of_the_plugins(httpd, tls, answer, status):
+    if answer == "fail":
+        httpd.error_log.expect(r"\[websocket:error\].* WS0206: ")
+    response = refused(httpd, f"header_set X-One 1; {answer}", tls=tls)
+    assert (response.status, response.get("X-One")) == (status, "1")
+    assert str(status) in response.text
