@@ -111,6 +111,10 @@ impl Child {
             websockets: config.max_connections() as u64,
             message_memory: budget.limit() as u64,
         };
+        if !httpd::mpm::is_threaded() {
+            // prefork ends a child in a signal handler, where its plugins may publish.
+            topics::hold_signals();
+        }
         let exchange = Arc::new(Exchange::new(server));
         let child = Arc::new_cyclic(|this: &Weak<Child>| Child {
             engine,

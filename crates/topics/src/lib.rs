@@ -106,7 +106,7 @@
 //! * **Whoever notices that a child is gone** calls [`Log::sweep`]: its subscribers do not count any more, and its members
 //!   have left; [`Log::ring`] wakes who is to hear of that.
 //! * **Nobody** publishes or subscribes in a signal handler, or holds a lock of its own there that a thread which publishes
-//!   may have.
+//!   may have; unless the process has called [`hold_signals`] before.
 //!
 //! # Limits
 //!
@@ -157,7 +157,7 @@ pub use error::{
 };
 pub use figures::{ChildFigures, Figures, TopicFigures};
 pub use log::Log;
-pub use memory::{Flags, Futex, KEYS, Kind, Layout};
+pub use memory::{Flags, Futex, KEYS, Kind, Layout, hold_signals};
 pub use name::{BadMember, BadToken, BadTopic, Epoch, Member, RecordId, Token, Topic};
 pub use reading::{Batch, Cause, Gap, History, Limits, Reader, Record, Trail};
 pub use seat::{Membership, Seat, Subscription};

@@ -14,8 +14,8 @@ pub use layout::{KEYS, Layout};
 pub(crate) use record::{Body, Fingerprint, Header};
 pub use record::{Flags, Kind};
 pub(crate) use ring::Ring;
-pub use sys::Futex;
-pub(crate) use sys::{Acquired, LOCK, RobustLock};
+pub(crate) use sys::{Acquired, HeldSignals, LOCK, RobustLock};
+pub use sys::{Futex, hold_signals};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,10 @@
 //! The robust lock that processes share, and the futex that they wait at: the only unsafe code of this crate.
 
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::bell::Bell;
@@ -109,6 +110,59 @@ impl<'m> RobustLock<'m> {
 
     fn mutex(self) -> *mut libc::pthread_mutex_t {
         self.0.as_ptr().cast::<libc::pthread_mutex_t>().cast_mut()
+    }
+}
+
+/// Has every thread that takes a log's lock handle no signal until it gives it back. For a process that is ended in a signal
+/// handler which uses the log itself: one that came between two steps of the lock's would take it for good.
+pub fn hold_signals() {
+    HOLDS_SIGNALS.store(true, Ordering::Relaxed);
+}
+
+static HOLDS_SIGNALS: AtomicBool = AtomicBool::new(false);
+
+/// While it lives, its thread handles no signal, where [`hold_signals`] has asked for that.
+pub(crate) struct HeldSignals {
+    before: Option<libc::sigset_t>,
+    /// They are a thread's.
+    _thread: PhantomData<*const ()>,
+}
+
+impl HeldSignals {
+    pub(crate) fn new() -> Self {
+        let before = HOLDS_SIGNALS.load(Ordering::Relaxed).then(|| {
+            let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+            // SAFETY: both sets outlive the calls, which write them before they are read; a mask's change cannot fail with
+            // SIG_SETMASK, and the system leaves out what cannot be held.
+            unsafe {
+                libc::sigfillset(all.as_mut_ptr());
+                // What the thread itself is at fault for cannot wait.
+                for fault in [
+                    libc::SIGSEGV,
+                    libc::SIGBUS,
+                    libc::SIGFPE,
+                    libc::SIGILL,
+                    libc::SIGABRT,
+                ] {
+                    libc::sigdelset(all.as_mut_ptr(), fault);
+                }
+                libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+                before.assume_init()
+            }
+        });
+        HeldSignals {
+            before,
+            _thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for HeldSignals {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // SAFETY: the mask is one that this thread had.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
+        }
     }
 }
 

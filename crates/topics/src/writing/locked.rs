@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::error::LockError;
-use crate::memory::{Acquired, Header, Parts, RobustLock, get, header, put};
+use crate::memory::{Acquired, Header, HeldSignals, Parts, RobustLock, get, header, put};
 use crate::table::{Key, Keys, Members, Remembered, Seats, Subscribed, Topics};
 
 /// The log, while the caller has its lock, and everything in it in order.
@@ -23,13 +23,20 @@ use crate::table::{Key, Keys, Members, Remembered, Seats, Subscribed, Topics};
 pub(crate) struct Locked<'m> {
     pub parts: Parts<'m>,
     lock: RobustLock<'m>,
+    /// Let go of when the lock has been given back.
+    _signals: HeldSignals,
 }
 
 impl<'m> Locked<'m> {
     pub fn new(parts: Parts<'m>) -> Result<Self, LockError> {
         let lock = RobustLock::find(parts.lock_words());
+        let signals = HeldSignals::new();
         let acquired = lock.lock(parts.patience)?;
-        let locked = Locked { parts, lock };
+        let locked = Locked {
+            parts,
+            lock,
+            _signals: signals,
+        };
         let is_dirty = get(&parts.header[header::DIRTY]) != 0;
         locked.set(header::DIRTY, 1);
         if is_dirty || acquired == Acquired::OwnerDied {

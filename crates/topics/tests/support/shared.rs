@@ -1,4 +1,4 @@
-//! Memory that a test and the processes it starts share: the only unsafe code of the tests.
+//! Memory that a test and the processes it starts share.
 
 use std::io;
 use std::os::fd::RawFd;
