@@ -249,6 +249,9 @@ impl Hub {
     /// Delivers what the reader finds, some of it; says whether there was anything.
     pub fn pump(&self, reader: &mut Reader<'static>, batch: &mut Batch) -> bool {
         self.catch_up();
+        if reader.skip(|| self.audience().is_empty()) {
+            return true;
+        }
         let mut touched = Vec::new();
         let mut tally = Tally::new(&self.seat);
         let has_read = match reader.next(batch) {

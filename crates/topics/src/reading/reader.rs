@@ -62,6 +62,21 @@ impl<'m> Reader<'m> {
         result
     }
 
+    /// Goes past what there is without reading it, when nobody wants it; says whether it has. `nobody` is asked when it is known
+    /// what there is: who comes later gets that from a topic's [`History`](super::History), if it is to.
+    pub fn skip(&mut self, nobody: impl FnOnce() -> bool) -> bool {
+        // Before the end: so the record of this id is before it, or the very next one, which is being written.
+        let latest = get(&self.parts.header[header::LAST_ID]);
+        let end = get(&self.parts.header[header::COMMIT]);
+        if self.is_damaged || end <= self.cursor || !nobody() {
+            return false;
+        }
+        self.cursor = end;
+        self.last = self.last.max(RecordId(latest.saturating_sub(1)));
+        put(&self.parts.seats[self.seat][seat::CURSOR], self.cursor);
+        true
+    }
+
     fn read(&mut self, batch: &mut Batch) -> Result<(), Gap> {
         let end = get(&self.parts.header[header::COMMIT]);
         if self.is_damaged || self.cursor > end {

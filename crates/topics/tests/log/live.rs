@@ -335,3 +335,36 @@ fn threads_that_publish_at_once_have_one_order() {
         assert!(own.len() == 500 && own.is_sorted_by(|one, next| one.1 < next.1));
     }
 }
+
+#[test]
+fn what_nobody_wants_is_passed_by_unread() {
+    let log = log(SMALL);
+    let mut reader = seat(log).reader().unwrap();
+    assert!(!reader.skip(|| true), "there is nothing");
+    publish(log, "a", b"1");
+    assert!(!reader.skip(|| false), "somebody wants it");
+    assert_eq!(read(&mut reader), Ok(vec![(1, b"1".to_vec())]));
+    publish(log, "a", b"2");
+    publish(log, "a", b"3");
+    assert!(reader.skip(|| true));
+    assert_eq!(read(&mut reader), Ok(vec![]));
+    publish(log, "a", b"4");
+    assert_eq!(read(&mut reader), Ok(vec![(4, b"4".to_vec())]));
+}
+
+#[test]
+fn a_gap_behind_what_was_passed_by_begins_there() {
+    let log = log(SMALL);
+    let mut reader = seat(log).reader().unwrap();
+    publish(log, "a", b"1");
+    publish(log, "a", b"2");
+    assert!(reader.skip(|| true));
+    let mut last = 2;
+    while last < 1000 {
+        last = publish(log, "b", &[0; 300]);
+    }
+    let gap = read(&mut reader).unwrap_err();
+    assert_eq!(gap.cause, Cause::Overrun);
+    // The last of them may have been under way.
+    assert!([1, 2].contains(&gap.after.0), "{:?}", gap.after);
+}
