@@ -81,17 +81,19 @@ fn may_have(request: &Request<'_>, topic: &Topic) -> Result<(), Unnamed> {
         if other.handler() != request.handler() {
             return Err(refused("has another handler"));
         }
-        match other.config::<Config>(&websocket_module) {
-            Some(config) if config.topics().is_empty() => {
-                if matches!(request.method().to_bytes(), b"GET" | b"HEAD") {
-                    return Ok(());
-                }
-                // Only the first request has the port that it was made to.
-                origin::check(request, config, ProtocolVersion::V13)
-                    .map_err(|reason| refused(&format!("is not for it: {reason}")))
-            }
-            _ => Err(refused("is for topics of its own")),
+        let own = || refused("is for topics of its own");
+        let config = other.config::<Config>(&websocket_module).ok_or_else(own)?;
+        // A file further down may have chosen the handler there.
+        is_place_for_topics(other, config)?;
+        if !config.topics().is_empty() {
+            return Err(own());
         }
+        if matches!(request.method().to_bytes(), b"GET" | b"HEAD") {
+            return Ok(());
+        }
+        // Only the first request has the port that it was made to.
+        origin::check(request, config, ProtocolVersion::V13)
+            .map_err(|reason| refused(&format!("is not for it: {reason}")))
     });
     match found {
         Lookup::Allowed(found) => found,

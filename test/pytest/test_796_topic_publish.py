@@ -47,6 +47,9 @@ def guarded(server):
     for name in "topics", "publish":
         (tenant / name).mkdir(parents=True)
         (tenant / name / ".htaccess").write_text(f"SetHandler websocket-{name}\n")
+    below = server.document_root / "below" / "tenant"
+    below.mkdir(parents=True)
+    (below / ".htaccess").write_text("SetHandler websocket-publish\n")
     return (
         publishing("/users", *users.authentication(server, "alice", "root"),
                    "<RequireAll>", "Require valid-user",
@@ -56,7 +59,8 @@ def guarded(server):
         + "<Location /users/other>\n  SetHandler none\n</Location>\n"
         + "<Location /users/trusted>\n  WebSocketOriginCheck Trusted\n"
           "  WebSocketTrustedOrigin https://example.org\n</Location>\n"
-        + f'<Directory "{tenant}">\n  AllowOverride FileInfo\n</Directory>\n'
+        + publishing("/below")
+        + "".join(f'<Directory "{path}">\n  AllowOverride FileInfo\n</Directory>\n' for path in (tenant, below))
         + "<Location /tenant/publish/wanted>\n  WebSocketTopicFromClient Off\n</Location>\n"
     )
 
@@ -238,11 +242,13 @@ def test_ws_796_15_who_may_use_the_path_may_use_the_query(httpd):
 
 
 def test_ws_796_16_htaccess_opens_no_topics(httpd):
-    for path in "/tenant/publish/x", "/tenant/publish?topic=/x", "/tenant/publish/?topic=/x":
+    for path in ("/tenant/publish/x", "/tenant/publish?topic=/x", "/tenant/publish/?topic=/x",
+                 "/below/tenant/x", "/below?topic=/tenant/x"):
         refused = publish(httpd, path, "x")
         assert refused.status == 403 and "WebSocketTopicFromClient" in refused.document["error"]
     with httpd.client() as client:
         assert client.upgrade("/tenant/topics/x").status == 403
+    assert publish(httpd, "/below?topic=/x", "x").status == 202
     # The administrator's own word makes it a place for topics.
     assert publish(httpd, "/tenant/publish/wanted/x", "x").status == 202
 
