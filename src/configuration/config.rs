@@ -132,6 +132,11 @@ impl Config {
         hosts.map_or(&[HostRule::Any], Vec::as_slice)
     }
 
+    /// Whether `WebSocketTrustedHost` is configured at all.
+    pub fn has_trusted_hosts(&self) -> bool {
+        self.trusted_hosts.is_some()
+    }
+
     /// `WebSocketMaxMessageSize`, in bytes.
     pub fn max_message_size(&self) -> u64 {
         self.max_message_size

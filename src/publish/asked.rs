@@ -5,11 +5,10 @@ use httpd::lookup::Lookup;
 use httpd::request::Request;
 use subscribers::MOST_TOPICS;
 use topics::{BadTopic, Topic};
-use websocket_proto::ProtocolVersion;
 
 use super::answer::FORBIDDEN;
+use super::page;
 use crate::configuration::config::Config;
-use crate::handshake::origin;
 use crate::symbol::websocket_module;
 use crate::topics::naming::{Unnamed, each_once, is_place_for_topics, of_request, unnamed};
 use crate::topics::places::rest_of_path;
@@ -92,8 +91,7 @@ fn may_have(request: &Request<'_>, topic: &Topic) -> Result<(), Unnamed> {
             return Ok(());
         }
         // Only the first request has the port that it was made to.
-        origin::check(request, config, ProtocolVersion::V13)
-            .map_err(|reason| refused(&format!("is not for it: {reason}")))
+        page::check(request, config).map_err(|reason| refused(&format!("is not for it: {reason}")))
     });
     match found {
         Lookup::Allowed(found) => found,

@@ -7,15 +7,13 @@ use httpd::request::{HandlerResult, Request};
 use serde_json::{Value, json};
 use subscribers::Form;
 use topics::{Limits, LockError, PublishError, Published, RecordId, Token, Topic};
-use websocket_proto::ProtocolVersion;
 
 use super::answer::*;
 use super::asked::of_request_or_query;
 use super::draft::Draft;
-use super::rate;
+use super::{page, rate};
 use crate::child::Child;
 use crate::configuration::config::Config;
-use crate::handshake::origin;
 use crate::log::{self, Level, Tag};
 use crate::symbol::websocket_module;
 use crate::topics::Exchange;
@@ -71,8 +69,7 @@ fn serve(
     let child = child.ok_or_else(|| missing("the child process has not been started"))?;
     if !matches!(request.method().to_bytes(), b"GET" | b"HEAD") {
         // A page of another origin must not publish with its visitor's cookies.
-        origin::check(request, config, ProtocolVersion::V13)
-            .map_err(|reason| Fault::new(FORBIDDEN, reason))?;
+        page::check(request, config).map_err(|reason| Fault::new(FORBIDDEN, reason))?;
     }
     let asked = of_request_or_query(request, config).map_err(not_asked)?;
     rate::admit(request, config, &child, asked.topics.len())?;

@@ -28,6 +28,9 @@ def configuration(server):
         + publishing("/limited-too", "WebSocketRateLimit 1 3")
         + publishing("/trusted", "WebSocketOriginCheck Trusted",
                      "WebSocketTrustedOrigin https://example.org")
+        + publishing("/any-page", "WebSocketOriginCheck Off")
+        + publishing("/any-host", "WebSocketTrustedHost *")
+        + publishing("/alias", "WebSocketTrustedHost alias.example")
         + topics("/deep/down/topics")
         + publishing("/deep/down/publish")
         + publishing("/on-disk")
@@ -304,3 +307,29 @@ def test_ws_796_21_locations_far_down_meet_in_their_topics(httpd):
         assert publish(httpd, "/deep/down/publish/meet", "x").status == 201
         assert publish(httpd, "/publish/meet", "y").status == 201
         assert subscriber.data(2) == ["x", "y"]
+
+
+# What a browser sends for a page of evil.example, whose name server answers with this server's address.
+REBOUND = {"host": "evil.example", "headers": [("Origin", "http://evil.example")]}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/publish/rebound", "/publish?topic=/rebound", "/trusted/rebound", "/alias/rebound"])
+def test_ws_796_22_a_page_whose_name_server_points_here_cannot_publish(httpd, method, path):
+    publish(httpd, "/publish/rebound", "it is there")
+    before = ask(httpd, "/publish/rebound").document
+    refused = publish(httpd, path, "x", method=method, **REBOUND)
+    assert refused.status == 403
+    if path.startswith("/publish"):
+        assert "ServerAlias or WebSocketTrustedHost" in refused.document["error"]
+    assert ask(httpd, "/publish/rebound").document == before
+
+
+def test_ws_796_23_what_is_no_page_and_what_is_trusted_publishes_by_any_name(httpd):
+    assert publish(httpd, "/publish/named", "x", host="evil.example").status == 202
+    assert publish(httpd, "/any-page/named", "x", **REBOUND).status == 202
+    assert publish(httpd, "/any-host/named", "x", **REBOUND).status == 202
+    port = httpd.port
+    for path, host in ("/publish", "localhost"), ("/publish", "[::1]"), ("/publish", "192.0.2.1"), ("/alias", "alias.example"):
+        own = {"host": f"{host}:{port}", "headers": [("Origin", f"http://{host}:{port}")]}
+        assert publish(httpd, f"{path}/named", "x", **own).status == 202

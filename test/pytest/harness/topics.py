@@ -36,13 +36,13 @@ def _location(path, handler, lines):
     return f"<Location {path}>\n{body}</Location>\n"
 
 
-def publish(httpd, path, body, *, type=TEXT_TYPE, method="POST", headers=()):
+def publish(httpd, path, body, *, type=TEXT_TYPE, method="POST", headers=(), host=None):
     """Publishes, and gives the response with its document."""
     body = body.encode() if isinstance(body, str) else body
     fields = [("Content-Length", str(len(body))), ("Connection", "close"), *headers]
     if type is not None:
         fields.append(("Content-Type", type))
-    response = httpd.ask(path, fields, method=method, body=body)
+    response = httpd.ask(path, fields, method=method, body=body, host=host)
     response.document = json.loads(response.body)
     return response
 
