@@ -17,6 +17,7 @@
 #include "mpm_common.h"
 #include "scoreboard.h"
 #include "util_filter.h"
+#include "apr_fnmatch.h"
 #include "apr_optional.h"
 #include "apr_optional_hooks.h"
 #include "apr_portable.h"

@@ -93,7 +93,7 @@ fn outermost<'r, 'p>(request: &Request<'r>, path: &'p [u8]) -> Option<(&'r Place
 }
 
 /// A path as httpd compares it with those of Locations, `MergeSlashes Off` or not.
-fn without_double_slashes(path: &[u8]) -> Vec<u8> {
+pub fn without_double_slashes(path: &[u8]) -> Vec<u8> {
     let mut merged = path.to_vec();
     merged.dedup_by(|this, before| *this == b'/' && *before == b'/');
     merged

@@ -1,4 +1,4 @@
-//! The regular expressions of httpd's configuration.
+//! The patterns of httpd's configuration.
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
@@ -21,4 +21,14 @@ pub fn is_found(expression: &str, text: &str) -> bool {
         sys::ap_regfree(compiled.as_mut_ptr());
         found == 0
     }
+}
+
+/// Whether a text as a whole is like a pattern with wildcards, as in `<Location "/a*">`. They match no slash.
+pub fn is_like(pattern: &str, text: &str) -> bool {
+    let (Ok(pattern), Ok(text)) = (CString::new(pattern), CString::new(text)) else {
+        return false;
+    };
+    let flags = sys::APR_FNM_PATHNAME as i32;
+    // SAFETY: both strings are terminated, and the function keeps neither.
+    unsafe { sys::apr_fnmatch(pattern.as_ptr(), text.as_ptr(), flags) == sys::APR_SUCCESS as i32 }
 }
