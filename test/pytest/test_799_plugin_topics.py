@@ -40,6 +40,7 @@ def configuration(server):
         + location("/packed", plugin("scripted"), "WebSocketCompression On",
                    "WebSocketCompressionMinSize 0")
         + topics("/topics")
+        + topics("/values", "WebSocketTopic /values/one", "WebSocketTopic /values/two")
         + publishing("/publish")
     )
 
@@ -436,3 +437,25 @@ def test_ws_799_18_without_memory_functions_say_so(make_httpd, mpm, monkeypatch)
             assert ask(client, command) == UNAVAILABLE, command
         assert ask(client, "unsubscribe /x") == NOT_SO
         client.close_properly()
+
+
+def test_ws_799_19_who_comes_back_behind_retained_messages_gets_nothing_twice(httpd, keep):
+    """With the last `id` that it has seen, as docs/directives.md says."""
+    sender = keep(httpd.open("/scripted"))
+    # The one that comes last is the oldest.
+    for name in "two", "one":
+        ask(sender, f"publish /values/{name} text {RETAIN} of {name}")
+    ask(sender, "publish /values/one text 0 between")
+    with Subscriber(httpd, "/values") as newcomer:
+        greeted = newcomer.id
+        assert newcomer.data(2) == ["of one", "of two"]
+        assert newcomer.id == greeted
+    back = keep(Subscriber(httpd, "/values", newcomer.id))
+    assert back.hello["recovered"]
+    ask(sender, "publish /values/two text 0 new")
+    assert back.data(1) == ["new"]
+    # Who cannot be told what it has missed begins as a newcomer does.
+    lost = keep(Subscriber(httpd, "/values", f"{'0' * 15}1-1"))
+    assert lost.hello["recovered"] is False
+    since = lost.id
+    assert lost.data(2) == ["of one", "of two"] and lost.id == since

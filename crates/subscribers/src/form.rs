@@ -13,7 +13,8 @@
 //! | `{"dropped":3}` | so many messages were dropped here, because the client was slow |
 //! | `{"recovered":false,"reason":"…","id":"…"}` | some messages are missing here |
 //!
-//! An id is `epoch-id`, a [`Token`]: the last one that a client has seen is what it comes back with.
+//! An id is `epoch-id`, a [`Token`]: the last one that a client has seen is what it comes back with. A retained message, which
+//! a newcomer gets behind the first one, has that one's id, not its own: an older one would have what came since come twice.
 
 use std::cell::OnceCell;
 use std::sync::Arc;

@@ -118,7 +118,7 @@ fn who_comes_later_gets_what_it_asks_for() {
         ("00000000000000ab-2", vec!["said"]),
         (
             "json",
-            vec![r#"{"topic":"a","id":"00000000000000aa-1","data":"said"}"#],
+            vec![r#"{"topic":"a","id":"00000000000000aa-4","data":"said"}"#],
         ),
         ("nonsense", vec![]),
     ] {

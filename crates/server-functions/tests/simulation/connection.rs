@@ -10,7 +10,7 @@ use subscribers::{
     Terms,
 };
 use topics::{Epoch, Flags, Member, RecordId, Token};
-use websocket_proto::{CloseCode, CloseFrame, MessageBudget};
+use websocket_proto::{CloseCode, CloseFrame, MessageBudget, MessageKind};
 
 use crate::child::{Child, Town, locked};
 use crate::driver::Driver;
@@ -342,16 +342,23 @@ impl Connection {
         let (topic, id) = (&letter.topic, letter.id);
         let told = match &letter.news {
             News::Message { .. } if self.world.draw(|chance| chance.percent(50)) => return true,
-            News::Message { .. } => format!("\"letter\":true,\"id\":\"{id}\""),
+            News::Message { kind, payload, .. } => {
+                let kind = match kind {
+                    topics::Kind::Text => MessageKind::Text,
+                    _ => MessageKind::Binary,
+                };
+                let published = self.town.journal.id_of(kind, payload);
+                format!("\"letter\":{published}")
+            }
             News::Joined(name, members) => format!("\"joined\":\"{name}\",\"members\":{members}"),
             News::Left(name, members) => format!("\"left\":\"{name}\",\"members\":{members}"),
             News::Members(members) => format!("\"members\":{members}"),
             News::Dropped(count) => format!("\"dropped\":{count}"),
-            News::Gap => format!("\"recovered\":false,\"id\":\"{id}\""),
+            News::Gap => "\"recovered\":false".to_owned(),
         };
-        let text = format!("{{\"topic\":\"{topic}\",{told}}}");
+        let text = format!("{{\"topic\":\"{topic}\",\"id\":\"{id}\",{told}}}");
         let sent = self.session.try_send(session::Outgoing::Message(
-            websocket_proto::MessageKind::Text,
+            MessageKind::Text,
             websocket_proto::Compression::Default,
             text.as_bytes(),
         ));

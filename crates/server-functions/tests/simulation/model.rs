@@ -52,7 +52,7 @@ pub struct Model {
 
 enum Phase {
     /// What comes is looked at once it is known where it begins.
-    Opening(Vec<Seen>),
+    Opening(Vec<(Seen, Option<u64>)>),
     Open,
     /// No subscription: what is on its way may still come.
     Closed,
@@ -88,8 +88,8 @@ impl Model {
         // A client that subscribes again by itself does not come back.
         self.is_newcomer = self.is_again || self.since != Some(floor);
         if let Phase::Opening(early) = std::mem::replace(&mut self.phase, Phase::Open) {
-            for seen in early {
-                self.sees(world, journal, seen);
+            for (seen, id) in early {
+                self.sees(world, journal, seen, id);
             }
         }
     }
@@ -116,15 +116,15 @@ impl Model {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// The client sees something.
-    pub fn sees(&mut self, world: &World, journal: &Journal, seen: Seen) {
+    /// The client sees something; `told`: with an id, that it may come back with.
+    pub fn sees(&mut self, world: &World, journal: &Journal, seen: Seen, told: Option<u64>) {
         if let (Phase::Opening(early), false) = (&mut self.phase, matches!(seen, Seen::Hello(..))) {
-            early.push(seen);
+            early.push((seen, told));
             return;
         }
         match seen {
             Seen::Hello(recovered, id) => self.is_greeted(world, journal, recovered, id),
-            Seen::Message(id) => self.gets(journal, journal.at(id)),
+            Seen::Message(id) => self.gets(journal, journal.at(id), told),
             Seen::Dropped(count) => {
                 world.mark("some are dropped");
                 assert_ne!(self.slow, Slow::Close, "nothing is dropped");
@@ -151,6 +151,29 @@ impl Model {
                 self.is_members_sure[topic] = false;
             }
         }
+        if let Some(id) = told {
+            self.knows(journal, id);
+        }
+    }
+
+    /// The client comes back with this id, if it is the last: what came up to it, it has seen, or was told of.
+    fn knows(&mut self, journal: &Journal, id: u64) {
+        let since = self.since.unwrap_or(0);
+        assert!(since <= id, "the ids go back from {since} to {id}");
+        let (missing, volatile) = self.missing(journal, id, None);
+        match self.slow {
+            Slow::Close => assert!(missing.is_empty(), "{missing:?} are missing up to {id}"),
+            Slow::Drop => self.were_dropped(&missing, volatile),
+            Slow::Latest => {
+                let dropped = self.dropped;
+                let is_told = missing.len() as u64 <= dropped;
+                assert!(
+                    is_told,
+                    "{missing:?} are missing up to {id}, and {dropped} were dropped"
+                );
+            }
+        }
+        self.since = Some(id);
     }
 
     fn is_greeted(&mut self, world: &World, journal: &Journal, recovered: Option<bool>, id: u64) {
@@ -183,7 +206,7 @@ impl Model {
         self.is_members_sure[topic] = !self.is_again;
     }
 
-    fn gets(&mut self, journal: &Journal, message: Published) {
+    fn gets(&mut self, journal: &Journal, message: Published, told: Option<u64>) {
         let Published { id, topic, .. } = message;
         assert!(self.topics.contains(&topic), "{id} is of another topic");
         assert!(!self.is_own(&message), "{id} is its own");
@@ -191,6 +214,10 @@ impl Model {
             return;
         }
         assert!(id > self.seen, "{id} comes behind {}", self.seen);
+        // One that is retained may have come between the two looks at the log's end that the client's own has.
+        let may_differ = self.is_newcomer && message.flags.retain;
+        let is_told_so = told.is_none_or(|told| told == id || may_differ);
+        assert!(is_told_so, "{id} comes with another's id, {told:?}");
         let (missing, volatile) = self.missing(journal, id - 1, Some(topic));
         match self.slow {
             Slow::Close => assert!(missing.is_empty(), "{missing:?} are missing before {id}"),

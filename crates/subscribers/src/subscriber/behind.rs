@@ -167,6 +167,12 @@ impl Subscriber {
             let record = batch.iter().next().filter(|_| is_there == Ok(true));
             let is_its = |record: &Record<'_>| record.id <= state.since && self.wants(record);
             if let Some(record) = record.filter(is_its) {
+                // With the id that it has been told before: its own is older, and who came back with that would get twice
+                // what lies in between.
+                let record = Record {
+                    id: state.since,
+                    ..record
+                };
                 Prepared::new(record, self.epoch, 1).give(self.terms.form, outlet)?;
                 tally.delivered(self.parts[part].slot);
             }

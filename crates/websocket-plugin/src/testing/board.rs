@@ -129,7 +129,12 @@ impl Board {
             Some(Since::Lost) | None => topic.history.len(),
         };
         if let (Some(one), None | Some(Since::Lost)) = (&topic.retained, since) {
-            subscriber.give(name, one);
+            // With what it may come back with, as the server does.
+            let one = Published {
+                id: latest,
+                ..one.clone()
+            };
+            subscriber.give(name, &one);
         }
         for one in &topic.history[begin..] {
             subscriber.give(name, one);
