@@ -266,7 +266,10 @@ impl Subscriber {
         if is_notice && !is_overtaken {
             self.has_missed_notice.store(has_missed, Ordering::SeqCst);
         }
-        let mut handed_on = self.tell_members(log, &mut state, &*outlet, tally);
+        // With what was dropped first: the members' letter has an id that stands for it.
+        let mut handed_on = self
+            .tell_dropped(&mut state, &*outlet)
+            .and_then(|()| self.tell_members(log, &mut state, &*outlet, tally));
         if !is_overtaken {
             handed_on =
                 handed_on.and_then(|()| self.hand_on(&mut state, prepared, &*outlet, tally));

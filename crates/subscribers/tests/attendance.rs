@@ -134,13 +134,25 @@ impl World {
 
     /// What a peer is told, in words.
     fn told(&mut self, peer: &Peer) -> Vec<String> {
+        self.letters(peer)
+            .iter()
+            .map(|letter| words(letter))
+            .collect()
+    }
+
+    fn letters(&mut self, peer: &Peer) -> Vec<Arc<Letter>> {
         self.pump();
         if peer.is_called.swap(false, Ordering::Relaxed) {
             peer.attendance.go_on();
         }
-        let letters = std::iter::from_fn(|| peer.attendance.next());
-        letters.map(|(letter, _)| words(&letter)).collect()
+        waiting(peer)
     }
+}
+
+/// What waits for a peer.
+fn waiting(peer: &Peer) -> Vec<Arc<Letter>> {
+    let letters = std::iter::from_fn(|| peer.attendance.next());
+    letters.map(|(letter, _)| letter).collect()
 }
 
 fn words(letter: &Letter) -> String {
@@ -225,6 +237,59 @@ fn newcomers_get_what_is_retained_first_and_once() {
     assert_eq!(world.told(&back), ["a said"]);
     world.publish("a", "next", RETAIN, 0);
     assert_eq!(world.told(&newcomer), ["a next"]);
+}
+
+#[test]
+fn with_the_id_of_what_is_retained_nothing_comes_twice() {
+    let mut world = World::new();
+    for name in ["b", "a"] {
+        world.publish(name, "value", RETAIN, 0);
+    }
+    let between = world.say("a", "said");
+    let newcomer = peer(1, 1 << 20);
+    for name in ["a", "b"] {
+        world.subscribe(&newcomer, name, Since::Now, None).unwrap();
+    }
+    let letters = world.letters(&newcomer);
+    assert_eq!(letters.len(), 2);
+    for letter in letters {
+        assert_eq!(letter.id, between);
+        let back = peer(2, 1 << 20);
+        world
+            .subscribe(&back, &letter.topic, Since::Id(letter.id), None)
+            .unwrap();
+        assert_eq!(world.told(&back), [""; 0]);
+    }
+}
+
+#[test]
+fn with_the_id_of_any_letter_nothing_is_lost_untold() {
+    let mut world = World::new();
+    let slow = peer(1, 250);
+    world.subscribe(&slow, "a", Since::Now, None).unwrap();
+    for number in 0..6 {
+        world.say("a", &format!("{number:0100}"));
+    }
+    let other = peer(2, 1 << 20);
+    let ada = Some(("Ada", true));
+    world.subscribe(&other, "a", Since::Now, ada).unwrap();
+    // A notice has found no room, behind messages that were dropped; the thread that delivers is the first that finds room.
+    let mut letters = world.letters(&slow);
+    world.say("a", "last");
+    letters.extend(world.letters(&slow));
+    let told: Vec<_> = letters.iter().map(|letter| words(letter)).collect();
+    let (there, then) = told.split_at(told.len() - 3);
+    assert!(there.iter().all(|text| text.starts_with("a 0")), "{told:?}");
+    let dropped = 6 - there.len();
+    assert_eq!(
+        then,
+        [&*format!("a dropped {dropped}"), "a =1", "a last"],
+        "what an id stands for is told before the id"
+    );
+    let since = Since::Id(letters[letters.len() - 2].id);
+    let back = peer(3, 1 << 20);
+    world.subscribe(&back, "a", since, None).unwrap();
+    assert_eq!(world.told(&back), ["a last"]);
 }
 
 #[test]

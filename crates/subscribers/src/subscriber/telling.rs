@@ -99,7 +99,7 @@ impl Subscriber {
                 }
                 Form::Letters => {
                     let news = News::Members(members);
-                    outlet.deliver(&self.letter(index, log.latest(), news))?;
+                    outlet.deliver(&self.letter(index, state.since, news))?;
                 }
                 Form::Plain => {}
             }
