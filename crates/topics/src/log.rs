@@ -158,12 +158,13 @@ impl<'m> Log<'m> {
             .collect())
     }
 
-    /// How many members a topic has.
+    /// How many members a topic has of whom its subscribers have been told: as many as the next [`Notice`](crate::Notice) goes on
+    /// from.
     pub fn member_count(&self, topic: &Topic) -> Result<usize, LockError> {
         let name = Name::new(topic, self.parts.seed());
         let locked = Locked::new(self.parts)?;
         let slot = locked.topics().find(&name);
-        Ok(slot.map_or(0, |slot| locked.members().of_topic(slot).count()))
+        Ok(slot.map_or(0, |slot| locked.members().announced(slot)))
     }
 
     /// A topic as it is now; `None` when nobody has published or subscribed to it, or it was evicted.

@@ -62,6 +62,12 @@ impl Members<'_> {
         place.is_some_and(|place| get(place) & IS_ANNOUNCED != 0)
     }
 
+    /// How many members of a topic have been announced.
+    pub fn announced(self, slot: u32) -> usize {
+        let all = self.of_topic(slot);
+        all.filter(|&index| self.is_announced(index)).count()
+    }
+
     /// Takes a member's place away.
     pub fn remove(self, index: u32) {
         if let Some(place) = self.0.member_places.get(index as usize) {

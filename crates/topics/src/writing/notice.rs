@@ -72,10 +72,7 @@ impl Locked<'_> {
             return;
         };
         // Those of whom nobody has been told yet are counted when they are. Who leaves is still there.
-        let all = self.members().of_topic(slot);
-        let members = all
-            .filter(|&index| self.members().is_announced(index))
-            .count();
+        let members = self.members().announced(slot);
         let members = members.saturating_sub(usize::from(has_left));
         let payload = Notice {
             member,

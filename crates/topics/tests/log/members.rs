@@ -78,10 +78,14 @@ fn who_has_not_been_announced_is_counted_when_it_is() {
     let (a, _) = seat.subscribe(&topic("a")).unwrap();
     let early = joins(&seat, &a, "early");
     let [late, gone] = ["late", "gone"].map(|name| seat.enter(&a, &member(name), true).unwrap());
+    let count = || log.member_count(&topic("a")).unwrap();
+    assert_eq!(count(), 1, "the two are told of when they are announced");
     seat.exit(early, &Mute).unwrap();
     seat.announce(&late, &Mute).unwrap();
+    assert_eq!(count(), 1);
     seat.exit(gone, &Mute).unwrap();
     seat.exit(late, &Mute).unwrap();
+    assert_eq!(count(), 0);
     let told = notices(&mut reader);
     assert_eq!(told, ["a:+early1", "a:-early0", "a:+late1", "a:-late0"]);
 }
