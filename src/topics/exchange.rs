@@ -86,6 +86,8 @@ impl Exchange {
             State::Quiet => {
                 let log = *self.log()?;
                 let seat = log.claim(memory::this(), memory::is_alive);
+                // It has swept: others hear who has left.
+                log.ring(&Futex);
                 let hub = Hub::new(log, seat.map_err(Unavailable::NoSeat)?, Futex);
                 Arc::new(hub.fetching(httpd::cache::fetch))
             }

@@ -8,7 +8,7 @@ use httpd::log::Subject;
 use httpd::random::random;
 use httpd::server::Server;
 use httpd::{mpm, process, shared_memory};
-use topics::{Epoch, Futex, Layout, Log, Owner};
+use topics::{Epoch, Futex, Layout, Log, Owner, Sweeping};
 
 use crate::configuration::config::Config;
 use crate::log::{self, Level, Tag};
@@ -19,6 +19,9 @@ const NAME: &CStr = c"mod_websocket.topics";
 const TOPICS: usize = 10_000;
 /// Children, at least and at most.
 const SEATS: std::ops::RangeInclusive<usize> = 16..=4096;
+
+/// The parent's. A reload begins with one that is owed.
+static SWEEPING: Sweeping = Sweeping::owed();
 
 /// Makes the log, in the parent, unless there is one. One that another build of the module has made, in another form, is
 /// replaced.
@@ -54,7 +57,7 @@ pub fn make(server: Server<'_>) {
     let layout = Layout {
         ring: wanted,
         topics: TOPICS,
-        // Those of children that are gone are free only when a new child takes them.
+        // Those of children that are gone may be free late.
         seats: (2 * server_limit).clamp(*SEATS.start(), *SEATS.end()),
     };
     let words = layout.words().unwrap_or(usize::MAX);
@@ -77,13 +80,17 @@ pub fn find(server: Server<'_>) -> Option<Log<'static>> {
     shared_memory::find(server, NAME).and_then(Log::find)
 }
 
-/// A child has ended; called in the parent. Its subscribers count no more, and its members have left.
+/// A child has ended; called in the parent. Its subscribers count no more, and its members have left; if another child has the
+/// log's lock and does not go on, later ([`look_again`]).
 pub fn ended(server: Server<'_>) {
+    SWEEPING.owe();
+    look_again(server);
+}
+
+/// The parent has time: what was not possible when a child had ended is made up for.
+pub fn look_again(server: Server<'_>) {
     if let Some(log) = find(server) {
-        // Whoever claims a seat sweeps as well.
-        if log.sweep(is_alive).is_ok_and(|gone| gone > 0) {
-            log.ring(&Futex);
-        }
+        SWEEPING.settle(&log, is_alive, &Futex);
     }
 }
 

@@ -104,19 +104,15 @@ impl<'m> Log<'m> {
         self.epoch
     }
 
-    /// A seat for a child that has none: one that nobody has, else one whose owner is gone. `is_alive` says whether a
-    /// process still lives.
+    /// A seat for a child that has none. First it [sweeps](Log::sweep), behind which a [ring](Log::ring) is due; `is_alive` says
+    /// whether a process still lives.
     pub fn claim(
         &self,
         owner: Owner,
         is_alive: impl Fn(Owner) -> bool,
     ) -> Result<Seat<'m>, ClaimError> {
-        let take = || Ok::<_, ClaimError>(Locked::new(self.parts)?.seats().take(owner));
-        let mut taken = take()?;
-        if taken.is_none() {
-            self.sweep(is_alive)?;
-            taken = take()?;
-        }
+        self.sweep(is_alive)?;
+        let taken = Locked::new(self.parts)?.seats().take(owner);
         let index = taken.ok_or(ClaimError::Full)?;
         Ok(Seat::new(self.parts, self.epoch, index, owner))
     }

@@ -75,6 +75,7 @@ impl Town {
         let owner = self.next_owner.fetch_add(1, Ordering::SeqCst);
         let owner = Owner(NonZeroU64::new(owner).expect("it is not 0"));
         let seat = self.log.claim(owner, |owner| self.is_alive(owner));
+        self.log.ring(&self.bells);
         let bell = OwnBell {
             bells: self.bells.clone(),
             is_waiting: Arc::default(),

@@ -1,6 +1,6 @@
 //! Children, and their subscribers.
 
-use topics::{ClaimError, SubscribeError};
+use topics::{ClaimError, SubscribeError, Sweeping};
 
 use super::*;
 
@@ -75,6 +75,50 @@ fn seats_are_bounded_and_a_dead_childs_is_taken() {
     let children = log.figures().children;
     assert_eq!(children.len(), SMALL.seats);
     assert_eq!(children[2].owner, owner(9));
+}
+
+#[test]
+fn who_claims_a_seat_sweeps() {
+    let log = log(SMALL);
+    let dead = log.claim(owner(1), |_| true).unwrap();
+    let _held = dead.subscribe(&topic("a")).unwrap().0;
+    let new = log.claim(owner(2), |process| process != owner(1));
+    assert_eq!(new.unwrap().index(), dead.index());
+    assert_eq!(log.history(&topic("a")).unwrap().unwrap().subscribers(), 0);
+}
+
+#[test]
+fn a_sweep_that_is_not_possible_is_made_up_for() {
+    let log = log(SMALL);
+    let dead = log.claim(owner(1), |_| true).unwrap();
+    let _held = dead.subscribe(&topic("a")).unwrap().0;
+    let subscribers = || log.history(&topic("a")).unwrap().unwrap().subscribers();
+    let sweeping = Sweeping::owed();
+    let settle = || sweeping.settle(&log, |_| false, &Mute);
+    let (has_it, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            log.hold_lock(|| {
+                has_it.send(()).unwrap();
+                ends.recv().unwrap();
+            });
+        });
+        begins.recv().unwrap();
+        settle();
+        end.send(()).unwrap();
+    });
+    assert_eq!(subscribers(), 1);
+    settle();
+    assert_eq!(subscribers(), 0);
+    // Nobody looks for the dead again until somebody has ended.
+    let late = log.claim(owner(2), |_| true).unwrap();
+    let _kept = late.subscribe(&topic("a")).unwrap().0;
+    settle();
+    assert_eq!(subscribers(), 1);
+    sweeping.owe();
+    settle();
+    assert_eq!(subscribers(), 0);
 }
 
 #[test]
