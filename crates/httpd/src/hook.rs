@@ -174,6 +174,7 @@ unsafe extern "C" fn child_status_entry<C: ChildEnded>(
 
 /// What a module does in the parent from time to time.
 pub trait Monitor {
+    /// What it does then.
     fn monitor(server: Server<'_>);
 }
 

@@ -10,8 +10,9 @@
 //!
 //! It may end while it is behind, too.
 //!
-//! The thread that delivers never waits for a subscriber that another thread is at. It leaves a note
-//! ([`Subscriber::passed_by`]), and whoever finds it catches up with the log.
+//! The thread that delivers waits for no subscriber that another thread is at, or for a moment. It leaves a note
+//! ([`Subscriber::passed_by`]), and whoever finds it catches up with the log: up to what was passed by, and no further. What comes
+//! next is on its way with that thread, and some of it, volatile messages and notices, is in no history.
 
 mod behind;
 mod newest;
@@ -38,7 +39,9 @@ use crate::terms::{Slow, Terms};
 
 /// No record has passed by.
 const NOBODY: u64 = u64::MAX;
-/// So often, and so long, a notice waits for who has a subscriber's state.
+/// Behind everything.
+const END: RecordId = RecordId(u64::MAX);
+/// So often, and so long, what is in no history waits for who has a subscriber's state.
 const PATIENCE: usize = 30;
 const MOMENT: Duration = Duration::from_micros(100);
 
@@ -61,6 +64,11 @@ pub struct Subscriber {
     /// The thread that delivers has found another one here, and has gone on: the first record that it has not delivered, or
     /// [`NOBODY`] when there is none.
     passed_by: AtomicU64,
+    /// The last one, or one that is just being tried.
+    passed_until: AtomicU64,
+    /// For the simulation: it was not to be had for so long that a volatile record may have passed it by.
+    #[cfg(shuttle)]
+    pub has_missed_volatile: AtomicBool,
     /// Where its live records have begun, the last time that it was live.
     live_from: AtomicU64,
     /// A notice of members has passed it by: it is told how many there are.
@@ -83,6 +91,8 @@ struct State {
     since: RecordId,
     /// While it is live: where in the log that begins.
     start: u64,
+    /// While it is behind: it is live again behind this one, and gets what comes next as the process's reader reads it.
+    until: RecordId,
     /// While it is to get the newest: what was published up to here is in `newest` or in `dropped`, or was before.
     counted: RecordId,
     /// The newest message of each topic that it has not got yet.
@@ -151,6 +161,7 @@ impl Subscriber {
                 phase: Phase::Behind(Wanted::Everything),
                 since,
                 start: 0,
+                until: END,
                 counted: since,
                 newest,
                 dropped: 0,
@@ -162,6 +173,9 @@ impl Subscriber {
             }),
             live_from: AtomicU64::new(0),
             passed_by: AtomicU64::new(NOBODY),
+            passed_until: AtomicU64::new(0),
+            #[cfg(shuttle)]
+            has_missed_volatile: AtomicBool::new(false),
             has_missed_notice: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
         })
@@ -242,29 +256,42 @@ impl Subscriber {
         let is_notice = record.kind == Kind::Notice;
         // Nobody who is behind finds a notice in the log.
         let has_missed = is_notice && self.has_missed_notice.swap(true, Ordering::SeqCst);
-        if is_notice {
-            self.let_go();
-        }
         // Before the state, and so given up behind it: this may be the last that there is of the connection, whose end wants the
         // state of each of its subscribers.
         let Some(outlet) = self.outlet.upgrade() else {
             return false;
         };
-        let Some(mut state) = self.state_or_note(record.id) else {
+        // A notice is volatile, too.
+        let is_volatile = record.flags.volatile;
+        let Some(mut state) = self.state_or_note(record.id, record.id, is_volatile) else {
             return false;
         };
-        if self.is_to_look_again(&mut state) {
-            // At once: what comes next may be a notice, which nobody finds in the log.
-            self.catch_up(log, &mut state, &*outlet, tally);
-            return true;
-        }
-        // Its history has overtaken the record: so a message is in there, and a notice is not.
-        let is_overtaken = record.position < state.start || record.id <= state.since;
-        if !matches!(state.phase, Phase::Live) || (is_overtaken && !is_notice) {
-            return false;
-        }
-        if is_notice && !is_overtaken {
+        if is_notice {
+            // It is in hand.
             self.has_missed_notice.store(has_missed, Ordering::SeqCst);
+        }
+        let looks_again = self.is_to_look_again(&mut state);
+        if looks_again {
+            // At once, for what is volatile does not wait.
+            state.until = record.id;
+            self.catch_up(log, &mut state, &*outlet, tally);
+        }
+        let is_live = matches!(state.phase, Phase::Live);
+        // Its history has overtaken the record: so a message is in there, and a notice is not. What is volatile is in none, and
+        // has its turn as long as nothing later has had it.
+        let is_overtaken = record.position < state.start
+            || record.id < state.since
+            || (record.id == state.since && !is_volatile);
+        if is_notice && (is_overtaken || !is_live) {
+            self.has_missed_notice.store(true, Ordering::SeqCst);
+        }
+        if !is_live {
+            // This one is not among those that it gets live.
+            state.until = END;
+            return looks_again;
+        }
+        if is_overtaken && !is_notice {
+            return looks_again;
         }
         // With what was dropped first: the members' letter has an id that stands for it.
         let mut handed_on = self
@@ -320,7 +347,7 @@ impl Subscriber {
             return;
         };
         let first_lost = RecordId(gap.after.0.saturating_add(1));
-        let Some(mut state) = self.state_or_note(first_lost) else {
+        let Some(mut state) = self.state_or_note(first_lost, END, false) else {
             return;
         };
         // A note stands for a record that may be before `after`: it is behind by that one.
@@ -338,6 +365,7 @@ impl Subscriber {
             state.since = state.since.max(gap.after);
             state.phase = Phase::Behind(Wanted::Everything);
         }
+        state.until = END;
         // All that were overrun at once would hold the reader up until it is overrun again.
         if state.phase != Phase::Ended {
             outlet.call_again();
@@ -430,35 +458,52 @@ impl Subscriber {
     /// What the thread that delivers has passed by is caught up with. Says whether there was something.
     fn is_to_look_again(&self, state: &mut State) -> bool {
         let first = self.passed_by.swap(NOBODY, Ordering::SeqCst);
-        let is_to_look = first != NOBODY && matches!(state.phase, Phase::Live);
-        if is_to_look {
-            // What came before that it has got, or does not want: it may be gone by now, and is no gap.
-            state.since = state.since.max(RecordId(first.saturating_sub(1)));
-            state.phase = Phase::Behind(Wanted::Everything);
+        if first == NOBODY {
+            return false;
         }
-        is_to_look
-    }
-
-    /// Waits a moment for who has the state, which is mostly there to see that it has nothing to do: a notice that is passed
-    /// by is lost, and its own join is what a member waits for.
-    fn let_go(&self) {
-        for _ in 0..PATIENCE {
-            match self.state.try_lock() {
-                Err(TryLockError::WouldBlock) => sync::sleep(MOMENT),
-                _ => return,
+        let until = RecordId(self.passed_until.load(Ordering::SeqCst));
+        match state.phase {
+            Phase::Live => {
+                // What came before that it has got, or does not want: it may be gone by now, and is no gap.
+                state.since = state.since.max(RecordId(first.saturating_sub(1)));
+                state.until = until;
+                state.phase = Phase::Behind(Wanted::Everything);
+                true
             }
+            Phase::Behind(_) => {
+                state.until = state.until.max(until);
+                false
+            }
+            Phase::Ended => false,
         }
     }
 
-    /// For the thread that delivers `record`: the state, or a note for who has it.
-    fn state_or_note(&self, record: RecordId) -> Option<MutexGuard<'_, State>> {
+    /// For the thread that delivers the records from `first` to `last`: the state, or a note for who has it. Who has it is mostly
+    /// there to see that it has nothing to do: a volatile record waits a moment for that.
+    fn state_or_note(
+        &self,
+        first: RecordId,
+        last: RecordId,
+        is_volatile: bool,
+    ) -> Option<MutexGuard<'_, State>> {
         let attempt = || match self.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
+        if is_volatile {
+            for _ in 0..PATIENCE {
+                if let Some(state) = attempt() {
+                    return Some(state);
+                }
+                sync::sleep(MOMENT);
+            }
+            #[cfg(shuttle)]
+            self.has_missed_volatile.store(true, Ordering::SeqCst);
+        }
         attempt().or_else(|| {
-            let before = self.passed_by.fetch_min(record.0, Ordering::SeqCst);
+            self.passed_until.store(last.0, Ordering::SeqCst);
+            let before = self.passed_by.fetch_min(first.0, Ordering::SeqCst);
             // Either who has it sees the note, or this sees that nobody has it any more.
             fence(Ordering::SeqCst);
             let state = attempt()?;

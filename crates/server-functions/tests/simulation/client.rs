@@ -233,6 +233,9 @@ impl<'a> Visit<'a> {
             None => models.first_mut(),
         };
         let model = model.expect("it is of one of its topics");
+        if self.connection.may_miss_volatile() {
+            model.may_miss_volatile();
+        }
         model.sees(self.world, journal, seen, id);
     }
 

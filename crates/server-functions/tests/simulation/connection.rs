@@ -71,6 +71,7 @@ pub struct Connection {
     this: Weak<Connection>,
     send_buffer: usize,
     letter_bytes: AtomicUsize,
+    was_full: AtomicBool,
 }
 
 impl Connection {
@@ -107,6 +108,7 @@ impl Connection {
             this: this.clone(),
             send_buffer: settings.config.send_buffer,
             letter_bytes: AtomicUsize::new(0),
+            was_full: AtomicBool::new(false),
             poller: Arc::clone(&poller),
             world: Arc::clone(&world),
         });
@@ -195,11 +197,26 @@ impl Connection {
             return false;
         };
         let _ = self.subscriber.set(subscriber);
+        if !self.may_miss_volatile() {
+            locked(&self.models)[0].is_live(self.town.log.latest().0);
+        }
         if self.wanted.kind == Kind::Plain {
             let floor = self.town.log.latest().0;
             locked(&self.models)[0].begins(&self.world, &self.town.journal, before, floor);
         }
         true
+    }
+
+    /// A listener that was always live since it has subscribed gets each volatile message. It falls behind when it finds no room,
+    /// is passed by for longer than a moment, or is overrun.
+    pub fn may_miss_volatile(&self) -> bool {
+        let log = &self.town.log;
+        let is_passed_by = self
+            .subscriber
+            .get()
+            .is_none_or(|subscriber| subscriber.has_missed_volatile.load(Ordering::SeqCst));
+        let may_be_overrun = log.figures().used > log.layout().ring as u64 / 2;
+        is_passed_by || may_be_overrun || self.was_full.load(Ordering::SeqCst)
     }
 
     /// Subscribes as a plugin does, from any thread.
@@ -418,6 +435,7 @@ impl Outlet for Connection {
     fn take(&self, message: Message<'_>) -> Result<(), Refused> {
         let taken = letters::gather(&self.session, message);
         if taken == Err(Refused::Full) {
+            self.was_full.store(true, Ordering::SeqCst);
             self.world.tell(|| format!("{} has no room", self.name));
         }
         taken

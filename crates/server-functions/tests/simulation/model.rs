@@ -48,6 +48,8 @@ pub struct Model {
     is_members_sure: [bool; TOPICS],
     /// What an earlier subscription has been told may still be on its way.
     is_again: bool,
+    /// What is volatile behind this one, it gets as well.
+    volatile_from: u64,
 }
 
 enum Phase {
@@ -77,7 +79,18 @@ impl Model {
             members: [None; TOPICS],
             is_members_sure: [false; TOPICS],
             is_again: false,
+            volatile_from: u64::MAX,
         }
+    }
+
+    /// It is live: from now on it gets what is volatile, as long as it does not fall behind.
+    pub fn is_live(&mut self, from: u64) {
+        self.volatile_from = from;
+    }
+
+    /// It is slow, or was passed by: what is volatile may be lost to it.
+    pub fn may_miss_volatile(&mut self) {
+        self.volatile_from = u64::MAX;
     }
 
     /// It is subscribed, and gets everything behind `floor`, perhaps more, but nothing up to `least`.
@@ -280,7 +293,7 @@ impl Model {
             if is_seen || !self.topics.contains(&message.topic) || self.is_own(&message) {
                 continue;
             }
-            match message.flags.volatile {
+            match message.flags.volatile && message.id <= self.volatile_from {
                 true => volatile += 1,
                 false => missing.push(message.id),
             }

@@ -148,7 +148,10 @@ impl Rest {
             !connection.attendance.has_letters(),
             "letters wait for {name}, which has room"
         );
-        for model in &*locked(&connection.models) {
+        for model in &mut *locked(&connection.models) {
+            if connection.may_miss_volatile() {
+                model.may_miss_volatile();
+            }
             model.is_complete(&self.town.journal, name);
             for &topic in &model.topics {
                 if let Some(count) = model.members(topic) {

@@ -4,7 +4,7 @@ use topics::{
     Batch, CannotResume, History, Kind, Limits, LockError, Log, Record, RecordId, Token, Trail,
 };
 
-use super::{Phase, State, Subscriber, Wanted};
+use super::{END, Phase, State, Subscriber, Wanted};
 use crate::form::Prepared;
 use crate::outlet::{Closing, Outlet, Refused};
 use crate::sync::atomic::Ordering;
@@ -116,16 +116,18 @@ impl Subscriber {
         let is_whole = match wanted {
             Wanted::Everything => match self.missed(&histories, state, now) {
                 Ok(chunk) => {
-                    let bound = chunk.bound.min(now.id);
+                    let last = now.id.min(state.until);
+                    let bound = chunk.bound.min(last);
                     let is_its = |record: &Record<'_>| record.id <= bound;
                     self.hand_on_all(&chunk.batches, is_its, state, outlet, tally)?;
                     state.since = state.since.max(bound);
-                    bound == now.id
+                    bound == last
                 }
                 Err(reason) => {
                     let gap = (reason, self.lost(&histories, state.since, now));
                     self.tell_gap(&gap, now, state, outlet, tally)?;
                     state.since = now.id;
+                    state.until = END;
                     false
                 }
             },
@@ -142,8 +144,11 @@ impl Subscriber {
         // With no record to come before, nothing else would tell.
         self.tell_dropped(state, outlet)?;
         self.tell_members(log, state, outlet, tally)?;
-        state.start = end;
-        self.live_from.store(end, Ordering::SeqCst);
+        // Up to a certain one it was live before, and its live records go on behind that, wherever they have begun.
+        if std::mem::replace(&mut state.until, END) == END {
+            state.start = end;
+            self.live_from.store(end, Ordering::SeqCst);
+        }
         state.phase = Phase::Live;
         state.trails = Vec::new();
         self.pace.has_caught_up(outlet);
