@@ -1,9 +1,7 @@
 //! What httpd is told when it loads the module: hooks, and what happens at their time.
 
 use httpd::apr::Pool;
-use httpd::hook::{
-    self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, Monitor, PostConfig,
-};
+use httpd::hook::{self, CheckConfig, ChildEnded, ChildInit, ChildStopping, Handler, PostConfig};
 use httpd::log::Subject;
 use httpd::module::RegisterHooks;
 use httpd::request::{HandlerResult, Request};
@@ -32,7 +30,6 @@ impl RegisterHooks for Hooks {
         hook::child_init::<Hooks>();
         hook::child_stopping::<Hooks>();
         hook::child_ended::<Hooks>();
-        hook::monitor::<Hooks>();
         suspend_connection::<EventDriver>();
         httpd::dbd::stand_before();
         httpd::tls::remember_connections::<EventDriver>();
@@ -110,11 +107,5 @@ impl ChildEnded for Hooks {
     fn child_ended(server: Server<'_>, pid: u32) {
         board::ended(server, pid);
         topics::memory::ended(server);
-    }
-}
-
-impl Monitor for Hooks {
-    fn monitor(server: Server<'_>) {
-        topics::memory::look_again(server);
     }
 }

@@ -9,7 +9,9 @@ use httpd::guard::guard;
 use httpd::host_thread;
 use httpd::thread::Thread;
 use subscribers::Hub;
-use topics::{Batch, Reader};
+use topics::{Batch, Log, Reader};
+
+use super::memory;
 
 /// How late a message may be whose publisher was killed before it could ring, when no other follows.
 const LATEST: Duration = Duration::from_secs(1);
@@ -21,14 +23,20 @@ pub struct Deliverer {
 }
 
 struct Shared {
+    log: Log<'static>,
     hub: Arc<Hub>,
     is_stopping: AtomicBool,
 }
 
 impl Deliverer {
     /// Starts it; `reader` begins at the log's end.
-    pub fn start(hub: Arc<Hub>, mut reader: Reader<'static>) -> io::Result<Self> {
+    pub fn start(
+        log: Log<'static>,
+        hub: Arc<Hub>,
+        mut reader: Reader<'static>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
+            log,
             hub,
             is_stopping: AtomicBool::new(false),
         });
@@ -54,6 +62,8 @@ impl Shared {
     fn run(&self, reader: &mut Reader<'static>) {
         let mut batch = Batch::new();
         while !self.is_stopping.load(Ordering::Acquire) {
+            // It is woken when a child has died, and looks once more when that was not possible (`LATEST`).
+            memory::settle(&self.log);
             let has_read = guard(true, || self.hub.pump(reader, &mut batch));
             if !has_read {
                 let is_over = || self.is_stopping.load(Ordering::Acquire);

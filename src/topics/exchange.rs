@@ -71,9 +71,11 @@ impl Exchange {
         }
     }
 
-    /// The log.
+    /// The log, without those who have died.
     pub fn log(&self) -> Result<&Log<'static>, Unavailable> {
-        self.log.as_ref().ok_or(Unavailable::NoLog)
+        let log = self.log.as_ref().ok_or(Unavailable::NoLog)?;
+        memory::settle(log);
+        Ok(log)
     }
 
     /// The child's subscribers, to whom a thread delivers from now on.
@@ -95,7 +97,7 @@ impl Exchange {
         // From here on the seat is this child's until it ends: another try does not take another one.
         *running = State::Seated(Arc::clone(&hub));
         let reader = hub.reader().map_err(Unavailable::Lock)?;
-        let deliverer = Deliverer::start(Arc::clone(&hub), reader);
+        let deliverer = Deliverer::start(*self.log()?, Arc::clone(&hub), reader);
         let deliverer = deliverer.map_err(|_| Unavailable::NoThread)?;
         *running = State::Running(Arc::clone(&hub), deliverer);
         Ok(hub)
@@ -139,7 +141,7 @@ impl Exchange {
     /// The figures of all topics; `None` when there are none. `count`: how many topics are listed, those to which
     /// most was published.
     pub fn figures(&self, count: usize) -> Option<figures::Topics> {
-        let log = self.log?;
+        let log = *self.log().ok()?;
         let all = log.figures();
         let child = |child: &ChildFigures| (memory::pid(child.owner), child.lag);
         Some(figures::Topics {

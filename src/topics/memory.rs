@@ -20,8 +20,8 @@ const TOPICS: usize = 10_000;
 /// Children, at least and at most.
 const SEATS: std::ops::RangeInclusive<usize> = 16..=4096;
 
-/// The parent's. A reload begins with one that is owed.
-static SWEEPING: Sweeping = Sweeping::owed();
+/// The child's.
+static SWEEPING: Sweeping = Sweeping::new();
 
 /// Makes the log, in the parent, unless there is one. One that another build of the module has made, in another form, is
 /// replaced.
@@ -80,18 +80,18 @@ pub fn find(server: Server<'_>) -> Option<Log<'static>> {
     shared_memory::find(server, NAME).and_then(Log::find)
 }
 
-/// A child has ended; called in the parent. Its subscribers count no more, and its members have left; if another child has the
-/// log's lock and does not go on, later ([`look_again`]).
+/// A child has ended; called in the parent, which may be root's, and takes no lock that a child could have spoilt: the others see
+/// to it that its subscribers count no more, and its members have left ([`settle`]).
 pub fn ended(server: Server<'_>) {
-    SWEEPING.owe();
-    look_again(server);
+    if let Some(log) = find(server) {
+        log.note_death();
+        log.ring(&Futex);
+    }
 }
 
-/// The parent has time: what was not possible when a child had ended is made up for.
-pub fn look_again(server: Server<'_>) {
-    if let Some(log) = find(server) {
-        SWEEPING.settle(&log, is_alive, &Futex);
-    }
+/// What a child does before it uses the log, and when it is woken: it sweeps for those who have died since it last did.
+pub fn settle(log: &Log<'_>) {
+    SWEEPING.settle(log, is_alive, &Futex);
 }
 
 /// This process, as the log names it: its number, and when it has started.

@@ -172,37 +172,6 @@ unsafe extern "C" fn child_status_entry<C: ChildEnded>(
     });
 }
 
-/// What a module does in the parent from time to time.
-pub trait Monitor {
-    /// What it does then.
-    fn monitor(server: Server<'_>);
-}
-
-/// Registers a function that the parent calls about every ten seconds.
-pub fn monitor<C: Monitor>() {
-    // SAFETY: as in `handler`.
-    unsafe {
-        sys::ap_hook_monitor(
-            Some(monitor_entry::<C>),
-            std::ptr::null(),
-            std::ptr::null(),
-            sys::APR_HOOK_MIDDLE as c_int,
-        );
-    }
-}
-
-unsafe extern "C" fn monitor_entry<C: Monitor>(
-    _pool: *mut sys::apr_pool_t,
-    server: *mut sys::server_rec,
-) -> c_int {
-    guard(sys::DECLINED as c_int, || {
-        // SAFETY: httpd passes the main server.
-        C::monitor(unsafe { Server::from_raw(server) });
-        // What it is for others as well.
-        sys::DECLINED as c_int
-    })
-}
-
 /// What a module does when a child is told to stop.
 pub trait ChildStopping {
     /// `is_graceful`: requests under way are to be finished.

@@ -103,9 +103,9 @@
 //!   which then stands for [`Subscription::start`].
 //! * **A member** is a subscriber that has said what it is called ([`Seat::enter`]). Who joins and who leaves is told in the
 //!   log itself, as a [`Notice`], in one order with everything else.
-//! * **Whoever notices that a child is gone** calls [`Log::sweep`]: its subscribers do not count any more, and its members
-//!   have left; [`Log::ring`] wakes who is to hear of that. [`Sweeping`] does both, or, where the lock is not to be had, owes it.
-//!   A child that claims a seat sweeps as well, and rings behind that.
+//! * **Whoever notices that a child is gone** says so ([`Log::note_death`], [`Log::ring`]), and the others sweep
+//!   ([`Sweeping`]): its subscribers do not count any more, and its members have left. A child that claims a seat sweeps as well,
+//!   and rings behind that.
 //! * **Nobody** publishes or subscribes in a signal handler, or holds a lock of its own there that a thread which publishes
 //!   may have; unless the process has called [`hold_signals`] before.
 //!
@@ -134,7 +134,7 @@
 //! | `reading/` | who reads: as many as like, without it |
 //! | `seat` | a child's place at the log |
 //! | `name/` | what topics, messages and members are called |
-//! | `sweeping` | a sweep that is owed until it is possible |
+//! | `sweeping` | who sweeps when a child has died, and when |
 //! | `bell` | how a child's reader is woken |
 //! | `figures`, `count`, `error` | what is to be said about a log; what children count of what becomes of messages; why something was not done |
 

@@ -13,7 +13,7 @@ use crate::table::{Name, Owner, Seats};
 use crate::writing::Locked;
 
 /// What the first word says of memory that holds a log of this form. The last digit changes with the form.
-const FORM: u64 = 0x746f_7069_6373_0005;
+const FORM: u64 = 0x746f_7069_6373_0006;
 /// A build with another kind of lock has another form.
 const LOCK_FORM: u64 = (size_of::<libc::pthread_mutex_t>() as u64) << 8;
 
@@ -129,6 +129,22 @@ impl<'m> Log<'m> {
             vacate(self.parts, index, owner)?;
         }
         Ok(gone.len())
+    }
+
+    /// A process that may have had a seat has ended: says so to those that sweep for it ([`Sweeping`](crate::Sweeping)), behind
+    /// which a [ring](Log::ring) is due. Both take no lock, and trust nothing in the log's memory.
+    pub fn note_death(&self) {
+        self.parts.header[header::DEATHS].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was said.
+    pub(crate) fn deaths(&self) -> u64 {
+        get(&self.parts.header[header::DEATHS])
+    }
+
+    /// Whether the caller is the one to sweep for so many deaths. If it dies over it, that is one more death.
+    pub(crate) fn is_to_sweep(&self, deaths: u64) -> bool {
+        self.parts.header[header::SWEPT].swap(deaths, Ordering::AcqRel) != deaths
     }
 
     /// Wakes every reader that waits: after a [`Log::sweep`] there may be notices for it.

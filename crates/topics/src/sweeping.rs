@@ -1,43 +1,54 @@
-//! Who sweeps must not wait, and makes up for what was not possible.
+//! Who has to sweep, and when: the process that hears of a child's end must not.
+//!
+//! That one may have more rights than the children, any of which may have written to the log's memory by a fault. A lock there is
+//! pointers to follow. So it takes none, and only says that somebody has died ([`Log::note_death`]); a child sweeps, one of those
+//! that hear of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::bell::Bell;
 use crate::log::Log;
 use crate::table::Owner;
 
-/// A [sweep](Log::sweep) that is owed, until there is one.
+/// What a process has seen of deaths.
+#[derive(Default)]
 pub struct Sweeping {
+    /// How many had been noted when it last looked.
+    seen: AtomicU64,
+    /// It has tried to sweep for them, and could not.
     is_owed: AtomicBool,
 }
 
 impl Sweeping {
-    /// One that is owed: what has been before nobody knows.
-    pub const fn owed() -> Self {
+    /// Of a process that begins.
+    pub const fn new() -> Self {
         Sweeping {
-            is_owed: AtomicBool::new(true),
+            seen: AtomicU64::new(0),
+            is_owed: AtomicBool::new(false),
         }
     }
 
-    /// A child has ended.
-    pub fn owe(&self) {
-        self.is_owed.store(true, Ordering::Relaxed);
-    }
-
-    /// Sweeps, if it is owed, and wakes those who are to hear of it. Where another process has the lock, it stays owed: this does
-    /// not wait for it longer than some milliseconds.
+    /// Sweeps, if somebody has died and nobody else does, and wakes those who are to hear of it. Where another process has the
+    /// lock, it stays owed: this does not wait for it longer than some milliseconds.
     pub fn settle(
         &self,
         log: &Log<'_>,
         is_alive: impl Fn(Owner) -> bool,
         bell: &(impl Bell + ?Sized),
     ) {
-        if !self.is_owed.swap(false, Ordering::Relaxed) {
+        let deaths = log.deaths();
+        let is_news = self.seen.load(Ordering::Relaxed) != deaths;
+        if !is_news && !self.is_owed.load(Ordering::Relaxed) {
+            return;
+        }
+        self.seen.store(deaths, Ordering::Relaxed);
+        let is_to = log.is_to_sweep(deaths);
+        if !self.is_owed.swap(false, Ordering::Relaxed) && !is_to {
             return;
         }
         let gone = log.impatient().sweep(is_alive);
         if gone.is_err() {
-            self.owe();
+            self.is_owed.store(true, Ordering::Relaxed);
         }
         // Some of them may have left all the same.
         if gone != Ok(0) {

@@ -125,6 +125,11 @@ pub(crate) mod header {
     /// How many records were notices, which nobody has published.
     pub const NOTICES: usize = 45;
 
+    /// How often a process has been said to have ended; written without the lock.
+    pub const DEATHS: usize = 48;
+    /// For which of them somebody has swept, or does; likewise.
+    pub const SWEPT: usize = 49;
+
     /// What readers look at: the end of what counts, and the beginning of what is still whole.
     pub const COMMIT: usize = 64;
     pub const TAIL: usize = 65;

@@ -97,6 +97,28 @@ fn use_it(log: Log<'static>, seat: &Seat<'static>, reader: &mut Reader<'static>)
     log.sweep(|_| true).unwrap();
 }
 
+/// The process that hears of a child's end may be root's: no word that a child has written takes it anywhere.
+#[test]
+fn who_notes_a_death_follows_nothing_in_the_memory() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let words = words(SMALL);
+        let log = Log::new(words, SMALL, EPOCH, [1, 2]).unwrap();
+        let _seat = seat(log);
+        // The lock, too, held by nobody and everybody.
+        for word in &words[header_lock()..] {
+            word.store(random.u64(..), Ordering::Relaxed);
+        }
+        log.note_death();
+        log.ring(&Mute);
+    }
+}
+
+/// Where what says how large it is ends, and the lock begins.
+const fn header_lock() -> usize {
+    KEPT / 2
+}
+
 fn touch(batch: &Batch) {
     for record in batch.iter() {
         assert!(record.topic.len() <= Topic::MOST && record.payload.len() <= 8 << 10);

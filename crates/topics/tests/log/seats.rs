@@ -93,7 +93,8 @@ fn a_sweep_that_is_not_possible_is_made_up_for() {
     let dead = log.claim(owner(1), |_| true).unwrap();
     let _held = dead.subscribe(&topic("a")).unwrap().0;
     let subscribers = || log.history(&topic("a")).unwrap().unwrap().subscribers();
-    let sweeping = Sweeping::owed();
+    let sweeping = Sweeping::new();
+    log.note_death();
     let settle = || sweeping.settle(&log, |_| false, &Mute);
     let (has_it, begins) = std::sync::mpsc::channel();
     let (end, ends) = std::sync::mpsc::channel();
@@ -111,14 +112,39 @@ fn a_sweep_that_is_not_possible_is_made_up_for() {
     assert_eq!(subscribers(), 1);
     settle();
     assert_eq!(subscribers(), 0);
-    // Nobody looks for the dead again until somebody has ended.
+    // Nobody looks for the dead again until somebody is said to have ended.
     let late = log.claim(owner(2), |_| true).unwrap();
     let _kept = late.subscribe(&topic("a")).unwrap().0;
     settle();
     assert_eq!(subscribers(), 1);
-    sweeping.owe();
+    log.note_death();
     settle();
     assert_eq!(subscribers(), 0);
+}
+
+#[test]
+fn of_those_who_hear_of_a_death_one_sweeps() {
+    let log = log(SMALL);
+    let processes = [(); 3].map(|()| Sweeping::new());
+    let mut asked = 0;
+    for round in 1..=2 {
+        let dead = log.claim(owner(round), |_| true).unwrap();
+        let _held = dead.subscribe(&topic("a")).unwrap().0;
+        log.note_death();
+        for process in &processes {
+            let looks = std::cell::Cell::new(0);
+            let is_alive = |_| {
+                looks.set(looks.get() + 1);
+                false
+            };
+            process.settle(&log, is_alive, &Mute);
+            asked += looks.get();
+        }
+        assert_eq!(
+            asked, round,
+            "the first has asked for the one that there was"
+        );
+    }
 }
 
 #[test]
