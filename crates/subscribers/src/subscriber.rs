@@ -66,6 +66,8 @@ pub struct Subscriber {
     passed_by: AtomicU64,
     /// The last one, or one that is just being tried.
     passed_until: AtomicU64,
+    /// Something volatile has waited in vain for who has the state. The thread that delivers alone looks.
+    has_waited: AtomicBool,
     /// For the simulation: it was not to be had for so long that a volatile record may have passed it by.
     #[cfg(shuttle)]
     pub has_missed_volatile: AtomicBool,
@@ -174,6 +176,7 @@ impl Subscriber {
             live_from: AtomicU64::new(0),
             passed_by: AtomicU64::new(NOBODY),
             passed_until: AtomicU64::new(0),
+            has_waited: AtomicBool::new(false),
             #[cfg(shuttle)]
             has_missed_volatile: AtomicBool::new(false),
             has_missed_notice: AtomicBool::new(false),
@@ -263,9 +266,15 @@ impl Subscriber {
         };
         // A notice is volatile, too.
         let is_volatile = record.flags.volatile;
-        let Some(mut state) = self.state_or_note(record.id, record.id, is_volatile) else {
+        // Once for who stays: the others are not to wait for it with each message.
+        let waits = is_notice || (is_volatile && !self.has_waited.load(Ordering::Relaxed));
+        let Some(mut state) = self.state_or_note(record.id, record.id, waits) else {
+            #[cfg(shuttle)]
+            self.has_missed_volatile
+                .fetch_or(is_volatile && !waits, Ordering::SeqCst);
             return false;
         };
+        self.has_waited.store(false, Ordering::Relaxed);
         if is_notice {
             // It is in hand.
             self.has_missed_notice.store(has_missed, Ordering::SeqCst);
@@ -479,25 +488,26 @@ impl Subscriber {
     }
 
     /// For the thread that delivers the records from `first` to `last`: the state, or a note for who has it. Who has it is mostly
-    /// there to see that it has nothing to do: a volatile record waits a moment for that.
+    /// there to see that it has nothing to do: what is volatile waits a moment for that.
     fn state_or_note(
         &self,
         first: RecordId,
         last: RecordId,
-        is_volatile: bool,
+        waits: bool,
     ) -> Option<MutexGuard<'_, State>> {
         let attempt = || match self.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
-        if is_volatile {
+        if waits {
             for _ in 0..PATIENCE {
                 if let Some(state) = attempt() {
                     return Some(state);
                 }
                 sync::sleep(MOMENT);
             }
+            self.has_waited.store(true, Ordering::Relaxed);
             #[cfg(shuttle)]
             self.has_missed_volatile.store(true, Ordering::SeqCst);
         }

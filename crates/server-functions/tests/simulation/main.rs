@@ -50,8 +50,8 @@ use crate::rest::Rest;
 use crate::runner::Simulation;
 use crate::world::World;
 
-/// Seeds that once failed.
-const KEPT: &[u64] = &[1759];
+/// Seeds that once failed, or that find a fault of scripts/faults which few others find.
+const KEPT: &[u64] = &[1759, 6475];
 
 /// Rare paths that many seeds have to go, or they prove little.
 const REQUIRED: [&str; 14] = [
