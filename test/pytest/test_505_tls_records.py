@@ -15,6 +15,7 @@ from harness.rawclient import BINARY, CONTINUATION, PING, PONG, TEXT, close_fram
 from harness.records import (
     BAD_RECORD_MAC, KEY_UPDATE, NEW_SESSION_TICKET, UNEXPECTED_MESSAGE, RecordClient,
 )
+from harness.waiting import eventually
 
 MODULES = ("ssl", "socache_shmcb")
 THREADS = 4
@@ -24,6 +25,7 @@ STUCK = 10
 WORKERS = 20
 MANY_ECHOES = 50
 UNREAD = 4 << 20
+ENDS = 40
 
 
 def configuration(server):
@@ -246,3 +248,14 @@ def send_unread(client, answers):
     one = frame(BINARY, b"x" * 60_000) if answers == "echoes" else frame(PING, b"p" * 125) * 450
     for _ in range(UNREAD // len(one)):
         client.send(one)
+
+
+def test_ws_505_09_an_end_that_comes_with_a_key_update_is_seen(httpd):
+    # No edge follows: what is read first is the record, and it has no data.
+    for _ in range(ENDS):
+        with RecordClient(httpd) as client:
+            tls = client.open("/echo").socket
+            tls.send_records(tls.key_update())
+            client.vanish()
+    vanished = "WS0302: .*the peer vanished without a Close frame"
+    eventually(lambda: len(httpd.error_log.find(vanished)) >= ENDS, "a line for each")

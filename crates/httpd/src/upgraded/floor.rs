@@ -203,7 +203,7 @@ unsafe extern "C" fn read_below(
             });
             let is_nothing =
                 status.is_would_block() || (status == Status::SUCCESS && to.is_empty());
-            (*laid).below = match is_nothing {
+            (*laid).below = match is_nothing && !(*laid).ground.is_over() {
                 true => Below::Nothing,
                 false => Below::Something,
             };

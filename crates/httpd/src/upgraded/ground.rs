@@ -35,6 +35,8 @@ pub(super) struct Ground {
     room: Cell<Option<NonNull<[u8]>>>,
     /// The socket had less than there was room for, in this read of the owner's.
     is_dry: Cell<bool>,
+    /// The socket has come to its end, which the core input filter says the second time that it is asked for it.
+    is_over: Cell<bool>,
     /// There was no memory for what is unread: nothing can be read any more.
     is_torn: Cell<bool>,
     /// What has been read, and nobody above has asked for yet. Refers to the room while that is lent.
@@ -56,6 +58,7 @@ impl Ground {
         unsafe {
             Ground {
                 socket,
+                is_over: Cell::new(false),
                 is_torn: Cell::new(false),
                 reads: Counters::of_input(input.as_ref().next).filter(|_| is_below_tls(c, input)),
                 writes: Counters::of_output(output.as_ref().next),
@@ -80,6 +83,11 @@ impl Ground {
     /// Whether everything has been given that was in the socket, in this read of the owner's.
     pub(super) fn is_exhausted(&self) -> bool {
         self.is_dry.get() && self.unread.is_empty()
+    }
+
+    /// Whether the end has come: an answer of nothing is not all that there is to hear.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.get()
     }
 
     /// Whether something has been read that nobody has asked for.
@@ -138,7 +146,10 @@ impl Ground {
             let room = unsafe { room.as_mut() };
             let received = match socket::receive(self.socket, room) {
                 // How the end is told, the core input filter knows.
-                Ok(0) => return None,
+                Ok(0) => {
+                    self.is_over.set(true);
+                    return None;
+                }
                 Ok(received) => received,
                 Err(error) => {
                     self.is_dry.set(error.kind() == ErrorKind::WouldBlock);
