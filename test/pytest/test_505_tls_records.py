@@ -238,6 +238,17 @@ def test_ws_505_13_what_is_left_of_a_read_stays_while_others_are_served(httpd):
             client.close_properly()
 
 
+def test_ws_505_14_an_end_that_comes_with_a_key_update_is_seen(httpd):
+    # No edge follows: what is read first is the record, and it has no data.
+    for _ in range(ENDS):
+        with RecordClient(httpd) as client:
+            tls = client.open("/echo").socket
+            tls.send_records(tls.key_update())
+            client.vanish()
+    vanished = "WS0302: .*the peer vanished without a Close frame"
+    eventually(lambda: len(httpd.error_log.find(vanished)) >= ENDS, "a line for each")
+
+
 def ended(client):
     """Whether the server has ended a connection on which nothing is to be read."""
     return client.has_input() and client.receive_to_eof() == b""
@@ -248,14 +259,3 @@ def send_unread(client, answers):
     one = frame(BINARY, b"x" * 60_000) if answers == "echoes" else frame(PING, b"p" * 125) * 450
     for _ in range(UNREAD // len(one)):
         client.send(one)
-
-
-def test_ws_505_09_an_end_that_comes_with_a_key_update_is_seen(httpd):
-    # No edge follows: what is read first is the record, and it has no data.
-    for _ in range(ENDS):
-        with RecordClient(httpd) as client:
-            tls = client.open("/echo").socket
-            tls.send_records(tls.key_update())
-            client.vanish()
-    vanished = "WS0302: .*the peer vanished without a Close frame"
-    eventually(lambda: len(httpd.error_log.find(vanished)) >= ENDS, "a line for each")
