@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use topics::{
     Batch, Cause, Epoch, Flags, Futex, Kind, Layout, Limits, Log, Message, Owner, Publisher,
-    RecordId, Token, Topic,
+    Reader, RecordId, Seat, Token, Topic,
 };
 
 #[path = "support/shared.rs"]
@@ -43,21 +43,15 @@ fn publishers_that_are_killed_damage_nothing() {
 
     let is_over = AtomicBool::new(false);
     let (kills, sums) = thread::scope(|scope| {
-        let readers: Vec<_> = (1..=2)
-            .map(|number| {
-                scope.spawn({
-                    let is_over = &is_over;
-                    move || read(log, number, is_over)
-                })
-            })
-            .collect();
+        // Each begins before there is a publisher, whenever its thread does.
+        let readers = [1, 2].map(|number| Place::claim(log, number));
+        let readers = readers.map(|place| {
+            let is_over = &is_over;
+            scope.spawn(move || read(log, place, is_over))
+        });
         let kills = kill(fd, Duration::from_secs(seconds));
         is_over.store(true, Ordering::SeqCst);
-        let sums: Vec<Sums> = readers
-            .into_iter()
-            .map(|reader| reader.join().unwrap())
-            .collect();
-        (kills, sums)
+        (kills, readers.map(|reader| reader.join().unwrap()))
     });
 
     let figures = log.figures();
@@ -201,12 +195,24 @@ struct Sums {
     lives: HashMap<u64, u64>,
 }
 
+/// Where somebody reads.
+struct Place {
+    seat: Seat<'static>,
+    reader: Reader<'static>,
+}
+
+impl Place {
+    fn claim(log: Log<'static>, number: u64) -> Self {
+        let owner = Owner(NonZeroU64::new(number).unwrap());
+        let seat = log.claim(owner, |_| true).unwrap();
+        let reader = seat.reader().unwrap();
+        Place { seat, reader }
+    }
+}
+
 /// Reads until it is over and everything was read, and checks each record.
-fn read(log: Log<'static>, number: u64, is_over: &AtomicBool) -> Sums {
-    let seat = log
-        .claim(Owner(NonZeroU64::new(number).unwrap()), |_| true)
-        .unwrap();
-    let mut reader = seat.reader().unwrap();
+fn read(log: Log<'static>, place: Place, is_over: &AtomicBool) -> Sums {
+    let Place { seat, mut reader } = place;
     let held: Vec<_> = (0..TOPICS)
         .map(|number| seat.subscribe(&topic(number)).unwrap().0)
         .collect();
