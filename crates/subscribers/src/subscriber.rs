@@ -16,6 +16,7 @@
 
 mod behind;
 mod newest;
+mod note;
 mod pace;
 mod telling;
 
@@ -27,6 +28,7 @@ use topics::{
     CannotResume, Epoch, Gap, Kind, Log, Membership, Record, RecordId, Subscription, Topic, Trail,
 };
 
+use note::Note;
 pub(crate) use pace::Pace;
 
 use crate::footprint::{Fetch, Footprint};
@@ -37,8 +39,6 @@ use crate::sync::{self, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::tally::Tally;
 use crate::terms::{Slow, Terms};
 
-/// No record has passed by.
-const NOBODY: u64 = u64::MAX;
 /// Behind everything.
 const END: RecordId = RecordId(u64::MAX);
 /// So often, and so long, what is in no history waits for who has a subscriber's state.
@@ -61,11 +61,8 @@ pub struct Subscriber {
     /// It has come back, and what it has missed cannot be told.
     has_lost: bool,
     state: Mutex<State>,
-    /// The thread that delivers has found another one here, and has gone on: the first record that it has not delivered, or
-    /// [`NOBODY`] when there is none.
-    passed_by: AtomicU64,
-    /// The last one, or one that is just being tried.
-    passed_until: AtomicU64,
+    /// What the thread that delivers has not delivered, because it has found another one here.
+    passed_by: Note,
     /// Something volatile has waited in vain for who has the state. The thread that delivers alone looks.
     has_waited: AtomicBool,
     /// For the simulation: it was not to be had for so long that a volatile record may have passed it by.
@@ -174,8 +171,7 @@ impl Subscriber {
                 trails: Vec::new(),
             }),
             live_from: AtomicU64::new(0),
-            passed_by: AtomicU64::new(NOBODY),
-            passed_until: AtomicU64::new(0),
+            passed_by: Note::new(),
             has_waited: AtomicBool::new(false),
             #[cfg(shuttle)]
             has_missed_volatile: AtomicBool::new(false),
@@ -403,7 +399,7 @@ impl Subscriber {
             drop(state);
             // Either this sees the note, or who has left it sees that nobody is here any more.
             fence(Ordering::SeqCst);
-            if is_to_wait || self.passed_by.load(Ordering::SeqCst) == NOBODY {
+            if is_to_wait || self.passed_by.is_empty() {
                 break;
             }
         }
@@ -466,15 +462,13 @@ impl Subscriber {
 
     /// What the thread that delivers has passed by is caught up with. Says whether there was something.
     fn is_to_look_again(&self, state: &mut State) -> bool {
-        let first = self.passed_by.swap(NOBODY, Ordering::SeqCst);
-        if first == NOBODY {
+        let Some((first, until)) = self.passed_by.take() else {
             return false;
-        }
-        let until = RecordId(self.passed_until.load(Ordering::SeqCst));
+        };
         match state.phase {
             Phase::Live => {
                 // What came before that it has got, or does not want: it may be gone by now, and is no gap.
-                state.since = state.since.max(RecordId(first.saturating_sub(1)));
+                state.since = state.since.max(RecordId(first.0.saturating_sub(1)));
                 state.until = until;
                 state.phase = Phase::Behind(Wanted::Everything);
                 true
@@ -512,13 +506,12 @@ impl Subscriber {
             self.has_missed_volatile.store(true, Ordering::SeqCst);
         }
         attempt().or_else(|| {
-            self.passed_until.store(last.0, Ordering::SeqCst);
-            let before = self.passed_by.fetch_min(first.0, Ordering::SeqCst);
+            let before = self.passed_by.leave(first, last);
             // Either who has it sees the note, or this sees that nobody has it any more.
             fence(Ordering::SeqCst);
             let state = attempt()?;
             // It is not passed by after all.
-            self.passed_by.store(before, Ordering::SeqCst);
+            self.passed_by.take_back(before);
             Some(state)
         })
     }
