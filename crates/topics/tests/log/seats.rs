@@ -87,6 +87,25 @@ fn who_claims_a_seat_sweeps() {
     assert_eq!(log.history(&topic("a")).unwrap().unwrap().subscribers(), 0);
 }
 
+/// Does it while another thread has the log's lock.
+fn while_held<T>(log: Log<'static>, work: impl FnOnce() -> T) -> T {
+    let (has_it, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            log.hold_lock(|| {
+                has_it.send(()).unwrap();
+                // Or it is given up.
+                let _ = ends.recv();
+            });
+        });
+        begins.recv().unwrap();
+        let done = work();
+        end.send(()).unwrap();
+        done
+    })
+}
+
 #[test]
 fn a_sweep_that_is_not_possible_is_made_up_for() {
     let log = log(SMALL);
@@ -96,19 +115,7 @@ fn a_sweep_that_is_not_possible_is_made_up_for() {
     let sweeping = Sweeping::new();
     log.note_death();
     let settle = || sweeping.settle(&log, |_| false, &Mute);
-    let (has_it, begins) = std::sync::mpsc::channel();
-    let (end, ends) = std::sync::mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            log.hold_lock(|| {
-                has_it.send(()).unwrap();
-                ends.recv().unwrap();
-            });
-        });
-        begins.recv().unwrap();
-        settle();
-        end.send(()).unwrap();
-    });
+    while_held(log, settle);
     assert_eq!(subscribers(), 1);
     settle();
     assert_eq!(subscribers(), 0);
@@ -242,25 +249,16 @@ fn an_impatient_one_does_not_wait_for_who_does_not_go_on() {
     let log = log(SMALL);
     let seat = log.claim(owner(1), |_| true).unwrap();
     let subscription = seat.subscribe(&topic("a")).unwrap().0;
-    let (has_it, begins) = std::sync::mpsc::channel();
-    let (end, ends) = std::sync::mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            log.hold_lock(|| {
-                has_it.send(()).unwrap();
-                ends.recv().unwrap();
-            });
-        });
-        begins.recv().unwrap();
-        let (impatient, quick) = (log.impatient(), seat.impatient());
+    let (impatient, quick) = (log.impatient(), seat.impatient());
+    let subscription = while_held(log, || {
         assert!(impatient.is_busy());
         assert_eq!(impatient.history(&topic("a")).err(), Some(LockError::Busy));
         // What could not be given back is still the caller's.
         let (error, subscription) = quick.unsubscribe(subscription).unwrap_err();
         assert_eq!(error, LockError::Busy);
-        end.send(()).unwrap();
-        seat.unsubscribe(subscription).unwrap();
-        assert!(!impatient.is_busy());
+        subscription
     });
+    seat.unsubscribe(subscription).unwrap();
+    assert!(!impatient.is_busy());
     assert_eq!(seat.subscribers(&topic("a")), Ok(0));
 }
