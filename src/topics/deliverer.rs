@@ -62,9 +62,11 @@ impl Shared {
     fn run(&self, reader: &mut Reader<'static>) {
         let mut batch = Batch::new();
         while !self.is_stopping.load(Ordering::Acquire) {
-            // It is woken when a child has died, and looks once more when that was not possible (`LATEST`).
-            memory::settle(&self.log);
-            let has_read = guard(true, || self.hub.pump(reader, &mut batch));
+            let has_read = guard(true, || {
+                // It is woken when a child has died, and looks once more when that was not possible (`LATEST`).
+                memory::settle(&self.log);
+                self.hub.pump(reader, &mut batch)
+            });
             if !has_read {
                 let is_over = || self.is_stopping.load(Ordering::Acquire);
                 self.hub.wait(reader, LATEST, is_over);

@@ -171,7 +171,7 @@ pub struct Pushed<'a, T: Transport> {
     /// The wire, to be written to by the caller.
     pub holding: Option<Holding<'a, T>>,
     /// Bytes that wait for a transport that takes no more: nobody tells of them before it does.
-    pub stalled: Option<usize>,
+    pub stalled_bytes: Option<usize>,
     /// An application was refused before, and would not be now.
     pub has_wanted_room: bool,
     /// A turn's input waits for room, and there is some now.
@@ -343,18 +343,19 @@ impl<T: Transport> Handover<T> {
             true => None,
             false => self.take_for_output(&mut state),
         };
-        let mut stalled = None;
+        let mut stalled_bytes = None;
         match holding {
             // What is written now is noted when it is.
             Some(_) => self.hint.wire_is_taken(),
             None => {
                 self.note(&state);
-                stalled = matches!(state.whereabouts, Whereabouts::Stalled(_)).then_some(queued);
+                let is_stalled = matches!(state.whereabouts, Whereabouts::Stalled(_));
+                stalled_bytes = is_stalled.then_some(queued);
             }
         }
         Pushed {
             holding,
-            stalled,
+            stalled_bytes,
             has_wanted_room,
             resumes_input,
         }

@@ -216,7 +216,7 @@ impl<E: Environment> Session<E> {
             if let Some(holding) = accepted.holding {
                 self.write(holding);
             }
-            if let Some(queued) = accepted.stalled {
+            if let Some(queued) = accepted.stalled_bytes {
                 self.tell_queued(queued);
             }
             if accepted.has_wanted_room {
